@@ -1,0 +1,181 @@
+/**
+ * Resources: what a document asks of a host, as data. Rendering (`render-*.ts`) makes them from a document and facts;
+ * `plan/` compares them with what is observed; `kinds/<kind>/` knows how each is planned and applied.
+ *
+ * An id is `kind:name` and unique within a generation. Everything here is JSON: a generation is stored as it stands,
+ * except that sensitive content is kept apart (see `SensitiveText`).
+ *
+ * Units of measure: bytes, milliseconds, modes as `"0644"` strings, digests as `sha256:<hex>`.
+ */
+
+export type ResourceKind = 'file' | 'unit' | 'binary' | 'extension' | 'image' | 'kernel' | 'action';
+export type ResourceId = `${ResourceKind}:${string}`;
+
+/** Who brought a resource. A document removes only what its own source brought. */
+export type Source = 'image' | 'boot' | 'agent';
+
+/** `shared` resources may be captured in an image of a half-booted machine; `node` ones belong to one machine. */
+export type Scope = 'shared' | 'node';
+
+/**
+ * What a failure means, and whether the work may wait until kubelet answers:
+ * `required` fails the boot, `bestEffort` degrades it, `background` is only reported.
+ */
+export type Importance = 'required' | 'bestEffort' | 'background';
+
+interface ResourceBase {
+  readonly id: ResourceId;
+  readonly scope: Scope;
+  /** May run after the goal when true; otherwise it precedes the goal. Kernel settings, mounts, identity, trust and runtime configuration are never deferrable. */
+  readonly deferrable: boolean;
+  readonly importance: Importance;
+  /** Resources that must be in place first, beside those that follow from paths and units. */
+  readonly needs: readonly ResourceId[];
+  /** Claims a resource another source owns. */
+  readonly takeover?: boolean;
+  /** The place in a document it comes from, for messages: `node.yaml:12:5`. */
+  readonly origin?: string;
+}
+
+/** Text that must not appear in logs, plans, errors or generations readable by others. Redaction goes by this shape. */
+export interface SensitiveText {
+  readonly sensitive: string;
+}
+
+export type FileContent = { readonly text: string | SensitiveText } | { readonly base64: string | SensitiveText };
+
+export interface FileResource extends ResourceBase {
+  readonly kind: 'file';
+  readonly path: string;
+  readonly entry:
+    | {
+        readonly type: 'file';
+        readonly content: FileContent;
+        readonly mode: string;
+        readonly uid: number;
+        readonly gid: number;
+      }
+    | { readonly type: 'directory'; readonly mode: string; readonly uid: number; readonly gid: number }
+    | { readonly type: 'symlink'; readonly target: string };
+}
+
+export interface DropIn {
+  /** `50-nodekiln.conf` */
+  readonly name: string;
+  readonly content: string | SensitiveText;
+}
+
+/** How a component says that it is ready, beyond `active`. */
+export type Readiness =
+  | { readonly type: 'active' }
+  /** GET answers 200. `http://127.0.0.1:10248/healthz` */
+  | { readonly type: 'http'; readonly url: string }
+  /** A Unix socket accepts connections. */
+  | { readonly type: 'socket'; readonly path: string };
+
+export interface UnitResource extends ResourceBase {
+  readonly kind: 'unit';
+  /** `kubelet.service` */
+  readonly name: string;
+  /** The unit file in /etc/systemd/system; absent when only drop-ins or state are ours (a vendor's unit). */
+  readonly content?: string | SensitiveText;
+  readonly dropIns: readonly DropIn[];
+  /** Left as it is when absent. */
+  readonly enablement?: 'enabled' | 'disabled' | 'masked';
+  /** Left as it is when absent. */
+  readonly state?: 'started' | 'stopped';
+  /** A change of any of these restarts (or reloads) the unit: files it reads, binaries it runs. */
+  readonly inputs: readonly ResourceId[];
+  readonly onChange: 'restart' | 'reload' | 'none';
+  readonly readiness: Readiness;
+  /** From the start being queued to ready. */
+  readonly deadlineMs: number;
+}
+
+/** Where a binary can come from, in the order to try. Decided by `artifacts/order.ts` from typed configuration. */
+export type BinarySource =
+  /** The cache filled at bake: `/opt/bin/<tool>-<key>`. */
+  | { readonly type: 'cache'; readonly version: string }
+  /** A package or plain file in a folder of the host, or beside the manifest at bake. */
+  | {
+      readonly type: 'deb' | 'rpm' | 'tarball' | 'file';
+      readonly path?: string;
+      readonly url?: string;
+      readonly member?: string;
+      readonly digest?: string;
+    };
+
+export interface BinaryResource extends ResourceBase {
+  readonly kind: 'binary';
+  /** `kubelet` */
+  readonly tool: string;
+  /** As asked for, `1.34.3`; compared by `artifacts/version.ts` only. */
+  readonly version: string;
+  readonly sources: readonly BinarySource[];
+  /** `cache`: keep it as `/opt/bin/<tool>-<key>` and in the index. `activate`: put it at `target`. */
+  readonly place: { readonly type: 'cache' } | { readonly type: 'activate'; readonly target: string };
+}
+
+export interface ExtensionResource extends ResourceBase {
+  readonly kind: 'extension';
+  readonly name: string;
+  readonly version: string;
+}
+
+export interface ImageResource extends ResourceBase {
+  readonly kind: 'image';
+  /** `registry.k8s.io/pause:3.10` */
+  readonly reference: string;
+  /** Archive (OCI layout or docker-archive tar) on the host or beside the manifest. */
+  readonly archive: string;
+  /** Digest of the archive file. */
+  readonly digest?: string;
+}
+
+export interface KernelResource extends ResourceBase {
+  readonly kind: 'kernel';
+  readonly setting:
+    | { readonly type: 'module'; readonly name: string }
+    /** `net.ipv4.ip_forward` = `1` */
+    | { readonly type: 'sysctl'; readonly key: string; readonly value: string };
+}
+
+export interface ActionResource extends ResourceBase {
+  readonly kind: 'action';
+  readonly argv: readonly string[];
+  /** Says that it is already done: a path that exists, or a command that exits 0. */
+  readonly guard:
+    | { readonly type: 'path'; readonly path: string }
+    | { readonly type: 'command'; readonly argv: readonly string[] };
+  readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+export type Resource =
+  | FileResource
+  | UnitResource
+  | BinaryResource
+  | ExtensionResource
+  | ImageResource
+  | KernelResource
+  | ActionResource;
+
+/** Everything a document asks for. Keys are the resources' ids. */
+export type ResourceMap = ReadonlyMap<ResourceId, Resource>;
+
+/** What rendering returns: the resources, what reaching the goal means, and remarks for the person. */
+export interface DesiredState {
+  readonly resources: ResourceMap;
+  /** The unit whose readiness is the goal of the schedule (`unit:kubelet.service`), if any. */
+  readonly goal: ResourceId | undefined;
+  readonly warnings: readonly string[];
+}
+
+export function isSensitive(text: string | SensitiveText): text is SensitiveText {
+  return typeof text === 'object';
+}
+
+/** The text itself, sensitive or not. Call only where it is written to its place. */
+export function reveal(text: string | SensitiveText): string {
+  return isSensitive(text) ? text.sensitive : text;
+}

@@ -1,0 +1,294 @@
+/**
+ * Every error a user can meet, in one table: a stable symbolic code, its exit class and what to do.
+ *
+ * The symbolic code is the contract; the message is for people and may change. `docs/reference/errors.md`
+ * is generated from this table and a test compares the two.
+ */
+
+/** Exit status by class, all below 80 (design: pinned). A class says who has to act. */
+export const exitStatus = {
+  /** The command line itself is wrong. */
+  usage: 2,
+  /** A document is not valid: the person who wrote it acts. */
+  document: 3,
+  /** An artifact is missing, damaged, of the wrong digest, version or architecture. */
+  artifact: 4,
+  /** A source outside did not answer or answered with a fault: try again later. */
+  network: 5,
+  /** This host cannot do it: no root rights, no systemd, an unsupported system. */
+  host: 6,
+  /** No consistent plan exists: cycle, two owners of one resource, a start that would wait for itself. */
+  plan: 7,
+  /** An effect on the host failed: a write, a mount, a command. */
+  apply: 8,
+  /** A unit failed, stopped or never became healthy. */
+  unit: 9,
+  /** A deadline passed. */
+  timeout: 10,
+  /** Our own state (journal, generations, lock) is unusable or in use. */
+  state: 11,
+  /** A check ran and found differences. */
+  check: 12,
+  /** The user or the system asked us to stop. */
+  interrupted: 13,
+  /** A defect of nodekiln. */
+  internal: 70,
+} as const satisfies Record<string, number>;
+
+export type ErrorClass = keyof typeof exitStatus;
+
+interface ErrorEntry {
+  readonly class: ErrorClass;
+  /** What the code means, one line, for the reference page. */
+  readonly meaning: string;
+  /** What to do next; used when the thrower knows nothing better. */
+  readonly hint: string;
+}
+
+/** The table. Keys are sorted within a class; add a row here before throwing a new code. */
+export const errors = {
+  NK_USAGE: { class: 'usage', meaning: 'The command line is wrong.', hint: 'Run the command with --help.' },
+
+  NK_DOCUMENT_INVALID: {
+    class: 'document',
+    meaning: 'A document does not match its schema.',
+    hint: 'Correct the places named; `nodekiln schema KIND` prints the schema.',
+  },
+  NK_DOCUMENT_KIND: {
+    class: 'document',
+    meaning: 'A document has an apiVersion or kind that is not known here.',
+    hint: 'Use apiVersion nodekiln.dev/v1alpha1 and one of the kinds that `nodekiln schema` lists.',
+  },
+  NK_DOCUMENT_MISSING: { class: 'document', meaning: 'A document cannot be read.', hint: 'Check the path.' },
+  NK_DOCUMENT_SYNTAX: {
+    class: 'document',
+    meaning: 'A document is not well-formed YAML or JSON.',
+    hint: 'Correct the place named.',
+  },
+  NK_DOCUMENT_EXPOSED: {
+    class: 'document',
+    meaning: 'A document with secrets can be read by other users.',
+    hint: 'chmod 0600 the file and make root its owner.',
+  },
+
+  NK_ARTIFACT_DIGEST: {
+    class: 'artifact',
+    meaning: 'An artifact has another digest than the one asked for.',
+    hint: 'Compare the digest in the manifest with the publisher’s; do not use the file.',
+  },
+  NK_ARTIFACT_MEMBER: {
+    class: 'artifact',
+    meaning: 'A package does not contain the member asked for, or contains it in an unusable form.',
+    hint: 'List the members with the format’s own tool and correct `member`.',
+  },
+  NK_ARTIFACT_MISSING: {
+    class: 'artifact',
+    meaning: 'An artifact is not where the manifest says.',
+    hint: 'Check the path or URL; a relative path is relative to the manifest.',
+  },
+  NK_ARTIFACT_NONE_USABLE: {
+    class: 'artifact',
+    meaning: 'No source could provide a usable binary.',
+    hint: 'Bake the version into the image, or allow another source in the node configuration.',
+  },
+  NK_ARTIFACT_UNREADABLE: {
+    class: 'artifact',
+    meaning: 'An artifact is damaged, truncated, hostile or of another format than stated.',
+    hint: 'Fetch it again and compare its digest.',
+  },
+  NK_CACHE_CONFLICT: {
+    class: 'artifact',
+    meaning: 'Two artifacts would be cached under one key.',
+    hint: 'Keep one of the two in the manifest.',
+  },
+  NK_VERSION_INVALID: { class: 'artifact', meaning: 'A version text cannot be parsed.', hint: 'Write it like 1.34.3.' },
+
+  NK_SOURCE_UNAVAILABLE: {
+    class: 'network',
+    meaning: 'A source did not answer, or answered with a fault.',
+    hint: 'Check the network and the address, then try again.',
+  },
+
+  NK_NO_SYSTEMD: {
+    class: 'host',
+    meaning: 'systemd does not run here, or cannot be reached.',
+    hint: 'Run on a host booted with systemd, or give --root to work on a folder.',
+  },
+  NK_NOT_ROOT: { class: 'host', meaning: 'Root rights are missing.', hint: 'Run as root.' },
+  NK_TOOL_MISSING: {
+    class: 'host',
+    meaning: 'A program this step needs is not installed.',
+    hint: 'Install the program named.',
+  },
+  NK_UNSUPPORTED: { class: 'host', meaning: 'This host lacks something the document needs.', hint: 'See the message.' },
+
+  NK_PLAN_CONFLICT: {
+    class: 'plan',
+    meaning: 'Two sources claim one resource.',
+    hint: 'Remove it from one of them, or set `takeover: true` in the later one.',
+  },
+  NK_PLAN_CYCLE: {
+    class: 'plan',
+    meaning: 'Steps wait for each other.',
+    hint: 'Remove one of the dependencies named.',
+  },
+  NK_PLAN_SELF_WAIT: {
+    class: 'plan',
+    meaning: 'A unit to start is ordered after the unit that runs us, so it would wait for itself.',
+    hint: 'Remove the ordering named.',
+  },
+  NK_PLAN_SKEW: {
+    class: 'plan',
+    meaning: 'A change would take kubelet back across a minor version.',
+    hint: 'Recreate the node instead.',
+  },
+
+  NK_ACTION_FAILED: { class: 'apply', meaning: 'A command failed.', hint: 'See its output below.' },
+  NK_FILE_WRITE: {
+    class: 'apply',
+    meaning: 'A file could not be written, replaced or removed.',
+    hint: 'Check space, rights and whether the file system is read-only.',
+  },
+  NK_IMAGE_IMPORT: {
+    class: 'apply',
+    meaning: 'A container image could not be imported.',
+    hint: 'Check the archive, and containerd’s log.',
+  },
+  NK_INSTALL_FAILED: {
+    class: 'apply',
+    meaning: 'Installing packages into the root failed.',
+    hint: 'See the package manager’s output below.',
+  },
+  NK_KERNEL_SETTING: {
+    class: 'apply',
+    meaning: 'A kernel module or setting could not be applied or does not read back as set.',
+    hint: 'Check that the kernel supports it.',
+  },
+
+  NK_UNIT_FAILED: {
+    class: 'unit',
+    meaning: 'A unit failed, exited or restarts in a loop.',
+    hint: 'Read its log lines below, or `journalctl -u UNIT`.',
+  },
+  NK_UNIT_MISSING: { class: 'unit', meaning: 'A unit does not exist.', hint: 'Check its name, or install it first.' },
+  NK_UNIT_UNHEALTHY: {
+    class: 'unit',
+    meaning: 'A unit runs, but its component does not become ready.',
+    hint: 'Read its log lines below, or `journalctl -u UNIT`.',
+  },
+
+  NK_TIMEOUT: { class: 'timeout', meaning: 'A deadline passed.', hint: 'See the message for what was waited for.' },
+
+  NK_STATE_LOCKED: {
+    class: 'state',
+    meaning: 'Another nodekiln process works on this host.',
+    hint: 'Wait for it to end; its process id is in the message.',
+  },
+  NK_STATE_UNUSABLE: {
+    class: 'state',
+    meaning: 'The state folder cannot be read or written.',
+    hint: 'Check rights and space of /var/lib/nodekiln.',
+  },
+
+  NK_CHECK_DIFFERENCES: { class: 'check', meaning: 'A check found differences.', hint: 'See the list.' },
+  NK_INTERRUPTED: { class: 'interrupted', meaning: 'Asked to stop.', hint: 'Run the same command again to go on.' },
+  NK_INTERNAL: {
+    class: 'internal',
+    meaning: 'A defect of nodekiln.',
+    hint: 'Report it with the output of this command.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errors;
+
+/** A place in a document. Lines and columns count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+  /** Path inside the document, `spec.kubelet.labels`. */
+  readonly path?: string;
+}
+
+export interface ErrorDetail {
+  /** What to do next, when the thrower knows better than the table. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+  readonly place?: Place;
+  /** The resource or artifact it happened on, `unit:kubelet.service`. */
+  readonly resource?: string;
+  /** Lines that explain, such as the end of a log. Never secrets. */
+  readonly lines?: readonly string[];
+  /** Further problems found in the same pass. */
+  readonly problems?: readonly Problem[];
+}
+
+/** One of several problems reported together, such as all errors of a document. */
+export interface Problem {
+  readonly message: string;
+  readonly place?: Place;
+  readonly hint?: string;
+}
+
+/** The only error type that crosses a module boundary on purpose. */
+export class NodekilnError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly place: Place | undefined;
+  readonly resource: string | undefined;
+  readonly lines: readonly string[];
+  readonly problems: readonly Problem[];
+
+  constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.name = 'NodekilnError';
+    this.code = code;
+    this.hint = detail.hint ?? errors[code].hint;
+    this.place = detail.place;
+    this.resource = detail.resource;
+    this.lines = detail.lines ?? [];
+    this.problems = detail.problems ?? [];
+  }
+
+  get class(): ErrorClass {
+    return errors[this.code].class;
+  }
+
+  get exitStatus(): number {
+    return exitStatus[this.class];
+  }
+
+  /** The form in JSON output (`error` of the pinned envelope). */
+  toJSON(): Record<string, unknown> {
+    return {
+      code: this.code,
+      class: this.class,
+      message: this.message,
+      hint: this.hint,
+      ...(this.place && { place: this.place }),
+      ...(this.resource && { resource: this.resource }),
+      ...(this.lines.length > 0 && { lines: this.lines }),
+      ...(this.problems.length > 0 && { problems: this.problems }),
+      ...(this.cause instanceof Error && { cause: this.cause.message }),
+    };
+  }
+}
+
+/** Any thrown value as a NodekilnError; what we did not throw ourselves is a defect. */
+export function asNodekilnError(thrown: unknown): NodekilnError {
+  if (thrown instanceof NodekilnError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new NodekilnError('NK_INTERNAL', message, { cause: thrown });
+}
+
+/** `file:line:column: path` as editors understand it. */
+export function formatPlace(place: Place): string {
+  const position = [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
+  return place.path ? `${position}: ${place.path}` : position;
+}
+
+/** The POSIX error code of a failed system call, if it is one. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}

@@ -1,0 +1,21 @@
+/** Planning of `action` resources: a command, and a guard that says when it is already done. */
+import { releaseStep } from '../file/plan.ts';
+import { stepBase, type KindPlanner } from '../planner.ts';
+
+export const actionPlanner: KindPlanner<'action'> = {
+  compare: ({ observed }) =>
+    observed.done ? undefined : { facets: ['presence'], details: ['its guard says that it is not done'] },
+  steps: (change, resource) => [
+    {
+      ...stepBase(resource),
+      id: `run ${resource.id}`,
+      action: { do: 'run', action: resource.id },
+      reads: [],
+      writes: [resource.id],
+      needs: [],
+      weightMs: 1000,
+      why: change.details.join(', '),
+    },
+  ],
+  removal: (touched) => [releaseStep(touched)],
+};

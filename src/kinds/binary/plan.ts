@@ -1,0 +1,74 @@
+/** Planning of `binary` resources: kept in the cache at bake, activated at boot and when tending. The cache is never consumed. */
+import { releaseStep } from '../file/plan.ts';
+import { definitionsOf, removalBase, stepBase, type KindPlanner } from '../planner.ts';
+
+export const binaryPlanner: KindPlanner<'binary'> = {
+  compare({ resource, observed, touched }) {
+    if (resource.place.type === 'cache') {
+      return observed.cached
+        ? undefined
+        : { facets: ['presence'], details: [`${resource.tool} ${resource.version} is not in the cache`] };
+    }
+    if (observed.targetDigest === undefined)
+      return { facets: ['presence'], details: [`${resource.place.target} is missing`] };
+    if (observed.cached !== undefined) {
+      if (observed.cached.digest === observed.targetDigest) return undefined;
+      return { facets: ['content'], details: [`${resource.place.target} is not ${resource.tool} ${resource.version}`] };
+    }
+    // Not from the cache (a custom URL, a package): what we placed ourselves for this very definition stays.
+    const last = definitionsOf(touched, 'binary').at(-1);
+    const same =
+      touched?.done === true &&
+      last?.version === resource.version &&
+      JSON.stringify(last.sources) === JSON.stringify(resource.sources);
+    return same
+      ? undefined
+      : {
+          facets: ['content'],
+          details: [`${resource.place.target} is not known to be ${resource.tool} ${resource.version}`],
+        };
+  },
+
+  steps: (change, resource) => {
+    const target =
+      resource.place.type === 'activate' ? resource.place.target : `cache:${resource.tool}-${resource.version}`;
+    const verb = resource.place.type === 'activate' ? 'activate' : 'cache';
+    return [
+      {
+        ...stepBase(resource),
+        id: `${verb} ${resource.id}`,
+        action: { do: verb, binary: resource.id },
+        reads: [`cache:${resource.tool}`],
+        writes: [target],
+        needs: [],
+        weightMs: verb === 'activate' ? 5 : 1000,
+        why: change.details.join(', '),
+      },
+    ];
+  },
+
+  removal: (touched, observed) => {
+    const last = definitionsOf(touched, 'binary').at(-1);
+    if (!last) return [releaseStep(touched)];
+    if (last.place.type === 'cache') {
+      if (!observed.cached) return [releaseStep(touched)];
+      return [
+        {
+          ...removalBase(touched),
+          id: `forget ${touched.id}`,
+          action: { do: 'forget-cached', tool: last.tool, version: last.version },
+          writes: [`cache:${last.tool}-${last.version}`],
+        },
+      ];
+    }
+    if (observed.targetDigest === undefined) return [releaseStep(touched)];
+    return [
+      {
+        ...removalBase(touched),
+        id: `remove ${touched.id}`,
+        action: { do: 'remove', paths: [last.place.target], restoreOriginal: false },
+        writes: [last.place.target],
+      },
+    ];
+  },
+};

@@ -1,0 +1,45 @@
+/** Planning of `file` resources: files, folders and symlinks at a path. */
+import type { FileResource } from '../../desired/resources.ts';
+import type { Change, Step } from '../../plan/types.ts';
+import { removalBase, stepBase, type KindPlanner } from '../planner.ts';
+import { compareEntry, wantedEntry } from './entry.ts';
+
+export const filePlanner: KindPlanner<'file'> = {
+  compare: ({ resource, observed }) => compareEntry(wantedEntry(resource), observed.entry),
+
+  steps: (change, resource) => [writeStep(change, resource)],
+
+  removal: (touched, observed) => {
+    const path = touched.id.slice('file:'.length);
+    if (observed.entry.type === 'absent' && !touched.original) return [releaseStep(touched)];
+    return [
+      {
+        ...removalBase(touched),
+        id: `remove ${touched.id}`,
+        action: { do: 'remove', paths: [path], restoreOriginal: touched.original },
+        writes: [path],
+      },
+    ];
+  },
+};
+
+function writeStep(change: Change, resource: FileResource): Step {
+  const foreign =
+    change.touched === undefined && change.observed.kind === 'file' && change.observed.entry.type === 'file';
+  const entry = wantedEntry(resource);
+  return {
+    ...stepBase(resource),
+    id: `write ${resource.id}`,
+    action: { do: 'write', path: resource.path, entry, keepOriginal: foreign && entry.type === 'file' },
+    reads: [],
+    writes: [resource.path],
+    needs: [],
+    weightMs: 1,
+    why: change.details.join(', '),
+  };
+}
+
+/** Nothing is left on the host; only our own note of it goes. */
+export function releaseStep(touched: Parameters<typeof removalBase>[0]): Step {
+  return { ...removalBase(touched), id: `release ${touched.id}`, action: { do: 'release' }, writes: [] };
+}

@@ -1,0 +1,52 @@
+/**
+ * Planning of `kernel` resources: modules and sysctls of the running kernel. What survives a reboot are files
+ * (`modules-load.d`, `sysctl.d`) that rendering adds beside them. A setting nobody asks for any more stays until the next
+ * start: the kernel does not know what it was before us.
+ */
+import { releaseStep } from '../file/plan.ts';
+import { stepBase, type KindPlanner } from '../planner.ts';
+
+export const kernelPlanner: KindPlanner<'kernel'> = {
+  compare({ resource, observed }) {
+    const { setting } = resource;
+    if (setting.type === 'module') {
+      return observed.value === undefined
+        ? { facets: ['presence'], details: [`module ${setting.name} is not loaded`] }
+        : undefined;
+    }
+    if (normalise(observed.value) === normalise(setting.value)) return undefined;
+    return {
+      facets: ['content'],
+      details: [`${setting.key} is ${observed.value ?? 'unknown'}, wanted ${setting.value}`],
+    };
+  },
+  steps: (change, resource) => {
+    const { setting } = resource;
+    const base = { ...stepBase(resource), reads: [], needs: [], why: change.details.join(', ') };
+    return setting.type === 'module'
+      ? [
+          {
+            ...base,
+            id: `load ${resource.id}`,
+            action: { do: 'module', name: setting.name },
+            writes: [`module:${setting.name}`],
+            weightMs: 10,
+          },
+        ]
+      : [
+          {
+            ...base,
+            id: `set ${resource.id}`,
+            action: { do: 'sysctl', key: setting.key, value: setting.value },
+            writes: [`sysctl:${setting.key}`],
+            weightMs: 1,
+          },
+        ];
+  },
+  removal: (touched) => [releaseStep(touched)],
+};
+
+/** The kernel separates the numbers of a vector by tabs; people write spaces. */
+export function normalise(value: string | undefined): string | undefined {
+  return value?.trim().split(/\s+/).join(' ');
+}

@@ -1,0 +1,216 @@
+/**
+ * plan(changes) → steps. Pure: turns differences into effects as data and decides what waits for what.
+ *
+ * Dependencies come from three places: inside a resource from its kind; between resources from `needs`, a unit's `inputs`
+ * and paths; and from the goal, which every step that is not deferrable precedes.
+ */
+import type { Resource, ResourceId } from '../desired/resources.ts';
+import { NodekilnError } from '../errors.ts';
+import { removalSteps, stepsFor } from '../kinds/planners.ts';
+import type { Claim, Diff } from './diff.ts';
+import type { Impact, Plan, Step } from './types.ts';
+
+export interface PlanInput extends Diff {
+  readonly desired: ReadonlyMap<ResourceId, Claim>;
+  /** The resource whose readiness is the goal, `unit:kubelet.service`. */
+  readonly goal: ResourceId | undefined;
+}
+
+export function plan(input: PlanInput): Plan {
+  const own = input.changes.flatMap((change) => {
+    if (change.desired) return stepsFor(change, change.desired, input.context);
+    return change.touched ? removalSteps(change.touched, change.observed) : [];
+  });
+  const steps = precedeGoal(joinDependencies(withReload(own), input.desired), input.goal);
+  checkWriters(steps);
+  checkNeeds(steps);
+  return {
+    changes: input.changes,
+    steps,
+    goal: steps.find((step) => step.action.do === 'ready' && step.resource === input.goal)?.id,
+    impact: steps.flatMap((step) => impactOf(step)),
+  };
+}
+
+export const reloadStepId = 'daemon-reload';
+
+/** One daemon-reload after all unit files are in place, before the first job that depends on them. */
+function withReload(steps: readonly Step[]): Step[] {
+  const definitions = steps.filter((step) => isDefinitionStep(step));
+  const jobs = steps.filter((step) => isJob(step) || step.action.do === 'ready');
+  const units = new Set(definitions.map((step) => step.resource));
+  if (definitions.length === 0 || !(jobs.length > 0 || steps.some((step) => step.action.do === 'daemon-reload')))
+    return [...steps];
+  const [first] = definitions;
+  if (!first) return [...steps];
+  const reload: Step = {
+    ...first,
+    id: reloadStepId,
+    action: { do: 'daemon-reload' },
+    reads: definitions.flatMap((step) => step.writes),
+    writes: ['systemd:definitions'],
+    needs: definitions.map((step) => step.id),
+    importance: 'required',
+    deferrable: definitions.every((step) => step.deferrable),
+    weightMs: 40,
+    why: 'unit files change',
+  };
+  return [
+    ...steps.map((step) =>
+      isJob(step) && units.has(step.resource) && step.action.do !== 'stop'
+        ? { ...step, needs: [...step.needs, reloadStepId] }
+        : step,
+    ),
+    reload,
+  ];
+}
+
+function isDefinitionStep(step: Step): boolean {
+  return (step.action.do === 'write' || step.action.do === 'remove') && step.resource.startsWith('unit:');
+}
+
+function isJob(step: Step): boolean {
+  return (
+    step.action.do === 'start' ||
+    step.action.do === 'restart' ||
+    step.action.do === 'reload' ||
+    step.action.do === 'stop'
+  );
+}
+
+/** Adds what follows from `needs`, inputs, parent folders and the order of kernel settings. */
+function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceId, Claim>): Step[] {
+  const byResource = Map.groupBy(steps, (step) => step.resource);
+  const folders = new Map(
+    steps.flatMap((step) =>
+      step.action.do === 'write' && step.action.entry.type !== 'file' ? [[step.action.path, step.id] as const] : [],
+    ),
+  );
+  const modules = steps.filter((step) => step.action.do === 'module').map((step) => step.id);
+  const kernel = steps
+    .filter((step) => !step.deferrable && (step.action.do === 'module' || step.action.do === 'sysctl'))
+    .map((step) => step.id);
+  const written = steps.filter((step) => !step.deferrable && step.action.do === 'write').map((step) => step.id);
+
+  return steps.map((step) => {
+    const resource = desired.get(step.resource)?.resource;
+    const needs = new Set(step.needs);
+    const add = (ids: Iterable<string>): void => {
+      for (const id of ids) if (id !== step.id) needs.add(id);
+    };
+    if (step.action.do === 'write') add(parentsOf(step.action.path).flatMap((folder) => folders.get(folder) ?? []));
+    if (step.action.do === 'sysctl') add(modules);
+    if (resource && waitsForNeeds(step)) {
+      if (isJob(step)) add(kernel);
+      if (step.action.do === 'run' && resource.needs.length === 0) add([...written, ...kernel]);
+      for (const id of [...resource.needs, ...(resource.kind === 'unit' ? resource.inputs : [])]) {
+        add(completion(byResource.get(id) ?? [], step));
+      }
+    }
+    return { ...step, needs: [...needs].sort() };
+  });
+}
+
+/** Unit files are written as soon as possible; only jobs wait for what the unit needs. */
+function waitsForNeeds(step: Step): boolean {
+  if (!step.resource.startsWith('unit:')) return true;
+  return isJob(step);
+}
+
+/**
+ * The steps that complete a needed resource. Between units systemd itself orders the jobs (rendering writes `After=`), so a
+ * start waits only until the other start is queued.
+ */
+function completion(steps: readonly Step[], dependent: Step): string[] {
+  const betweenUnits = isJob(dependent);
+  return steps
+    .filter((step) => step.action.do !== 'enablement' || !step.deferrable)
+    .filter((step) => !(betweenUnits && step.action.do === 'ready'))
+    .map((step) => step.id);
+}
+
+function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) parents.push(path.slice(0, end));
+  return parents;
+}
+
+/** Everything that is not deferrable is done before the goal's unit is started. */
+function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined): Step[] {
+  const start = steps.find((step) => step.resource === goal && isJob(step) && step.action.do !== 'stop');
+  if (!start) return [...steps];
+  const after = descendants(steps, start.id);
+  const queuedOnly = new Set(
+    start.needs
+      .map((id) => steps.find((step) => step.id === id))
+      .filter((step) => step !== undefined && isJob(step))
+      .map((step) => step?.resource),
+  );
+  const before = steps
+    .filter(
+      (step) => !step.deferrable && step.importance !== 'background' && !after.has(step.id) && step.id !== start.id,
+    )
+    .filter((step) => !(step.action.do === 'ready' && queuedOnly.has(step.resource)))
+    .map((step) => step.id);
+  return steps.map((step) =>
+    step.id === start.id ? { ...step, needs: [...new Set([...step.needs, ...before])].sort() } : step,
+  );
+}
+
+/** Ids of all steps that directly or indirectly need the given one. */
+export function descendants(steps: readonly Step[], id: string): Set<string> {
+  const dependents = new Map<string, string[]>();
+  for (const step of steps)
+    for (const need of step.needs) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  const found = new Set<string>();
+  const queue = [id];
+  for (let current = queue.pop(); current !== undefined; current = queue.pop()) {
+    for (const dependent of dependents.get(current) ?? []) {
+      if (!found.has(dependent)) {
+        found.add(dependent);
+        queue.push(dependent);
+      }
+    }
+  }
+  return found;
+}
+
+function impactOf(step: Step): Impact[] {
+  const { action } = step;
+  if (action.do !== 'start' && action.do !== 'restart' && action.do !== 'reload' && action.do !== 'stop') return [];
+  return [{ unit: action.unit, effect: action.do, why: step.why }];
+}
+
+function checkWriters(steps: readonly Step[]): void {
+  const writers = new Map<string, Step>();
+  for (const step of steps) {
+    for (const place of step.writes) {
+      const other = writers.get(place);
+      if (other && other.resource !== step.resource) {
+        throw new NodekilnError('NK_PLAN_CONFLICT', `${other.resource} and ${step.resource} both write ${place}`, {
+          hint: 'Keep one of the two in the document.',
+        });
+      }
+      writers.set(place, step);
+    }
+  }
+}
+
+function checkNeeds(steps: readonly Step[]): void {
+  const known = new Set(steps.map((step) => step.id));
+  for (const step of steps) {
+    const missing = step.needs.find((need) => !known.has(need));
+    if (missing) throw new NodekilnError('NK_INTERNAL', `${step.id} needs ${missing}, which is not in the plan`);
+  }
+}
+
+/** Names in `needs` and `inputs` that no document brings. Checked before planning, where the origin is still known. */
+export function unknownNeeds(resources: Iterable<Resource>): { resource: Resource; missing: ResourceId }[] {
+  const all = [...resources];
+  const known = new Set(all.map((resource) => resource.id));
+  return all.flatMap((resource) =>
+    [...resource.needs, ...(resource.kind === 'unit' ? resource.inputs : [])]
+      .filter((id) => !known.has(id))
+      .map((missing) => ({ resource, missing })),
+  );
+}

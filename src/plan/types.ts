@@ -1,0 +1,206 @@
+/**
+ * The data that flows through planning: observations and ownership in, changes and steps out. All JSON, all immutable,
+ * so that a plan can be printed, compared, stored and applied elsewhere.
+ */
+import type { Importance, Readiness, Resource, ResourceId, Scope, Source } from '../desired/resources.ts';
+
+// ── what is on the host ──────────────────────────────────────────────────────────────────────────────────────────
+
+/** An entry of the file system as far as it matters for comparison. `absent` when there is none. */
+export type EntryObservation =
+  | { readonly type: 'absent' }
+  | {
+      readonly type: 'file';
+      readonly digest: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
+  | { readonly type: 'directory'; readonly mode: number; readonly uid: number; readonly gid: number }
+  | { readonly type: 'symlink'; readonly target: string }
+  | { readonly type: 'other' };
+
+export interface FileObservation {
+  readonly kind: 'file';
+  readonly entry: EntryObservation;
+}
+
+export interface UnitObservation {
+  readonly kind: 'unit';
+  /** Entries at the unit file's and our drop-ins' paths, by path. */
+  readonly entries: Readonly<Record<string, EntryObservation>>;
+  readonly enablement: string;
+  readonly loadState: string;
+  readonly activeState: string;
+  readonly invocationId: string;
+  /** False where no systemd runs: only definitions and enablement matter. */
+  readonly live: boolean;
+  /** A oneshot without RemainAfterExit: being inactive after success is its normal state. */
+  readonly transient: boolean;
+  /** Its last run succeeded. */
+  readonly succeeded: boolean;
+}
+
+export interface BinaryObservation {
+  readonly kind: 'binary';
+  /** A usable entry for the version in the cache, or why there is none. */
+  readonly cached: { readonly key: string; readonly file: string; readonly digest: string } | undefined;
+  readonly cacheRefusals: readonly string[];
+  /** Digest of what is at the target, when activated binaries are concerned. */
+  readonly targetDigest: string | undefined;
+}
+
+export interface ImageObservation {
+  readonly kind: 'image';
+  readonly present: boolean;
+}
+
+export interface KernelObservation {
+  readonly kind: 'kernel';
+  /** A module is loaded or built in; a sysctl's present value (undefined: no such key). */
+  readonly value: string | undefined;
+}
+
+export interface ActionObservation {
+  readonly kind: 'action';
+  readonly done: boolean;
+}
+
+export type Observation =
+  | FileObservation
+  | UnitObservation
+  | BinaryObservation
+  | ImageObservation
+  | KernelObservation
+  | ActionObservation;
+
+// ── what we did before ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** What the journal knows of a resource we touched or were about to touch. The base of every diff. */
+export interface Touched {
+  readonly id: ResourceId;
+  readonly source: Source;
+  /** Every definition that may have left traces: the last one done and those intended since, oldest first. */
+  readonly definitions: readonly Resource[];
+  /** False while an intent has no done mark. */
+  readonly done: boolean;
+  /** Units: fingerprint of definition and inputs the running process was started with. */
+  readonly startedWith: string | undefined;
+  /** A foreign file was there before ours and lies in the state folder. */
+  readonly original: boolean;
+}
+
+// ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What about a resource differs. `content` of a file or binary, `definition` of a unit, … */
+export type Facet = 'content' | 'attributes' | 'definition' | 'enablement' | 'state' | 'inputs' | 'presence';
+
+export interface Change {
+  readonly id: ResourceId;
+  readonly type: 'create' | 'update' | 'remove';
+  readonly facets: readonly Facet[];
+  /** Sentences for people, without secrets: `mode 0600, wanted 0644`. */
+  readonly details: readonly string[];
+  readonly source: Source;
+  /** The definition to reach; absent for removals. */
+  readonly desired: Resource | undefined;
+  readonly observed: Observation;
+  readonly touched: Touched | undefined;
+}
+
+// ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One effect, as data. `kinds/<kind>/apply.ts` carries it out. */
+export type StepAction =
+  | { readonly do: 'write'; readonly path: string; readonly entry: WriteEntry; readonly keepOriginal: boolean }
+  | { readonly do: 'remove'; readonly paths: readonly string[]; readonly restoreOriginal: boolean }
+  | { readonly do: 'daemon-reload' }
+  | { readonly do: 'enablement'; readonly unit: string; readonly change: 'enable' | 'disable' | 'mask' | 'unmask' }
+  | { readonly do: 'start' | 'restart' | 'reload' | 'stop'; readonly unit: string; readonly startedWith: string }
+  | {
+      readonly do: 'ready';
+      readonly unit: string;
+      readonly readiness: Readiness;
+      readonly deadlineMs: number;
+      readonly startedWith: string;
+      readonly transient: boolean;
+    }
+  | { readonly do: 'cache' | 'activate'; readonly binary: ResourceId }
+  | { readonly do: 'forget-cached'; readonly tool: string; readonly version: string }
+  | { readonly do: 'import'; readonly image: ResourceId }
+  | { readonly do: 'module'; readonly name: string }
+  | { readonly do: 'sysctl'; readonly key: string; readonly value: string }
+  | { readonly do: 'run'; readonly action: ResourceId }
+  /** Forgets a resource that leaves nothing behind. */
+  | { readonly do: 'release' };
+
+export type WriteEntry =
+  | {
+      readonly type: 'file';
+      readonly digest: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+      readonly content: Content;
+    }
+  | { readonly type: 'directory'; readonly mode: number; readonly uid: number; readonly gid: number }
+  | { readonly type: 'symlink'; readonly target: string };
+
+/** Content of a file to write; `sensitive` content is left out wherever a plan is printed or stored. */
+export interface Content {
+  readonly encoding: 'utf8' | 'base64';
+  readonly data: string;
+  readonly sensitive: boolean;
+}
+
+export interface Step {
+  /** `write file:/etc/hosts`, `restart unit:kubelet.service`: unique in a plan, stable between equal plans. */
+  readonly id: string;
+  readonly resource: ResourceId;
+  readonly action: StepAction;
+  /** Places this step reads and writes: paths, `unit:NAME`, `systemd:definitions`, `kernel`. Two writers of one place are a plan error. */
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+  /** Ids of steps that must be done first. */
+  readonly needs: readonly string[];
+  readonly importance: Importance;
+  readonly deferrable: boolean;
+  readonly scope: Scope;
+  /** Estimate used for ordering only. */
+  readonly weightMs: number;
+  /** Why it is in the plan. */
+  readonly why: string;
+}
+
+export interface Plan {
+  readonly changes: readonly Change[];
+  readonly steps: readonly Step[];
+  /** The step whose completion is the goal (kubelet is ready), if the plan contains one. */
+  readonly goal: string | undefined;
+  /** Units that will be started, stopped, restarted or reloaded, and why. Applying matches this exactly. */
+  readonly impact: readonly Impact[];
+}
+
+export interface Impact {
+  readonly unit: string;
+  readonly effect: 'start' | 'restart' | 'reload' | 'stop';
+  readonly why: string;
+}
+
+// ── schedule ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface ScheduledStep {
+  readonly step: Step;
+  /** Before the goal is reached, or once it is. */
+  readonly phase: 'goal' | 'deferred';
+  /** Why it stands where it stands, one sentence. */
+  readonly reason: string;
+  /** Sum of weights of the longest path from the start of this step to the end of its phase. */
+  readonly remainingMs: number;
+}
+
+export interface Schedule {
+  /** In the order the executor prefers: by phase, then longest remaining path first, then id. */
+  readonly steps: readonly ScheduledStep[];
+  readonly goal: string | undefined;
+}
