@@ -1,0 +1,124 @@
+/**
+ * Every default of a NodeConfig, in one place. They are the first of the merged sources, so a document overrides them
+ * like any other; `config dump` marks them `default`. Defaults of single items (`mode` of a file) are at the end. Pure.
+ */
+import type { NodeSpecDocument } from './schema-node.ts';
+
+export const kubeletConfigPath = '/etc/kubernetes/kubelet.yaml';
+export const staticPodFolder = '/etc/kubernetes/manifests';
+export const caPath = '/etc/kubernetes/pki/ca.crt';
+export const containerdSocket = '/run/containerd/containerd.sock';
+export const healthzUrl = 'http://127.0.0.1:10248/healthz';
+
+/** Where sources are found on a host, in the order they merge. */
+export const sourcePaths = {
+  /** Written by the bake from `spec.nodeConfig` of the ImageManifest. */
+  image: '/etc/nodekiln/image.json',
+  /** Files *.yaml, *.yml and *.json in lexical order. */
+  folder: '/etc/nodekiln/conf.d',
+  /** What the agent follows unless told otherwise. */
+  desired: '/etc/nodekiln/desired',
+} as const;
+
+/** With or without a cluster. */
+const always: NodeSpecDocument = {
+  kubelet: {
+    configuration: {
+      apiVersion: 'kubelet.config.k8s.io/v1beta1',
+      kind: 'KubeletConfiguration',
+      // The driver that agrees with systemd as PID 1; containerd is told the same.
+      cgroupDriver: 'systemd',
+      containerRuntimeEndpoint: `unix://${containerdSocket}`,
+      // A machine with swap still boots; pods get none (NoSwap is kubelet's own default).
+      failSwapOn: false,
+      healthzBindAddress: '127.0.0.1',
+      healthzPort: 10248,
+      // Unauthenticated.
+      readOnlyPort: 0,
+      staticPodPath: staticPodFolder,
+      // kubelet's own default lies below /usr, which immutable systems mount read-only.
+      volumePluginDir: '/var/lib/kubelet/volumeplugins',
+    },
+    flags: {},
+    labels: {},
+    taints: [],
+    staticPods: [],
+  },
+  containerd: { restrictOomScoreAdj: false, configuration: {}, registries: [] },
+  network: { cni: { type: 'none' } },
+  kernel: {
+    // Best effort, because kernels without modules have it built in.
+    modules: [{ name: 'overlay', importance: 'bestEffort', scope: 'shared' }],
+    sysctls: [],
+  },
+  binaries: {
+    policy: 'cache-first',
+    tools: {
+      kubelet: { scope: 'shared' },
+      // A person's tool: neither worth failing a boot nor waiting for.
+      kubectl: { scope: 'shared', importance: 'bestEffort', deferrable: true },
+    },
+  },
+  files: [],
+  units: [],
+  actions: [],
+  boot: { deadline: '10m', deferrable: {} },
+};
+
+/** No API server can say who may ask kubelet what: nobody is authenticated, and only this host can connect. */
+const standAlone: NodeSpecDocument = {
+  kubelet: {
+    configuration: {
+      address: '127.0.0.1',
+      authentication: { anonymous: { enabled: false }, webhook: { enabled: false } },
+      authorization: { mode: 'AlwaysAllow' },
+    },
+  },
+};
+
+/** The API server decides who may ask kubelet what. */
+const inCluster: NodeSpecDocument = {
+  cluster: { domain: 'cluster.local' },
+  kubelet: {
+    configuration: {
+      authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
+      authorization: { mode: 'Webhook' },
+      rotateCertificates: true,
+    },
+  },
+};
+
+/** A bridge needs forwarding, and its traffic to pass through the packet filter. */
+const bridge: NodeSpecDocument = {
+  network: { cni: { bridge: 'cni0', masquerade: true } },
+  kernel: {
+    modules: [{ name: 'br_netfilter', importance: 'bestEffort', scope: 'shared' }],
+    sysctls: [
+      {
+        key: 'net.bridge.bridge-nf-call-iptables',
+        value: '1',
+        importance: 'bestEffort',
+        scope: 'shared',
+        needs: ['kernel:module/br_netfilter'],
+      },
+      { key: 'net.ipv4.ip_forward', value: '1', scope: 'shared' },
+    ],
+  },
+};
+
+/** The default sources for what the documents together ask for, in the order they merge. */
+export function defaultsFor(options: { cluster: boolean; bridge: boolean }): NodeSpecDocument[] {
+  return [always, options.cluster ? inCluster : standAlone, ...(options.bridge ? [bridge] : [])];
+}
+
+export const policyDefaults = { importance: 'required', scope: 'node', takeover: false, needs: [] } as const;
+
+export const itemDefaults = {
+  file: { mode: '0644', owner: 'root', group: 'root', sensitive: false, deferrable: false },
+  secretFileMode: '0600',
+  folderMode: '0755',
+  unit: { onChange: 'restart', deadline: '90s', sensitive: false, deferrable: false },
+  action: { timeout: '60s', deferrable: false },
+  tool: { type: 'file', deferrable: false },
+  mirror: { capabilities: ['pull', 'resolve'], overridePath: false, skipVerify: false },
+} as const;

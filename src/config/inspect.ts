@@ -1,0 +1,130 @@
+/**
+ * What the verbs `config check`, `config dump` and `schema` do, as plain functions over loaded texts. Pure.
+ */
+import { toJSONSchema } from 'zod/mini';
+import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
+import type { Problem } from '../errors.ts';
+import type { SensitiveText } from '../desired/resources.ts';
+import { kinds, parseDocument } from './load.ts';
+import type { DocumentKind, DocumentSource, LoadedDocument } from './load.ts';
+import { formatPath, isMap } from './paths.ts';
+import type { Path } from './paths.ts';
+import { resolveNodeConfig } from './resolve.ts';
+
+/** Every problem of every source, and of the NodeConfigs together; empty when all is well. */
+export async function configCheck(sources: readonly DocumentSource[]): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const nodeConfigs: LoadedDocument<'NodeConfig'>[] = [];
+  for (const source of sources) {
+    try {
+      const loaded = await parseDocument(source);
+      if (isNodeConfig(loaded)) nodeConfigs.push(loaded);
+    } catch (thrown) {
+      problems.push(...problemsIn(thrown));
+    }
+  }
+  if (problems.length > 0 || nodeConfigs.length === 0) return problems;
+  try {
+    resolveNodeConfig(nodeConfigs);
+    return [];
+  } catch (thrown) {
+    return problemsIn(thrown);
+  }
+}
+
+function problemsIn(thrown: unknown): Problem[] {
+  const error = asNodekilnError(thrown);
+  if (error.class !== 'document') throw error;
+  if (error.problems.length > 0) return [...error.problems];
+  return [{ message: error.message, hint: error.hint, ...(error.place && { place: error.place }) }];
+}
+
+export function isNodeConfig(loaded: LoadedDocument): loaded is LoadedDocument<'NodeConfig'> {
+  return loaded.kind === 'NodeConfig';
+}
+
+export interface DumpEntry {
+  /** `spec.kubelet.configuration.cgroupDriver` */
+  readonly path: string;
+  /** A scalar or a list of scalars; `<redacted>` for a secret. */
+  readonly value: unknown;
+  /** `default`, or `file:line:column`. */
+  readonly origin: string;
+}
+
+export interface ConfigDump {
+  /** The whole NodeConfig without secrets. */
+  readonly config: unknown;
+  /** Every value with its origin, in the order of the document. */
+  readonly entries: readonly DumpEntry[];
+}
+
+const redacted = '<redacted>';
+
+export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): ConfigDump {
+  const { config, placeOf } = resolveNodeConfig(sources);
+  const entries = leaves(config, []).map(({ path, value }): DumpEntry => {
+    const place = placeOf(path);
+    const { path: _path, ...position } = place ?? { file: '' };
+    return { path: formatPath(path), value: redact(value), origin: place ? formatPlace(position) : 'default' };
+  });
+  return { config: redact(config), entries };
+}
+
+/** The value with every secret replaced; secrets are recognised by their shape, `SensitiveText`. */
+export function redact(value: unknown): unknown {
+  if (isSensitiveText(value)) return redacted;
+  if (Array.isArray(value)) return value.map((item) => redact(item));
+  if (!isMap(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redact(inner)]));
+}
+
+function isSensitiveText(value: unknown): value is SensitiveText {
+  return isMap(value) && typeof value['sensitive'] === 'string';
+}
+
+function leaves(value: unknown, path: Path): { path: Path; value: unknown }[] {
+  const isList = Array.isArray(value);
+  const children = isList
+    ? value.map((item, index) => [index, item] as const)
+    : isMap(value) && !isSensitiveText(value)
+      ? Object.entries(value)
+      : [];
+  const isScalarList = isList && value.every((item) => typeof item !== 'object' || item === null);
+  if (children.length === 0 || isScalarList) return [{ path, value }];
+  return children.flatMap(([key, inner]) => leaves(inner, [...path, key]));
+}
+
+/** JSON Schema (2020-12) of one of our kinds, for editors. */
+export function jsonSchema(kind: DocumentKind): Record<string, unknown> {
+  return {
+    $id: `https://nodekiln.dev/schemas/v1alpha1/${kind}.json`,
+    title: kind,
+    ...toJSONSchema(kinds[kind], { io: 'input', target: 'draft-2020-12' }),
+  };
+}
+
+/**
+ * NK_DOCUMENT_EXPOSED when a document holds secrets and its file's mode lets anyone but the owner at it.
+ * The caller knows the mode bits.
+ */
+export function refuseExposed(loaded: LoadedDocument, mode: number): void {
+  if ((mode & 0o077) === 0 || !isNodeConfig(loaded) || !holdsSecrets(loaded)) return;
+  const octal = (mode & 0o7777).toString(8).padStart(4, '0');
+  throw new NodekilnError(
+    'NK_DOCUMENT_EXPOSED',
+    `${loaded.file} holds secrets, but its mode ${octal} lets other users at it`,
+    {
+      place: { file: loaded.file },
+    },
+  );
+}
+
+function holdsSecrets({ document: { spec } }: LoadedDocument<'NodeConfig'>): boolean {
+  const { proxy } = spec.network ?? {};
+  return (
+    spec.cluster?.bootstrapToken !== undefined ||
+    [...(spec.files ?? []), ...(spec.units ?? [])].some((item) => item.sensitive === true) ||
+    [proxy?.http, proxy?.https].some((url) => url !== undefined && /\/\/[^/@]*@/.test(url))
+  );
+}

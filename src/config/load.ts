@@ -1,0 +1,147 @@
+/**
+ * Reads one document: text in, checked document with its positions out. The caller reads the file.
+ *
+ * JSON is parsed by JSON.parse, so that a boot from JSON loads no YAML library; any other text is YAML.
+ * NK_DOCUMENT_SYNTAX when it is neither, NK_DOCUMENT_KIND when its kind is not known or not the one wanted,
+ * NK_DOCUMENT_INVALID with every problem at once.
+ */
+import type { ZodMiniType } from 'zod/mini';
+import { NodekilnError, formatPlace } from '../errors.ts';
+import type { Problem } from '../errors.ts';
+import { forbiddenKey, isMap } from './paths.ts';
+import { positionAt, lineStarts, positionsOf } from './positions.ts';
+import type { PositionNode, Positions } from './positions.ts';
+import { scanJson } from './positions-json.ts';
+import { placeOf, problemsOf } from './problems.ts';
+import type { DocumentText } from './problems.ts';
+import { imageManifest } from './schema-image.ts';
+import type { ImageManifest } from './schema-image.ts';
+import { apiVersion, nodeConfigDocument } from './schema-node.ts';
+import type { NodeConfigDocument } from './schema-node.ts';
+import { alternatives, nearest } from './words.ts';
+import { parseYaml } from './yaml.ts';
+
+/** Our own kinds, each with its schema. */
+export const kinds = { ImageManifest: imageManifest, NodeConfig: nodeConfigDocument } as const;
+
+export type DocumentKind = keyof typeof kinds;
+
+export interface DocumentOf {
+  ImageManifest: ImageManifest;
+  NodeConfig: NodeConfigDocument;
+}
+
+export interface DocumentSource {
+  /** Name for messages. */
+  readonly file: string;
+  readonly text: string;
+}
+
+export interface LoadedDocument<Kind extends DocumentKind = DocumentKind> {
+  readonly file: string;
+  readonly kind: Kind;
+  readonly document: DocumentOf[Kind];
+  readonly positions: Positions;
+}
+
+export async function parseDocument<Kind extends DocumentKind>(
+  source: DocumentSource,
+  kind: Kind,
+): Promise<LoadedDocument<Kind>>;
+export async function parseDocument(source: DocumentSource): Promise<LoadedDocument>;
+export async function parseDocument(source: DocumentSource, wanted?: DocumentKind): Promise<LoadedDocument> {
+  const text = await parseText(source);
+  const kind = kindOf(text, wanted);
+  const { file, positions } = text;
+  if (kind === 'NodeConfig') return { file, kind, positions, document: checkSchema(nodeConfigDocument, text, kind) };
+  return { file, kind, positions, document: checkSchema(imageManifest, text, kind) };
+}
+
+async function parseText(source: DocumentSource): Promise<DocumentText> {
+  const { file } = source;
+  const text = source.text.startsWith('\uFEFF') ? source.text.slice(1) : source.text;
+  const parsed = parseJson(file, text) ?? (await parseYaml(file, text));
+  const document = { file, value: parsed.value, positions: positionsOf(text, parsed.root) };
+  const forbidden = forbiddenKey(parsed.value);
+  if (!forbidden) return document;
+  throw invalid(document, [
+    { message: 'a key cannot be called __proto__', place: placeOf(document, forbidden, 'key') },
+  ]);
+}
+
+function parseJson(file: string, text: string): { value: unknown; root: PositionNode } | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { root, duplicates } = scanJson(text);
+  const [first] = duplicates;
+  if (!first) return { value, root };
+  const lines = lineStarts(text);
+  const message = 'this key stands a second time in its map';
+  const problems = duplicates.map(({ offset }) => ({ message, place: { file, ...positionAt(lines, offset) } }));
+  throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is not well-formed: ${message}`, {
+    place: { file, ...positionAt(lines, first.offset) },
+    problems,
+  });
+}
+
+function kindOf(text: DocumentText, wanted: DocumentKind | undefined): DocumentKind {
+  const { value } = text;
+  const fail = (message: string, key: string, hint?: string): NodekilnError =>
+    new NodekilnError('NK_DOCUMENT_KIND', `${text.file} ${message}`, {
+      place: placeOf(text, [key], 'value'),
+      ...(hint && { hint }),
+    });
+  if (value === null || value === undefined) throw fail('is empty', '');
+  if (!isMap(value)) throw fail('is not a map with apiVersion and kind', '');
+  if (value['apiVersion'] === undefined) throw fail(`has no apiVersion: it must be ${apiVersion}`, 'apiVersion');
+  if (value['apiVersion'] !== apiVersion)
+    throw fail(`has an apiVersion that is not known: it must be ${apiVersion}`, 'apiVersion');
+  const names = Object.keys(kinds);
+  const kind = value['kind'];
+  if (kind === undefined) throw fail(`has no kind: it must be ${alternatives(names)}`, 'kind');
+  if (!isKind(kind)) {
+    const near = typeof kind === 'string' ? nearest(kind, names) : undefined;
+    throw fail(
+      `has a kind that is not known: it must be ${alternatives(names)}`,
+      'kind',
+      near && `did you mean ${near}?`,
+    );
+  }
+  if (wanted && kind !== wanted)
+    throw fail(`is of kind ${kind}, but ${wanted} is wanted here`, 'kind', `Give a document of kind ${wanted}.`);
+  return kind;
+}
+
+export function isKind(value: unknown): value is DocumentKind {
+  return typeof value === 'string' && Object.hasOwn(kinds, value);
+}
+
+function checkSchema<Output>(schema: ZodMiniType<Output>, text: DocumentText, kind: DocumentKind): Output {
+  const result = schema.safeParse(text.value);
+  if (result.success) return result.data;
+  throw invalid(text, problemsOf(result.error.issues, text), kind);
+}
+
+function invalid(text: DocumentText, problems: readonly Problem[], kind = 'document'): NodekilnError {
+  return invalidDocument(`${text.file} is not a valid ${kind}`, problems);
+}
+
+/** One error for all problems; the first one's place is the error's. */
+export function invalidDocument(what: string, problems: readonly Problem[]): NodekilnError {
+  const [first] = problems;
+  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+  return new NodekilnError('NK_DOCUMENT_INVALID', `${what}: ${count}`, {
+    ...(first?.place && { place: first.place }),
+    problems,
+  });
+}
+
+/** `node.yaml:12:5: spec.kubelet.labls: unknown key "labls"; did you mean "labels"?` */
+export function formatProblem(problem: Problem): string {
+  const place = problem.place ? `${formatPlace(problem.place)}: ` : '';
+  return `${place}${problem.message}${problem.hint ? `; ${problem.hint}` : ''}`;
+}

@@ -1,0 +1,134 @@
+/**
+ * Merges sources in their order: maps merge, lists replace, and keyed lists (`keyedLists`) merge item by item.
+ * Each value keeps where it came from. Pure.
+ *
+ * A later source that gives a file another form (a link instead of content) replaces the earlier form. Merging is
+ * associative for sources in which a path holds the same type of value everywhere.
+ */
+import { fileForms } from './schema-items.ts';
+import { isMap } from './paths.ts';
+import type { Path } from './paths.ts';
+
+/** Lists whose items are told apart by a field: `*` stands for any item of a keyed list above. */
+const keyedLists: Readonly<Record<string, string>> = {
+  'spec.actions': 'name',
+  'spec.containerd.registries': 'host',
+  'spec.files': 'path',
+  'spec.kernel.modules': 'name',
+  'spec.kernel.sysctls': 'key',
+  'spec.kubelet.staticPods': 'name',
+  'spec.units': 'name',
+  'spec.units.*.dropIns': 'name',
+};
+
+/** Where a value came from: which source, and its path there. */
+export interface Origin {
+  readonly source: number;
+  readonly path: Path;
+}
+
+export interface Merged {
+  readonly value: unknown;
+  /** The origin of the value at a path; undefined when no source gave it. */
+  originOf(path: Path): Origin | undefined;
+}
+
+type Node =
+  | { readonly type: 'leaf'; readonly value: unknown; readonly origin: Origin }
+  | { readonly type: 'map'; readonly entries: ReadonlyMap<string, Node>; readonly origin: Origin }
+  | {
+      readonly type: 'items';
+      readonly key: string;
+      readonly items: ReadonlyMap<unknown, Node>;
+      readonly origin: Origin;
+    };
+
+export function merge(sources: readonly unknown[]): Merged {
+  let merged: Node | undefined;
+  for (const [source, value] of sources.entries()) {
+    const node = nodeOf(value, { source, path: [] }, []);
+    merged = merged ? mergeNodes(merged, node, []) : node;
+  }
+  const root = merged;
+  return {
+    value: root && valueOf(root),
+    originOf: (path) => root && originIn(root, path),
+  };
+}
+
+/** `kind` is the path with list items as `*`, which says whether a list is keyed. */
+function nodeOf(value: unknown, origin: Origin, kind: readonly string[]): Node {
+  if (isMap(value)) {
+    const entries = new Map<string, Node>();
+    for (const [key, inner] of Object.entries(value)) {
+      entries.set(key, nodeOf(inner, { ...origin, path: [...origin.path, key] }, [...kind, key]));
+    }
+    return { type: 'map', entries, origin };
+  }
+  const key = keyedLists[kind.join('.')];
+  if (Array.isArray(value) && key !== undefined) {
+    const items = new Map<unknown, Node>();
+    for (const [index, item] of value.entries()) {
+      const name: unknown = isMap(item) ? item[key] : index;
+      items.set(name, nodeOf(item, { ...origin, path: [...origin.path, index] }, [...kind, '*']));
+    }
+    return { type: 'items', key, items, origin };
+  }
+  return { type: 'leaf', value, origin };
+}
+
+function mergeNodes(earlier: Node, later: Node, kind: readonly string[]): Node {
+  if (earlier.type === 'map' && later.type === 'map') {
+    const entries = new Map(earlier.entries);
+    if (kind.join('.') === 'spec.files.*' && fileForms.some((form) => later.entries.has(form))) {
+      for (const form of fileForms) entries.delete(form);
+    }
+    for (const [key, node] of later.entries) {
+      const before = entries.get(key);
+      entries.set(key, before ? mergeNodes(before, node, [...kind, key]) : node);
+    }
+    return { type: 'map', entries, origin: later.origin };
+  }
+  if (earlier.type === 'items' && later.type === 'items') {
+    const items = new Map(earlier.items);
+    for (const [name, node] of later.items) {
+      const before = items.get(name);
+      items.set(name, before ? mergeNodes(before, node, [...kind, '*']) : node);
+    }
+    return { type: 'items', key: later.key, items, origin: later.origin };
+  }
+  return later;
+}
+
+function valueOf(node: Node): unknown {
+  switch (node.type) {
+    case 'leaf':
+      return node.value;
+    case 'map':
+      return Object.fromEntries([...node.entries].map(([key, inner]) => [key, valueOf(inner)]));
+    case 'items':
+      return [...node.items.values()].map((item) => valueOf(item));
+  }
+}
+
+function originIn(root: Node, path: Path): Origin | undefined {
+  let node = root;
+  for (const [depth, part] of path.entries()) {
+    const child = childOf(node, part);
+    if (child) {
+      node = child;
+      continue;
+    }
+    // Inside a list that came whole from one source.
+    if (node.type === 'leaf' && Array.isArray(node.value))
+      return { ...node.origin, path: [...node.origin.path, ...path.slice(depth)] };
+    return undefined;
+  }
+  return node.origin;
+}
+
+function childOf(node: Node, part: string | number): Node | undefined {
+  if (node.type === 'map') return node.entries.get(String(part));
+  if (node.type === 'items' && typeof part === 'number') return [...node.items.values()][part];
+  return undefined;
+}

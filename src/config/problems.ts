@@ -1,0 +1,102 @@
+/**
+ * What zod found wrong, as problems for people: in words, at file, line, column and path, with a suggestion. Pure.
+ */
+import type { Place, Problem } from '../errors.ts';
+import { formatPath, isMap, valueAt } from './paths.ts';
+import type { Path } from './paths.ts';
+import type { Positions, PositionTarget } from './positions.ts';
+import { inWords, nearest } from './words.ts';
+
+/** The part of zod's issues that is used here. */
+export interface Issue {
+  readonly code?: string | undefined;
+  readonly message: string;
+  readonly path: readonly PropertyKey[];
+  readonly keys?: readonly string[];
+  readonly values?: readonly unknown[];
+  readonly options?: readonly unknown[];
+  readonly errors?: readonly (readonly Issue[])[];
+  readonly issues?: readonly Issue[];
+}
+
+export interface DocumentText {
+  readonly file: string;
+  /** The parsed document, before any schema. */
+  readonly value: unknown;
+  readonly positions: Positions;
+}
+
+export function problemsOf(issues: readonly Issue[], document: DocumentText): Problem[] {
+  const problems = issues.flatMap((issue) => problemsOfIssue(issue, [], document));
+  return problems.sort(
+    (a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0),
+  );
+}
+
+export function placeOf(document: DocumentText, path: Path, target: PositionTarget): Place {
+  return { file: document.file, ...document.positions.locate(path, target), path: formatPath(path) };
+}
+
+function problemsOfIssue(issue: Issue, prefix: Path, document: DocumentText): Problem[] {
+  const path = [...prefix, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
+  const value = valueAt(document.value, path);
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return (issue.keys ?? []).map((key) => unknownKey(key, path, issue.message.split(' '), document));
+    case 'invalid_union': {
+      const branch = matchingBranch(issue, value);
+      if (branch) return branch.flatMap((inner) => problemsOfIssue(inner, path, document));
+      return [problem(issue, path, document)];
+    }
+    case 'invalid_key': {
+      const message = issue.issues?.[0]?.message.replace(/, is [^]*$/, '') ?? 'is not allowed';
+      return [{ message: `the key ${JSON.stringify(path.at(-1))} ${message}`, place: placeOf(document, path, 'key') }];
+    }
+    default:
+      return [problem(issue, path, document)];
+  }
+}
+
+/** The form of a union that has the value's shape, so that its own errors can be told. */
+function matchingBranch(issue: Issue, value: unknown): readonly Issue[] | undefined {
+  if (!isMap(value) && !Array.isArray(value)) return undefined;
+  return issue.errors?.find(
+    (branch) =>
+      branch.length > 0 && branch.every((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys'),
+  );
+}
+
+function problem(issue: Issue, path: Path, document: DocumentText): Problem {
+  const value = valueAt(document.value, path);
+  const subject =
+    path.at(-1) === undefined
+      ? 'the document'
+      : formatPath(
+          path.slice(-2).filter((_, index, part) => index === part.length - 1 || typeof part[index + 1] === 'number'),
+        );
+  const hint = typeof value === 'string' ? suggestion(value, issue.values ?? issue.options ?? []) : undefined;
+  // A union's discriminator that is missing or wrong is reported at the union itself.
+  const missing = value === undefined;
+  return {
+    message: `${subject} ${issue.message === 'Invalid input' ? `is not allowed here: ${inWords(value)}` : issue.message}`,
+    place: placeOf(document, path, missing ? 'key' : 'value'),
+    ...(hint && { hint }),
+  };
+}
+
+function unknownKey(key: string, parent: Path, known: readonly string[], document: DocumentText): Problem {
+  const near = nearest(key, known);
+  return {
+    message: `unknown key "${key}"`,
+    place: placeOf(document, [...parent, key], 'key'),
+    hint: near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`,
+  };
+}
+
+function suggestion(value: string, choices: readonly unknown[]): string | undefined {
+  const near = nearest(
+    value,
+    choices.filter((choice) => typeof choice === 'string'),
+  );
+  return near && `did you mean "${near}"?`;
+}

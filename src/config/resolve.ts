@@ -1,0 +1,78 @@
+/**
+ * From loaded NodeConfig sources, in their order, to the one NodeConfig a node has, with the place of every value.
+ * NK_DOCUMENT_INVALID with everything that is missing or contradicts itself after merging. Pure.
+ */
+import type { Place, Problem } from '../errors.ts';
+import { completeNodeConfig } from './complete.ts';
+import type { NodeConfig } from './complete.ts';
+import { defaultsFor } from './defaults.ts';
+import { invalidDocument } from './load.ts';
+import type { LoadedDocument } from './load.ts';
+import { merge } from './merge.ts';
+import { formatPath, isMap, valueAt } from './paths.ts';
+import type { Path } from './paths.ts';
+import { problemsOf } from './problems.ts';
+import { apiVersion, nodeConfigDocument } from './schema-node.ts';
+
+export interface ResolvedNodeConfig {
+  readonly config: NodeConfig;
+  /** Where a value stands; undefined for defaults. A path inside `config`, such as `['spec', 'files', 0]`. */
+  placeOf(path: Path): Place | undefined;
+}
+
+export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>[]): ResolvedNodeConfig {
+  const documents = sources.map((source) => source.document);
+  const asked = merge(documents).value;
+  const defaults = defaultsFor({
+    cluster: isMap(valueAt(asked, ['spec', 'cluster'])),
+    bridge: valueAt(asked, ['spec', 'network', 'cni', 'type']) === 'bridge',
+  });
+  const merged = merge([...defaults.map((spec) => ({ apiVersion, kind: 'NodeConfig', spec })), ...documents]);
+
+  function placeOf(path: Path): Place | undefined {
+    const origin = merged.originOf(path);
+    const source = origin && sources[origin.source - defaults.length];
+    return (
+      source && { file: source.file, ...source.positions.locate(origin.path, 'value'), path: formatPath(origin.path) }
+    );
+  }
+
+  /** For something that is missing: the nearest thing around it that a source gave. */
+  function placeAround(path: Path): Place | undefined {
+    for (let length = path.length; length > 0; length--) {
+      const place = placeOf(path.slice(0, length));
+      if (place) return { ...place, path: formatPath(path) };
+    }
+    const last = sources.at(-1);
+    return last && { file: last.file, line: 1, column: 1, path: formatPath(path) };
+  }
+
+  const checked = nodeConfigDocument.safeParse(merged.value);
+  if (!checked.success) {
+    const positions = { locate: () => ({ line: 1, column: 1 }) };
+    const problems = checked.error.issues.flatMap((issue) => {
+      const found = problemsOf([issue], { file: '', value: merged.value, positions });
+      return found.map((problem) =>
+        at(problem, placeAround(issue.path.map((part) => (typeof part === 'number' ? part : String(part))))),
+      );
+    });
+    throw invalidDocument('the merged sources are not a valid NodeConfig', problems);
+  }
+
+  const { config, lacks } = completeNodeConfig(checked.data);
+  if (lacks.length > 0) {
+    const problems = lacks.map(({ path, message }) => at({ message }, placeAround(path)));
+    throw invalidDocument(
+      sources.length === 1
+        ? `${sources[0]?.file} is not a complete NodeConfig`
+        : 'the sources together are not a complete NodeConfig',
+      problems,
+    );
+  }
+  return { config, placeOf };
+}
+
+function at(problem: Problem, place: Place | undefined): Problem {
+  const { place: _replaced, ...rest } = problem;
+  return place ? { ...rest, place } : rest;
+}

@@ -1,0 +1,187 @@
+/**
+ * Building blocks of the document schemas: zod schemas whose messages say in words what is wanted and what is there.
+ *
+ * Two conventions with `problems.ts`: a message made here is complete (`must be …, is …`), and the message of an
+ * unknown key carries the keys that are known, separated by spaces.
+ */
+import {
+  array,
+  boolean,
+  describe,
+  int,
+  minLength,
+  enum as oneOfStrings,
+  optional,
+  record,
+  refine,
+  regex,
+  strictObject,
+  string,
+  unknown,
+} from 'zod/mini';
+import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
+import type { $strict } from 'zod/v4/core';
+import { parseVersion } from '../artifacts/version.ts';
+import { durationPattern } from './duration.ts';
+import { isMap } from './paths.ts';
+import { badPlaceholder, placeholders } from './template.ts';
+import { alternatives, inWords } from './words.ts';
+
+interface RawIssue {
+  readonly input?: unknown;
+  readonly code?: string | undefined;
+  readonly keys?: readonly string[] | undefined;
+}
+
+/** An error function for a schema that wants `what`. */
+export function wants(what: string): (issue: RawIssue) => string {
+  return ({ input }) =>
+    input === undefined ? `is missing: it must be ${what}` : `must be ${what}, is ${inWords(input)}`;
+}
+
+/** The same for values that must not be shown. */
+function wantsSecret(what: string): (issue: RawIssue) => string {
+  return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
+}
+
+/** A strict object. */
+export function fields<Shape extends Record<string, ZodMiniType>>(shape: Shape): ZodMiniObject<Shape, $strict> {
+  const known = Object.keys(shape).join(' ');
+  return strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? known : wants('a map')(issue)),
+  });
+}
+
+/** Adds the description that `nodekiln schema` prints. */
+export function doc<Schema extends ZodMiniType>(description: string, schema: Schema): Schema {
+  return schema.check(describe(description));
+}
+
+/** An optional field with its description. */
+export function opt<Schema extends ZodMiniType>(description: string, schema: Schema): ZodMiniOptional<Schema> {
+  return optional(doc(description, schema));
+}
+
+export function list<Item extends ZodMiniType>(item: Item): ZodMiniArray<Item> {
+  return array(item, { error: wants('a list') });
+}
+
+/** A list whose items are told apart by one field; sources merge such lists item by item. */
+export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
+  key: string,
+  item: Item,
+): ZodMiniArray<Item> {
+  return list(item).check((payload) => {
+    const seen = new Set<unknown>();
+    for (const [index, entry] of payload.value.entries()) {
+      const name = entry[key];
+      if (seen.has(name)) {
+        payload.issues.push({
+          code: 'custom',
+          message: `names "${String(name)}" a second time in this list`,
+          path: [index, key],
+          input: name,
+        });
+      }
+      seen.add(name);
+    }
+  });
+}
+
+/** Strings. `what` completes "must be …". */
+export function text(what = 'a string') {
+  return string({ error: wants(what) }).check(minLength(1, { error: wants('a string that is not empty') }));
+}
+
+/** Strings that may be empty or hold any text. */
+export function anyText() {
+  return string({ error: wants('a string') });
+}
+
+/** Strings that must never be shown, not even in a message about them. */
+export function secretText(what = 'a string (a secret: not shown)') {
+  return string({ error: wantsSecret(what) }).check(minLength(1, { error: wantsSecret('a string that is not empty') }));
+}
+
+/** File contents: may be secret (`sensitive: true`), so never shown. */
+export function contentText() {
+  return string({ error: wantsSecret('a string') });
+}
+
+/** Strings of one shape; `what` says which, with an example. */
+export function matching(pattern: RegExp, what: string) {
+  return string({ error: wants(what) }).check(regex(pattern, { error: wants(what) }));
+}
+
+export function oneOf<const Values extends readonly [string, ...string[]]>(...values: Values) {
+  return oneOfStrings(values, { error: wants(alternatives(values.map((value) => `"${value}"`))) });
+}
+
+/** The error function of a union of maps told apart by `key`. */
+export function wantsOneOf(key: string, ...values: readonly string[]): (issue: RawIssue) => string {
+  const wanted = alternatives(values.map((value) => `"${value}"`));
+  return ({ input }) => {
+    if (!isMap(input)) return wants(`a map with ${key}: ${wanted}`)({ input });
+    return wants(wanted)({ input: input[key] });
+  };
+}
+
+export function flag() {
+  return boolean({ error: wants('true or false') });
+}
+
+export function wholeNumber() {
+  return int({ error: wants('a whole number') });
+}
+
+/** A map whose values belong to somebody else's schema. */
+export function freeMap() {
+  return record(string(), unknown(), { error: wants('a map') });
+}
+
+export const mode = matching(/^0[0-7]{3,4}$/, 'a string like "0644"');
+export const duration = matching(durationPattern, 'a duration like "90s", "5m" or "1h30m"');
+export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'a digest like "sha256:" and 64 hexadecimal digits');
+export const absolutePath = matching(
+  /^\/(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/)[^\0\n]*$/,
+  'an absolute path without "." and ".." parts, like "/etc/motd"',
+);
+export const url = matching(/^https?:\/\/[^\s/]+\S*$/, 'a URL like "https://example.org/path"');
+export const unitName = matching(
+  /^[A-Za-z0-9:_.\\@-]+\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/,
+  'the name of a systemd unit with its type, like "kubelet.service"',
+);
+export const kubernetesVersion = matching(
+  /^v?\d+\.\d+\.\d+(?:[-+.~][0-9A-Za-z.+~-]*)?$/,
+  'a full Kubernetes version like "1.34.3"',
+);
+export const versionText = text('a version like "1.34.3"').check(
+  refine(isVersion, { error: wants('a version like "1.34.3"') }),
+);
+export const name = matching(
+  /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/,
+  'a name of letters, digits, ".", "_" and "-"',
+);
+export const resourceId = matching(
+  /^(?:file|unit|binary|extension|image|kernel|action):\S.*$/,
+  'a resource like "unit:containerd.service" or "file:/etc/motd"',
+);
+
+function isVersion(value: string): boolean {
+  try {
+    parseVersion(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A string with placeholders in braces. */
+export function template(what: string) {
+  return text(what).check(
+    refine((value) => badPlaceholder(value) === undefined, {
+      error: ({ input }) =>
+        `has ${badPlaceholder(String(input))}, which is not a placeholder; known are ${placeholders.map((known) => `{${known}}`).join(', ')}`,
+    }),
+  );
+}

@@ -1,0 +1,178 @@
+/**
+ * The schema of ImageManifest: what an image holds before any machine starts from it. Relative paths are relative to
+ * the manifest. Paths and URLs may hold named placeholders (`template.ts`).
+ */
+import { discriminatedUnion, literal, union } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import {
+  absolutePath,
+  digest,
+  doc,
+  fields,
+  flag,
+  list,
+  matching,
+  name,
+  oneOf,
+  opt,
+  template,
+  text,
+  unitName,
+  versionText,
+  wants,
+  wantsOneOf,
+} from './schema-builders.ts';
+import { files } from './schema-items.ts';
+import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
+
+function oneOrMore(what: string) {
+  return union([text(), list(text())], { error: wants(`${what} or a list of them`) });
+}
+
+const on = fields({
+  os: opt('Identifier in os-release: `debian`, `ubuntu`, `azurelinux`.', oneOrMore('an identifier')),
+  release: opt('VERSION_ID in os-release: `13`, `24.04`.', oneOrMore('a string like "13" (in quotes)')),
+  variant: opt('VARIANT_ID in os-release.', oneOrMore('an identifier')),
+  arch: opt('Processor: `amd64`, `arm64`.', oneOrMore('an architecture')),
+});
+
+const perArch = union([digest, fields({ amd64: opt('For amd64.', digest), arm64: opt('For arm64.', digest) })], {
+  error: wants('a digest like "sha256:" and 64 hexadecimal digits, or a map with amd64 and arm64'),
+});
+
+const location = {
+  path: opt('Path of the file, relative to the manifest.', template('a path')),
+  url: opt('URL of the file, when there is no path.', template('a URL')),
+};
+
+const packageSource = discriminatedUnion(
+  'type',
+  [
+    fields({
+      type: literal('deb'),
+      ...location,
+      member: opt('Path inside. Default: usr/bin/<name>.', template('a path')),
+    }),
+    fields({
+      type: literal('rpm'),
+      ...location,
+      member: opt('Path inside. Default: usr/bin/<name>.', template('a path')),
+    }),
+    fields({ type: literal('tarball'), ...location, member: doc('Path inside.', template('a path')) }),
+    fields({ type: literal('file'), ...location }),
+  ],
+  { error: wantsOneOf('type', 'deb', 'rpm', 'tarball', 'file') },
+);
+
+const build = fields({
+  version: doc('Version as its publisher writes it; at most one build of a version per machine.', versionText),
+  on: opt('Machines this build is for, in addition to the component’s.', on),
+  source: doc('Where it comes from.', packageSource),
+  digest: opt('sha256 of the package or file, one or one per architecture.', perArch),
+});
+
+const common = {
+  name: doc('Name of the component; of the program, for `cache`.', name),
+  on: opt('Machines it is for. Absent: all.', on),
+};
+
+const cache = fields({
+  ...common,
+  action: doc('Keep versions of a program in the cache, /opt/bin/<name>-<version>.', literal('cache')),
+  builds: doc('The versions to keep.', list(build)),
+});
+
+const distributionPackage = fields({
+  name: doc('Name of the package.', matching(/^[A-Za-z0-9][A-Za-z0-9.+_-]*$/, 'the name of a package')),
+  version: opt('Its exact version. Absent: the distribution’s newest.', text()),
+});
+
+const install = fields({
+  ...common,
+  action: doc(
+    'Install packages of the distribution. None of their units is enabled unless `units.enable` names it.',
+    literal('install'),
+  ),
+  source: doc(
+    'The package manager and the packages.',
+    fields({
+      type: doc('Package manager.', oneOf('apt', 'dnf')),
+      packages: doc(
+        'Packages; names, or names with versions.',
+        list(
+          union([matching(/^[A-Za-z0-9][A-Za-z0-9.+_-]*$/, 'the name of a package'), distributionPackage], {
+            error: wants('the name of a package, or a map with name and version'),
+          }),
+        ),
+      ),
+    }),
+  ),
+});
+
+const image = fields({
+  ...common,
+  action: doc('Put a container image into containerd’s store.', literal('image')),
+  reference: doc(
+    'Its reference, `registry.k8s.io/pause:3.10`.',
+    matching(
+      /^[^\s/]+\/\S+[:@]\S+$/,
+      'a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"',
+    ),
+  ),
+  archive: doc('Archive (OCI layout or docker-archive tar), relative to the manifest.', template('a path')),
+  digest: opt('sha256 of the archive, one or one per architecture.', perArch),
+  pin: opt('Keep kubelet from removing it. Default: true.', flag()),
+});
+
+const download = fields({
+  ...common,
+  action: doc('Put one file from somewhere at a path.', literal('download')),
+  version: opt('Version, for the placeholders. Default: 0.', versionText),
+  url: doc('Where it is.', template('a URL')),
+  target: doc('Where it is put, executable.', absolutePath),
+  digest: doc('sha256 of the file, one or one per architecture.', perArch),
+});
+
+const component = discriminatedUnion('action', [cache, install, image, download], {
+  error: wantsOneOf('action', 'cache', 'install', 'image', 'download'),
+});
+
+const imageSpec = fields({
+  components: opt('What the image holds.', list(component)),
+  files: opt('Files, links and folders.', files),
+  units: opt(
+    'Which units start at boot.',
+    fields({
+      enable: opt('Enable these.', list(unitName)),
+      disable: opt('Disable these.', list(unitName)),
+      mask: opt('Mask these.', list(unitName)),
+    }),
+  ),
+  nodeConfig: opt(
+    'Defaults of every node made from this image: the spec of a NodeConfig, in whole or in part. No secrets.',
+    nodeSpec,
+  ),
+  nodekiln: opt(
+    'Our own part in the image.',
+    fields({
+      boot: opt('Configure the node at its first boot (nodekiln-boot.service). Default: true.', flag()),
+      agent: opt('Tend the node from then on (nodekiln-agent.service). Default: false.', flag()),
+      agentSource: opt(
+        'Where the agent finds documents. Default: dir:/etc/nodekiln/desired.',
+        matching(/^dir:\/\S+$/, 'a source like "dir:/etc/nodekiln/desired"'),
+      ),
+    }),
+  ),
+});
+
+export const imageManifest = fields({
+  apiVersion: doc('Version of this schema.', literal(apiVersion)),
+  kind: doc('Kind of document.', literal('ImageManifest')),
+  metadata: opt('About the document.', metadata),
+  spec: doc('What the image holds.', imageSpec),
+});
+
+export type ImageManifest = Infer<typeof imageManifest>;
+export type Component = NonNullable<ImageManifest['spec']['components']>[number];
+export type Selector = Infer<typeof on>;
+export type ArchDigest = Infer<typeof perArch>;

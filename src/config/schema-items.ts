@@ -1,0 +1,268 @@
+/**
+ * What both kinds of documents share: files, units, actions, kernel settings, and what may be said about each of them.
+ * One source may say only part of an item (its key is always required): `complete.ts` checks what merging leaves.
+ */
+import { check, literal, record, union } from 'zod/mini';
+import {
+  absolutePath,
+  anyText,
+  contentText,
+  digest,
+  duration,
+  fields,
+  flag,
+  keyedList,
+  list,
+  matching,
+  mode,
+  name,
+  oneOf,
+  opt,
+  doc,
+  resourceId,
+  template,
+  text,
+  unitName,
+  url,
+  versionText,
+  wants,
+  wholeNumber,
+} from './schema-builders.ts';
+
+// ── what may be said about every item ────────────────────────────────────────────────────────────────────────────
+
+const importance = oneOf('required', 'bestEffort', 'background');
+
+const policy = {
+  importance: opt(
+    'What a failure means: `required` fails the boot, `bestEffort` degrades it, `background` is only reported. Default: required.',
+    importance,
+  ),
+  scope: opt(
+    '`shared` may be captured in an image of a half-booted machine; `node` belongs to one machine. Default: node.',
+    oneOf('shared', 'node'),
+  ),
+  takeover: opt('Take the resource over from the source that brought it before.', flag()),
+  needs: opt('Resources that must be in place first, beside those that follow from paths and units.', list(resourceId)),
+};
+
+const deferrable = opt('May run after kubelet answers. Default: false.', flag());
+
+function neverDeferrable(what: string) {
+  return opt(
+    `Always false: ${what} must be in place before kubelet starts.`,
+    literal(false, { error: `cannot be true: ${what} must be in place before kubelet starts` }),
+  );
+}
+
+/** Files below these are runtime configuration, kernel settings, identity or trust, which are never deferrable. */
+const neverDeferrablePaths = [
+  '/etc/containerd/',
+  '/etc/hostname',
+  '/etc/hosts',
+  '/etc/kubernetes/',
+  '/etc/machine-id',
+  '/etc/modprobe.d/',
+  '/etc/modules-load.d/',
+  '/etc/pki/',
+  '/etc/resolv.conf',
+  '/etc/ssl/',
+  '/etc/sysctl.d/',
+  '/usr/local/share/ca-certificates/',
+  '/var/lib/kubelet/',
+] as const;
+
+export function isNeverDeferrablePath(path: string): boolean {
+  return neverDeferrablePaths.some((prefix) => (prefix.endsWith('/') ? path.startsWith(prefix) : path === prefix));
+}
+
+export function isNeverDeferrableUnit(unit: string): boolean {
+  return /\.(?:mount|automount|swap)$/.test(unit) || unit === 'containerd.service' || unit === 'kubelet.service';
+}
+
+function refuseDeferred(isNever: (key: string) => boolean, key: 'path' | 'name') {
+  return check<{ path?: string; name?: string; deferrable?: boolean | undefined }>((payload) => {
+    const subject = payload.value[key];
+    if (payload.value.deferrable !== true || subject === undefined || !isNever(subject)) return;
+    payload.issues.push({
+      code: 'custom',
+      message: `cannot be true: ${subject} must be in place before kubelet starts (kernel settings, mounts, identity, trust and runtime configuration are never deferrable)`,
+      path: ['deferrable'],
+      input: true,
+    });
+  });
+}
+
+// ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function accountId(what: string) {
+  return union([wholeNumber(), literal('root')], { error: wants(`"root" or a numeric ${what} id`) });
+}
+
+/** Exactly one of these says what a file is. A later source that sets one replaces the others. */
+export const fileForms = ['content', 'contentBase64', 'symlink', 'directory'] as const;
+
+const file = fields({
+  path: doc('Absolute path on the host.', absolutePath),
+  content: opt('Text of the file.', contentText()),
+  contentBase64: opt('Bytes of the file in base64.', base64()),
+  symlink: opt('Make a symbolic link with this target.', text()),
+  directory: opt('Make a folder.', literal(true, { error: wants('true') })),
+  mode: opt('Mode bits. Default: "0644" for files ("0600" when sensitive), "0755" for folders.', mode),
+  owner: opt('`root` or a numeric user id. Default: root.', accountId('user')),
+  group: opt('`root` or a numeric group id. Default: root.', accountId('group')),
+  sensitive: opt('The content is secret: never shown, and the mode must keep others out.', flag()),
+  ...policy,
+  deferrable,
+}).check(refuseDeferred(isNeverDeferrablePath, 'path'), oneForm());
+
+function base64() {
+  return contentText().check(
+    check<string>((payload) => {
+      if (/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(payload.value.replaceAll(/\s/g, '')))
+        return;
+      payload.issues.push({ code: 'custom', message: 'must be base64', input: undefined });
+    }),
+  );
+}
+
+function oneForm() {
+  return check<Record<string, unknown>>((payload) => {
+    const used = fileForms.filter((form) => payload.value[form] !== undefined);
+    if (used.length < 2) return;
+    payload.issues.push({
+      code: 'custom',
+      message: `cannot stand beside ${used[0]}: a file has only one of ${fileForms.join(', ')}`,
+      path: [used[1] ?? ''],
+      input: undefined,
+    });
+  });
+}
+
+export const files = keyedList('path', file);
+
+// ── units ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const dropIn = fields({
+  name: doc(
+    'File name that ends in .conf.',
+    matching(/^[^/\s]+\.conf$/, 'a file name that ends in .conf, like "50-limits.conf"'),
+  ),
+  content: opt('Text of the drop-in.', contentText()),
+});
+
+const readiness = fields({
+  http: opt('A URL on this host that answers 200 when the component is ready.', url),
+  socket: opt('A Unix socket that accepts connections when the component is ready.', absolutePath),
+}).check(
+  check<Record<string, unknown>>((payload) => {
+    if ((payload.value['http'] === undefined) !== (payload.value['socket'] === undefined)) return;
+    payload.issues.push({ code: 'custom', message: 'must have one of http and socket', input: undefined });
+  }),
+);
+
+const input = matching(
+  /^(?:\/[^\0\n]*|(?:file|unit|binary|image|kernel|action):\S.*)$/,
+  'an absolute path or a resource like "binary:kubelet"',
+);
+
+const unit = fields({
+  name: doc('Name with its type, `node-exporter.service`.', unitName),
+  content: opt('The unit file. Absent for a unit that a package brings.', contentText()),
+  dropIns: opt('Drop-ins; merged by name.', keyedList('name', dropIn)),
+  enablement: opt('Whether it starts at boot. Left as it is when absent.', oneOf('enabled', 'disabled', 'masked')),
+  state: opt('Whether it runs. Left as it is when absent.', oneOf('started', 'stopped')),
+  inputs: opt('Files (paths) and other resources whose change restarts or reloads the unit.', list(input)),
+  onChange: opt('What a change of the unit or its inputs does. Default: restart.', oneOf('restart', 'reload', 'none')),
+  readiness: opt('How the component says that it is ready, beyond being active.', readiness),
+  deadline: opt('From the start being queued to ready. Default: 90s.', duration),
+  sensitive: opt('Unit file and drop-ins are secret: never shown.', flag()),
+  ...policy,
+  deferrable,
+}).check(refuseDeferred(isNeverDeferrableUnit, 'name'));
+
+export const units = keyedList('name', unit);
+
+// ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const argv = list(anyText()).check(
+  check<string[]>((payload) => {
+    if (payload.value[0]) return;
+    payload.issues.push({ code: 'custom', message: 'must begin with the program to run', input: undefined });
+  }),
+);
+
+const guard = fields({
+  path: opt('Done when this exists.', absolutePath),
+  command: opt('Done when this command exits 0.', argv),
+}).check(
+  check<Record<string, unknown>>((payload) => {
+    if ((payload.value['path'] === undefined) !== (payload.value['command'] === undefined)) return;
+    payload.issues.push({ code: 'custom', message: 'must have one of path and command', input: undefined });
+  }),
+);
+
+const action = fields({
+  name: doc('Name of the action.', name),
+  argv: opt('The program and its arguments; no shell. Never put secrets here.', argv),
+  guard: opt('Says that the action is already done.', guard),
+  env: opt('Environment variables.', record(text(), anyText(), { error: wants('a map') })),
+  timeout: opt('Default: 60s.', duration),
+  ...policy,
+  deferrable,
+});
+
+export const actions = keyedList('name', action);
+
+// ── kernel ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const kernelModule = fields({
+  name: doc(
+    'Name of the module, `br_netfilter`. One that is built into the kernel is fine.',
+    matching(/^[A-Za-z0-9_-]+$/, 'the name of a kernel module'),
+  ),
+  ...policy,
+  deferrable: neverDeferrable('kernel settings'),
+});
+
+const sysctl = fields({
+  key: doc(
+    'Key with dots, `net.ipv4.ip_forward`.',
+    matching(/^[a-z0-9_]+(?:[./][A-Za-z0-9_*:-]+)+$/, 'a sysctl like "net.ipv4.ip_forward"'),
+  ),
+  value: opt('Its value.', union([anyText(), wholeNumber()], { error: wants('a string or a whole number') })),
+  ...policy,
+  deferrable: neverDeferrable('kernel settings'),
+});
+
+export const kernel = fields({
+  modules: opt('Modules to load now and at every boot; merged by name.', keyedList('name', kernelModule)),
+  sysctls: opt('Kernel settings; merged by key.', keyedList('key', sysctl)),
+});
+
+// ── binaries ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const tool = fields({
+  version: opt('Default: the Kubernetes version.', versionText),
+  url: opt(
+    'Where to get it instead: never ignored, and no other source is tried. Placeholders: {version} {upstream} {arch} {debArch} {rpmArch} {systemdArch}.',
+    template('a URL'),
+  ),
+  digest: opt('sha256 of what `url` holds.', digest),
+  member: opt('Path inside the package, when `url` names a package.', template('a path')),
+  type: opt('What `url` names. Default: file.', oneOf('deb', 'rpm', 'tarball', 'file')),
+  target: opt('Where it is put. Default: /opt/bin/<tool>.', absolutePath),
+  ...policy,
+  deferrable,
+});
+
+export const binaries = fields({
+  policy: opt(
+    '`cache-first`: the cache filled at bake, then other sources. `cache-only`: nothing else. `package`: skip the cache. Default: cache-first.',
+    oneOf('cache-first', 'cache-only', 'package'),
+  ),
+  tools: opt(
+    'Programs to activate, by name. kubelet and kubectl are there by default.',
+    record(name, tool, { error: wants('a map') }),
+  ),
+});

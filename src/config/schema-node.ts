@@ -1,0 +1,200 @@
+/**
+ * The schema of one NodeConfig source. Sources are merged (`merge.ts`), so everything is optional here;
+ * `complete.ts` says what the merged whole must have. Fields of other people's schemas (KubeletConfiguration, pods,
+ * containerd's TOML) are free maps.
+ */
+import { boolean, literal, record, regex, union } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import {
+  absolutePath,
+  anyText,
+  contentText,
+  doc,
+  duration,
+  fields,
+  flag,
+  freeMap,
+  keyedList,
+  kubernetesVersion,
+  list,
+  matching,
+  name,
+  oneOf,
+  opt,
+  resourceId,
+  secretText,
+  text,
+  url,
+  wants,
+  wholeNumber,
+} from './schema-builders.ts';
+import { actions, binaries, files, kernel, units } from './schema-items.ts';
+
+export const apiVersion = 'nodekiln.dev/v1alpha1';
+
+export const metadata = fields({
+  name: opt('A name for people; nothing depends on it.', text()),
+});
+
+const ipAddress = matching(/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/, 'an IP address');
+const cidr = matching(
+  /^(?:\d{1,3}(?:\.\d{1,3}){3}\/\d{1,2}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\/\d{1,3})$/,
+  'a subnet like "10.88.0.0/24"',
+);
+/** Not shown in messages: somebody may have put a key here. */
+const pem = contentText().check(
+  regex(/^\s*-----BEGIN CERTIFICATE-----[^]*-----END CERTIFICATE-----\s*$/, {
+    error: 'must be certificates in PEM form',
+  }),
+);
+
+const kubernetes = fields({
+  version: opt('The Kubernetes version of this node, `1.34.3`.', kubernetesVersion),
+});
+
+const cluster = fields({
+  server: opt('URL of the API server.', url),
+  caBundle: opt('Certificates in PEM form that vouch for the API server and for its clients.', pem),
+  bootstrapToken: opt('Secret: the token kubelet asks for its first certificate with.', secretText()),
+  dns: opt('Addresses of the cluster’s DNS service.', list(ipAddress)),
+  domain: opt('Domain of the cluster. Default: cluster.local.', text()),
+});
+
+const labelKey = matching(
+  /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+  'a label key like "example.org/zone"',
+);
+const labelValue = matching(
+  /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/,
+  'a label value: at most 63 letters, digits, ".", "_" and "-"',
+);
+
+const taint = fields({
+  key: doc('Key of the taint.', labelKey),
+  value: opt('Value of the taint.', labelValue),
+  effect: doc('What it does to pods that do not tolerate it.', oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute')),
+});
+
+const staticPod = fields({
+  name: doc('Name of the manifest file in /etc/kubernetes/manifests, without its ending.', name),
+  manifest: opt('The pod. Placed as it stands; kubelet judges it.', freeMap()),
+});
+
+const flagValue = union([anyText(), wholeNumber(), boolean()], {
+  error: wants('a string, a whole number, true or false'),
+});
+
+const kubelet = fields({
+  configuration: opt(
+    'Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1), merged over the defaults: maps merge, lists replace, null removes a default.',
+    freeMap(),
+  ),
+  flags: opt(
+    'Command-line flags by name without dashes. A flag wins over the configuration; one given here wins over one of ours.',
+    record(matching(/^[a-z][a-z0-9-]*$/, 'the name of a flag without leading dashes, like "v"'), flagValue, {
+      error: wants('a map'),
+    }),
+  ),
+  labels: opt('Labels of the node, set when it registers.', record(labelKey, labelValue, { error: wants('a map') })),
+  taints: opt('Taints of the node, set when it registers.', list(taint)),
+  nodeIp: opt(
+    'Address the node reports; kubelet finds one when absent.',
+    text('one address, or an IPv4 and an IPv6 address with a comma'),
+  ),
+  staticPods: opt('Pods that kubelet runs without an API server; merged by name.', keyedList('name', staticPod)),
+});
+
+const mirror = fields({
+  url: doc('URL of the mirror, asked before the registry itself.', url),
+  capabilities: opt('What it is asked for. Default: pull and resolve.', list(oneOf('pull', 'resolve', 'push'))),
+  overridePath: opt('The URL already names the API’s root, so /v2 is not appended.', flag()),
+  caFile: opt('Certificates on the host that vouch for it.', absolutePath),
+  skipVerify: opt('Do not check its certificate.', flag()),
+});
+
+const registry = fields({
+  host: doc(
+    'Registry as it stands in image references, `docker.io` or `registry.example.org:5000`; `_default` for all others.',
+    matching(
+      /^(?:_default|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?)$/,
+      'a registry’s host like "registry.example.org:5000", without a scheme or path',
+    ),
+  ),
+  server: opt('URL of the registry itself, when the mirrors have failed. Default: https://<host>.', url),
+  mirrors: opt('Mirrors in the order to ask.', list(mirror)),
+});
+
+const containerd = fields({
+  sandboxImage: opt(
+    'Image of the pod sandbox. Default: containerd’s own.',
+    matching(/^[^\s@:/]+[^\s]*$/, 'an image reference like "registry.k8s.io/pause:3.10"'),
+  ),
+  restrictOomScoreAdj: opt(
+    'Do not go below our own OOM score: for hosts without CAP_SYS_RESOURCE. Default: false.',
+    flag(),
+  ),
+  configuration: opt(
+    'Further settings in the structure of containerd’s own config.toml, merged over ours: maps merge, lists replace, null removes.',
+    freeMap(),
+  ),
+  registries: opt('Mirrors of registries; merged by host.', keyedList('host', registry)),
+});
+
+const proxyUrl = secretText('a URL like "http://proxy.example.org:3128"');
+
+const network = fields({
+  proxy: opt(
+    'Proxy of containerd and kubelet.',
+    fields({
+      http: opt('Proxy for http (may hold a password: not shown).', proxyUrl),
+      https: opt('Proxy for https (may hold a password: not shown).', proxyUrl),
+      noProxy: opt('Hosts, domains and subnets reached directly.', list(text())),
+    }),
+  ),
+  cni: opt(
+    'Pod network of the host itself.',
+    fields({
+      type: opt(
+        '`none`: somebody else brings one. `bridge`: a bridge with addresses of one subnet. Default: none.',
+        oneOf('none', 'bridge'),
+      ),
+      subnet: opt('Addresses of pods, `10.88.0.0/24`; required for `bridge`.', cidr),
+      bridge: opt('Name of the bridge. Default: cni0.', matching(/^[^\s/]{1,15}$/, 'the name of a network interface')),
+      masquerade: opt('Translate addresses of pods outside the subnet; needs iptables. Default: true.', flag()),
+      mtu: opt('Default: the kernel’s.', wholeNumber()),
+      binDir: opt('Folder of the plugins. Default: containerd’s own.', absolutePath),
+    }),
+  ),
+});
+
+const boot = fields({
+  deadline: opt('Budget of the whole boot, retries included. Default: 10m.', duration),
+  deferrable: opt(
+    'Overrides by resource, `"unit:node-exporter.service": true`. Kernel settings, mounts, identity, trust and runtime configuration cannot be deferred.',
+    record(resourceId, flag(), { error: wants('a map') }),
+  ),
+});
+
+export const nodeSpec = fields({
+  kubernetes: opt('Which Kubernetes.', kubernetes),
+  cluster: opt('The cluster to join. Absent: kubelet runs stand-alone, with static pods only.', cluster),
+  kubelet: opt('kubelet.', kubelet),
+  containerd: opt('containerd.', containerd),
+  network: opt('Proxy and pod network.', network),
+  kernel: opt('Kernel modules and settings.', kernel),
+  binaries: opt('Where kubelet and other programs come from.', binaries),
+  files: opt('Further files, links and folders; merged by path.', files),
+  units: opt('Further units, or additions to ours; merged by name.', units),
+  actions: opt('Commands with a guard; merged by name.', actions),
+  boot: opt('How the first boot behaves.', boot),
+});
+
+export const nodeConfigDocument = fields({
+  apiVersion: doc('Version of this schema.', literal(apiVersion)),
+  kind: doc('Kind of document.', literal('NodeConfig')),
+  metadata: opt('About the document.', metadata),
+  spec: doc('What the node should be.', nodeSpec),
+});
+
+export type NodeConfigDocument = Infer<typeof nodeConfigDocument>;
+export type NodeSpecDocument = Infer<typeof nodeSpec>;

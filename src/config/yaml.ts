@@ -1,0 +1,89 @@
+/**
+ * YAML 1.2 as documents use it, through the library `yaml`, which is loaded only when a text is not JSON. One document
+ * per text; duplicate keys, unknown tags and alias bombs are refused. Messages never quote the text: it may be secret.
+ */
+import { NodekilnError } from '../errors.ts';
+import type { Problem } from '../errors.ts';
+import { lineStarts, positionAt } from './positions.ts';
+import type { PositionNode } from './positions.ts';
+
+export interface ParsedYaml {
+  readonly value: unknown;
+  readonly root: PositionNode;
+}
+
+/** Times an alias may be resolved in one document. */
+const maxAliasCount = 100;
+
+/** NK_DOCUMENT_SYNTAX with every problem the parser found. */
+export async function parseYaml(file: string, text: string): Promise<ParsedYaml> {
+  const yaml = await import('yaml');
+  const documents = yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent' });
+  const lines = lineStarts(text);
+  const at = (offset: number, message: string): Problem => ({ message, place: { file, ...positionAt(lines, offset) } });
+
+  const [document, second] = 'empty' in documents ? [] : documents;
+  if (!document) return { value: null, root: { start: 0, children: new Map() } };
+
+  const problems = [...document.errors, ...document.warnings].map((error) =>
+    at(error.pos[0], plain(error.code, error.message)),
+  );
+  if (second) problems.push(at(second.range[0], 'a second document begins here; one file holds one document'));
+  if (problems.length > 0) throw syntaxError(file, problems);
+
+  try {
+    const value: unknown = document.toJS({ maxAliasCount });
+    return { value, root: positionNode(document.contents, undefined, new Set()) };
+  } catch (thrown) {
+    // Alias bombs and aliases of missing anchors are found only while resolving.
+    const message = thrown instanceof Error ? thrown.message.split('\n')[0] : String(thrown);
+    throw syntaxError(file, [at(0, message ?? 'cannot be resolved')]);
+  }
+
+  function positionNode(node: unknown, keyStart: number | undefined, open: Set<unknown>): PositionNode {
+    const target = yaml.isAlias(node) && document ? node.resolve(document) : node;
+    const start = yaml.isNode(node) ? (node.range?.[0] ?? 0) : (keyStart ?? 0);
+    const children = new Map<string | number, PositionNode>();
+    if (!open.has(target)) {
+      open.add(target);
+      if (yaml.isMap(target)) {
+        for (const { key, value } of target.items) {
+          const name = yaml.isScalar(key) ? String(key.value) : String(key);
+          children.set(name, positionNode(value, yaml.isNode(key) ? key.range?.[0] : undefined, open));
+        }
+      } else if (yaml.isSeq(target)) {
+        for (const [index, item] of target.items.entries()) children.set(index, positionNode(item, undefined, open));
+      }
+      open.delete(target);
+    }
+    return { start, children, ...(keyStart !== undefined && { keyStart }) };
+  }
+}
+
+function syntaxError(file: string, problems: readonly Problem[]): NodekilnError {
+  const [first] = problems;
+  return new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is not well-formed: ${first?.message ?? ''}`, {
+    ...(first?.place && { place: first.place }),
+    problems,
+  });
+}
+
+/** The library's words, without the parts that quote the text. */
+function plain(code: string, message: string): string {
+  switch (code) {
+    case 'DUPLICATE_KEY':
+      return 'this key stands a second time in its map';
+    case 'TAB_AS_INDENT':
+      return 'a tab is used for indentation; use spaces';
+    case 'TAG_RESOLVE_FAILED':
+      return 'this tag is not known';
+    case 'BAD_INDENT':
+    case 'BLOCK_AS_IMPLICIT_KEY':
+    case 'MULTILINE_IMPLICIT_KEY':
+    case 'MISSING_CHAR':
+    case 'UNEXPECTED_TOKEN':
+      return (message.split(/: /)[0] ?? message).trim();
+    default:
+      return message.split('\n')[0] ?? message;
+  }
+}
