@@ -14,6 +14,7 @@ export interface Host {
   /** `undefined` never: a root folder has offline units (enablement only). */
   readonly units: Units;
   readonly exec: Exec;
+  readonly containers: Containers;
   readonly clock: Clock;
   readonly net: Net;
   /** Releases connections and watches. Idempotent. */
@@ -77,6 +78,8 @@ export interface Files {
    * no temporary files left; single writes are whole or absent.
    */
   write(writes: readonly FileWrite[]): Promise<WriteOutcome[]>;
+  /** Writes a value into a file of /proc or /sys in one call: no temporary file, no fsync. Throws the system error. */
+  writeKernel(path: string, value: string): Promise<void>;
   /** Removes files, symlinks and empty folders durably; missing ones and folders in use are passed over. Returns those removed. */
   remove(paths: readonly string[]): Promise<string[]>;
   /**
@@ -211,6 +214,17 @@ export interface Exec {
    * (the whole group is killed), NK_INTERRUPTED when the signal fires.
    */
   run(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+}
+
+// ── container images ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Containers {
+  /**
+   * Imports every image of an archive (OCI layout or docker-archive tar; a path in our own file system) into containerd's
+   * content store, namespace `k8s.io`, unpacked, and returns the references. In a root folder the root's own containerd is
+   * started for this and stopped by `Host.close`. NK_ARTIFACT_MISSING, NK_ARTIFACT_DIGEST (of the archive), NK_IMAGE_IMPORT.
+   */
+  importArchive(archive: string, options: { readonly digest?: string }): Promise<string[]>;
 }
 
 // ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import type { Resource, ResourceId } from '../desired/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import { removalSteps, stepsFor } from '../kinds/planners.ts';
 import type { Claim, Diff } from './diff.ts';
-import type { Impact, Plan, Step } from './types.ts';
+import type { Change, Impact, Plan, Step } from './types.ts';
 
 export interface PlanInput extends Diff {
   readonly desired: ReadonlyMap<ResourceId, Claim>;
@@ -21,7 +21,7 @@ export function plan(input: PlanInput): Plan {
     if (change.desired) return stepsFor(change, change.desired, input.context);
     return change.touched ? removalSteps(change.touched, change.observed) : [];
   });
-  const steps = precedeGoal(joinDependencies(withReload(own), input.desired), input.goal);
+  const steps = precedeGoal(joinDependencies(withReload(own, input.changes), input.desired), input.goal);
   checkWriters(steps);
   checkNeeds(steps);
   return {
@@ -35,34 +35,29 @@ export function plan(input: PlanInput): Plan {
 export const reloadStepId = 'daemon-reload';
 
 /** One daemon-reload after all unit files are in place, before the first job that depends on them. */
-function withReload(steps: readonly Step[]): Step[] {
-  const definitions = steps.filter((step) => isDefinitionStep(step));
-  const jobs = steps.filter((step) => isJob(step) || step.action.do === 'ready');
-  const units = new Set(definitions.map((step) => step.resource));
-  if (definitions.length === 0 || !(jobs.length > 0 || steps.some((step) => step.action.do === 'daemon-reload')))
-    return [...steps];
-  const [first] = definitions;
-  if (!first) return [...steps];
+function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  const live = changes.filter((change) => change.observed.kind === 'unit' && change.observed.live);
+  const units = new Set(live.map((change) => change.id));
+  const definitions = steps.filter((step) => isDefinitionStep(step) && units.has(step.resource));
+  const stale = live.filter((change) => change.observed.kind === 'unit' && change.observed.stale);
+  const subject = definitions[0]?.resource ?? stale[0]?.id;
+  if (subject === undefined) return [...steps];
   const reload: Step = {
-    ...first,
     id: reloadStepId,
+    resource: subject,
     action: { do: 'daemon-reload' },
     reads: definitions.flatMap((step) => step.writes),
     writes: ['systemd:definitions'],
     needs: definitions.map((step) => step.id),
     importance: 'required',
-    deferrable: definitions.every((step) => step.deferrable),
+    deferrable: definitions.every((step) => step.deferrable) && stale.length === 0,
+    scope: 'node',
     weightMs: 40,
     why: 'unit files change',
   };
-  return [
-    ...steps.map((step) =>
-      isJob(step) && units.has(step.resource) && step.action.do !== 'stop'
-        ? { ...step, needs: [...step.needs, reloadStepId] }
-        : step,
-    ),
-    reload,
-  ];
+  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
+  const waits = (step: Step): boolean => isJob(step) && step.action.do !== 'stop' && changed.has(step.resource);
+  return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), reload];
 }
 
 function isDefinitionStep(step: Step): boolean {

@@ -39,6 +39,8 @@ export interface UnitObservation {
   readonly transient: boolean;
   /** Its last run succeeded. */
   readonly succeeded: boolean;
+  /** systemd has not read the unit's files since they changed. */
+  readonly stale: boolean;
 }
 
 export interface BinaryObservation {

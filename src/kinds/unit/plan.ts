@@ -44,6 +44,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
     if (enablement) note('enablement', `is ${observed.enablement || 'not enabled'}, wanted ${resource.enablement}`);
     if (!observed.live) return facets.size === 0 ? undefined : { facets: [...facets], details };
 
+    if (observed.stale) note('definition', 'systemd has not read its files since they changed');
     const running = isRunning(observed.activeState) || (observed.transient && observed.succeeded);
     if (resource.state === 'started' && !running) note('state', `is ${observed.activeState}, wanted started`);
     if (resource.state === 'stopped' && isRunning(observed.activeState))

@@ -1,0 +1,186 @@
+/**
+ * The engine, end to end: claims → observe → diff → plan → schedule → intents → apply → report. Bake, boot and tend all
+ * come through here; they differ in document, host and source only.
+ */
+import type { DesiredState, Resource, ResourceId, Source } from '../desired/resources.ts';
+import { asNodekilnError, NodekilnError } from '../errors.ts';
+import type { Host } from '../host/port.ts';
+import { observe } from '../kinds/performers.ts';
+import { effectiveClaims, type Claims } from '../plan/claims.ts';
+import { diff, type Claim } from '../plan/diff.ts';
+import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
+import { schedule as makeSchedule } from '../plan/schedule.ts';
+import type { Observation, Plan, Schedule, Touched } from '../plan/types.ts';
+import { execute, type ProgressEvent, type Report, type StepRecord } from './executor.ts';
+import type { GenerationStatus, Journal } from './journal.ts';
+
+export interface PrepareInput {
+  readonly host: Host;
+  /** Undefined where nothing was ever applied and nothing will be (a plan on a fresh machine). */
+  readonly journal: Journal | undefined;
+  readonly source: Source;
+  readonly desired: DesiredState;
+  /** Leave out resources of scope `node`: a half-booted machine to be captured. */
+  readonly sharedOnly?: boolean;
+  /** The systemd unit that runs us, if any: nothing we start may be ordered after it. */
+  readonly selfUnit?: string;
+}
+
+export interface Prepared {
+  readonly input: PrepareInput;
+  readonly claims: Claims;
+  readonly effective: ReadonlyMap<ResourceId, Claim>;
+  readonly plan: Plan;
+  readonly schedule: Schedule;
+  /** Ids that this source asks for, but a later source has taken over. */
+  readonly overridden: readonly ResourceId[];
+}
+
+/** Everything up to the schedule; changes nothing. */
+export async function prepare(input: PrepareInput): Promise<Prepared> {
+  const resources = [...input.desired.resources.values()].filter((resource) => input.sharedOnly !== true || resource.scope === 'shared');
+  const claims: Claims = { ...input.journal?.claims(), [input.source]: resources };
+  const effective = effectiveClaims(claims);
+  checkNeeds([...effective.values()].map((claim) => claim.resource));
+  const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();
+  const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched });
+  const difference = diff({ desired: effective, observed, touched });
+  const goal = input.desired.goal ?? goalOf(effective);
+  const plan = makePlan({ ...difference, desired: effective, goal });
+  if (input.selfUnit !== undefined) await checkSelfWait(input.host, plan, input.selfUnit);
+  const overridden = resources.filter((resource) => effective.get(resource.id)?.source !== input.source).map((resource) => resource.id);
+  return { input, claims, effective, plan, schedule: makeSchedule(plan), overridden };
+}
+
+export interface CarryOutOptions {
+  readonly artifactBase: string;
+  readonly onEvent?: (event: ProgressEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Result extends Report {
+  readonly generation: number;
+  readonly changes: number;
+}
+
+/** Records the intents durably, then applies. */
+export async function carryOut(prepared: Prepared, options: CarryOutOptions): Promise<Result> {
+  const { host, journal, source } = prepared.input;
+  if (!journal) throw new NodekilnError('NK_INTERNAL', 'nothing can be applied without a journal');
+  const { plan, schedule } = prepared;
+  const starting = new Set(plan.impact.map((impact): ResourceId => `unit:${impact.unit}`));
+  const generation = journal.begin({ source, claims: prepared.claims, changes: plan.changes, starting: [...starting], nowMs: host.clock.now() });
+  settleUnchanged(journal, prepared);
+
+  const open = new Map<string, Set<string>>();
+  for (const step of plan.steps) open.set(step.resource, (open.get(step.resource) ?? new Set()).add(step.id));
+  const removed = new Set(plan.changes.filter((change) => change.type === 'remove').map((change) => change.id));
+  const onDone = (record: StepRecord): void => {
+    const steps = open.get(record.resource);
+    if (record.status === 'done') steps?.delete(record.id);
+    if (steps?.size === 0 && record.status === 'done') {
+      const id = record.resource as ResourceId;
+      if (removed.has(id)) journal.markRemoved(id);
+      else journal.markDone(id);
+    }
+  };
+
+  let outcome: GenerationStatus = 'failed';
+  try {
+    const report = await execute({
+      schedule,
+      host,
+      context: {
+        notes: journal,
+        artifactBase: options.artifactBase,
+        resource: (id) => resourceIn(prepared, id),
+      },
+      onDone,
+      ...(options.onEvent && { onEvent: options.onEvent }),
+      ...(options.signal && { signal: options.signal }),
+    });
+    outcome = report.outcome === 'converged' ? 'applied' : report.outcome;
+    return { ...report, generation, changes: plan.changes.length };
+  } finally {
+    journal.markGeneration(generation, outcome);
+    journal.flush();
+  }
+}
+
+/** What an interrupted run left open and now needs no change is done. */
+function settleUnchanged(journal: Journal, prepared: Prepared): void {
+  const changing = new Set(prepared.plan.changes.map((change) => change.id));
+  for (const touched of journal.touched().values()) {
+    if (!touched.done && !changing.has(touched.id)) journal.markDone(touched.id);
+  }
+}
+
+function resourceIn(prepared: Prepared, id: ResourceId): Resource {
+  const claim = prepared.effective.get(id);
+  if (!claim) throw new NodekilnError('NK_INTERNAL', `${id} is not desired`);
+  return claim.resource;
+}
+
+/** A later document of another source keeps the goal of the one before. */
+function goalOf(effective: ReadonlyMap<ResourceId, Claim>): ResourceId | undefined {
+  return effective.has('unit:kubelet.service') ? 'unit:kubelet.service' : undefined;
+}
+
+interface ObserveInput {
+  readonly host: Host;
+  readonly journal: Journal | undefined;
+  readonly effective: ReadonlyMap<ResourceId, Claim>;
+  readonly touched: ReadonlyMap<ResourceId, Touched>;
+}
+
+async function observeAll({ host, journal, effective, touched }: ObserveInput): Promise<Map<ResourceId, Observation>> {
+  const ids = [...new Set([...effective.keys(), ...touched.keys()])];
+  const context = { host, notes: journal, touched: (id: ResourceId) => touched.get(id) };
+  return new Map(
+    await Promise.all(
+      ids.map(async (id) => {
+        try {
+          return [id, await observe(context, id, effective.get(id)?.resource)] as const;
+        } catch (error) {
+          const known = asNodekilnError(error);
+          if (known.resource !== undefined || known.code === 'NK_NO_SYSTEMD' || known.code === 'NK_NOT_ROOT') throw error;
+          throw new NodekilnError(known.code, `${id} cannot be observed: ${known.message}`, { cause: error, resource: id });
+        }
+      }),
+    ),
+  );
+}
+
+function checkNeeds(resources: readonly Resource[]): void {
+  const unknown = unknownNeeds(resources);
+  const [first] = unknown;
+  if (!first) return;
+  throw new NodekilnError('NK_DOCUMENT_INVALID', `${first.resource.id} needs ${first.missing}, which no document brings`, {
+    resource: first.resource.id,
+    hint: 'Correct the name, or add the resource to the document.',
+    problems: unknown.map(({ resource, missing }) => ({ message: `${resource.id} needs ${missing}, which no document brings` })),
+  });
+}
+
+/** A unit ordered after ourselves would wait for us while we wait for it. */
+async function checkSelfWait(host: Host, plan: Plan, selfUnit: string): Promise<void> {
+  for (const impact of plan.impact) {
+    if (impact.effect === 'stop') continue;
+    const after = await host.units.dependencies(impact.unit, 'After').catch(() => []);
+    if (after.includes(selfUnit) || writesOrderAfter(plan, impact.unit, selfUnit)) {
+      throw new NodekilnError('NK_PLAN_SELF_WAIT', `${impact.unit} is ordered After=${selfUnit}, which starts it and waits for it`, {
+        resource: `unit:${impact.unit}`,
+      });
+    }
+  }
+}
+
+function writesOrderAfter(plan: Plan, unit: string, selfUnit: string): boolean {
+  return plan.steps.some(
+    ({ resource, action }) =>
+      resource === `unit:${unit}` &&
+      action.do === 'write' &&
+      action.entry.type === 'file' &&
+      action.entry.content.data.split('\n').some((line) => line.startsWith('After=') && line.slice('After='.length).split(/\s+/).includes(selfUnit)),
+  );
+}

@@ -1,0 +1,92 @@
+/** Effects of `file` resources and of every other file we write: observation, batched durable writes, removal, originals. */
+import { createHash } from 'node:crypto';
+import { originalsFolder } from '../../apply/state.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { Files, FileStat, FileWrite, Host } from '../../host/port.ts';
+import type { EntryObservation } from '../../plan/types.ts';
+import type { ActionOf } from '../performer.ts';
+import { bytesOf } from './entry.ts';
+
+export async function observeEntry(files: Files, path: string): Promise<EntryObservation> {
+  const stat = await files.stat(path);
+  if (!stat) return { type: 'absent' };
+  switch (stat.type) {
+    case 'file':
+      return { type: 'file', digest: await files.digest(path), mode: stat.mode, uid: stat.uid, gid: stat.gid };
+    case 'directory':
+      return { type: 'directory', mode: stat.mode, uid: stat.uid, gid: stat.gid };
+    case 'symlink':
+      return { type: 'symlink', target: stat.target ?? '' };
+    case 'other':
+      return { type: 'other' };
+  }
+}
+
+/** Writes many entries in one durable batch. */
+export async function performWrites(host: Host, actions: readonly ActionOf<'write'>[]): Promise<void> {
+  for (const action of actions) if (action.keepOriginal) await keepOriginal(host.files, action.path);
+  await host.files.write(actions.map((action) => toWrite(action)));
+}
+
+function toWrite({ path, entry }: ActionOf<'write'>): FileWrite {
+  switch (entry.type) {
+    case 'file':
+      return { type: 'file', path, content: bytesOf(entry.content), mode: entry.mode, uid: entry.uid, gid: entry.gid };
+    case 'directory':
+      return { type: 'directory', path, mode: entry.mode, uid: entry.uid, gid: entry.gid };
+    case 'symlink':
+      return { type: 'symlink', path, target: entry.target };
+  }
+}
+
+/** Removes what is ours; the foreign file that was there before comes back. */
+export async function performRemove(host: Host, action: ActionOf<'remove'>): Promise<void> {
+  const restored = new Set<string>();
+  if (action.restoreOriginal) {
+    for (const path of action.paths) if (await restoreOriginal(host.files, path)) restored.add(path);
+  }
+  await host.files.remove(action.paths.filter((path) => !restored.has(path)));
+}
+
+// ── originals: foreign files we replaced ─────────────────────────────────────────────────────────────────────────
+
+function originalPaths(path: string): { content: string; about: string } {
+  const name = createHash('sha256').update(path).digest('hex').slice(0, 32);
+  return { content: `${originalsFolder}/${name}`, about: `${originalsFolder}/${name}.json` };
+}
+
+/** Copies the file that is about to be replaced, once: what we wrote ourselves must never count as the original. */
+async function keepOriginal(files: Files, path: string): Promise<void> {
+  const saved = originalPaths(path);
+  if (await files.stat(saved.about)) return;
+  const stat = await files.stat(path);
+  const content = stat?.type === 'file' ? await files.read(path) : undefined;
+  if (!stat || content === undefined) return;
+  await files.write([
+    { type: 'directory', path: originalsFolder, mode: 0o700, uid: 0, gid: 0 },
+    { type: 'file', path: saved.content, content, mode: 0o600, uid: 0, gid: 0 },
+  ]);
+  await files.write([{ type: 'file', path: saved.about, content: new TextEncoder().encode(aboutText(path, stat)), mode: 0o600, uid: 0, gid: 0 }]);
+}
+
+function aboutText(path: string, stat: FileStat): string {
+  return `${JSON.stringify({ path, mode: stat.mode, uid: stat.uid, gid: stat.gid })}\n`;
+}
+
+async function restoreOriginal(files: Files, path: string): Promise<boolean> {
+  const saved = originalPaths(path);
+  const [about, content] = [await files.read(saved.about), await files.read(saved.content)];
+  if (!about || !content) return false;
+  const { mode, uid, gid } = parseAbout(about.toString('utf8'), path);
+  await files.write([{ type: 'file', path, content, mode, uid, gid }]);
+  await files.remove([saved.about, saved.content]);
+  return true;
+}
+
+function parseAbout(text: string, path: string): { mode: number; uid: number; gid: number } {
+  const about: unknown = JSON.parse(text);
+  if (typeof about === 'object' && about !== null && 'mode' in about && 'uid' in about && 'gid' in about) {
+    return { mode: Number(about.mode), uid: Number(about.uid), gid: Number(about.gid) };
+  }
+  throw new NodekilnError('NK_STATE_UNUSABLE', `the record of the original of ${path} is damaged`);
+}

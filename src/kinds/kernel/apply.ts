@@ -1,0 +1,51 @@
+/** Effects of `kernel` resources, through /proc and modprobe. A sysctl is read back: a value the kernel did not take is an error. */
+import type { KernelResource } from '../../desired/resources.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { Host } from '../../host/port.ts';
+import type { KernelObservation } from '../../plan/types.ts';
+import type { PerformContext } from '../performer.ts';
+import { normalise } from './plan.ts';
+
+export async function observeKernel(host: Host, resource: KernelResource): Promise<KernelObservation> {
+  const { setting } = resource;
+  // A root folder has no kernel of its own: the files beside these resources apply at its start.
+  if (host.units.mode === 'offline') return { kind: 'kernel', value: setting.type === 'sysctl' ? setting.value : 'offline' };
+  if (setting.type === 'sysctl') return { kind: 'kernel', value: (await host.files.read(sysctlPath(setting.key)))?.toString('utf8') };
+  return { kind: 'kernel', value: (await isModulePresent(host, setting.name)) ? 'loaded' : undefined };
+}
+
+/** Loaded modules and those built in with parameters have a folder in /sys/module; the rest of the built-in ones are listed by the kernel's package. */
+async function isModulePresent(host: Host, name: string): Promise<boolean> {
+  const folder = name.replaceAll('-', '_');
+  if (await host.files.stat(`/sys/module/${folder}`)) return true;
+  const release = (await host.files.read('/proc/sys/kernel/osrelease'))?.toString('utf8').trim() ?? '';
+  const builtin = (await host.files.read(`/lib/modules/${release}/modules.builtin`))?.toString('utf8') ?? '';
+  if (builtin.split('\n').some((line) => line.endsWith(`/${name}.ko`) || line.endsWith(`/${folder}.ko`))) return true;
+  const filesystems = (await host.files.read('/proc/filesystems'))?.toString('utf8') ?? '';
+  return filesystems.split('\n').some((line) => line.trim() === name || line.endsWith(`\t${name}`));
+}
+
+function sysctlPath(key: string): string {
+  // sysctl(8): dots separate, a slash stands for a dot inside a name (interface names).
+  const path = key.includes('/') && !key.slice(0, key.indexOf('/')).includes('.') ? key : key.replace(/[./]/g, (sign) => (sign === '.' ? '/' : '.'));
+  return `/proc/sys/${path}`;
+}
+
+export async function performModule(context: PerformContext, name: string): Promise<void> {
+  const result = await context.host.exec.run(['modprobe', name], { timeoutMs: 30_000 });
+  if (result.status === 0) return;
+  throw new NodekilnError('NK_KERNEL_SETTING', `module ${name} cannot be loaded`, { resource: `kernel:module/${name}`, lines: result.stderr.trim().split('\n') });
+}
+
+export async function performSysctl(context: PerformContext, setting: { key: string; value: string }): Promise<void> {
+  const { key, value } = setting;
+  const path = sysctlPath(key);
+  try {
+    await context.host.files.writeKernel(path, value);
+  } catch (cause) {
+    throw new NodekilnError('NK_KERNEL_SETTING', `${key} cannot be set to ${value}`, { cause, resource: `kernel:sysctl/${key}` });
+  }
+  const read = (await context.host.files.read(path))?.toString('utf8');
+  if (normalise(read) === normalise(value)) return;
+  throw new NodekilnError('NK_KERNEL_SETTING', `${key} reads back as ${read?.trim() ?? 'nothing'} after it was set to ${value}`, { resource: `kernel:sysctl/${key}` });
+}

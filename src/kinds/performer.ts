@@ -1,0 +1,40 @@
+/**
+ * The effect half of a resource kind. `observe` reads what planning needs; performers carry out one step each. They get
+ * everything through the context: the host, the journal and what is desired.
+ */
+import type { Resource, ResourceId } from '../desired/resources.ts';
+import type { Host, UnitJob } from '../host/port.ts';
+import type { Seal } from '../apply/journal.ts';
+import type { StepAction, Touched } from '../plan/types.ts';
+
+/** The notes of the journal that kinds use. */
+export interface Notes {
+  seal(path: string): Seal | undefined;
+  setSeal(path: string, seal: Seal): void;
+  markStarted(id: ResourceId, startedWith: string): void;
+}
+
+export interface ObserveContext {
+  readonly host: Host;
+  readonly notes: Pick<Notes, 'seal' | 'setSeal'> | undefined;
+  touched(id: ResourceId): Touched | undefined;
+}
+
+export interface PerformContext {
+  readonly host: Host;
+  readonly notes: Notes;
+  readonly signal: AbortSignal | undefined;
+  /** Folder that relative artifact paths are resolved against. */
+  readonly artifactBase: string;
+  resource(id: ResourceId): Resource;
+  /** Jobs queued by `start`, `restart`, `reload`, joined by `ready`. Shared by all steps of a run. */
+  readonly jobs: Map<string, UnitJob>;
+  /** Run helpers at low CPU and I/O priority. */
+  readonly background: boolean;
+  /** Bytes and totals of long work, for progress. */
+  progress(message: string): void;
+  /** A fact worth keeping with the step's record: `activated by hardlink`. */
+  detail(text: string): void;
+}
+
+export type ActionOf<D extends StepAction['do']> = Extract<StepAction, { do: D }>;

@@ -1,0 +1,136 @@
+/**
+ * Effects of `unit` resources: jobs are queued without blocking and joined by `ready`, which waits for the job, for
+ * `active` and for the component's own readiness until the deadline. A unit that fails, exits or restarts in a loop is a
+ * failure at once, with its last log lines; a started job is never taken for a running unit.
+ */
+import type { UnitResource } from '../../desired/resources.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { Host, JobResult, UnitStatus } from '../../host/port.ts';
+import type { EntryObservation, Touched, UnitObservation } from '../../plan/types.ts';
+import { observeEntry } from '../file/apply.ts';
+import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
+import { unitPaths } from './plan.ts';
+
+export async function observeUnit(context: ObserveContext, name: string, about: { resource: UnitResource | undefined; touched: Touched | undefined }): Promise<UnitObservation> {
+  const { host } = context;
+  const entries: Record<string, EntryObservation> = {};
+  for (const path of unitPaths(about.resource, about.touched)) entries[path] = await observeEntry(host.files, path);
+  const enablement = await host.units.enablement(name);
+  if (host.units.mode === 'offline') {
+    return { kind: 'unit', entries, enablement, loadState: 'stub', activeState: 'inactive', invocationId: '', live: false, transient: false, succeeded: false, stale: false };
+  }
+  const status = await host.units.get(name);
+  return {
+    kind: 'unit',
+    entries,
+    enablement,
+    loadState: status.loadState,
+    activeState: status.activeState,
+    invocationId: status.invocationId,
+    live: true,
+    transient: status.serviceType === 'oneshot' && status.remainAfterExit !== true,
+    succeeded: status.invocationId !== '' && status.result === 'success',
+    stale: status.needDaemonReload,
+  };
+}
+
+export async function performJob(context: PerformContext, action: ActionOf<'start' | 'restart' | 'reload' | 'stop'>): Promise<void> {
+  const { units } = context.host;
+  switch (action.do) {
+    case 'start':
+    case 'restart':
+      // A unit that failed before us may have used up its start limit; this start is ours and gets a full one.
+      await units.resetFailed(action.unit);
+      context.jobs.set(action.unit, await (action.do === 'start' ? units.start(action.unit) : units.restart(action.unit)));
+      return;
+    case 'reload':
+      context.jobs.set(action.unit, await units.reloadOrRestart(action.unit));
+      return;
+    case 'stop': {
+      const job = await units.stop(action.unit);
+      const result = await job.result;
+      if (result !== 'done') throw await unitError(context.host, action.unit, `stopping ended with ${result}`);
+      return;
+    }
+  }
+}
+
+const probeMinMs = 10;
+const probeMaxMs = 200;
+/** Restarts by systemd itself while we wait: one may be a start that raced its runtime, two are a loop. */
+const restartsTolerated = 1;
+
+export async function performReady(context: PerformContext, action: ActionOf<'ready'>): Promise<void> {
+  const { host } = context;
+  const deadline = host.clock.monotonic() + action.deadlineMs;
+  const job = context.jobs.get(action.unit);
+  let result: JobResult | undefined = job ? undefined : 'done';
+  void job?.result.then((settled) => (result = settled));
+  const first = await host.units.get(action.unit);
+  let lastProblem = 'its job is still queued';
+
+  for (let pause = probeMinMs; ; pause = Math.min(pause * 1.5, probeMaxMs)) {
+    context.signal?.throwIfAborted();
+    const status = await host.units.get(action.unit);
+    await failIfDead({ host, action, status, result, restartsBefore: first.restarts ?? 0 });
+    if (status.activeState === 'active' || (result === 'done' && action.transient && status.result === 'success')) {
+      const problem = await probe(host, action);
+      if (problem === undefined) {
+        context.notes.markStarted(`unit:${action.unit}`, action.startedWith);
+        return;
+      }
+      lastProblem = problem;
+    } else {
+      lastProblem = `it is ${status.activeState} (${status.subState})`;
+    }
+    if (host.clock.monotonic() + pause > deadline) {
+      throw await unitError(host, action.unit, `not ready after ${action.deadlineMs} ms: ${lastProblem}`, 'NK_UNIT_UNHEALTHY');
+    }
+    await host.clock.sleep(pause, context.signal);
+  }
+}
+
+interface Liveness {
+  readonly host: Host;
+  readonly action: ActionOf<'ready'>;
+  readonly status: UnitStatus;
+  readonly result: JobResult | undefined;
+  readonly restartsBefore: number;
+}
+
+async function failIfDead({ host, action, status, result, restartsBefore }: Liveness): Promise<void> {
+  const fail = async (problem: string): Promise<never> => {
+    throw await unitError(host, action.unit, problem);
+  };
+  if (status.loadState === 'not-found') throw new NodekilnError('NK_UNIT_MISSING', `${action.unit} does not exist`, { resource: `unit:${action.unit}` });
+  if (result !== undefined && result !== 'done') await fail(`its start job ended with ${result}`);
+  if (status.activeState === 'failed') await fail(`it failed (${status.result ?? 'unknown result'}, exit status ${status.execMainStatus ?? '?'})`);
+  if (result === 'done' && status.activeState === 'inactive' && !action.transient) await fail('it ended by itself');
+  const restarts = (status.restarts ?? 0) - restartsBefore;
+  if (restarts > restartsTolerated) await fail(`it restarts in a loop (${restarts} times, exit status ${status.execMainStatus ?? '?'})`);
+}
+
+/** Undefined when ready, else what is missing. */
+async function probe(host: Host, action: ActionOf<'ready'>): Promise<string | undefined> {
+  const { readiness } = action;
+  switch (readiness.type) {
+    case 'active':
+      return undefined;
+    case 'socket':
+      return (await host.net.socketAnswers(readiness.path, 1000)) ? undefined : `nothing answers at ${readiness.path}`;
+    case 'http':
+      try {
+        const response = await host.net.request({ url: readiness.url, timeoutMs: 1000 });
+        return response.status === 200 ? undefined : `${readiness.url} answers ${response.status}`;
+      } catch {
+        return `nothing answers at ${readiness.url}`;
+      }
+  }
+}
+
+const logLines = 20;
+
+async function unitError(host: Host, unit: string, problem: string, code: 'NK_UNIT_FAILED' | 'NK_UNIT_UNHEALTHY' = 'NK_UNIT_FAILED'): Promise<NodekilnError> {
+  const lines = await host.units.log(unit, logLines).catch(() => []);
+  return new NodekilnError(code, `${unit}: ${problem}`, { resource: `unit:${unit}`, lines });
+}

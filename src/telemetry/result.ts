@@ -1,0 +1,71 @@
+/**
+ * The result of a boot: published once, atomically, at `/var/lib/nodekiln/boot/result.json`. That it is there means that it
+ * can be read, never that the boot succeeded: `outcome` says so.
+ *
+ * All times named `…Ms` are CLOCK_MONOTONIC milliseconds of the host (0 = kernel start), with fractions.
+ */
+import type { Outcome, StepRecord } from '../apply/executor.ts';
+
+/** In the order in which a good boot passes them. */
+export const milestoneNames = [
+  'kernel',
+  'userspace',
+  'process',
+  'config',
+  'planned',
+  'binaries',
+  'kubelet-queued',
+  'runtime-ready',
+  'kubelet-started',
+  'healthz',
+  'deferred-done',
+] as const;
+
+export type MilestoneName = (typeof milestoneNames)[number];
+
+export interface Milestone {
+  readonly name: MilestoneName;
+  readonly atMs: number;
+}
+
+export interface ResultStep {
+  readonly id: string;
+  readonly resource: string;
+  readonly phase: 'goal' | 'deferred';
+  readonly status: StepRecord['status'];
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly needs: readonly string[];
+  readonly details: readonly string[];
+  readonly error?: unknown;
+}
+
+/** Work of ours outside the plan: reading documents, observing, planning. */
+export interface Span {
+  readonly name: string;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+export interface BootResult {
+  readonly apiVersion: 'nodekiln.dev/v1alpha1';
+  readonly kind: 'BootResult';
+  readonly nodekilnVersion: string;
+  readonly bootId: string;
+  /** `converged`: everything in place. `degraded`: a best-effort step failed. `failed`: see `error`. */
+  readonly outcome: Outcome;
+  /** True when there was nothing to do. */
+  readonly unchanged: boolean;
+  readonly generation: number | undefined;
+  readonly finishedAt: string;
+  readonly milestones: readonly Milestone[];
+  readonly spans: readonly Span[];
+  readonly steps: readonly ResultStep[];
+  readonly warnings: readonly string[];
+  readonly error?: unknown;
+}
+
+export function resultStep(record: StepRecord): ResultStep {
+  const { error, ...rest } = record;
+  return { ...rest, ...(error && { error: error.toJSON() }) };
+}

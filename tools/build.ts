@@ -1,0 +1,53 @@
+/**
+ * Builds the one bundle that runs on hosts: `dist/nodekiln`, CommonJS with a shebang for the private Node beside it.
+ * Rebuilt only when a source changed; returns its path.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, glob, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const output = join(root, 'dist', 'nodekiln');
+
+/** The pinned Node that runs the bundle here and is installed beside it on hosts. */
+export const nodeBinary = join(root, 'node_modules', `node-linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}`, 'bin', 'node');
+
+export async function buildBundle(): Promise<string> {
+  const stamp = `${output}.stamp`;
+  const digest = await sourceDigest();
+  if ((await readFile(stamp, 'utf8').catch(() => '')) === digest) return output;
+  const { build } = await import('esbuild');
+  await mkdir(join(root, 'dist'), { recursive: true });
+  const temporary = `${output}.${process.pid}`;
+  const result = await build({
+    entryPoints: [join(root, 'src/cli/main.ts')],
+    outfile: temporary,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'warning',
+    banner: { js: '#!/opt/nodekiln/bin/node --disable-warning=ExperimentalWarning' },
+  });
+  await chmod(temporary, 0o755);
+  await rename(temporary, output);
+  await writeFile(`${output}.meta.json`, JSON.stringify(result.metafile));
+  await writeFile(stamp, digest);
+  return output;
+}
+
+async function sourceDigest(): Promise<string> {
+  const hash = createHash('sha256');
+  const files: string[] = [];
+  for await (const file of glob(['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts'], { cwd: root })) {
+    if (!file.endsWith('.test.ts')) files.push(file);
+  }
+  for (const file of files.sort()) hash.update(file).update(await readFile(join(root, file)));
+  return hash.digest('hex');
+}
+
+if (import.meta.main) console.log(await buildBundle());

@@ -1,0 +1,82 @@
+/** `./dev VERB`: what developers call. Each verb installs what it needs and ends with a plain verdict. */
+import { spawn } from 'node:child_process';
+import { glob } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildBundle, nodeBinary } from './build.ts';
+
+const root = join(import.meta.dirname, '..');
+const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
+
+interface Verb {
+  readonly about: string;
+  run(args: readonly string[]): Promise<number>;
+}
+
+const verbs: Readonly<Record<string, Verb>> = {
+  demo: { about: 'bake, boot and tend a real host on this machine, with progress (root)', run: (args) => node(['test/demo/main.ts', ...args]) },
+  test: { about: 'every test that needs no cluster', run: (args) => test(['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/lab/**/*.test.ts'], args) },
+  e2e: { about: 'the end-to-end cases on lab hosts, with the sabotage and crash suites (root)', run: (args) => test(['test/e2e/**/*.test.ts'], args) },
+  bench: { about: 'measure: ./dev bench boot|artifacts', run: bench },
+  lint: { about: 'format, lint, types, import rules, unused code', run: lint },
+  build: { about: 'build the bundle that runs on hosts', run: async () => (console.log(await buildBundle()), 0) },
+  docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },
+  nodekiln: { about: 'the command-line tool of this checkout, built when needed', run: async (args) => run(nodeBinary, ['--disable-warning=ExperimentalWarning', await buildBundle(), ...args], process.cwd()) },
+};
+
+const [name = 'help', ...args] = process.argv.slice(2);
+const verb = verbs[name];
+if (!verb) {
+  console.error(`usage: ./dev VERB …\n\n${Object.entries(verbs).map(([key, { about }]) => `  ${key.padEnd(10)}${about}`).join('\n')}`);
+  process.exitCode = name === 'help' || name === '--help' ? 0 : 2;
+} else {
+  process.exitCode = await verb.run(args);
+}
+
+/** Test files run one process each, one after the other where they drive real hosts: two at a time share two cores badly. */
+async function test(patterns: readonly string[], args: readonly string[]): Promise<number> {
+  const wanted = args.filter((arg) => !arg.startsWith('-'));
+  const files: string[] = [];
+  for await (const file of glob([...patterns], { cwd: root })) if (wanted.length === 0 || wanted.some((part) => file.includes(part))) files.push(file);
+  await buildBundle();
+  return run(nodeBinary, ['--disable-warning=ExperimentalWarning', '--test', '--test-concurrency=2', '--test-reporter=spec', ...args.filter((arg) => arg.startsWith('-')), ...files.sort()], root);
+}
+
+async function bench(args: readonly string[]): Promise<number> {
+  const [what = ''] = args;
+  const known: string[] = [];
+  for await (const file of glob('bench/*.ts', { cwd: root })) known.push(file.slice('bench/'.length, -'.ts'.length));
+  if (known.includes(what)) return node([`bench/${what}.ts`, ...args.slice(1)]);
+  console.error(`usage: ./dev bench ${known.sort().join('|')}`);
+  return 2;
+}
+
+async function lint(): Promise<number> {
+  const checks: readonly (readonly [string, readonly string[]])[] = [
+    ['oxfmt', ['--check', 'src', 'test', 'tools', 'bench']],
+    ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'tools', 'bench']],
+    ['../typescript7/bin/tsc', ['-p', '.']],
+    ['knip', ['--no-progress']],
+  ];
+  let failed = 0;
+  for (const [tool, toolArgs] of checks) {
+    console.log(`lint: ${tool}`);
+    if ((await run(bin(tool), toolArgs, root)) !== 0) failed += 1;
+  }
+  console.log('lint: import rules');
+  if ((await node(['tools/imports.ts'])) !== 0) failed += 1;
+  console.log(failed === 0 ? 'lint: clean' : `lint: ${failed} of ${checks.length + 1} checks failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+function node(nodeArgs: readonly string[]): Promise<number> {
+  return run(nodeBinary, ['--disable-warning=ExperimentalWarning', join(root, nodeArgs[0] ?? ''), ...nodeArgs.slice(1)], process.cwd());
+}
+
+function run(command: string, commandArgs: readonly string[], cwd: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, commandArgs, { cwd, stdio: 'inherit' });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
+  });
+}
