@@ -4,7 +4,7 @@
  * so a changed recipe is a new key. Two processes that want one key make it once.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -79,6 +79,8 @@ async function makeOnce(key: string, final: string, make: (dir: string) => Promi
     const temporary = await mkdtemp(join(parent, prefix));
     try {
       await make(temporary);
+      // mkdtemp makes it private, and a root folder's mode is that of the guest's /.
+      await chmod(temporary, 0o755);
       await rename(temporary, final);
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });

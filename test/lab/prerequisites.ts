@@ -9,6 +9,7 @@ import { run, tryRun } from './run.ts';
 export type Progress = (line: string) => void;
 
 export interface Prerequisite {
+  /** A program's name, or a file's absolute path. */
   readonly program: string;
   readonly package: string;
   readonly why: string;
@@ -20,20 +21,25 @@ export const prerequisites: readonly Prerequisite[] = [
   { program: 'ip', package: 'iproute2', why: 'makes the hosts’ networks' },
   { program: 'nsenter', package: 'util-linux', why: 'runs commands inside a host' },
   { program: 'mount', package: 'mount', why: 'puts a host’s disk together' },
+  { program: 'setpriv', package: 'util-linux', why: 'ends a host with its lab' },
   { program: 'dpkg-deb', package: 'dpkg', why: 'makes .deb packages' },
   { program: 'rpmbuild', package: 'rpm', why: 'makes .rpm packages' },
-  { program: 'umoci', package: 'umoci', why: 'makes container images' },
-  { program: 'busybox', package: 'busybox-static', why: 'is what runs in the container images' },
   { program: 'xz', package: 'xz-utils', why: 'compresses packages' },
   { program: 'zstd', package: 'zstd', why: 'compresses packages' },
   { program: 'tar', package: 'tar', why: 'unpacks roots' },
   { program: 'gpgv', package: 'gpgv', why: 'verifies Debian’s signatures' },
+  {
+    program: '/usr/share/keyrings/debian-archive-keyring.gpg',
+    package: 'debian-archive-keyring',
+    why: 'has the keys of Debian’s suites',
+  },
 ];
 
 /** sbin is where Debian has some of them, and not on everyone's PATH. */
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 
 export function findProgram(name: string, more: readonly string[] = []): string | undefined {
+  if (name.startsWith('/')) return existsSync(name) ? name : undefined;
   return [...folders, ...more].map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 

@@ -77,12 +77,7 @@ async function lendResolver(dir: string): Promise<void> {
 
 /** The cached, unpacked root of a suite: shared, read-only by agreement. */
 export function rootFolder(suite: Suite, progress?: Progress): Promise<string> {
-  return cached(`roots/${suite}-${keyHash(suite, ...recipe)}-folder`, (dir) => unpackInto(suite, dir, progress));
-}
-
-async function unpackInto(suite: Suite, dir: string, progress: Progress | undefined): Promise<void> {
-  await unpackRoot(suite, dir, progress);
-  await run(['chmod', '0755', dir]);
+  return cached(`roots/${suite}-${keyHash(suite, ...recipe)}-folder`, (dir) => unpackRoot(suite, dir, progress));
 }
 
 /** Downloaded packages, kept so that the next root with the same packages needs no second download. */
@@ -103,7 +98,7 @@ export interface Derivation {
 export async function derivedRoot(suite: Suite, derivation: Derivation, progress?: Progress): Promise<string> {
   const key = keyHash(suite, ...recipe, ...derivation.packages, derivation.script ?? '');
   return cached(`roots/${suite}-derived-${key}`, async (dir) => {
-    await unpackInto(suite, dir, progress);
+    await unpackRoot(suite, dir, progress);
     progress?.(`installing ${derivation.packages.join(', ')} into a ${suite} root (once; then cached)`);
     await installInto(suite, dir, derivation.packages);
     if (derivation.script) await run(['chroot', dir, '/bin/sh', '-euc', derivation.script]);
