@@ -1,0 +1,186 @@
+/**
+ * Decompression as a stream in bounded memory: gzip and zstd by node:zlib, xz and bzip2 by their programs, because a
+ * program decodes on its own core (and `xz -T0` on several). Without an xz program a WebAssembly decoder takes over;
+ * without bzip2 it is NK_TOOL_MISSING. Damaged, truncated or trailing data is NK_ARTIFACT_UNREADABLE.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
+import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
+import { NodekilnError, errnoOf } from '../../errors.ts';
+import { unreadable } from './unreadable.ts';
+
+export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
+
+const chunkSize = 256 * 1024;
+
+const magics: readonly (readonly [Exclude<Compression, 'none'>, readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+];
+
+/** By the first bytes; six are enough. */
+export function detectCompression(head: Uint8Array): Compression {
+  return magics.find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0] ?? 'none';
+}
+
+export function decompress(
+  compression: Compression,
+  input: AsyncIterable<Buffer>,
+  what: string,
+): AsyncIterable<Buffer> {
+  switch (compression) {
+    case 'none':
+      return input;
+    case 'gzip':
+      return throughZlib(createGunzip({ chunkSize }), input, what);
+    case 'zstd':
+      return throughZlib(
+        createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
+        input,
+        what,
+      );
+    case 'xz':
+      return throughXz(input, what);
+    case 'bzip2':
+      return throughProgram(['bzip2', '-dc'], input, what);
+  }
+}
+
+async function* throughZlib(
+  stream: Duplex & { bytesWritten: number },
+  input: AsyncIterable<Buffer>,
+  what: string,
+): AsyncGenerator<Buffer> {
+  const feeding = feed(input, stream);
+  try {
+    for await (const chunk of stream) yield chunk as Buffer;
+  } catch (thrown) {
+    throw thrown instanceof NodekilnError
+      ? thrown
+      : unreadable(what, 'cannot be decompressed: its data is damaged or truncated', thrown);
+  } finally {
+    stream.destroy();
+    await feeding;
+  }
+  const { bytes, complete } = await feeding;
+  if (!complete || stream.bytesWritten !== bytes)
+    throw unreadable(what, 'has data after the end of its compressed part');
+}
+
+/** Writes all of the input with backpressure and ends the stream. Never rejects: an error of the input destroys the stream with it. */
+async function feed(input: AsyncIterable<Buffer>, stream: Writable): Promise<{ bytes: number; complete: boolean }> {
+  let bytes = 0;
+  try {
+    for await (const chunk of input) {
+      if (stream.destroyed) return { bytes, complete: false };
+      bytes += chunk.length;
+      if (!stream.write(chunk)) await drained(stream);
+    }
+    if (stream.destroyed) return { bytes, complete: false };
+    stream.end();
+    return { bytes, complete: true };
+  } catch (thrown) {
+    stream.destroy(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    return { bytes, complete: false };
+  }
+}
+
+function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of ['drain', 'close', 'error']) stream.off(event, done);
+      resolve();
+    };
+    for (const event of ['drain', 'close', 'error']) stream.on(event, done);
+    if (stream.destroyed) done();
+  });
+}
+
+async function* throughProgram(
+  argv: readonly [string, ...string[]],
+  input: AsyncIterable<Buffer>,
+  what: string,
+): AsyncGenerator<Buffer> {
+  const [program, ...args] = argv;
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  exited.catch(() => {
+    // Taken up below; a program that cannot be started rejects before anything waits for it.
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-1024)));
+  let inputError: Error | undefined;
+  // EPIPE: the program ended first, and its status says why.
+  child.stdin.on('error', (error) => (inputError ??= errnoOf(error) === 'EPIPE' ? undefined : error));
+  try {
+    await once(child, 'spawn');
+  } catch (thrown) {
+    throw missingProgram(program, what, thrown);
+  }
+  const feeding = feed(input, child.stdin);
+  try {
+    for await (const chunk of child.stdout) yield chunk as Buffer;
+    const [status, signal] = await exited;
+    const { complete } = await feeding;
+    if (inputError) throw inputError;
+    if (status !== 0 || signal !== null)
+      throw unreadable(
+        what,
+        `cannot be decompressed: ${program} says: ${stderr.trim() || (signal ?? `exit status ${status}`)}`,
+      );
+    if (!complete) throw unreadable(what, 'has data after the end of its compressed part');
+  } finally {
+    child.kill('SIGKILL');
+    child.stdin.destroy();
+    await feeding;
+    await exited;
+  }
+}
+
+function missingProgram(program: string, what: string, cause: unknown): NodekilnError {
+  return new NodekilnError(
+    'NK_TOOL_MISSING',
+    `${what} is compressed with ${program}, and the program ${program} is not installed`,
+    {
+      cause,
+      resource: what,
+      hint: `Install ${program}, or repack the package with zstd.`,
+    },
+  );
+}
+
+async function* throughXz(input: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
+  const program = throughProgram(['xz', '-dc', '-T0'], input, what);
+  let first: IteratorResult<Buffer>;
+  try {
+    first = await program.next();
+  } catch (thrown) {
+    if (!(thrown instanceof NodekilnError) || thrown.code !== 'NK_TOOL_MISSING') throw thrown;
+    yield* throughWasm(input, what);
+    return;
+  }
+  try {
+    if (!first.done) yield first.value;
+    yield* program;
+  } finally {
+    await program.return(undefined);
+  }
+}
+
+async function* throughWasm(input: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
+  const { XzReadableStream } = await import('xz-decompress');
+  const compressed = Readable.toWeb(Readable.from(input, { objectMode: true }));
+  try {
+    for await (const chunk of new XzReadableStream(compressed)) {
+      yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    }
+  } catch (thrown) {
+    throw thrown instanceof NodekilnError
+      ? thrown
+      : unreadable(what, 'cannot be decompressed: its data is damaged or truncated', thrown);
+  }
+}
