@@ -1,0 +1,20 @@
+/**
+ * The machine's clocks. `process.hrtime` reads CLOCK_MONOTONIC, the clock of systemd's `…TimestampMonotonic` properties.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { NodekilnError } from '../../errors.ts';
+import type { Clock } from '../port.ts';
+
+export function createLinuxClock(): Clock {
+  return {
+    now: () => Date.now(),
+    monotonic: () => Number(process.hrtime.bigint() / 1000n) / 1000,
+    sleep: async (ms, signal) => {
+      try {
+        await delay(ms, undefined, signal && { signal });
+      } catch (thrown) {
+        throw new NodekilnError('NK_INTERRUPTED', 'interrupted while waiting', { cause: thrown });
+      }
+    },
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * Programs in a process group of their own, with a deadline: the whole group gets SIGTERM, then SIGKILL. Never a shell.
+ * The environment is small and the same everywhere (PATH, HOME, LANG) plus what is asked for. For a root folder the
+ * program runs in a chroot there.
+ *
+ * Errors: NK_TOOL_MISSING, NK_TIMEOUT, NK_INTERRUPTED; any exit status is a result.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { errnoOf, NodekilnError } from '../../errors.ts';
+import type { Exec, ExecOptions, ExecResult } from '../port.ts';
+
+const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const graceMs = 2000;
+const defaultMaxOutput = 64 * 1024;
+/** chroot(1): "127 if COMMAND cannot be found". */
+const chrootNotFound = 127;
+
+export function createLinuxExec(root: string): Exec {
+  return { run: (argv, options) => run(root, argv, options) };
+}
+
+async function run(root: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
+  const started = performance.now();
+  const [file = '', ...args] = root === '/' ? argv : ['chroot', root, ...argv];
+  const child = spawn(file, args, {
+    detached: true,
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? searchPath, HOME: '/root', LANG: 'C.UTF-8', ...options.env },
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+  });
+  const stop = stopper(child, options);
+  const stdout = keepTail(child, 'stdout', options.maxOutput ?? defaultMaxOutput);
+  const stderr = keepTail(child, 'stderr', options.maxOutput ?? defaultMaxOutput);
+  // A program that exits before it has read its input is no failure of ours.
+  child.stdin?.on('error', () => undefined).end(options.input);
+  try {
+    const status = await exitStatus(child, stop);
+    const result = { status, stdout: stdout(), stderr: stderr(), durationMs: performance.now() - started };
+    if (stop.reason) throw stop.reason(result);
+    if (root !== '/' && status === chrootNotFound && result.stderr.startsWith('chroot:'))
+      throw missing(argv, result.stderr);
+    return result;
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENOENT' || errnoOf(thrown) === 'EACCES') throw missing(argv, thrown);
+    throw thrown;
+  } finally {
+    stop.clear();
+  }
+}
+
+function missing(argv: readonly string[], cause: unknown): NodekilnError {
+  return new NodekilnError('NK_TOOL_MISSING', `cannot run ${argv[0] ?? ''}: no such program`, { cause });
+}
+
+/** Resolves when the program has ended and its output is read; after a stop, when it has ended. */
+function exitStatus(child: ChildProcess, stop: Stopper): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const settle = (code: number | null, signal: NodeJS.Signals | null): void =>
+      resolve(code ?? 128 + (signal ? constants.signals[signal] : 0));
+    child.once('error', reject);
+    child.once('close', settle);
+    // A grandchild may keep the pipes open for ever; after the deadline nobody waits for it.
+    child.once('exit', (code, signal) => {
+      if (stop.reason) settle(code, signal);
+      else stop.onStop = () => settle(code, signal);
+    });
+  });
+}
+
+interface Stopper {
+  reason: ((result: ExecResult) => NodekilnError) | undefined;
+  onStop: () => void;
+  clear(): void;
+}
+
+function stopper(child: ChildProcess, options: ExecOptions): Stopper {
+  const program = child.spawnargs.at(0) === 'chroot' ? (child.spawnargs[2] ?? '') : (child.spawnargs[0] ?? '');
+  let killer: NodeJS.Timeout | undefined;
+  const stopBy = (reason: Stopper['reason']): void => {
+    if (stop.reason) return;
+    stop.reason = reason;
+    killGroup(child, 'SIGTERM');
+    killer = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs);
+    stop.onStop();
+  };
+  const onAbort = (): void =>
+    stopBy(() => new NodekilnError('NK_INTERRUPTED', `${program} was interrupted`, { cause: options.signal?.reason }));
+  const timer = setTimeout(
+    () =>
+      stopBy(
+        ({ stderr }) =>
+          new NodekilnError('NK_TIMEOUT', `${program} did not end within ${options.timeoutMs} ms`, {
+            lines: stderr.split('\n').filter(Boolean).slice(-10),
+          }),
+      ),
+    options.timeoutMs,
+  );
+  const stop: Stopper = {
+    reason: undefined,
+    onStop: () => undefined,
+    clear: () => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', onAbort);
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      if (killer === undefined) return;
+      clearTimeout(killer);
+      // Whoever of the group outlived SIGTERM.
+      killGroup(child, 'SIGKILL');
+    },
+  };
+  if (options.signal?.aborted) onAbort();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  return stop;
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'ESRCH') throw thrown;
+  }
+}
+
+function keepTail(child: ChildProcess, stream: 'stdout' | 'stderr', limit: number): () => string {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  child[stream]?.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length < 2 * limit) return;
+    chunks = [Buffer.concat(chunks).subarray(-limit)];
+    length = limit;
+  });
+  return () => Buffer.concat(chunks).subarray(-limit).toString('utf8');
+}

@@ -1,0 +1,59 @@
+/**
+ * The machine we run on, or a root folder of one: `createLinuxHost()` and `createLinuxHost({root: '/srv/image'})`.
+ * Nothing is opened before it is used; `close` releases the connection to systemd.
+ */
+import { realpathSync } from 'node:fs';
+import { NodekilnError } from '../../errors.ts';
+import type { Containers, Host } from '../port.ts';
+import { createOfflineUnits } from '../unit-files/offline-units.ts';
+import { createLinuxClock } from './clock.ts';
+import { createLinuxExec } from './exec.ts';
+import { createLinuxFiles } from './files.ts';
+import { createLinuxNet } from './net.ts';
+import type { SystemdAddress } from './systemd-connection.ts';
+import { createLiveUnits } from './units.ts';
+
+export interface LinuxHostOptions {
+  /** Where the host's `/` is; the machine itself unless told. Must exist. */
+  readonly root?: string;
+  /** Which of systemd's sockets to use; `auto` takes the system bus, and systemd's private socket while there is none. */
+  readonly systemd?: SystemdAddress;
+  /** Who imports container images into the host; refused unless given. */
+  readonly containers?: (host: Omit<Host, 'containers'>) => Containers & { readonly close?: () => Promise<void> };
+}
+
+export function createLinuxHost(options: LinuxHostOptions = {}): Host {
+  const root = realRoot(options.root ?? '/');
+  const files = createLinuxFiles(root);
+  const exec = createLinuxExec(root);
+  const { units, close } =
+    root === '/'
+      ? createLiveUnits({ exec, address: options.systemd ?? 'auto' })
+      : { units: createOfflineUnits(files, root), close: () => Promise.resolve() };
+  const host = { root, files, exec, units, clock: createLinuxClock(), net: createLinuxNet(), close };
+  const containers = options.containers?.(host) ?? noContainers;
+  return {
+    ...host,
+    containers,
+    close: async () => {
+      await containers.close?.();
+      await close();
+    },
+  };
+}
+
+const noContainers: Containers & { close?: () => Promise<void> } = {
+  importArchive: (archive) =>
+    Promise.reject(new NodekilnError('NK_UNSUPPORTED', `nothing here can import the container image ${archive}`)),
+};
+
+function realRoot(root: string): string {
+  try {
+    return realpathSync(root);
+  } catch (thrown) {
+    throw new NodekilnError('NK_USAGE', `the root folder ${root} cannot be read`, {
+      cause: thrown,
+      hint: 'Make the folder first.',
+    });
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Time of a machine in memory. Virtual time stands still while code runs and jumps to the next timer once nothing else
+ * is left to do, so that a test of a 90-second timeout takes no time and always takes the same course.
+ */
+import { NodekilnError } from '../../errors.ts';
+import type { Clock } from '../port.ts';
+
+export interface MemoryClock extends Clock {
+  /** Calls back after so many milliseconds of the machine's time. */
+  after(ms: number, callback: () => void): void;
+}
+
+interface Timer {
+  readonly due: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+const epoch = Date.UTC(2030, 0, 1);
+/** What a machine has behind it when the first process of ours starts. */
+const uptimeMs = 10_000;
+
+export function createVirtualClock(): MemoryClock {
+  let elapsed = uptimeMs;
+  let order = 0;
+  let pumping = false;
+  const timers: Timer[] = [];
+
+  const pump = (): void => {
+    const next = timers.shift();
+    if (!next) {
+      pumping = false;
+      return;
+    }
+    elapsed = Math.max(elapsed, next.due);
+    next.callback();
+    // Everything the callback set off by promises runs before the next turn.
+    setImmediate(pump);
+  };
+
+  const after = (ms: number, callback: () => void): void => {
+    order += 1;
+    timers.push({ due: elapsed + Math.max(0, ms), order, callback });
+    timers.sort((a, b) => a.due - b.due || a.order - b.order);
+    if (pumping) return;
+    pumping = true;
+    setImmediate(pump);
+  };
+
+  return {
+    now: () => epoch + elapsed,
+    monotonic: () => elapsed,
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        const interrupted = (): void => reject(new NodekilnError('NK_INTERRUPTED', 'interrupted while waiting'));
+        if (signal?.aborted) return interrupted();
+        signal?.addEventListener('abort', interrupted, { once: true });
+        after(ms, () => {
+          signal?.removeEventListener('abort', interrupted);
+          resolve();
+        });
+      }),
+    after,
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * The file system of a machine in memory: folders, files, symlinks and hard links (one node under two paths) with mode,
+ * owner and inode. Whatever is in it is durable; `clearVolatile` is what a reboot does to /run and /tmp.
+ */
+import { posix } from 'node:path';
+import type { FileType } from '../port.ts';
+
+export interface DiskNode {
+  readonly type: Exclude<FileType, 'other'>;
+  readonly inode: bigint;
+  mode: number;
+  uid: number;
+  gid: number;
+  mtimeNs: bigint;
+  readonly content: Buffer;
+  readonly target: string;
+}
+
+export interface Disk {
+  /** The node at a real path. */
+  get(real: string): DiskNode | undefined;
+  put(real: string, node: DiskNode): void;
+  delete(real: string): void;
+  /** Names in a real folder, sorted. */
+  names(real: string): string[];
+  /** Every name of the node. */
+  paths(node: DiskNode): string[];
+  make(fields: Partial<DiskNode> & Pick<DiskNode, 'type'>): DiskNode;
+  /** The real path of the entry itself; symlinks in its parents are followed. */
+  entry(path: string): string;
+  /** The real path of what it leads to. */
+  target(path: string): string;
+  clearVolatile(): void;
+  /** Every path with what it holds, for comparing whole trees; without times and inodes. */
+  snapshot(): Record<string, string>;
+}
+
+const volatile = ['/run', '/tmp'];
+
+export function createDisk(): Disk {
+  const nodes = new Map<string, DiskNode>();
+  let inodes = 1n;
+  const make: Disk['make'] = (fields) => ({
+    mode: fields.type === 'directory' ? 0o755 : fields.type === 'symlink' ? 0o777 : 0o644,
+    uid: 0,
+    gid: 0,
+    mtimeNs: 0n,
+    content: Buffer.alloc(0),
+    target: '',
+    ...fields,
+    inode: inodes++,
+  });
+  for (const folder of ['/', '/etc', '/run', '/tmp', '/usr', '/var', '/opt', '/proc', '/sys']) {
+    nodes.set(folder, make({ type: 'directory' }));
+  }
+
+  const walk = (path: string, hops = 0): string => {
+    let reached = '/';
+    const parts = posix.normalize(path).split('/').filter(Boolean);
+    for (const [index, part] of parts.entries()) {
+      const next = posix.join(reached, part);
+      const node = nodes.get(next);
+      if (node?.type !== 'symlink') {
+        reached = next;
+        continue;
+      }
+      if (hops >= 40) throw Object.assign(new Error(`ELOOP: too many symbolic links, ${path}`), { code: 'ELOOP' });
+      return walk(posix.resolve(reached, node.target, ...parts.slice(index + 1)), hops + 1);
+    }
+    return reached;
+  };
+
+  return {
+    get: (real) => nodes.get(real),
+    put: (real, node) => void nodes.set(real, node),
+    delete: (real) => void nodes.delete(real),
+    names: (real) => {
+      const prefix = real === '/' ? '/' : `${real}/`;
+      const inside = [...nodes.keys()].filter((path) => path !== '/' && path.startsWith(prefix));
+      return inside
+        .map((path) => path.slice(prefix.length))
+        .filter((name) => !name.includes('/'))
+        .sort();
+    },
+    paths: (node) => [...nodes].filter(([, other]) => other === node).map(([path]) => path),
+    make,
+    entry: (path) => {
+      const clean = posix.normalize(path);
+      return clean === '/' ? '/' : posix.join(walk(posix.dirname(clean)), posix.basename(clean));
+    },
+    target: (path) => walk(path),
+    clearVolatile: () => {
+      for (const path of nodes.keys()) if (volatile.some((folder) => path.startsWith(`${folder}/`))) nodes.delete(path);
+    },
+    snapshot: () =>
+      Object.fromEntries(
+        [...nodes]
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([path, node]) => [
+            path,
+            `${node.type} ${node.mode.toString(8).padStart(4, '0')} ${node.uid}:${node.gid} ` +
+              (node.type === 'symlink' ? node.target : node.content.toString('latin1')),
+          ]),
+      ),
+  };
+}

@@ -1,0 +1,255 @@
+/**
+ * A machine in memory: a disk, a systemd, programs, endpoints and a clock. `open` starts a process of ours on it, which
+ * is a `Host`; a process can be made to crash at any of its effects, and another one can be opened on what it left.
+ *
+ *     const machine = createMemoryMachine();
+ *     machine.units.behave('kubelet.service', { startMs: 300 });
+ *     const host = machine.open({ crash: { at: 3, when: 'after' } });
+ */
+import { posix } from 'node:path';
+import { NodekilnError } from '../../errors.ts';
+import type { ExecOptions, ExecResult, Files, Host, HttpRequest, Units } from '../port.ts';
+import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
+import type { MemoryClock } from './clock.ts';
+import { createVirtualClock } from './clock.ts';
+import { createDisk } from './disk.ts';
+import type { CrashPoint, Effects } from './effects.ts';
+import { createEffects } from './effects.ts';
+import { createMemoryFiles } from './files.ts';
+import type { SimulatedSystemd } from './systemd.ts';
+import { createSystemd } from './systemd.ts';
+
+export interface ProgramCall {
+  readonly argv: readonly string[];
+  readonly options: ExecOptions;
+  /** The machine's files; what the program does to them is its own effect, not ours. */
+  readonly files: Files;
+  readonly clock: MemoryClock;
+}
+
+export interface ProgramResult {
+  readonly status?: number;
+  readonly stdout?: string;
+  readonly stderr?: string;
+  /** How long it runs, on the machine's clock; beyond the deadline it is killed. */
+  readonly durationMs?: number;
+}
+
+export type Program = (call: ProgramCall) => ProgramResult | Promise<ProgramResult>;
+
+export interface EndpointResponse {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly durationMs?: number;
+}
+
+export type Endpoint = (request: HttpRequest) => EndpointResponse | Promise<EndpointResponse>;
+
+export interface OpenOptions {
+  readonly crash?: CrashPoint;
+}
+
+export interface MemoryMachine {
+  readonly clock: MemoryClock;
+  /** The machine's files without effects being counted: for setting up and looking. */
+  readonly files: Files;
+  readonly units: SimulatedSystemd;
+  /** A process on the machine. */
+  open(options?: OpenOptions): Host;
+  /** Every effect of every process, in order: `write /etc/x`, `start kubelet.service`, `exec modprobe overlay`. */
+  readonly effects: readonly string[];
+  /** Makes an effect fail with this error whenever it is tried, until called with undefined. */
+  breakEffect(effect: string, error: Error | undefined): void;
+  /** A program, by its path or name. */
+  program(name: string, program: Program): void;
+  /** What importing this archive brings: the references. Others are missing. */
+  archive(path: string, references: readonly string[]): void;
+  /** Something that answers at an origin (`http://127.0.0.1:10248`) or a Unix socket's path; call the result to end it. */
+  serve(address: string, endpoint: Endpoint): () => void;
+  /** Loses /run, /tmp and every running unit, then starts what is enabled. */
+  reboot(): Promise<void>;
+  /** Every path with type, mode, owner and content, for comparing whole trees. */
+  snapshot(): Record<string, string>;
+}
+
+export interface MemoryMachineOptions {
+  /** False: a root folder at image-build time, with offline units. */
+  readonly systemd?: boolean;
+}
+
+const maxBytes = 1024 * 1024;
+
+export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {}): MemoryMachine {
+  const disk = createDisk();
+  const clock = createVirtualClock();
+  const journal: string[] = [];
+  const broken = new Map<string, Error>();
+  const programs = new Map<string, Program>();
+  const endpoints = new Map<string, Endpoint>();
+  const archives = new Map<string, readonly string[]>();
+  const quiet = createEffects({ onEffect: () => undefined });
+  const files = createMemoryFiles({ disk, effects: quiet, clock });
+  const units = createSystemd(files, clock);
+
+  const onEffect = (effect: string): void => {
+    const error = broken.get(effect);
+    if (error) throw error;
+    journal.push(effect);
+  };
+
+  const runProgram = async (argv: readonly string[], options: ExecOptions): Promise<ExecResult> => {
+    const [name = ''] = argv;
+    const program = programs.get(name) ?? programs.get(posix.basename(name));
+    if (!program) throw new NodekilnError('NK_TOOL_MISSING', `cannot run ${name}: no such program`);
+    const result = await program({ argv, options, files, clock });
+    const durationMs = result.durationMs ?? 0;
+    await clock.sleep(Math.min(durationMs, options.timeoutMs), options.signal);
+    if (durationMs > options.timeoutMs) {
+      throw new NodekilnError('NK_TIMEOUT', `${name} did not end within ${options.timeoutMs} ms`);
+    }
+    const kept = options.maxOutput ?? 64 * 1024;
+    return {
+      status: result.status ?? 0,
+      stdout: (result.stdout ?? '').slice(-kept),
+      stderr: (result.stderr ?? '').slice(-kept),
+      durationMs,
+    };
+  };
+
+  const answer = async (
+    request: HttpRequest,
+  ): Promise<{ status: number; headers: Record<string, string>; body: Buffer }> => {
+    const address = request.socketPath ?? new URL(request.url).origin;
+    const endpoint = endpoints.get(address);
+    if (!endpoint) throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `no response from ${address}: connection refused`);
+    const response = await endpoint(request);
+    const durationMs = response.durationMs ?? 0;
+    await clock.sleep(Math.min(durationMs, request.timeoutMs), request.signal);
+    if (durationMs > request.timeoutMs) {
+      throw new NodekilnError('NK_TIMEOUT', `no response from ${address} within ${request.timeoutMs} ms`);
+    }
+    const body = Buffer.from(response.body ?? '');
+    if (body.length > (request.maxBytes ?? maxBytes)) {
+      throw new NodekilnError(
+        'NK_SOURCE_UNAVAILABLE',
+        `the response is larger than ${request.maxBytes ?? maxBytes} bytes`,
+      );
+    }
+    return { status: response.status ?? 200, headers: { ...response.headers }, body };
+  };
+
+  const open = ({ crash }: OpenOptions = {}): Host => {
+    const effects = createEffects({ crash, onEffect });
+    const ownFiles = createMemoryFiles({ disk, effects, clock });
+    return {
+      root: '/',
+      files: ownFiles,
+      units: createMemoryUnits({ units, files: ownFiles, effects, live: systemd }),
+      exec: {
+        run: async (argv, options) => {
+          effects.alive();
+          return effects.run(`exec ${argv.join(' ')}`, () => handled(runProgram(argv, options)));
+        },
+      },
+      containers: {
+        importArchive: async (archive) => {
+          effects.alive();
+          const references = archives.get(archive);
+          if (!references) throw new NodekilnError('NK_ARTIFACT_MISSING', `there is no archive ${archive}`);
+          return effects.run(`import ${archive}`, () => [...references]);
+        },
+      },
+      clock: {
+        now: () => clock.now(),
+        monotonic: () => clock.monotonic(),
+        sleep: async (ms, signal) => {
+          effects.alive();
+          await clock.sleep(ms, signal);
+          effects.alive();
+        },
+      },
+      net: {
+        request: async (request) => {
+          effects.alive();
+          return answer(request);
+        },
+        socketAnswers: async (path) => {
+          effects.alive();
+          return endpoints.has(path);
+        },
+      },
+      close: () => Promise.resolve(),
+    };
+  };
+
+  return {
+    clock,
+    files,
+    units,
+    open,
+    effects: journal,
+    breakEffect: (effect, error) => void (error ? broken.set(effect, error) : broken.delete(effect)),
+    program: (name, program) => void programs.set(name, program),
+    archive: (path, references) => void archives.set(path, references),
+    serve: (address, endpoint) => {
+      endpoints.set(address, endpoint);
+      return () => void (endpoints.get(address) === endpoint && endpoints.delete(address));
+    },
+    reboot: async () => {
+      disk.clearVolatile();
+      await units.boot();
+    },
+    snapshot: () => disk.snapshot(),
+  };
+}
+
+/** A host on a machine of its own, for tests that need nothing of the machine. */
+export function createMemoryHost(options: MemoryMachineOptions & OpenOptions = {}): Host {
+  return createMemoryMachine(options).open(options);
+}
+
+interface MemoryUnitsOptions {
+  readonly units: SimulatedSystemd;
+  readonly files: Files;
+  readonly effects: Effects;
+  readonly live: boolean;
+}
+
+function createMemoryUnits({ units, files, effects, live }: MemoryUnitsOptions): Units {
+  const ask = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    effects.alive();
+    if (live) return work();
+    throw new NodekilnError('NK_NO_SYSTEMD', 'no systemd runs in a root folder');
+  };
+  const act = async <Result>(effect: string, work: () => Promise<Result>): Promise<Result> =>
+    ask(() => effects.run(effect, () => handled(work())));
+  const unitFileState = async (name: string): Promise<string> => readEnablement(files, name);
+  return {
+    mode: live ? 'live' : 'offline',
+    list: (patterns = []) =>
+      ask(async () => {
+        const found = await units.list(patterns);
+        return Promise.all(found.map(async (unit) => ({ ...unit, unitFileState: await unitFileState(unit.name) })));
+      }),
+    get: (name) => ask(async () => ({ ...(await units.get(name)), unitFileState: await unitFileState(name) })),
+    dependencies: (name, property) => ask(() => units.words(name, property)),
+    start: (name) => act(`start ${name}`, () => units.start(name)),
+    stop: (name) => act(`stop ${name}`, () => units.stop(name)),
+    restart: (name) => act(`restart ${name}`, () => units.restart(name)),
+    reloadOrRestart: (name) => act(`reload-or-restart ${name}`, () => units.reloadOrRestart(name)),
+    enablement: unitFileState,
+    setEnablement: (change, names) => changeEnablement(files, change, names),
+    daemonReload: () => act('daemon-reload', () => units.daemonReload()),
+    resetFailed: (name) => act(`reset-failed ${name}`, () => units.resetFailed(name)),
+    kill: (name, signal) => act(`kill ${name} ${signal}`, () => units.kill(name, signal)),
+    log: (name, lines) => ask(() => Promise.resolve(units.log(name, lines))),
+    milestones: () => ask(() => Promise.resolve({ kernelUsec: 0, userspaceUsec: 1_000_000, finishUsec: 5_000_000 })),
+  };
+}
+
+/** A crash may drop the promise of work that goes on without us; its failure is nobody's then. */
+function handled<Result>(work: Promise<Result>): Promise<Result> {
+  work.catch(() => undefined);
+  return work;
+}
