@@ -71,6 +71,11 @@ export const errors = {
     hint: 'chmod 0600 the file and make root its owner.',
   },
 
+  NK_ARTIFACT_ARCHITECTURE: {
+    class: 'artifact',
+    meaning: 'An artifact is for another processor architecture than the host’s.',
+    hint: 'Name the artifact for the host’s architecture in the manifest.',
+  },
   NK_ARTIFACT_DIGEST: {
     class: 'artifact',
     meaning: 'An artifact has another digest than the one asked for.',
@@ -95,6 +100,11 @@ export const errors = {
     class: 'artifact',
     meaning: 'An artifact is damaged, truncated, hostile or of another format than stated.',
     hint: 'Fetch it again and compare its digest.',
+  },
+  NK_ARTIFACT_VERSION: {
+    class: 'artifact',
+    meaning: 'An artifact is of another version than asked for.',
+    hint: 'Correct the version or the artifact in the manifest.',
   },
   NK_CACHE_CONFLICT: {
     class: 'artifact',

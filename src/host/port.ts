@@ -89,6 +89,11 @@ export interface Files {
   place(source: string, target: string, attributes: { mode: number; uid: number; gid: number }): Promise<PlaceMethod>;
   /** `sha256:…` of a regular file. */
   digest(path: string): Promise<string>;
+  /**
+   * Where the entry lies in our own file system, parent symlinks resolved inside the host: for streaming content too
+   * large for `write`. Absent when the host's files lie in no file system (memory).
+   */
+  realPath?(path: string): Promise<string>;
   /** Reads the files once so that the page cache holds them; never fails; missing files are passed over. Returns bytes read. */
   warm(paths: readonly string[]): Promise<number>;
 }

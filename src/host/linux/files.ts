@@ -39,6 +39,8 @@ export function createLinuxFiles(root: string): Files {
 
     read: async (path) => unlessMissing(async () => readFile(await resolver.target(path))),
 
+    realPath: (path) => resolver.entry(path),
+
     list: async (path) => {
       const names = await unlessMissing(async () => readdir(await resolver.target(path)));
       return (names ?? []).sort();
