@@ -36,7 +36,22 @@ async function ignore(work: Promise<unknown>): Promise<void> {
 
 /** Makes `group/name/…` in every hierarchy and returns the innermost folders. */
 export async function makeGroups(...names: readonly string[]): Promise<readonly string[]> {
-  return Promise.all(hierarchies().map((hierarchy) => makeGroup(hierarchy, names)));
+  return Promise.all(
+    hierarchies().map(async (hierarchy) => {
+      if (hierarchy.version === 2) await delegateDown(hierarchy, names);
+      return makeGroup(hierarchy, names);
+    }),
+  );
+}
+
+/** A group of version 2 has only the controllers that every group above it passes on. */
+async function delegateDown(hierarchy: Hierarchy, names: readonly string[]): Promise<void> {
+  let folder = hierarchy.path;
+  for (const name of names) {
+    await ignore(delegateControllers(folder));
+    folder = join(folder, name);
+    await mkdir(folder, { recursive: true });
+  }
 }
 
 async function makeGroup(hierarchy: Hierarchy, names: readonly string[]): Promise<string> {
@@ -44,7 +59,6 @@ async function makeGroup(hierarchy: Hierarchy, names: readonly string[]): Promis
   for (const name of names) {
     const parent = folder;
     folder = join(folder, name);
-    if (hierarchy.version === 2) await ignore(delegateControllers(parent));
     await mkdir(folder, { recursive: true });
     if (hierarchy.options.includes('cpuset')) await copyCpuset(parent, folder);
   }

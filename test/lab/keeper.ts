@@ -13,6 +13,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { exists } from './cache.ts';
 import { groupProcesses, labGroup, makeGroups, makeGroupsOfGuest, removeGroups } from './cgroups.ts';
 import { guestUnitFolder, writeGuestUnits } from './guest.ts';
 import { millisecondsPerTick, monotonicMs, startTicks } from './process.ts';
@@ -36,7 +37,6 @@ interface Host extends HostSpecification, CreatedHost {
 
 const hosts = new Map<string, Host>();
 let nextAddress = 1;
-let switchMade: Promise<void> | undefined;
 let kept = false;
 let closing: Promise<void> | undefined;
 const underway = new Set<Promise<unknown>>();
@@ -61,14 +61,11 @@ async function create(specification: HostSpecification): Promise<CreatedHost> {
   if (/[:,\\]/.test(root))
     throw new Error(`root ${root}: overlayfs takes no colon, comma or backslash in a folder's name`);
   if (hosts.has(name)) throw new Error(`lab ${id} has a host ${name} already`);
+  if (!(await exists(root))) throw new Error(`host ${name}: there is no root folder ${root}`);
   const folder = join(disk, name);
-  const merged = join(folder, 'merged');
-  const [upper, work] = [join(folder, 'upper'), join(folder, 'work')];
-  for (const each of [merged, upper, work]) await mkdir(each, { recursive: true });
-  await writeGuestUnits(join(folder, 'units'));
   const host: Host = {
     ...specification,
-    merged,
+    merged: join(folder, 'merged'),
     disk: folder,
     address: `10.77.0.${nextAddress}`,
     machineId: randomBytes(16).toString('hex'),
@@ -78,12 +75,24 @@ async function create(specification: HostSpecification): Promise<CreatedHost> {
   };
   nextAddress += 1;
   hosts.set(name, host);
-  await run(['mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${root},upperdir=${upper},workdir=${work}`, merged]);
+  try {
+    await mountDisk(host);
+    await writeIdentity(host);
+    await makeNetwork(host);
+  } catch (error) {
+    await remove(host);
+    throw error;
+  }
+  return { merged: host.merged, disk: folder, address: host.address, machineId: host.machineId };
+}
+
+async function mountDisk(host: Host): Promise<void> {
+  const [upper, work] = [join(host.disk, 'upper'), join(host.disk, 'work')];
+  for (const each of [host.merged, upper, work]) await mkdir(each, { recursive: true });
+  await writeGuestUnits(join(host.disk, 'units'));
+  const layers = `lowerdir=${host.root},upperdir=${upper},workdir=${work}`;
+  await run(['mount', '-t', 'overlay', 'overlay', '-o', layers, host.merged]);
   await bindSeeds(host);
-  await writeIdentity(host);
-  await makeNetwork(host);
-  await makeGroups(labGroup(id), name);
-  return { merged, disk: folder, address: host.address, machineId: host.machineId };
 }
 
 /** containerd and kubelet do not work on overlayfs, and links and reflinks need one file system: real-disk folders. */
@@ -137,8 +146,6 @@ function portOf(host: Host): string {
 
 /** A cable between the guest's eth0 and a port in the lab's own namespace, which only `network: true` puts on the switch. */
 async function makeNetwork(host: Host): Promise<void> {
-  switchMade ??= makeSwitch();
-  await switchMade;
   await makeNamespace(host.name);
   const port = portOf(host);
   await inNamespace('switch', `ip link add ${port} type veth peer name eth0 netns ${namespaceOf(host.name)}`);
@@ -166,6 +173,8 @@ async function cable(host: Host, connected: boolean): Promise<void> {
 
 async function start(host: Host): Promise<LaunchedHost> {
   if (host.launcher) throw new Error(`host ${host.name} runs already`);
+  // The last start's groups pass controllers on, and such a group of version 2 takes no process.
+  await removeGroups(labGroup(id), host.name);
   const groups = await makeGroups(labGroup(id), host.name);
   const log = openSync(join(host.disk, 'console.log'), 'a');
   const nspawn = [
@@ -225,7 +234,12 @@ async function start(host: Host): Promise<LaunchedHost> {
 }
 
 async function startAgain(host: Host): Promise<void> {
-  tell({ notice: 'launched', name: host.name, launched: await start(host) });
+  try {
+    tell({ notice: 'launched', name: host.name, launched: await start(host) });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    tell({ notice: 'lost', name: host.name, reason });
+  }
 }
 
 /** The guest's PID 1: the process in the host's groups that is number 1 in a namespace just below ours. */
@@ -358,4 +372,6 @@ setInterval(() => undefined, 1 << 30);
 await mkdir('/run/systemd/nspawn', { recursive: true });
 // nspawn's own records of machines would stay on the machine when a guest is killed.
 await run(['mount', '-t', 'tmpfs', 'tmpfs', '/run/systemd/nspawn']);
-tell({ notice: 'ready' });
+await makeSwitch();
+// For the programs that the opener starts in the lab's network: they end with the lab, too.
+tell({ notice: 'ready', groups: await makeGroups(labGroup(id), 'switch') });

@@ -135,6 +135,8 @@ type OwnNotice = Exclude<Notice, { readonly notice: 'ready' }>;
 
 interface Keeper {
   readonly pid: number;
+  /** Control groups for programs in the lab's network. */
+  readonly groups: readonly string[];
   call(request: Request): Promise<Answer>;
   onNotice(listener: (notice: OwnNotice) => void): void;
   /** Resolves when the keeper is gone; only awaiting it through here keeps the event loop alive. */
@@ -169,7 +171,7 @@ async function startKeeper(id: string, disk: string): Promise<Keeper> {
   const listeners: ((notice: OwnNotice) => void)[] = [];
   let next = 1;
   let gone = false;
-  const ready = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<readonly string[]>();
   const exited = Promise.withResolvers<void>();
   const fail = async (): Promise<void> => {
     if (gone) return;
@@ -185,7 +187,7 @@ async function startKeeper(id: string, disk: string): Promise<Keeper> {
   child.on('exit', () => void fail());
   child.on('message', (message: Reply | Notice) => {
     if ('notice' in message) {
-      if (message.notice === 'ready') ready.resolve();
+      if (message.notice === 'ready') ready.resolve(message.groups);
       else for (const listener of listeners) listener(message);
       return;
     }
@@ -194,7 +196,7 @@ async function startKeeper(id: string, disk: string): Promise<Keeper> {
     if ('error' in message) call?.reject(new Error(message.error));
     else call?.resolve(message);
   });
-  await ready.promise;
+  const groups = await ready.promise;
   if (child.pid === undefined) throw new Error(`the keeper of lab ${id} has no process number`);
   await writeOwner(folder, child.pid, disk);
   // An idle lab does not keep its opener's event loop alive; a call that waits does.
@@ -216,7 +218,14 @@ async function startKeeper(id: string, disk: string): Promise<Keeper> {
     child.ref();
     return exited.promise;
   };
-  return { pid: child.pid, call, exit, onNotice: (listener) => listeners.push(listener), exited: exited.promise };
+  return {
+    pid: child.pid,
+    groups,
+    call,
+    exit,
+    onNotice: (listener) => listeners.push(listener),
+    exited: exited.promise,
+  };
 }
 
 async function writeOwner(folder: string, pid: number, disk: string): Promise<void> {
@@ -253,12 +262,10 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
       return host;
     },
     spawnInNetwork(argv, options = {}) {
-      const inside = [`--net=/proc/${keeper.pid}/root${runFolder}/${id}/net/switch`, '--', ...argv];
-      return spawn('nsenter', inside, {
-        stdio: options.stdio ?? 'pipe',
-        env: { ...process.env, ...options.env },
-        cwd: options.cwd,
-      });
+      const namespace = `--net=/proc/${keeper.pid}/root${runFolder}/${id}/net/switch`;
+      const [program = '', ...args] = [...joining(keeper.groups), 'nsenter', namespace, '--', ...argv];
+      const env = { ...process.env, ...options.env };
+      return spawn(program, args, { stdio: options.stdio ?? 'pipe', env, cwd: options.cwd });
     },
     async keep() {
       kept = true;
@@ -301,6 +308,11 @@ async function makeHost(context: HostContext, options: HostOptions): Promise<Lab
   return connectHost(context, { name, merged, created, log });
 }
 
+/** The beginning of a command line that joins control groups first: what it starts is accounted there and ends there. */
+function joining(groups: readonly string[]): readonly string[] {
+  return ['sh', '-euc', `for group in ${groups.join(' ')}; do echo $$ >"$group/cgroup.procs"; done; exec "$@"`, 'sh'];
+}
+
 interface HostParts {
   readonly name: string;
   readonly merged: string;
@@ -312,7 +324,8 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
   let running: LaunchedHost | undefined;
   /** Counts starts, so that a reboot can be told from what ran before. */
   let launches = 0;
-  let last: { readonly status: number; readonly rebooting: boolean } | undefined;
+  let status: number | undefined;
+  let lost: Error | undefined;
   const waiters = new Set<() => void>();
   const changed = (): void => {
     // Each waiter adds itself anew when it goes on waiting.
@@ -321,19 +334,22 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
   };
   const launched = (value: LaunchedHost): void => {
     running = value;
+    lost = undefined;
     launches += 1;
     changed();
   };
   keeper.onNotice((notice) => {
     if (notice.name !== name) return;
     if (notice.notice === 'launched') return launched(notice.launched);
+    if (notice.notice === 'lost') lost = new Error(`host ${name} did not come back: ${notice.reason}`);
+    else status = notice.status;
     running = undefined;
-    last = notice;
     changed();
   });
   const until = async (what: string, timeoutMs: number, done: () => boolean): Promise<void> => {
     const deadline = performance.now() + timeoutMs;
     while (!done()) {
+      if (lost) throw lost;
       const left = deadline - performance.now();
       if (left <= 0) throw new Error(`host ${name}: not ${what} after ${timeoutMs} ms\n${await host.console()}`);
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -351,10 +367,8 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
   const command = (argv: readonly string[], env: Readonly<Record<string, string>>, cwd: string): readonly string[] => {
     const { pid1, groups } = guest();
     const variables = Object.entries({ PATH: guestPath, HOME: '/root', LANG: 'C.UTF-8', TERM: 'dumb', ...env });
-    // The command joins the guest's groups first: it is accounted to the guest and dies with it.
-    const join = `for group in ${groups.join(' ')}; do echo $$ >"$group/cgroup.procs"; done; exec "$@"`;
     const namespaces = ['-m', '-u', '-i', '-n', '-p', '-C', '-r', '-w'];
-    const enter = ['sh', '-euc', join, 'sh', 'nsenter', '--target', String(pid1), ...namespaces, '--', 'env', '-i'];
+    const enter = [...joining(groups), 'nsenter', '--target', String(pid1), ...namespaces, '--', 'env', '-i'];
     const settings = variables.map(([key, value]) => `${key}=${value}`);
     return [...enter, ...(cwd === '/' ? [] : ['--chdir', cwd]), ...settings, ...argv];
   };
@@ -387,7 +401,7 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
         if (state === 'degraded' || state === 'maintenance') break;
         await sleep(50);
       }
-      if (!running) throw new Error(`host ${name} ended (status ${last?.status ?? '?'})\n${await host.console()}`);
+      if (!running) throw new Error(`host ${name} ended (status ${status ?? '?'})\n${await host.console()}`);
       const failed = await host.exec(['systemctl', '--failed', '--no-legend', '--plain'], { timeoutMs: 5_000 });
       const jobs = await host.exec(['systemctl', 'list-jobs', '--no-legend', '--plain'], { timeoutMs: 5_000 });
       throw new Error(

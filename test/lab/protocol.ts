@@ -56,6 +56,9 @@ export interface Answer {
 export type Reply = ({ readonly reply: number } & Answer) | { readonly reply: number; readonly error: string };
 
 export type Notice =
-  | { readonly notice: 'ready' }
+  /** Groups for programs in the lab's network. */
+  | { readonly notice: 'ready'; readonly groups: readonly string[] }
   | { readonly notice: 'launched'; readonly name: string; readonly launched: LaunchedHost }
-  | { readonly notice: 'ended'; readonly name: string; readonly status: number; readonly rebooting: boolean };
+  | { readonly notice: 'ended'; readonly name: string; readonly status: number; readonly rebooting: boolean }
+  /** A guest that asked for a reboot could not be started again. */
+  | { readonly notice: 'lost'; readonly name: string; readonly reason: string };
