@@ -58,7 +58,7 @@ export function createLinuxFiles(root: string): Files {
       }
       const located = await inParallel(entries, lanes, async (write) => ({
         write,
-        real: await resolver.entry(write.path),
+        real: await entryOf(write.path, 'write'),
       }));
       for (const { write, real } of located) await prepareFolder(real, write.path, touched);
       const results = await writeEntries(located);
@@ -81,7 +81,7 @@ export function createLinuxFiles(root: string): Files {
       const parents = new Set<string>();
       // Deepest first, so that a folder given together with its content goes too.
       for (const path of [...paths].sort((a, b) => depth(b) - depth(a))) {
-        const real = await resolver.entry(path);
+        const real = await entryOf(path, 'remove');
         parents.add(dirname(real));
         if (await removeEntry(real, path)) removed.add(path);
       }
@@ -117,9 +117,17 @@ export function createLinuxFiles(root: string): Files {
     },
   };
 
+  async function entryOf(path: string, verb: string): Promise<string> {
+    try {
+      return await resolver.entry(path);
+    } catch (thrown) {
+      throw writeError(verb, path, thrown);
+    }
+  }
+
   /** The real path of a target, its folder made and swept. `touched` collects the folders to sync. */
   async function locate(path: string, touched: Set<string>): Promise<string> {
-    const real = await resolver.entry(path);
+    const real = await entryOf(path, 'write');
     await prepareFolder(real, path, touched);
     return real;
   }

@@ -128,7 +128,7 @@ async function connectTo({ over, socket }: Candidate, handlers: ConnectionHandle
       await bus.close();
     },
   };
-  if (over === 'bus') await greetBus(bus, connection);
+  await (over === 'bus' ? greetBus(bus, connection) : greetSystemd(connection));
   return connection;
 }
 
@@ -144,6 +144,22 @@ async function connected(bus: MessageBus): Promise<void> {
     });
   } finally {
     clearTimeout(silence);
+  }
+}
+
+/**
+ * While it authenticates us, systemd reads 256 bytes at a time. A first message that it reads together with the end of
+ * the authentication lies in its buffer until more arrives on the socket, so a short one would wait for ever. This one
+ * is too long for that.
+ */
+const greetingPath = `/${'nodekiln'.repeat(40)}`;
+
+async function greetSystemd(connection: SystemdConnection): Promise<void> {
+  try {
+    await connection.call({ path: greetingPath, interface: 'org.freedesktop.DBus.Peer', member: 'Ping' });
+  } catch (thrown) {
+    await connection.close();
+    throw thrown;
   }
 }
 

@@ -34,6 +34,16 @@ export const activeStates = [
   'refreshing',
 ] as const;
 
+/** What `unitStatus` reads of a service. */
+export const servicePropertyNames = [
+  'MainPID',
+  'NRestarts',
+  'Result',
+  'ExecMainStatus',
+  'Type',
+  'RemainAfterExit',
+] as const;
+
 export function unitStatus(unit: Properties, service: Properties | undefined): UnitStatus {
   return {
     name: text(unit['Id']),

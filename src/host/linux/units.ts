@@ -9,6 +9,7 @@ import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
 import type { Enablement, Exec, UnitFileChange, UnitJob, Units, UnitStatus } from '../port.ts';
+import { inParallel } from '../parallel.ts';
 import { parseUnitName } from '../unit-files/names.ts';
 import { syncFolders } from './folders.ts';
 import type { SystemdAddress, SystemdCall } from './systemd-connection.ts';
@@ -16,7 +17,8 @@ import { ConnectionLost, SystemdError } from './systemd-connection.ts';
 import { createSystemdSession, lostForGood, managerCall } from './systemd-session.ts';
 import type { JobType } from './unit-jobs.ts';
 import { createUnitJobs } from './unit-jobs.ts';
-import { isService, number, text, texts, unitPath, unitStatus } from './unit-properties.ts';
+import type { Properties } from './unit-properties.ts';
+import { isService, number, servicePropertyNames, text, texts, unitPath, unitStatus } from './unit-properties.ts';
 
 export interface LiveUnitsOptions {
   readonly exec: Exec;
@@ -27,6 +29,8 @@ const unitInterface = 'org.freedesktop.systemd1.Unit';
 const serviceInterface = 'org.freedesktop.systemd1.Service';
 const managerPath = '/org/freedesktop/systemd1';
 const managerInterface = 'org.freedesktop.systemd1.Manager';
+/** The bus refuses more than 128 calls at once from one client. */
+const listLanes = 12;
 const reloadTimeoutMs = 90_000;
 const journalTimeoutMs = 5000;
 
@@ -45,9 +49,17 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
     const path = unitPath(checkedName(name));
     const [unit, service] = await Promise.all([
       session.properties(path, unitInterface),
-      isService(name) ? session.properties(path, serviceInterface) : undefined,
+      isService(name) ? serviceProperties(path) : undefined,
     ]);
     return unitStatus(unit, service);
+  };
+
+  /** A service has 350 properties; asking for six at once is quicker than reading them all. */
+  const serviceProperties = async (path: string): Promise<Properties> => {
+    const values = servicePropertyNames.map(
+      async (property) => [property, await session.property(path, serviceInterface, property)] as const,
+    );
+    return Object.fromEntries(await Promise.all(values));
   };
 
   /** Queues a job. When the connection breaks, the unit tells whether systemd had taken the call. */
@@ -107,7 +119,7 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
       const names = Array.isArray(found)
         ? found.map((unit: unknown) => (Array.isArray(unit) ? text(unit[0]) : ''))
         : [];
-      return Promise.all(names.map(get));
+      return inParallel(names, listLanes, get);
     }),
     get: guarded(get),
     dependencies: guarded(async (name, property) =>

@@ -1,0 +1,155 @@
+/**
+ * Container images through containerd's own tool `ctr`, namespace `k8s.io`. On a running machine its containerd is asked;
+ * in a root folder the root's containerd is started in namespaces of its own (nothing of it outlives us, however we end)
+ * with a private configuration, and stopped by `close`.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { errnoOf, NodekilnError } from '../../errors.ts';
+import type { Containers, Net } from '../port.ts';
+
+export interface LinuxContainers extends Containers {
+  close(): Promise<void>;
+}
+
+const liveSocket = '/run/containerd/containerd.sock';
+/** Inside the root folder. */
+const privateFolder = '/run/nodekiln-containerd';
+const startTimeoutMs = 30_000;
+const stopTimeoutMs = 10_000;
+
+export function createLinuxContainers(root: string, net: Net): LinuxContainers {
+  let daemon: Promise<ChildProcess> | undefined;
+  const address = root === '/' ? liveSocket : `${privateFolder}/containerd.sock`;
+  const prefix = root === '/' ? [] : ['chroot', root];
+
+  async function ctr(args: readonly string[], input?: string): Promise<string> {
+    const argv = [...prefix, 'ctr', '--address', address, '--namespace', 'k8s.io', ...args];
+    return runFed(argv, input);
+  }
+
+  return {
+    async importArchive(archive, options) {
+      await checkArchive(archive, options.digest);
+      if (root !== '/') await (daemon ??= startDaemon(root, net));
+      await ctr(['images', 'import', '-'], archive);
+      const names = (await ctr(['images', 'list', '--quiet']))
+        .split('\n')
+        .filter((name) => name !== '' && !name.startsWith('sha256:'));
+      // The label by which the CRI tells kubelet never to collect an image.
+      for (const name of names) await ctr(['images', 'label', name, 'io.cri-containerd.pinned=pinned']);
+      return names;
+    },
+    async close() {
+      const running = await daemon?.catch(() => undefined);
+      daemon = undefined;
+      if (running) await stopDaemon(running);
+      if (root !== '/') await rm(join(root, privateFolder), { recursive: true, force: true });
+    },
+  };
+}
+
+async function checkArchive(archive: string, digest: string | undefined): Promise<void> {
+  const found = await stat(archive).catch(() => undefined);
+  if (!found?.isFile()) throw new NodekilnError('NK_ARTIFACT_MISSING', `${archive} does not exist or is no file`);
+  if (digest === undefined) return;
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(archive), hash);
+  const actual = `sha256:${hash.digest('hex')}`;
+  if (actual !== digest)
+    throw new NodekilnError('NK_ARTIFACT_DIGEST', `${archive} has the digest ${actual}, wanted ${digest}`);
+}
+
+async function startDaemon(root: string, net: Net): Promise<ChildProcess> {
+  const folder = join(root, privateFolder);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeFile(join(folder, 'config.toml'), daemonConfig);
+  const argv = [
+    '--mount',
+    '--pid',
+    '--fork',
+    '--kill-child=SIGTERM',
+    `--root=${root}`,
+    '--mount-proc',
+    'containerd',
+    '--config',
+    `${privateFolder}/config.toml`,
+  ];
+  const child = spawn('unshare', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString('utf8')).slice(-8192)));
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(errnoOf(error) === 'ENOENT' ? 'unshare is not installed' : error.message));
+    child.once('exit', (code) => resolve(`it ended with exit status ${code ?? 'by a signal'}`));
+  });
+  const deadline = Date.now() + startTimeoutMs;
+  for (;;) {
+    if (await net.socketAnswers(join(folder, 'containerd.sock'), 500)) return child;
+    const problem = await Promise.race([
+      ended,
+      new Promise<undefined>((resolve) => setTimeout(resolve, 50, undefined)),
+    ]);
+    if (problem !== undefined || Date.now() > deadline) {
+      child.kill('SIGTERM');
+      throw new NodekilnError(
+        'NK_IMAGE_IMPORT',
+        `containerd of ${root} does not start: ${problem ?? 'no answer in time'}`,
+        {
+          hint: 'Install containerd into the root first (a component with action `install`).',
+          lines: log.trim().split('\n').slice(-10),
+        },
+      );
+    }
+  }
+}
+
+async function stopDaemon(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** Only what an import needs: no CRI, hence no cgroups and no network. */
+const daemonConfig = `version = 2
+root = "/var/lib/containerd"
+state = "${privateFolder}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.restart", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
+[grpc]
+  address = "${privateFolder}/containerd.sock"
+`;
+
+/** Runs a program with a file as its standard input. */
+async function runFed(argv: readonly string[], input: string | undefined): Promise<string> {
+  const [program = '', ...args] = argv;
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
+  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString('utf8')).slice(-8192)));
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const fed =
+    input === undefined
+      ? Promise.resolve(void child.stdin.end())
+      : pipeline(createReadStream(input), child.stdin).catch(() => undefined);
+  let status;
+  try {
+    status = await ended;
+  } catch (cause) {
+    throw new NodekilnError('NK_TOOL_MISSING', `${program} cannot be run`, { cause });
+  }
+  await fed;
+  if (status === 0) return stdout;
+  throw new NodekilnError('NK_IMAGE_IMPORT', `${argv.slice(-3).join(' ')} ended with exit status ${status}`, {
+    lines: `${stdout}\n${stderr}`.trim().split('\n').slice(-10),
+  });
+}

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { NodekilnError } from '../../errors.ts';
+import type { FileWrite } from '../port.ts';
+import { createLinuxFiles } from './files.ts';
+
+const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+
+function file(path: string, content: string, mode = 0o644): FileWrite {
+  return { type: 'file', path, content: Buffer.from(content), mode, ...owner };
+}
+
+describe('Linux files in a root folder', () => {
+  let scratch = '';
+  before(() => {
+    scratch = mkdtempSync('/var/tmp/nodekiln-files-');
+  });
+  after(() => rmSync(scratch, { recursive: true, force: true }));
+
+  function root(name: string): string {
+    const path = join(scratch, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  test('symlinks are read as the host would read them and never lead out of the root', async () => {
+    const folder = root('symlinks');
+    const outside = join(scratch, 'outside');
+    writeFileSync(outside, 'outside');
+    mkdirSync(join(folder, 'etc'));
+    symlinkSync('/etc', join(folder, 'absolute'));
+    symlinkSync('../../../../../../../..', join(folder, 'etc/up'));
+    symlinkSync('loop', join(folder, 'loop'));
+    const files = createLinuxFiles(folder);
+
+    await files.write([file('/absolute/a', 'a'), file('/etc/up/etc/b', 'b'), file('/../../c', 'c')]);
+
+    assert.equal(readFileSync(join(folder, 'etc/a'), 'utf8'), 'a');
+    assert.equal(readFileSync(join(folder, 'etc/b'), 'utf8'), 'b');
+    assert.equal(readFileSync(join(folder, 'c'), 'utf8'), 'c');
+    assert.equal(String(await files.read('/absolute/a')), 'a');
+    symlinkSync(outside, join(folder, 'etc/leak'));
+    assert.equal(await files.read('/etc/leak'), undefined);
+    await assert.rejects(files.write([file('/loop/x', 'x')]), { code: 'NK_FILE_WRITE' });
+  });
+
+  test('any path stays inside the root', async () => {
+    const folder = root('any');
+    const files = createLinuxFiles(folder);
+    mkdirSync(join(folder, 'd'));
+    symlinkSync('/d/../../../..', join(folder, 'd/l'));
+    symlinkSync('..', join(folder, 'd/p'));
+    const part = fc.constantFrom('..', '.', 'd', 'l', 'p', 'x', '');
+    await fc.assert(
+      fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 8 }), async (parts) => {
+        const before = readdirSync(scratch);
+        await files.write([file(`/${parts.join('/')}/name`, 'content')]).catch(() => undefined);
+        assert.deepEqual(readdirSync(scratch), before);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('mode is exact whatever the umask, also of parents made on the way', async () => {
+    const folder = root('umask');
+    const before = process.umask(0o077);
+    try {
+      await createLinuxFiles(folder).write([
+        file('/a/b/f', 'x', 0o4755),
+        { type: 'directory', path: '/d', mode: 0o1777, ...owner },
+      ]);
+    } finally {
+      process.umask(before);
+    }
+    assert.equal(lstatSync(join(folder, 'a/b/f')).mode & 0o7777, 0o4755);
+    assert.equal(lstatSync(join(folder, 'a/b')).mode & 0o7777, 0o755);
+    assert.equal(lstatSync(join(folder, 'd')).mode & 0o7777, 0o1777);
+  });
+
+  test('new attributes do not reach other names of the same inode', async () => {
+    const folder = root('links');
+    writeFileSync(join(folder, 'cached'), 'x', { mode: 0o755 });
+    linkSync(join(folder, 'cached'), join(folder, 'active'));
+
+    assert.deepEqual(await createLinuxFiles(folder).write([file('/active', 'x', 0o600)]), ['replaced']);
+
+    assert.equal(lstatSync(join(folder, 'cached')).mode & 0o777, 0o755);
+    assert.equal(lstatSync(join(folder, 'active')).mode & 0o777, 0o600);
+  });
+
+  test('a batch that fails leaves every target and no temporary file', async () => {
+    const folder = root('failure');
+    const files = createLinuxFiles(folder);
+    await files.write([file('/a', 'old')]);
+    mkdirSync(join(folder, 'folder'));
+    writeFileSync(join(folder, 'plain'), '');
+
+    await assert.rejects(
+      files.write([file('/a', 'new'), file('/folder', 'x'), file('/b', 'x')]),
+      (error: unknown) =>
+        error instanceof NodekilnError && error.code === 'NK_FILE_WRITE' && error.message.includes('/folder'),
+    );
+    await assert.rejects(files.write([file('/plain/x', 'x')]), { code: 'NK_FILE_WRITE' });
+
+    assert.equal(readFileSync(join(folder, 'a'), 'utf8'), 'old');
+    assert.deepEqual(readdirSync(folder).sort(), ['a', 'folder', 'plain']);
+  });
+
+  test('what a killed process left is removed by the next write, what a living one works on is not', async () => {
+    const folder = root('killed');
+    const program = `
+      import { temporaryIn } from ${JSON.stringify(fileURLToPath(new URL('temporaries.ts', import.meta.url)))};
+      import { mkdirSync, writeFileSync } from 'node:fs';
+      writeFileSync(temporaryIn(${JSON.stringify(folder)}), 'half');
+      mkdirSync(temporaryIn(${JSON.stringify(folder)}));
+      console.log('ready');
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+    const files = createLinuxFiles(folder);
+
+    await files.write([file('/a', 'a')]);
+    assert.equal(readdirSync(folder).length, 3);
+
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    assert.deepEqual(await files.write([file('/a', 'a')]), ['unchanged']);
+    assert.deepEqual(readdirSync(folder), ['a']);
+  });
+
+  test('placing never consumes the source and gives each target its own attributes', async () => {
+    const folder = root('place');
+    const files = createLinuxFiles(folder);
+    await files.write([file('/cache/tool-1', 'tool', 0o755)]);
+    const same = { mode: 0o755, ...owner };
+
+    const first = await files.place('/cache/tool-1', '/bin/tool', same);
+    assert.ok(first === 'hardlink' || first === 'reflink');
+    const again = await files.place('/cache/tool-1', '/bin/tool', same);
+    assert.equal(again, first === 'hardlink' ? 'unchanged' : first);
+    await files.place('/cache/tool-1', '/bin/private', { mode: 0o700, ...owner });
+
+    assert.equal(lstatSync(join(folder, 'cache/tool-1')).mode & 0o777, 0o755);
+    assert.equal(lstatSync(join(folder, 'bin/private')).mode & 0o777, 0o700);
+    assert.deepEqual(readdirSync(join(folder, 'bin')).sort(), ['private', 'tool']);
+    assert.deepEqual(readdirSync(join(folder, 'cache')), ['tool-1']);
+  });
+
+  test('placing goes across file systems', async () => {
+    const other = mkdtempSync('/dev/shm/nodekiln-place-');
+    try {
+      const source = join(other, 'tool');
+      writeFileSync(source, 'tool');
+      chmodSync(source, 0o755);
+      const target = join(root('across'), 'tool');
+      assert.equal(await createLinuxFiles('/').place(source, target, { mode: 0o755, ...owner }), 'copy');
+      assert.equal(readFileSync(target, 'utf8'), 'tool');
+      assert.ok(existsSync(source));
+    } finally {
+      rmSync(other, { recursive: true });
+    }
+  });
+
+  test('removing reports what went and passes over what is missing or in use', async () => {
+    const folder = root('remove');
+    const files = createLinuxFiles(folder);
+    await files.write([file('/d/a', 'a'), file('/e/b', 'b'), { type: 'symlink', path: '/d/s', target: '/e' }]);
+
+    const removed = await files.remove(['/d', '/d/a', '/d/s', '/e', '/missing', '/d/a/x']);
+
+    assert.deepEqual(removed, ['/d', '/d/a', '/d/s']);
+    assert.deepEqual(readdirSync(folder), ['e']);
+  });
+});
