@@ -10,7 +10,13 @@ const root = join(import.meta.dirname, '..');
 const output = join(root, 'dist', 'nodekiln');
 
 /** The pinned Node that runs the bundle here and is installed beside it on hosts. */
-export const nodeBinary = join(root, 'node_modules', `node-linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}`, 'bin', 'node');
+export const nodeBinary = join(
+  root,
+  'node_modules',
+  `node-linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}`,
+  'bin',
+  'node',
+);
 
 export async function buildBundle(): Promise<string> {
   const stamp = `${output}.stamp`;
@@ -43,7 +49,9 @@ export async function buildBundle(): Promise<string> {
 async function sourceDigest(): Promise<string> {
   const hash = createHash('sha256');
   const files: string[] = [];
-  for await (const file of glob(['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts'], { cwd: root })) {
+  for await (const file of glob(['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts'], {
+    cwd: root,
+  })) {
     if (!file.endsWith('.test.ts')) files.push(file);
   }
   for (const file of files.sort()) hash.update(file).update(await readFile(join(root, file)));

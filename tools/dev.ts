@@ -13,20 +13,38 @@ interface Verb {
 }
 
 const verbs: Readonly<Record<string, Verb>> = {
-  demo: { about: 'bake, boot and tend a real host on this machine, with progress (root)', run: (args) => node(['test/demo/main.ts', ...args]) },
-  test: { about: 'every test that needs no cluster', run: (args) => test(['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/lab/**/*.test.ts'], args) },
-  e2e: { about: 'the end-to-end cases on lab hosts, with the sabotage and crash suites (root)', run: (args) => test(['test/e2e/**/*.test.ts'], args) },
+  demo: {
+    about: 'bake, boot and tend a real host on this machine, with progress (root)',
+    run: (args) => node(['test/demo/main.ts', ...args]),
+  },
+  test: {
+    about: 'every test that needs no cluster',
+    run: (args) =>
+      test(['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/lab/**/*.test.ts'], args),
+  },
+  e2e: {
+    about: 'the end-to-end cases on lab hosts, with the sabotage and crash suites (root)',
+    run: (args) => test(['test/e2e/**/*.test.ts'], args),
+  },
   bench: { about: 'measure: ./dev bench boot|artifacts', run: bench },
   lint: { about: 'format, lint, types, import rules, unused code', run: lint },
   build: { about: 'build the bundle that runs on hosts', run: async () => (console.log(await buildBundle()), 0) },
   docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },
-  nodekiln: { about: 'the command-line tool of this checkout, built when needed', run: async (args) => run(nodeBinary, ['--disable-warning=ExperimentalWarning', await buildBundle(), ...args], process.cwd()) },
+  nodekiln: {
+    about: 'the command-line tool of this checkout, built when needed',
+    run: async (args) =>
+      run(nodeBinary, ['--disable-warning=ExperimentalWarning', await buildBundle(), ...args], process.cwd()),
+  },
 };
 
 const [name = 'help', ...args] = process.argv.slice(2);
 const verb = verbs[name];
 if (!verb) {
-  console.error(`usage: ./dev VERB …\n\n${Object.entries(verbs).map(([key, { about }]) => `  ${key.padEnd(10)}${about}`).join('\n')}`);
+  console.error(
+    `usage: ./dev VERB …\n\n${Object.entries(verbs)
+      .map(([key, { about }]) => `  ${key.padEnd(10)}${about}`)
+      .join('\n')}`,
+  );
   process.exitCode = name === 'help' || name === '--help' ? 0 : 2;
 } else {
   process.exitCode = await verb.run(args);
@@ -36,9 +54,21 @@ if (!verb) {
 async function test(patterns: readonly string[], args: readonly string[]): Promise<number> {
   const wanted = args.filter((arg) => !arg.startsWith('-'));
   const files: string[] = [];
-  for await (const file of glob([...patterns], { cwd: root })) if (wanted.length === 0 || wanted.some((part) => file.includes(part))) files.push(file);
+  for await (const file of glob([...patterns], { cwd: root }))
+    if (wanted.length === 0 || wanted.some((part) => file.includes(part))) files.push(file);
   await buildBundle();
-  return run(nodeBinary, ['--disable-warning=ExperimentalWarning', '--test', '--test-concurrency=2', '--test-reporter=spec', ...args.filter((arg) => arg.startsWith('-')), ...files.sort()], root);
+  return run(
+    nodeBinary,
+    [
+      '--disable-warning=ExperimentalWarning',
+      '--test',
+      '--test-concurrency=2',
+      '--test-reporter=spec',
+      ...args.filter((arg) => arg.startsWith('-')),
+      ...files.sort(),
+    ],
+    root,
+  );
 }
 
 async function bench(args: readonly string[]): Promise<number> {
@@ -69,7 +99,11 @@ async function lint(): Promise<number> {
 }
 
 function node(nodeArgs: readonly string[]): Promise<number> {
-  return run(nodeBinary, ['--disable-warning=ExperimentalWarning', join(root, nodeArgs[0] ?? ''), ...nodeArgs.slice(1)], process.cwd());
+  return run(
+    nodeBinary,
+    ['--disable-warning=ExperimentalWarning', join(root, nodeArgs[0] ?? ''), ...nodeArgs.slice(1)],
+    process.cwd(),
+  );
 }
 
 function run(command: string, commandArgs: readonly string[], cwd: string): Promise<number> {

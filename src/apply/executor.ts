@@ -62,7 +62,10 @@ export async function execute(input: ExecuteInput): Promise<Report> {
   const jobs: PerformContext['jobs'] = new Map();
   let fatal: NodekilnError | undefined;
 
-  const record = (scheduled: ScheduledStep, about: Pick<StepRecord, 'status' | 'startMs' | 'endMs' | 'details'> & { error?: NodekilnError }): void => {
+  const record = (
+    scheduled: ScheduledStep,
+    about: Pick<StepRecord, 'status' | 'startMs' | 'endMs' | 'details'> & { error?: NodekilnError },
+  ): void => {
     const { step, phase } = scheduled;
     const entry: StepRecord = { id: step.id, resource: step.resource, phase, needs: step.needs, ...about };
     records.set(step.id, entry);
@@ -81,7 +84,12 @@ export async function execute(input: ExecuteInput): Promise<Report> {
       if (needs.some((status) => status === 'failed' || status === 'skipped')) {
         waiting.delete(step.id);
         const now = host.clock.monotonic();
-        record(scheduled, { status: 'skipped', startMs: now, endMs: now, details: ['a step it needs did not succeed'] });
+        record(scheduled, {
+          status: 'skipped',
+          startMs: now,
+          endMs: now,
+          details: ['a step it needs did not succeed'],
+        });
       } else if (needs.every((status) => status === 'done') && (phase === 'goal' || goalReached())) {
         ready.push(scheduled);
       }
@@ -106,7 +114,11 @@ export async function execute(input: ExecuteInput): Promise<Report> {
     };
     try {
       if (group.length === 1) await performStep(first.step, context);
-      else await performWriteBatch(group.map(({ step }) => step), context);
+      else
+        await performWriteBatch(
+          group.map(({ step }) => step),
+          context,
+        );
       const endMs = host.clock.monotonic();
       for (const scheduled of group) record(scheduled, { status: 'done', startMs, endMs, details });
     } catch (error) {
@@ -116,7 +128,13 @@ export async function execute(input: ExecuteInput): Promise<Report> {
         for (const scheduled of group) await run([scheduled]);
         return;
       }
-      record(first, { status: 'failed', startMs, endMs: host.clock.monotonic(), details, error: withResource(error, first) });
+      record(first, {
+        status: 'failed',
+        startMs,
+        endMs: host.clock.monotonic(),
+        details,
+        error: withResource(error, first),
+      });
     }
   };
 
@@ -140,13 +158,18 @@ export async function execute(input: ExecuteInput): Promise<Report> {
     await Promise.race(running);
   }
   await Promise.all(running);
-  if (input.signal?.aborted === true) throw new NodekilnError('NK_INTERRUPTED', 'stopped before the plan was carried out');
+  if (input.signal?.aborted === true)
+    throw new NodekilnError('NK_INTERRUPTED', 'stopped before the plan was carried out');
   for (const scheduled of waiting.values()) {
     const now = host.clock.monotonic();
     record(scheduled, { status: 'skipped', startMs: now, endMs: now, details: ['an earlier step failed'] });
   }
   return {
-    outcome: fatal ? 'failed' : [...records.values()].every((entry) => entry.status === 'done') ? 'converged' : 'degraded',
+    outcome: fatal
+      ? 'failed'
+      : [...records.values()].every((entry) => entry.status === 'done')
+        ? 'converged'
+        : 'degraded',
     steps: [...records.values()].sort((a, b) => a.startMs - b.startMs),
     goalMs: schedule.goal === undefined ? undefined : goalTime(records.get(schedule.goal)),
     error: fatal,

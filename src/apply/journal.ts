@@ -8,7 +8,18 @@
  *
  * Times are milliseconds since the epoch. Errors: NK_STATE_UNUSABLE, NK_STATE_LOCKED.
  */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Resource, ResourceId, Source } from '../desired/resources.ts';
@@ -93,7 +104,9 @@ export function openJournal(root: string): Journal {
     mkdirSync(generations, { recursive: true, mode: 0o700 });
     chmodSync(folder, 0o700);
   } catch (cause) {
-    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot make ${folder}: ${errnoOf(cause) ?? String(cause)}`, { cause });
+    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot make ${folder}: ${errnoOf(cause) ?? String(cause)}`, {
+      cause,
+    });
   }
   const path = join(folder, 'state.db');
   const opened = openDatabase(path);
@@ -115,13 +128,15 @@ function openDatabase(path: string): { database: DatabaseSync; damaged: boolean 
   try {
     return { database: prepare(path), damaged: false };
   } catch (cause) {
-    if (!isDamage(cause)) throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${messageOf(cause)}`, { cause });
+    if (!isDamage(cause))
+      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${messageOf(cause)}`, { cause });
   }
   for (const suffix of ['', '-wal', '-shm']) {
     try {
       renameSync(path + suffix, `${path}${suffix}.damaged`);
     } catch (cause) {
-      if (errnoOf(cause) !== 'ENOENT') throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside`, { cause });
+      if (errnoOf(cause) !== 'ENOENT')
+        throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside`, { cause });
     }
   }
   return { database: prepare(path), damaged: true };
@@ -137,7 +152,8 @@ function prepare(path: string): DatabaseSync {
       throw new NodekilnError('NK_STATE_UNUSABLE', 'database disk image is malformed');
     }
     // Changes to the schema are additive: a newer file opens as it is.
-    if (version < schemaVersion) database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version=${schemaVersion}; COMMIT;`);
+    if (version < schemaVersion)
+      database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version=${schemaVersion}; COMMIT;`);
     return database;
   } catch (error) {
     database.close();
@@ -180,7 +196,14 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
   }
 
   function store(entry: Touched): void {
-    writeTouched.run(entry.id, entry.source, JSON.stringify(entry.definitions), entry.done ? 1 : 0, entry.startedWith ?? null, entry.original ? 1 : 0);
+    writeTouched.run(
+      entry.id,
+      entry.source,
+      JSON.stringify(entry.definitions),
+      entry.done ? 1 : 0,
+      entry.startedWith ?? null,
+      entry.original ? 1 : 0,
+    );
   }
 
   function storeClaims(source: string, resources: readonly Resource[]): void {
@@ -225,13 +248,24 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
       const digest = fingerprint(intent.claims);
       const current = journal.currentGeneration();
       const same = current?.digest === digest;
-      const number = same ? current.number : Math.max(current?.number ?? 0, ...generationFiles(folder).map((file) => file.number)) + 1;
-      if (!same) writeGeneration(folder, number, { number, source: intent.source, createdMs: intent.nowMs, claims: intent.claims });
-      for (const change of intent.changes) touched.set(change.id, intended(change, touched.get(change.id), intent.starting.includes(change.id)));
+      const number = same
+        ? current.number
+        : Math.max(current?.number ?? 0, ...generationFiles(folder).map((file) => file.number)) + 1;
+      if (!same)
+        writeGeneration(folder, number, {
+          number,
+          source: intent.source,
+          createdMs: intent.nowMs,
+          claims: intent.claims,
+        });
+      for (const change of intent.changes)
+        touched.set(change.id, intended(change, touched.get(change.id), intent.starting.includes(change.id)));
       transaction(database, () => {
         if (!same) {
           database.prepare("UPDATE generations SET status = 'superseded' WHERE status IN ('pending', 'failed')").run();
-          database.prepare('INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)').run(number, intent.source, intent.nowMs, digest, 'pending');
+          database
+            .prepare('INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)')
+            .run(number, intent.source, intent.nowMs, digest, 'pending');
           for (const [source, resources] of Object.entries(intent.claims)) storeClaims(source, resources);
         } else {
           database.prepare("UPDATE generations SET status = 'pending' WHERE number = ?").run(number);
@@ -289,7 +323,8 @@ function intended(change: Change, before: Touched | undefined, starting: boolean
   const definitions = before?.definitions ?? [];
   const foreignFile = before === undefined && change.observed.kind === 'file' && change.observed.entry.type === 'file';
   const last = definitions.at(-1);
-  const repeated = change.desired === undefined || (last !== undefined && canonicalJson(last) === canonicalJson(change.desired));
+  const repeated =
+    change.desired === undefined || (last !== undefined && canonicalJson(last) === canonicalJson(change.desired));
   return {
     id: change.id,
     source: change.source,
@@ -340,7 +375,9 @@ interface GenerationFile {
 
 function generationFiles(folder: string): { number: number; path: string }[] {
   return readdirSync(folder)
-    .flatMap((name) => (/^\d+\.json$/.test(name) ? [{ number: Number.parseInt(name, 10), path: join(folder, name) }] : []))
+    .flatMap((name) =>
+      /^\d+\.json$/.test(name) ? [{ number: Number.parseInt(name, 10), path: join(folder, name) }] : [],
+    )
     .sort((a, b) => a.number - b.number);
 }
 
@@ -382,7 +419,14 @@ function rebuild(folder: string): { touched: Touched[]; claims: Claims } {
       for (const resource of content.claims[source] ?? []) {
         const before = touched.get(resource.id)?.definitions ?? [];
         const known = before.some((definition) => canonicalJson(definition) === canonicalJson(resource));
-        touched.set(resource.id, { id: resource.id, source, definitions: known ? before : [...before, resource], done: false, startedWith: undefined, original: false });
+        touched.set(resource.id, {
+          id: resource.id,
+          source,
+          definitions: known ? before : [...before, resource],
+          done: false,
+          startedWith: undefined,
+          original: false,
+        });
       }
     }
   }

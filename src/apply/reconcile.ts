@@ -38,7 +38,9 @@ export interface Prepared {
 
 /** Everything up to the schedule; changes nothing. */
 export async function prepare(input: PrepareInput): Promise<Prepared> {
-  const resources = [...input.desired.resources.values()].filter((resource) => input.sharedOnly !== true || resource.scope === 'shared');
+  const resources = [...input.desired.resources.values()]
+    .filter((resource) => input.sharedOnly !== true || resource.scope === 'shared')
+    .map((resource) => withoutOrigin(resource));
   const claims: Claims = { ...input.journal?.claims(), [input.source]: resources };
   const effective = effectiveClaims(claims);
   checkNeeds([...effective.values()].map((claim) => claim.resource));
@@ -48,8 +50,16 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const goal = input.desired.goal ?? goalOf(effective);
   const plan = makePlan({ ...difference, desired: effective, goal });
   if (input.selfUnit !== undefined) await checkSelfWait(input.host, plan, input.selfUnit);
-  const overridden = resources.filter((resource) => effective.get(resource.id)?.source !== input.source).map((resource) => resource.id);
+  const overridden = resources
+    .filter((resource) => effective.get(resource.id)?.source !== input.source)
+    .map((resource) => resource.id);
   return { input, claims, effective, plan, schedule: makeSchedule(plan), overridden };
+}
+
+/** Where a resource stands in a document is for messages; moving it about there changes nothing. */
+function withoutOrigin(resource: Resource): Resource {
+  const { origin: _origin, ...rest } = resource;
+  return rest;
 }
 
 export interface CarryOutOptions {
@@ -69,7 +79,13 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   if (!journal) throw new NodekilnError('NK_INTERNAL', 'nothing can be applied without a journal');
   const { plan, schedule } = prepared;
   const starting = new Set(plan.impact.map((impact): ResourceId => `unit:${impact.unit}`));
-  const generation = journal.begin({ source, claims: prepared.claims, changes: plan.changes, starting: [...starting], nowMs: host.clock.now() });
+  const generation = journal.begin({
+    source,
+    claims: prepared.claims,
+    changes: plan.changes,
+    starting: [...starting],
+    nowMs: host.clock.now(),
+  });
   settleUnchanged(journal, prepared);
 
   const open = new Map<string, Set<string>>();
@@ -143,8 +159,12 @@ async function observeAll({ host, journal, effective, touched }: ObserveInput): 
           return [id, await observe(context, id, effective.get(id)?.resource)] as const;
         } catch (error) {
           const known = asNodekilnError(error);
-          if (known.resource !== undefined || known.code === 'NK_NO_SYSTEMD' || known.code === 'NK_NOT_ROOT') throw error;
-          throw new NodekilnError(known.code, `${id} cannot be observed: ${known.message}`, { cause: error, resource: id });
+          if (known.resource !== undefined || known.code === 'NK_NO_SYSTEMD' || known.code === 'NK_NOT_ROOT')
+            throw error;
+          throw new NodekilnError(known.code, `${id} cannot be observed: ${known.message}`, {
+            cause: error,
+            resource: id,
+          });
         }
       }),
     ),
@@ -155,22 +175,32 @@ function checkNeeds(resources: readonly Resource[]): void {
   const unknown = unknownNeeds(resources);
   const [first] = unknown;
   if (!first) return;
-  throw new NodekilnError('NK_DOCUMENT_INVALID', `${first.resource.id} needs ${first.missing}, which no document brings`, {
-    resource: first.resource.id,
-    hint: 'Correct the name, or add the resource to the document.',
-    problems: unknown.map(({ resource, missing }) => ({ message: `${resource.id} needs ${missing}, which no document brings` })),
-  });
+  throw new NodekilnError(
+    'NK_DOCUMENT_INVALID',
+    `${first.resource.id} needs ${first.missing}, which no document brings`,
+    {
+      resource: first.resource.id,
+      hint: 'Correct the name, or add the resource to the document.',
+      problems: unknown.map(({ resource, missing }) => ({
+        message: `${resource.id} needs ${missing}, which no document brings`,
+      })),
+    },
+  );
 }
 
 /** A unit ordered after ourselves would wait for us while we wait for it. */
 async function checkSelfWait(host: Host, plan: Plan, selfUnit: string): Promise<void> {
   for (const impact of plan.impact) {
     if (impact.effect === 'stop') continue;
-    const after = await host.units.dependencies(impact.unit, 'After').catch(() => []);
+    const after: readonly string[] = await host.units.dependencies(impact.unit, 'After').catch(() => []);
     if (after.includes(selfUnit) || writesOrderAfter(plan, impact.unit, selfUnit)) {
-      throw new NodekilnError('NK_PLAN_SELF_WAIT', `${impact.unit} is ordered After=${selfUnit}, which starts it and waits for it`, {
-        resource: `unit:${impact.unit}`,
-      });
+      throw new NodekilnError(
+        'NK_PLAN_SELF_WAIT',
+        `${impact.unit} is ordered After=${selfUnit}, which starts it and waits for it`,
+        {
+          resource: `unit:${impact.unit}`,
+        },
+      );
     }
   }
 }
@@ -181,6 +211,8 @@ function writesOrderAfter(plan: Plan, unit: string, selfUnit: string): boolean {
       resource === `unit:${unit}` &&
       action.do === 'write' &&
       action.entry.type === 'file' &&
-      action.entry.content.data.split('\n').some((line) => line.startsWith('After=') && line.slice('After='.length).split(/\s+/).includes(selfUnit)),
+      action.entry.content.data
+        .split('\n')
+        .some((line) => line.startsWith('After=') && line.slice('After='.length).split(/\s+/).includes(selfUnit)),
   );
 }

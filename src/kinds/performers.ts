@@ -12,7 +12,11 @@ import { kindOf } from './planners.ts';
 import { observeUnit, performJob, performReady } from './unit/apply.ts';
 
 /** Observes one id, desired or only touched. */
-export async function observe(context: ObserveContext, id: ResourceId, desired: Resource | undefined): Promise<Observation> {
+export async function observe(
+  context: ObserveContext,
+  id: ResourceId,
+  desired: Resource | undefined,
+): Promise<Observation> {
   const touched = context.touched(id);
   const definition = desired ?? touched?.definitions.at(-1);
   const kind = kindOf(id);
@@ -20,7 +24,10 @@ export async function observe(context: ObserveContext, id: ResourceId, desired: 
     case 'file':
       return { kind, entry: await observeEntry(context.host.files, id.slice('file:'.length)) };
     case 'unit':
-      return observeUnit(context, id.slice('unit:'.length), { resource: desired?.kind === 'unit' ? desired : undefined, touched });
+      return observeUnit(context, id.slice('unit:'.length), {
+        resource: desired?.kind === 'unit' ? desired : undefined,
+        touched,
+      });
     case 'binary':
       if (definition?.kind === 'binary') return observeBinary(context, definition);
       break;
@@ -87,9 +94,12 @@ export async function performWriteBatch(steps: readonly Step[], context: Perform
   );
 }
 
-function resourceOf<K extends Resource['kind']>(context: PerformContext, id: ResourceId, kind: K): Extract<Resource, { kind: K }> {
+function resourceOf<K extends Resource['kind']>(
+  context: PerformContext,
+  id: ResourceId,
+  kind: K,
+): Extract<Resource, { kind: K }> {
   const resource = context.resource(id);
   if (resource.kind === kind) return resource as Extract<Resource, { kind: K }>;
   throw new NodekilnError('NK_INTERNAL', `${id} is not a ${kind}`);
 }
-

@@ -23,8 +23,15 @@ export async function performAction(context: PerformContext, resource: ActionRes
   });
   const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-20);
   if (result.status !== 0) {
-    throw new NodekilnError('NK_ACTION_FAILED', `${resource.argv[0]} ended with exit status ${result.status}`, { resource: resource.id, lines });
+    throw new NodekilnError('NK_ACTION_FAILED', `${resource.argv[0]} ended with exit status ${result.status}`, {
+      resource: resource.id,
+      lines,
+    });
   }
   if ((await observeAction(context.host, resource)).done) return;
-  throw new NodekilnError('NK_ACTION_FAILED', `${resource.argv[0]} succeeded, but its guard still says that it is not done`, { resource: resource.id, lines });
+  throw new NodekilnError(
+    'NK_ACTION_FAILED',
+    `${resource.argv[0]} succeeded, but its guard still says that it is not done`,
+    { resource: resource.id, lines },
+  );
 }

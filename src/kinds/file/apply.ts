@@ -66,7 +66,16 @@ async function keepOriginal(files: Files, path: string): Promise<void> {
     { type: 'directory', path: originalsFolder, mode: 0o700, uid: 0, gid: 0 },
     { type: 'file', path: saved.content, content, mode: 0o600, uid: 0, gid: 0 },
   ]);
-  await files.write([{ type: 'file', path: saved.about, content: new TextEncoder().encode(aboutText(path, stat)), mode: 0o600, uid: 0, gid: 0 }]);
+  await files.write([
+    {
+      type: 'file',
+      path: saved.about,
+      content: new TextEncoder().encode(aboutText(path, stat)),
+      mode: 0o600,
+      uid: 0,
+      gid: 0,
+    },
+  ]);
 }
 
 function aboutText(path: string, stat: FileStat): string {

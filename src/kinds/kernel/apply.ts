@@ -9,8 +9,10 @@ import { normalise } from './plan.ts';
 export async function observeKernel(host: Host, resource: KernelResource): Promise<KernelObservation> {
   const { setting } = resource;
   // A root folder has no kernel of its own: the files beside these resources apply at its start.
-  if (host.units.mode === 'offline') return { kind: 'kernel', value: setting.type === 'sysctl' ? setting.value : 'offline' };
-  if (setting.type === 'sysctl') return { kind: 'kernel', value: (await host.files.read(sysctlPath(setting.key)))?.toString('utf8') };
+  if (host.units.mode === 'offline')
+    return { kind: 'kernel', value: setting.type === 'sysctl' ? setting.value : 'offline' };
+  if (setting.type === 'sysctl')
+    return { kind: 'kernel', value: (await host.files.read(sysctlPath(setting.key)))?.toString('utf8') };
   return { kind: 'kernel', value: (await isModulePresent(host, setting.name)) ? 'loaded' : undefined };
 }
 
@@ -27,14 +29,20 @@ async function isModulePresent(host: Host, name: string): Promise<boolean> {
 
 function sysctlPath(key: string): string {
   // sysctl(8): dots separate, a slash stands for a dot inside a name (interface names).
-  const path = key.includes('/') && !key.slice(0, key.indexOf('/')).includes('.') ? key : key.replace(/[./]/g, (sign) => (sign === '.' ? '/' : '.'));
+  const path =
+    key.includes('/') && !key.slice(0, key.indexOf('/')).includes('.')
+      ? key
+      : key.replace(/[./]/g, (sign) => (sign === '.' ? '/' : '.'));
   return `/proc/sys/${path}`;
 }
 
 export async function performModule(context: PerformContext, name: string): Promise<void> {
   const result = await context.host.exec.run(['modprobe', name], { timeoutMs: 30_000 });
   if (result.status === 0) return;
-  throw new NodekilnError('NK_KERNEL_SETTING', `module ${name} cannot be loaded`, { resource: `kernel:module/${name}`, lines: result.stderr.trim().split('\n') });
+  throw new NodekilnError('NK_KERNEL_SETTING', `module ${name} cannot be loaded`, {
+    resource: `kernel:module/${name}`,
+    lines: result.stderr.trim().split('\n'),
+  });
 }
 
 export async function performSysctl(context: PerformContext, setting: { key: string; value: string }): Promise<void> {
@@ -43,9 +51,16 @@ export async function performSysctl(context: PerformContext, setting: { key: str
   try {
     await context.host.files.writeKernel(path, value);
   } catch (cause) {
-    throw new NodekilnError('NK_KERNEL_SETTING', `${key} cannot be set to ${value}`, { cause, resource: `kernel:sysctl/${key}` });
+    throw new NodekilnError('NK_KERNEL_SETTING', `${key} cannot be set to ${value}`, {
+      cause,
+      resource: `kernel:sysctl/${key}`,
+    });
   }
   const read = (await context.host.files.read(path))?.toString('utf8');
   if (normalise(read) === normalise(value)) return;
-  throw new NodekilnError('NK_KERNEL_SETTING', `${key} reads back as ${read?.trim() ?? 'nothing'} after it was set to ${value}`, { resource: `kernel:sysctl/${key}` });
+  throw new NodekilnError(
+    'NK_KERNEL_SETTING',
+    `${key} reads back as ${read?.trim() ?? 'nothing'} after it was set to ${value}`,
+    { resource: `kernel:sysctl/${key}` },
+  );
 }

@@ -11,13 +11,28 @@ import { observeEntry } from '../file/apply.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { unitPaths } from './plan.ts';
 
-export async function observeUnit(context: ObserveContext, name: string, about: { resource: UnitResource | undefined; touched: Touched | undefined }): Promise<UnitObservation> {
+export async function observeUnit(
+  context: ObserveContext,
+  name: string,
+  about: { resource: UnitResource | undefined; touched: Touched | undefined },
+): Promise<UnitObservation> {
   const { host } = context;
   const entries: Record<string, EntryObservation> = {};
   for (const path of unitPaths(about.resource, about.touched)) entries[path] = await observeEntry(host.files, path);
   const enablement = await host.units.enablement(name);
   if (host.units.mode === 'offline') {
-    return { kind: 'unit', entries, enablement, loadState: 'stub', activeState: 'inactive', invocationId: '', live: false, transient: false, succeeded: false, stale: false };
+    return {
+      kind: 'unit',
+      entries,
+      enablement,
+      loadState: 'stub',
+      activeState: 'inactive',
+      invocationId: '',
+      live: false,
+      transient: false,
+      succeeded: false,
+      stale: false,
+    };
   }
   const status = await host.units.get(name);
   return {
@@ -34,14 +49,20 @@ export async function observeUnit(context: ObserveContext, name: string, about: 
   };
 }
 
-export async function performJob(context: PerformContext, action: ActionOf<'start' | 'restart' | 'reload' | 'stop'>): Promise<void> {
+export async function performJob(
+  context: PerformContext,
+  action: ActionOf<'start' | 'restart' | 'reload' | 'stop'>,
+): Promise<void> {
   const { units } = context.host;
   switch (action.do) {
     case 'start':
     case 'restart':
       // A unit that failed before us may have used up its start limit; this start is ours and gets a full one.
       await units.resetFailed(action.unit);
-      context.jobs.set(action.unit, await (action.do === 'start' ? units.start(action.unit) : units.restart(action.unit)));
+      context.jobs.set(
+        action.unit,
+        await (action.do === 'start' ? units.start(action.unit) : units.restart(action.unit)),
+      );
       return;
     case 'reload':
       context.jobs.set(action.unit, await units.reloadOrRestart(action.unit));
@@ -84,7 +105,12 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
       lastProblem = `it is ${status.activeState} (${status.subState})`;
     }
     if (host.clock.monotonic() + pause > deadline) {
-      throw await unitError(host, action.unit, `not ready after ${action.deadlineMs} ms: ${lastProblem}`, 'NK_UNIT_UNHEALTHY');
+      throw await unitError(
+        host,
+        action.unit,
+        `not ready after ${action.deadlineMs} ms: ${lastProblem}`,
+        'NK_UNIT_UNHEALTHY',
+      );
     }
     await host.clock.sleep(pause, context.signal);
   }
@@ -102,12 +128,15 @@ async function failIfDead({ host, action, status, result, restartsBefore }: Live
   const fail = async (problem: string): Promise<never> => {
     throw await unitError(host, action.unit, problem);
   };
-  if (status.loadState === 'not-found') throw new NodekilnError('NK_UNIT_MISSING', `${action.unit} does not exist`, { resource: `unit:${action.unit}` });
+  if (status.loadState === 'not-found')
+    throw new NodekilnError('NK_UNIT_MISSING', `${action.unit} does not exist`, { resource: `unit:${action.unit}` });
   if (result !== undefined && result !== 'done') await fail(`its start job ended with ${result}`);
-  if (status.activeState === 'failed') await fail(`it failed (${status.result ?? 'unknown result'}, exit status ${status.execMainStatus ?? '?'})`);
+  if (status.activeState === 'failed')
+    await fail(`it failed (${status.result ?? 'unknown result'}, exit status ${status.execMainStatus ?? '?'})`);
   if (result === 'done' && status.activeState === 'inactive' && !action.transient) await fail('it ended by itself');
   const restarts = (status.restarts ?? 0) - restartsBefore;
-  if (restarts > restartsTolerated) await fail(`it restarts in a loop (${restarts} times, exit status ${status.execMainStatus ?? '?'})`);
+  if (restarts > restartsTolerated)
+    await fail(`it restarts in a loop (${restarts} times, exit status ${status.execMainStatus ?? '?'})`);
 }
 
 /** Undefined when ready, else what is missing. */
@@ -130,7 +159,12 @@ async function probe(host: Host, action: ActionOf<'ready'>): Promise<string | un
 
 const logLines = 20;
 
-async function unitError(host: Host, unit: string, problem: string, code: 'NK_UNIT_FAILED' | 'NK_UNIT_UNHEALTHY' = 'NK_UNIT_FAILED'): Promise<NodekilnError> {
+async function unitError(
+  host: Host,
+  unit: string,
+  problem: string,
+  code: 'NK_UNIT_FAILED' | 'NK_UNIT_UNHEALTHY' = 'NK_UNIT_FAILED',
+): Promise<NodekilnError> {
   const lines = await host.units.log(unit, logLines).catch(() => []);
   return new NodekilnError(code, `${unit}: ${problem}`, { resource: `unit:${unit}`, lines });
 }
