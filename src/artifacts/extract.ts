@@ -32,6 +32,8 @@ export interface ExtractOptions {
   readonly to: string | { readonly directory: string; readonly name: (extracted: Extracted) => string };
   /** Permission bits of the result; 0755 unless told, whatever the package says. */
   readonly mode?: number;
+  /** Of the result; ours unless told. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   /** Refused when the member has another. */
   readonly digest?: string;
   /** Refused when the package has another; `false` saves the work of computing it. */
@@ -67,18 +69,35 @@ export async function extractMember(options: ExtractOptions): Promise<Extracted>
     const path =
       typeof options.to === 'string' ? options.to : join(directory, options.to.name({ ...result, path: '' }));
     const extracted = { ...result, path };
-    await handle.chmod(options.mode ?? 0o755);
     await options.check?.(extracted, temporary);
-    await handle.sync();
-    await rename(temporary, path);
-    releaseTemporary(temporary);
-    await syncFolder(directory);
+    await publish({ ...options, handle, temporary, path });
     return extracted;
   } catch (thrown) {
     await discardTemporary(temporary);
     throw thrown;
   } finally {
     await handle.close();
+  }
+}
+
+interface Publication extends Pick<ExtractOptions, 'mode' | 'owner'> {
+  readonly handle: FileHandle;
+  readonly temporary: string;
+  readonly path: string;
+}
+
+async function publish({ handle, temporary, path, owner, mode }: Publication): Promise<void> {
+  try {
+    if (owner) await handle.chown(owner.uid, owner.gid);
+    await handle.chmod(mode ?? 0o755);
+    await handle.sync();
+    await rename(temporary, path);
+    releaseTemporary(temporary);
+    await syncFolder(dirname(path));
+  } catch (thrown) {
+    throw new NodekilnError('NK_FILE_WRITE', `cannot put ${path} in place: ${errnoOf(thrown) ?? String(thrown)}`, {
+      cause: thrown,
+    });
   }
 }
 

@@ -1,0 +1,547 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { errors, NodekilnError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import { extractMember } from './extract.ts';
+import type { ExtractOptions } from './extract.ts';
+import { inspectArtifact } from './inspect.ts';
+import { buildDeb, buildRpm, buildTarball, programBytes, removeFolder, temporaryFolder } from './testing.ts';
+
+const folder = temporaryFolder();
+after(() => removeFolder(folder));
+
+const kubelet = programBytes(700_001, 1);
+const files = { 'usr/bin/kubelet': kubelet, 'usr/share/doc/kubelet/readme': 'read me\n', 'etc/kubelet.conf': '' };
+const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+function failsWith(code: ErrorCode, pattern = /./): (thrown: unknown) => boolean {
+  return (thrown) => {
+    assert.ok(thrown instanceof NodekilnError, String(thrown));
+    assert.equal(thrown.code, code, thrown.message);
+    assert.match(thrown.message, pattern);
+    assert.ok(errors[code]);
+    return true;
+  };
+}
+
+/** Extracts into a fresh folder and says what was left there. */
+async function extractInto(name: string, options: Omit<ExtractOptions, 'to'>): Promise<string[]> {
+  const target = join(folder, name);
+  mkdirSync(target);
+  try {
+    await extractMember({ ...options, to: join(target, 'out') });
+  } catch (thrown) {
+    assert.deepEqual(readdirSync(target), [], 'nothing is left behind');
+    throw thrown;
+  }
+  return readdirSync(target);
+}
+
+describe('real packages', () => {
+  const spec = { name: 'kubelet', version: '1.34.1', release: '5.azl3', epoch: 1, files };
+  const built = new Map<string, string>();
+  before(() => {
+    for (const compression of ['none', 'gzip', 'xz', 'zstd'] as const) {
+      mkdirSync(join(folder, `deb-${compression}`));
+      built.set(`deb ${compression}`, buildDeb(join(folder, `deb-${compression}`), spec, compression));
+    }
+    for (const compression of ['none', 'gzip', 'xz', 'zstd', 'bzip2'] as const) {
+      mkdirSync(join(folder, `rpm-${compression}`));
+      built.set(`rpm ${compression}`, buildRpm(join(folder, `rpm-${compression}`), spec, compression));
+      built.set(`tarball ${compression}`, buildTarball(folder, `x-${compression}.tar`, { files, compression }));
+    }
+  });
+
+  const kinds = [
+    'deb none',
+    'deb gzip',
+    'deb xz',
+    'deb zstd',
+    'rpm none',
+    'rpm gzip',
+    'rpm xz',
+    'rpm zstd',
+    'rpm bzip2',
+    'tarball none',
+    'tarball gzip',
+    'tarball xz',
+    'tarball zstd',
+    'tarball bzip2',
+  ];
+  for (const kind of kinds) {
+    it(`${kind}: takes the member out, whole, executable, with the digests of both`, async () => {
+      const path = built.get(kind) ?? '';
+      const [format, compression] = kind.split(' ');
+      const to = join(folder, 'out');
+      const extracted = await extractMember({
+        source: path,
+        member: ['usr/bin/kubelet', 'usr/local/bin/kubelet'],
+        to,
+        mode: 0o750,
+      });
+      assert.ok(readFileSync(to).equals(kubelet));
+      assert.equal(statSync(to).mode & 0o7777, 0o750);
+      assert.deepEqual(
+        [
+          extracted.format,
+          extracted.package.compression,
+          extracted.member,
+          extracted.size,
+          extracted.digest,
+          extracted.packageDigest,
+          extracted.packageSize,
+          extracted.mode,
+        ],
+        [
+          format,
+          compression,
+          'usr/bin/kubelet',
+          kubelet.length,
+          sha256(kubelet),
+          sha256(readFileSync(path)),
+          statSync(path).size,
+          0o755,
+        ],
+      );
+      if (format !== 'tarball') {
+        const { name, version, architecture } = extracted.package;
+        assert.deepEqual(
+          [name, version, architecture],
+          ['kubelet', '1:1.34.1-5.azl3', format === 'deb' ? 'amd64' : 'x86_64'],
+        );
+      }
+    });
+
+    it(`${kind}: is inspected`, async () => {
+      const inspection = await inspectArtifact(built.get(kind) ?? '');
+      const seen = inspection.entries.filter((entry) => entry.type === 'file').map((entry) => [entry.name, entry.size]);
+      assert.deepEqual(
+        new Map(seen as [string, number][]),
+        new Map(Object.entries(files).map(([name, content]) => [name, content.length])),
+      );
+      assert.equal(inspection.unpackedSize, kubelet.length + 8);
+    });
+
+    it(`${kind}: truncated anywhere is refused and leaves nothing`, async () => {
+      const bytes = readFileSync(built.get(kind) ?? '');
+      const cuts = [
+        0,
+        1,
+        7,
+        59,
+        100,
+        511,
+        512,
+        1024,
+        bytes.length >> 1,
+        bytes.length - 1024,
+        bytes.length - 512,
+        bytes.length - 9,
+        bytes.length - 1,
+      ];
+      for (const cut of cuts) {
+        const at = Math.max(0, cut);
+        // Half a package still begins like one, so it is never taken for a plain file.
+        const format = kind.split(' ')[0] as 'deb' | 'rpm' | 'tarball';
+        const options = { source: one(bytes.subarray(0, at)), format, what: 'cut', member: 'usr/bin/kubelet' };
+        // A plain tar is blocked to 10 KiB with zeros, which nobody misses.
+        const harmless = kind === 'tarball none' && bytes.subarray(at).every((byte) => byte === 0);
+        if (harmless) continue;
+        await assert.rejects(
+          extractInto(`cut-${kind}-${at}`, options),
+          (thrown) => {
+            assert.ok(
+              thrown instanceof NodekilnError && /^NK_ARTIFACT_(UNREADABLE|MEMBER)$/.test(thrown.code),
+              `at ${at}: ${String(thrown)}`,
+            );
+            return true;
+          },
+          `cut at ${at} of ${bytes.length}`,
+        );
+      }
+    });
+  }
+
+  it('reads a package as it arrives, in pieces of any size', async () => {
+    for (const kind of kinds) {
+      const source = createReadStream(built.get(kind) ?? '', { highWaterMark: 1013 });
+      const extracted = await extractMember({ source, member: './usr/bin/kubelet', to: join(folder, 'out') });
+      assert.equal(extracted.digest, sha256(kubelet), kind);
+    }
+  });
+
+  it('runs no maintainer script', () => {
+    for (const name of readdirSync(folder, { recursive: true }))
+      assert.ok(!String(name).endsWith('script-ran'), String(name));
+  });
+
+  it('agrees with dpkg-deb, rpm and tar about names and versions', () => {
+    const debVersion = execFileSync('dpkg-deb', ['-f', built.get('deb zstd') ?? '', 'Version'], {
+      encoding: 'utf8',
+    }).trim();
+    const rpmVersion = execFileSync('rpm', ['-qp', '--qf', '%{EVR}', built.get('rpm zstd') ?? ''], {
+      encoding: 'utf8',
+    }).trim();
+    assert.deepEqual([debVersion, rpmVersion], ['1:1.34.1-5.azl3', '1:1.34.1-5.azl3']);
+  });
+
+  it('refuses a payload or a header changed after it was signed', async () => {
+    const bytes = readFileSync(built.get('rpm none') ?? '');
+    const inPayload = Buffer.from(bytes);
+    const at = bytes.indexOf(kubelet.subarray(1000, 1064)) + 3;
+    inPayload[at] = (inPayload[at] ?? 0) ^ 1;
+    await assert.rejects(
+      extractInto('rpm-payload', { source: one(inPayload), what: 'x.rpm', member: 'usr/bin/kubelet' }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /promises/),
+    );
+    const inHeader = Buffer.from(bytes);
+    const summary = bytes.indexOf('made by a test');
+    inHeader[summary] = 0x4d;
+    await assert.rejects(
+      extractInto('rpm-header', { source: one(inHeader), what: 'x.rpm', member: 'usr/bin/kubelet' }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /header that does not match/),
+    );
+  });
+
+  it('checks digests that were asked for before anything gets its name', async () => {
+    const source = built.get('deb gzip') ?? '';
+    const wrong = `sha256:${'0'.repeat(64)}`;
+    await assert.rejects(
+      extractInto('digest', { source, member: 'usr/bin/kubelet', digest: wrong }),
+      failsWith('NK_ARTIFACT_DIGEST', /usr\/bin\/kubelet/),
+    );
+    await assert.rejects(
+      extractInto('package-digest', { source, member: 'usr/bin/kubelet', packageDigest: wrong }),
+      failsWith('NK_ARTIFACT_DIGEST'),
+    );
+    const unmet = extractInto('check', {
+      source,
+      member: 'usr/bin/kubelet',
+      check: () => Promise.reject(new NodekilnError('NK_ARTIFACT_VERSION', 'no')),
+    });
+    await assert.rejects(unmet, failsWith('NK_ARTIFACT_VERSION'));
+  });
+
+  it('names what is missing (E22, E25) and what the format really is', async () => {
+    const source = built.get('rpm zstd') ?? '';
+    await assert.rejects(
+      extractInto('missing', { source, member: 'usr/bin/kubectl' }),
+      failsWith('NK_ARTIFACT_MEMBER', /does not contain usr\/bin\/kubectl/),
+    );
+    await assert.rejects(
+      extractInto('empty', { source, member: 'etc/kubelet.conf' }),
+      failsWith('NK_ARTIFACT_MEMBER', /is empty/),
+    );
+    await assert.rejects(extractInto('unnamed', { source }), failsWith('NK_ARTIFACT_MEMBER', /no member was named/));
+    await assert.rejects(
+      extractInto('folder', { source: built.get('tarball gzip') ?? '', member: 'usr/bin' }),
+      failsWith('NK_ARTIFACT_MEMBER', /directory/),
+    );
+    await assert.rejects(
+      extractInto('other', { source, format: 'deb', member: 'usr/bin/kubelet' }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /is no deb/),
+    );
+    await assert.rejects(
+      extractInto('absent', { source: join(folder, 'absent.deb'), member: 'x' }),
+      failsWith('NK_ARTIFACT_MISSING'),
+    );
+    const both = extractInto('both', { source, member: ['usr/bin/kubelet', 'usr/share/doc/kubelet/readme'] });
+    await assert.rejects(both, failsWith('NK_ARTIFACT_MEMBER', /contains both/));
+  });
+
+  it('finds the member in its other usual place (E24)', async () => {
+    const path = buildRpm(join(folder, 'rpm-gzip'), {
+      name: 'tool',
+      version: '1.0.0',
+      files: { 'usr/local/bin/tool': 'x' },
+    });
+    const extracted = await extractMember({
+      source: path,
+      member: ['usr/bin/tool', 'usr/local/bin/tool'],
+      to: join(folder, 'out'),
+    });
+    assert.equal(extracted.member, 'usr/local/bin/tool');
+  });
+
+  it('replaces a symlink at the target and never writes through it', async () => {
+    writeFileSync(join(folder, 'elsewhere'), 'mine');
+    symlinkSync('elsewhere', join(folder, 'link'));
+    await extractMember({ source: built.get('deb zstd') ?? '', member: 'usr/bin/kubelet', to: join(folder, 'link') });
+    assert.equal(readFileSync(join(folder, 'elsewhere'), 'utf8'), 'mine');
+    assert.ok(readFileSync(join(folder, 'link')).equals(kubelet));
+  });
+
+  it('takes a plain file as it is', async () => {
+    writeFileSync(join(folder, 'plain'), kubelet);
+    const extracted = await extractMember({ source: join(folder, 'plain'), to: join(folder, 'out') });
+    assert.deepEqual(
+      [extracted.format, extracted.digest, extracted.packageDigest],
+      ['file', sha256(kubelet), sha256(kubelet)],
+    );
+    writeFileSync(join(folder, 'nothing'), '');
+    await assert.rejects(
+      extractInto('nothing-out', { source: join(folder, 'nothing') }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /is empty/),
+    );
+  });
+
+  it('gives the result a name made from what it found', async () => {
+    const extracted = await extractMember({
+      source: built.get('deb zstd') ?? '',
+      member: 'usr/bin/kubelet',
+      to: { directory: join(folder, 'named'), name: (found) => `kubelet-${found.package.version?.replace(':', '_')}` },
+    });
+    assert.equal(extracted.path, join(folder, 'named', 'kubelet-1_1.34.1-5.azl3'));
+    assert.ok(existsSync(extracted.path));
+  });
+
+  it('refuses what stands after the end of a compressed part', async () => {
+    for (const kind of ['tarball gzip', 'tarball zstd', 'tarball xz', 'rpm gzip', 'rpm zstd', 'rpm xz']) {
+      const bytes = Buffer.concat([readFileSync(built.get(kind) ?? ''), Buffer.from('more')]);
+      await assert.rejects(
+        extractInto(`after-${kind}`, { source: one(bytes), what: kind, member: 'usr/bin/kubelet' }),
+        failsWith('NK_ARTIFACT_UNREADABLE'),
+        kind,
+      );
+    }
+    const tar = Buffer.concat([readFileSync(built.get('tarball none') ?? ''), Buffer.from('more')]);
+    await assert.rejects(
+      extractInto('after-tar', { source: one(tar), what: 'tar', member: 'usr/bin/kubelet' }),
+      failsWith('NK_ARTIFACT_UNREADABLE'),
+    );
+  });
+});
+
+async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
+
+// ── archives nobody should make ──────────────────────────────────────────────────────────────────────────────────
+
+interface RawMember {
+  readonly name: string;
+  readonly type?: string;
+  readonly content?: string;
+  readonly target?: string;
+  /** What the header claims. */
+  readonly size?: number;
+}
+
+function tarHeader(member: RawMember): Buffer {
+  const header = Buffer.alloc(512);
+  header.write(member.name, 0);
+  header.write('0000755\0', 100);
+  header.write((member.size ?? member.content?.length ?? 0).toString(8).padStart(11, '0'), 124);
+  header.write('        ', 148);
+  header.write(member.type ?? '0', 156);
+  header.write(member.target ?? '', 157);
+  header.write('ustar\x0000', 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return header;
+}
+
+function tar(members: readonly RawMember[]): Buffer {
+  const parts = members.flatMap((member) => {
+    const content = Buffer.from(member.content ?? '');
+    return [tarHeader(member), content, Buffer.alloc((512 - (content.length % 512)) % 512)];
+  });
+  return Buffer.concat([...parts, Buffer.alloc(1024)]);
+}
+
+const good: RawMember = { name: 'usr/bin/kubelet', content: 'kubelet' };
+
+describe('hostile archives', () => {
+  const cases: readonly [string, readonly RawMember[], ErrorCode, RegExp][] = [
+    ['an absolute path', [good, { name: '/etc/passwd', content: 'x' }], 'NK_ARTIFACT_UNREADABLE', /absolute/],
+    [
+      'a path that leads out',
+      [good, { name: 'usr/../../etc/passwd', content: 'x' }],
+      'NK_ARTIFACT_UNREADABLE',
+      /outside/,
+    ],
+    [
+      'a hard link out',
+      [good, { name: 'usr/bin/x', type: '1', target: '../../etc/shadow' }],
+      'NK_ARTIFACT_UNREADABLE',
+      /outside/,
+    ],
+    [
+      'an absolute hard link',
+      [good, { name: 'usr/bin/x', type: '1', target: '/etc/shadow' }],
+      'NK_ARTIFACT_UNREADABLE',
+      /absolute/,
+    ],
+    [
+      'a symlink as the member',
+      [{ ...good, type: '2', target: '/etc/passwd', content: '' }],
+      'NK_ARTIFACT_MEMBER',
+      /symlink/,
+    ],
+    [
+      'a hard link as the member',
+      [{ ...good, type: '1', target: 'usr/bin/other', content: '' }],
+      'NK_ARTIFACT_MEMBER',
+      /hardlink/,
+    ],
+    [
+      'a symlink above the member',
+      [{ name: 'usr/bin', type: '2', target: '/tmp' }, good],
+      'NK_ARTIFACT_MEMBER',
+      /usr\/bin, .* symlink/,
+    ],
+    [
+      'a symlink above the member, after it',
+      [good, { name: 'usr', type: '2', target: '/tmp' }],
+      'NK_ARTIFACT_MEMBER',
+      /usr, .* symlink/,
+    ],
+    ['a file above the member', [{ name: 'usr/bin', content: 'x' }, good], 'NK_ARTIFACT_MEMBER', /usr\/bin, .* file/],
+    ['a device as the member', [{ ...good, type: '3', content: '' }], 'NK_ARTIFACT_MEMBER', /device/],
+    ['a pipe as the member', [{ ...good, type: '6', content: '' }], 'NK_ARTIFACT_MEMBER', /regular/],
+    ['the member twice', [good, { ...good, content: 'another' }], 'NK_ARTIFACT_MEMBER', /twice/],
+    [
+      'the member twice under two spellings',
+      [good, { ...good, name: './usr//bin/./kubelet' }],
+      'NK_ARTIFACT_MEMBER',
+      /twice/,
+    ],
+    ['a size that lies', [{ ...good, size: 1_000_000 }], 'NK_ARTIFACT_UNREADABLE', /too early/],
+    ['a size beyond the limit', [{ ...good, size: 0o77777777777 }], 'NK_ARTIFACT_UNREADABLE', /allowed/],
+    [
+      'an enormous long name',
+      [{ name: 'x', type: 'L', size: 0o7777777777 }, good],
+      'NK_ARTIFACT_UNREADABLE',
+      /allowed/,
+    ],
+    [
+      'a pax size that lies',
+      [{ name: 'x', type: 'x', content: '16 size=9999999\n' }, good],
+      'NK_ARTIFACT_UNREADABLE',
+      /./,
+    ],
+    [
+      'a pax path that leads out',
+      [{ name: 'x', type: 'x', content: '18 path=../../etc\n' }, good],
+      'NK_ARTIFACT_UNREADABLE',
+      /outside/,
+    ],
+    [
+      'a damaged pax record',
+      [{ name: 'x', type: 'x', content: '99 path=abc\n' }, good],
+      'NK_ARTIFACT_UNREADABLE',
+      /pax/,
+    ],
+    [
+      'a sparse file',
+      [{ name: 'x', type: 'x', content: '22 GNU.sparse.major=1\n' }, good],
+      'NK_ARTIFACT_UNREADABLE',
+      /sparse/,
+    ],
+  ];
+  for (const [title, members, code, pattern] of cases) {
+    it(`refuses ${title}`, async () => {
+      await assert.rejects(
+        extractInto(title, { source: one(tar(members)), what: 'x.tar', member: 'usr/bin/kubelet' }),
+        failsWith(code, pattern),
+      );
+    });
+  }
+
+  it('accepts the same archive without the trick', async () => {
+    assert.deepEqual(
+      await extractInto('good', {
+        source: one(tar([{ name: 'usr/bin/', type: '5' }, good])),
+        member: 'usr/bin/kubelet',
+      }),
+      ['out'],
+    );
+  });
+
+  it('stops at a million members and at a bomb', async () => {
+    async function* many(): AsyncGenerator<Buffer> {
+      const block = Buffer.concat(Array.from({ length: 1_000 }, () => tarHeader({ name: 'x' })));
+      for (let i = 0; i < 1_000; i++) yield block;
+    }
+    await assert.rejects(
+      extractInto('million', { source: many(), format: 'tarball', member: 'usr/bin/kubelet' }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /members/),
+    );
+    const bomb = join(folder, 'bomb.tar.zst');
+    execFileSync('sh', ['-c', `{ cat; head -c 400M /dev/zero; } | zstd -q -o ${bomb}`], {
+      input: tarHeader({ name: 'zeros', size: 400 * 1024 ** 2 }),
+    });
+    assert.ok(statSync(bomb).size < 100_000);
+    await assert.rejects(
+      extractInto('bomb-out', { source: bomb, member: 'usr/bin/kubelet', limits: { totalBytes: 64 * 1024 ** 2 } }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /unpacks to more/),
+    );
+  });
+
+  it('refuses Debian packages with parts missing, twice or in another order', async () => {
+    const part = (name: string, content: Buffer): Buffer =>
+      Buffer.concat([
+        Buffer.from(`${name.padEnd(16)}0           0     0     100644  ${String(content.length).padEnd(10)}\`\n`),
+        content,
+        Buffer.alloc(content.length % 2),
+      ]);
+    const version = part('debian-binary', Buffer.from('2.0\n'));
+    const control = part(
+      'control.tar',
+      tar([{ name: './control', content: 'Package: kubelet\nVersion: 1.0\nArchitecture: all\n' }]),
+    );
+    const data = part('data.tar', tar([good]));
+    const package_ = (...parts: Buffer[]): AsyncGenerator<Buffer> =>
+      one(Buffer.concat([Buffer.from('!<arch>\n'), ...parts]));
+    assert.deepEqual(
+      await extractInto('deb-good', { source: package_(version, control, data), member: 'usr/bin/kubelet' }),
+      ['out'],
+    );
+    const wrong: Record<string, Buffer[]> = {
+      missing: [version, control],
+      order: [version, data, control],
+      twice: [version, control, data, data],
+      doubled: [version, control, control, data],
+      foreign: [version, part('evil', Buffer.from('x')), control, data],
+    };
+    for (const [name, parts] of Object.entries(wrong)) {
+      await assert.rejects(
+        extractInto(`deb-${name}`, { source: package_(...parts), what: 'x.deb', member: 'usr/bin/kubelet' }),
+        failsWith('NK_ARTIFACT_UNREADABLE'),
+        name,
+      );
+    }
+  });
+
+  it('says which write failed and leaves nothing on a full disk', async () => {
+    const mount = join(folder, 'full');
+    mkdirSync(mount);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', mount]);
+    try {
+      const path = join(folder, 'big');
+      writeFileSync(path, programBytes(300_000, 4));
+      appendFileSync(path, 'x');
+      await assert.rejects(
+        extractMember({ source: path, to: join(mount, 'out') }),
+        failsWith('NK_FILE_WRITE', /ENOSPC/),
+      );
+      assert.deepEqual(readdirSync(mount), []);
+    } finally {
+      execFileSync('umount', [mount]);
+    }
+  });
+});

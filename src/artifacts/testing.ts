@@ -1,0 +1,142 @@
+/** Real, small packages for tests, made by dpkg-deb, rpmbuild and tar. Only tests import this. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+export interface PackageSpec {
+  readonly name: string;
+  readonly version: string;
+  readonly release?: string;
+  readonly epoch?: number;
+  /** Debian's name; `amd64` unless told. */
+  readonly architecture?: string;
+  /** Path inside the package → content. */
+  readonly files: Readonly<Record<string, string | Buffer>>;
+}
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'nodekiln-artifacts-'));
+}
+
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+export function writeTree(root: string, files: PackageSpec['files']): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+    chmodSync(join(root, path), 0o755);
+  }
+}
+
+/** Content that looks like a program's: repeats enough to compress, varies enough not to vanish. */
+export function programBytes(size: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  let state = seed;
+  for (let i = 0; i < size; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    bytes[i] = i % 3 === 0 ? state >>> 24 : (i >> 4) & 0xff;
+  }
+  return bytes;
+}
+
+export function buildDeb(
+  folder: string,
+  spec: PackageSpec,
+  compression: 'none' | 'gzip' | 'xz' | 'zstd' = 'gzip',
+): string {
+  const root = mkdtempSync(join(folder, 'deb-'));
+  writeTree(root, spec.files);
+  mkdirSync(join(root, 'DEBIAN'));
+  const version = `${spec.epoch === undefined ? '' : `${spec.epoch}:`}${spec.version}${spec.release === undefined ? '' : `-${spec.release}`}`;
+  const control = {
+    Package: spec.name,
+    Version: version,
+    Architecture: spec.architecture ?? 'amd64',
+    Maintainer: 'nobody <nobody@example.org>',
+    Description: 'made by a test',
+  };
+  writeFileSync(
+    join(root, 'DEBIAN/control'),
+    Object.entries(control)
+      .map(([key, value]) => `${key}: ${value}\n`)
+      .join(''),
+  );
+  // Would be seen if it ever ran.
+  writeFileSync(join(root, 'DEBIAN/postinst'), `#!/bin/sh\ntouch ${folder}/script-ran\n`, { mode: 0o755 });
+  const path = join(folder, `${spec.name}_${version.replace(/^\d+:/, '')}_${spec.architecture ?? 'amd64'}.deb`);
+  execFileSync('dpkg-deb', ['--root-owner-group', `-Z${compression}`, '-b', root, path], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  rmSync(root, { recursive: true });
+  return path;
+}
+
+const payloads = { none: 'w.ufdio', gzip: 'w6.gzdio', xz: 'w2.xzdio', zstd: 'w3.zstdio', bzip2: 'w6.bzdio' };
+
+export function buildRpm(folder: string, spec: PackageSpec, compression: keyof typeof payloads = 'gzip'): string {
+  const top = mkdtempSync(join(folder, 'rpm-'));
+  writeTree(join(top, 'tree'), spec.files);
+  const lines = [
+    `Name: ${spec.name}`,
+    `Version: ${spec.version}`,
+    `Release: ${spec.release ?? '1'}`,
+    ...(spec.epoch === undefined ? [] : [`Epoch: ${spec.epoch}`]),
+    'Summary: made by a test',
+    'License: none',
+    'AutoReqProv: no',
+    '%description',
+    'made by a test',
+    '%install',
+    `cp -a ${top}/tree/. %{buildroot}/`,
+    '%post',
+    `touch ${folder}/script-ran`,
+    '%files',
+    ...Object.keys(spec.files).map((path) => `/${path}`),
+  ];
+  writeFileSync(join(top, 'x.spec'), `${lines.join('\n')}\n`);
+  const defines = {
+    _topdir: join(top, 'top'),
+    _binary_payload: payloads[compression],
+    __os_install_post: '%{nil}',
+    debug_package: '%{nil}',
+    _build_id_links: 'none',
+  };
+  const args = Object.entries(defines).flatMap(([key, value]) => ['--define', `${key} ${value}`]);
+  const target = spec.architecture === 'arm64' ? ['--target', 'aarch64'] : ['--target', 'x86_64'];
+  execFileSync('rpmbuild', ['-bb', '--quiet', ...target, ...args, join(top, 'x.spec')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const built = join(top, 'top/RPMS', spec.architecture === 'arm64' ? 'aarch64' : 'x86_64');
+  const [name] = readdirSync(built);
+  if (name === undefined) throw new Error('rpmbuild made nothing');
+  const path = join(folder, name);
+  cpSync(join(built, name), path);
+  rmSync(top, { recursive: true });
+  return path;
+}
+
+const tarFlags = { none: [], gzip: ['-z'], xz: ['-J'], zstd: ['--zstd'], bzip2: ['-j'] };
+
+export function buildTarball(
+  folder: string,
+  name: string,
+  options: { files: PackageSpec['files']; compression?: keyof typeof tarFlags; args?: readonly string[] },
+): string {
+  const root = mkdtempSync(join(folder, 'tar-'));
+  writeTree(root, options.files);
+  const path = join(folder, name);
+  execFileSync('tar', [
+    '-C',
+    root,
+    ...tarFlags[options.compression ?? 'none'],
+    ...(options.args ?? []),
+    '-cf',
+    path,
+    '.',
+  ]);
+  rmSync(root, { recursive: true });
+  return path;
+}
