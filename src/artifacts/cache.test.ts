@@ -1,0 +1,352 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { NodekilnError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import { createLinuxFiles } from '../host/linux/files.ts';
+import { createVirtualClock } from '../host/memory/clock.ts';
+import { createDisk } from '../host/memory/disk.ts';
+import { createEffects } from '../host/memory/effects.ts';
+import { createMemoryFiles } from '../host/memory/files.ts';
+import type { Files } from '../host/port.ts';
+import {
+  activate,
+  cacheIndexPath,
+  findCached,
+  openCached,
+  readIndex,
+  removeFromCache,
+  targetDigest,
+  verifyCached,
+} from './cache.ts';
+import { addToCache } from './fill-cache.ts';
+import { buildDeb, buildRpm, buildTarball, programBytes, removeFolder, temporaryFolder } from './testing.ts';
+
+const folder = temporaryFolder();
+after(() => removeFolder(folder));
+
+const elf = readFileSync(process.execPath).subarray(0, 4096);
+const program = (seed: number): Buffer => Buffer.concat([elf, programBytes(50_000, seed)]);
+const usr = (seed: number): Record<string, Buffer> => ({ 'usr/bin/kubelet': program(seed) });
+const hostArch = process.arch === 'x64' ? 'amd64' : 'arm64';
+
+const packages = {
+  first: buildDeb(folder, { name: 'kubelet', version: '1.34.3', release: 'ubuntu24.04u1', files: usr(1) }, 'zstd'),
+  second: buildRpm(folder, { name: 'kubelet', version: '1.34.4', release: '5.azl3', epoch: 1, files: usr(2) }, 'zstd'),
+  prerelease: buildDeb(folder, { name: 'kubelet', version: '1.35.0~rc1', release: 'ubuntu24.04u1', files: usr(3) }),
+  rebuilt: buildDeb(folder, { name: 'kubelet', version: '1.34.3', release: 'ubuntu24.04u2', files: usr(4) }),
+  tarball: buildTarball(folder, 'kubernetes-node.tar.gz', {
+    files: { 'kubernetes/node/bin/kubelet': program(5) },
+    compression: 'gzip',
+  }),
+};
+
+let roots = 0;
+function freshRoot(): { root: string; files: Files } {
+  const root = join(folder, `root-${++roots}`);
+  mkdirSync(root);
+  return { root, files: createLinuxFiles(root) };
+}
+
+const fails =
+  (code: ErrorCode, pattern = /./) =>
+  (thrown: unknown): boolean => {
+    assert.ok(thrown instanceof NodekilnError, String(thrown));
+    assert.equal(thrown.code, code, thrown.message);
+    assert.match(thrown.message, pattern);
+    return true;
+  };
+
+const kubelet = (version: string, path: string): { tool: string; version: string; source: { path: string } } => ({
+  tool: 'kubelet',
+  version,
+  source: { path },
+});
+
+describe('addToCache', () => {
+  it('keeps binaries of packages as <tool>-<key> and records where they come from', async () => {
+    const { root, files } = freshRoot();
+    const added = await addToCache(files, { ...kubelet('v1.34.4', packages.second), architecture: hostArch });
+    await addToCache(files, kubelet('1.35.0-rc.1', packages.prerelease));
+    await addToCache(files, kubelet('1.33.5-akslts', packages.tarball));
+    assert.deepEqual(readdirSync(join(root, 'opt/bin')), [
+      'kubelet-1.33.5-akslts',
+      'kubelet-1.34.4',
+      'kubelet-1.35.0-rc.1',
+    ]);
+    const path = join(root, 'opt/bin/kubelet-1.34.4');
+    assert.ok(readFileSync(path).equals(program(2)));
+    const stat = statSync(path, { bigint: true });
+    assert.deepEqual([Number(stat.mode & 0o7777n), stat.uid, stat.gid], [0o755, 0n, 0n]);
+    assert.deepEqual(
+      (await readIndex(files)).entries.find((entry) => entry.key === '1.34.4'),
+      added.entry,
+    );
+    assert.deepEqual(added.entry, {
+      tool: 'kubelet',
+      version: '1:1.34.4-5.azl3',
+      key: '1.34.4',
+      digest: `sha256:${execFileSync('sha256sum', [path], { encoding: 'utf8' }).slice(0, 64)}`,
+      size: program(2).length,
+      architecture: hostArch,
+      source: {
+        type: 'rpm',
+        location: packages.second,
+        packageDigest: `sha256:${execFileSync('sha256sum', [packages.second], { encoding: 'utf8' }).slice(0, 64)}`,
+        revision: '1:1.34.4-5.azl3',
+        package: 'kubelet',
+        member: 'usr/bin/kubelet',
+      },
+      seal: { size: program(2).length, mtimeNs: String(stat.mtimeNs) },
+    });
+  });
+
+  it('refuses another version, another revision than pinned, another architecture', async () => {
+    const { root, files } = freshRoot();
+    await assert.rejects(
+      addToCache(files, kubelet('1.34.30', packages.first)),
+      fails('NK_ARTIFACT_VERSION', /1\.34\.3.*1\.34\.30/),
+    );
+    await assert.rejects(
+      addToCache(files, kubelet('1.34.3-ubuntu24.04u2', packages.first)),
+      fails('NK_ARTIFACT_VERSION'),
+    );
+    await assert.rejects(addToCache(files, kubelet('1.35.0', packages.prerelease)), fails('NK_ARTIFACT_VERSION'));
+    const other = hostArch === 'amd64' ? 'arm64' : 'amd64';
+    await assert.rejects(
+      addToCache(files, { ...kubelet('1.34.3', packages.first), architecture: other }),
+      fails('NK_ARTIFACT_ARCHITECTURE'),
+    );
+    await assert.rejects(addToCache(files, kubelet('', packages.first)), fails('NK_VERSION_INVALID'));
+    assert.deepEqual(readdirSync(join(root, 'opt/bin')), []);
+    assert.deepEqual((await readIndex(files)).entries, []);
+  });
+
+  it('refuses a second build under one key, also when both come at once, and takes the same one again', async () => {
+    const { root, files } = freshRoot();
+    const both = await Promise.allSettled([
+      addToCache(files, kubelet('1.34.3', packages.first)),
+      addToCache(files, kubelet('1.34.3', packages.rebuilt)),
+    ]);
+    assert.deepEqual(
+      both.map((one) => one.status),
+      ['fulfilled', 'rejected'],
+    );
+    const refused = both[1];
+    assert.ok(refused.status === 'rejected' && fails('NK_CACHE_CONFLICT', /ubuntu24\.04u1/)(refused.reason));
+    assert.ok(readFileSync(join(root, 'opt/bin/kubelet-1.34.3')).equals(program(1)));
+    assert.equal((await addToCache(files, kubelet('1.34.3', packages.first))).outcome, 'unchanged');
+    assert.equal(await removeFromCache(files, 'kubelet', 'v1.34.3'), true);
+    assert.equal(await removeFromCache(files, 'kubelet', 'v1.34.3'), false);
+    assert.equal((await addToCache(files, kubelet('1.34.3', packages.rebuilt))).outcome, 'added');
+  });
+
+  it('does not read the package again when its digest and the sealed file say that it is in', async () => {
+    const { files } = freshRoot();
+    const copy = join(folder, 'copy.deb');
+    writeFileSync(copy, readFileSync(packages.first));
+    const { entry } = await addToCache(files, kubelet('1.34.3', copy));
+    rmSync(copy);
+    const packageDigest = entry.source.packageDigest ?? '';
+    const again = await addToCache(files, {
+      tool: 'kubelet',
+      version: '1.34.3',
+      source: { path: copy, packageDigest },
+    });
+    assert.deepEqual(again, { outcome: 'unchanged', entry });
+  });
+
+  it('keeps every entry when many are added at once', async () => {
+    const { files } = freshRoot();
+    const plain = join(folder, 'plain');
+    writeFileSync(plain, program(9));
+    await Promise.all(Array.from({ length: 12 }, (_, i) => addToCache(files, kubelet(`1.30.${i}`, plain))));
+    assert.equal((await readIndex(files)).entries.length, 12);
+  });
+
+  it('works on a host without a file system', async () => {
+    const effects = createEffects({ onEffect: () => undefined });
+    const files = createMemoryFiles({ disk: createDisk(), effects, clock: createVirtualClock() });
+    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    assert.ok((await files.read('/opt/bin/kubelet-1.34.3'))?.equals(program(1)));
+    assert.deepEqual(await openCached(files, { tool: 'kubelet', version: '1.34.3' }), { found: true, entry });
+    assert.equal((await activate(files, { entry, target: '/usr/bin/kubelet' })).outcome, 'activated');
+  });
+
+  it('follows the links of a root folder as the host would see them', async () => {
+    const { root, files } = freshRoot();
+    mkdirSync(join(root, 'var'));
+    symlinkSync('/var', join(root, 'opt'));
+    await addToCache(files, kubelet('1.34.3', packages.first));
+    assert.deepEqual(readdirSync(join(root, 'var/bin')), ['kubelet-1.34.3']);
+  });
+});
+
+describe('findCached', () => {
+  it('finds exactly what was asked for and says why not', async () => {
+    const { files } = freshRoot();
+    await addToCache(files, kubelet('1.34.3', packages.first));
+    await addToCache(files, kubelet('1.34.4', packages.second));
+    const index = await readIndex(files);
+    const lookUp = (version: string, architecture?: string): unknown => {
+      const lookup = findCached(index, { tool: 'kubelet', version, ...(architecture && { architecture }) });
+      return lookup.found ? lookup.entry.key : lookup.why;
+    };
+    assert.equal(lookUp('1.34.3'), '1.34.3');
+    assert.equal(
+      lookUp('v1.34.4-5.azl3', 'x86_64'),
+      hostArch === 'amd64' ? '1.34.4' : lookUp('v1.34.4-5.azl3', 'x86_64'),
+    );
+    assert.deepEqual(lookUp('1.34.4-6.azl3'), [
+      '/opt/bin/kubelet-1.34.3 is another version',
+      '/opt/bin/kubelet-1.34.4 is the build 1:1.34.4-5.azl3, not 1.34.4-6.azl3',
+    ]);
+    assert.deepEqual(lookUp('1.34'), [
+      '/opt/bin/kubelet-1.34.3 is another version',
+      '/opt/bin/kubelet-1.34.4 is another version',
+    ]);
+    assert.match(String(lookUp('1.34.3', 's390x')), /kubelet-1\.34\.3 is for/);
+    assert.deepEqual(findCached(index, { tool: 'kubectl', version: '1.34.3' }), {
+      found: false,
+      why: ['no version of kubectl is cached'],
+    });
+    assert.throws(() => lookUp(''), fails('NK_VERSION_INVALID'));
+  });
+
+  it('refuses a damaged index and takes a missing one as empty', async () => {
+    const { root, files } = freshRoot();
+    assert.deepEqual((await readIndex(files)).entries, []);
+    mkdirSync(join(root, 'opt/nodekiln/cache'), { recursive: true });
+    for (const text of [
+      '',
+      '{',
+      '[]',
+      '{"apiVersion":"nodekiln.dev/v1alpha1","kind":"ArtifactCache","entries":[{}]}',
+    ]) {
+      writeFileSync(join(root, cacheIndexPath), text);
+      await assert.rejects(readIndex(files), fails('NK_ARTIFACT_UNREADABLE', /index/));
+    }
+  });
+});
+
+describe('verifyCached', () => {
+  it('refuses and names what is missing, empty, a folder, a link or changed', async () => {
+    const { root, files } = freshRoot();
+    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const path = join(root, 'opt/bin/kubelet-1.34.3');
+    const spoil: Record<string, () => void> = {
+      missing: () => undefined,
+      'is empty': () => writeFileSync(path, ''),
+      directory: () => mkdirSync(path),
+      symlink: () => symlinkSync('/usr/bin/true', path),
+      'bytes, not': () => writeFileSync(path, program(1).subarray(1)),
+      'has the digest': () => writeFileSync(path, program(7)),
+    };
+    for (const [why, act] of Object.entries(spoil)) {
+      rmSync(path, { recursive: true, force: true });
+      act();
+      const verified = await verifyCached(files, entry);
+      assert.ok(!verified.ok && verified.why.includes(why), why);
+      const opened = await openCached(files, { tool: 'kubelet', version: '1.34.3' });
+      assert.ok(!opened.found && opened.why[0]?.includes('/opt/bin/kubelet-1.34.3'), why);
+    }
+    rmSync(path, { recursive: true, force: true });
+    assert.equal(
+      (await addToCache(files, kubelet('1.34.3', packages.rebuilt))).entry.digest.length,
+      71,
+      'a damaged one is replaced',
+    );
+  });
+
+  it('hashes again when the seal is broken and renews it when the content is right', async () => {
+    const { root, files } = freshRoot();
+    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const path = join(root, 'opt/bin/kubelet-1.34.3');
+    assert.deepEqual(await verifyCached(files, entry), { ok: true, entry, rehashed: false });
+    assert.deepEqual(await verifyCached(files, entry, { rehash: true }), { ok: true, entry, rehashed: true });
+    utimesSync(path, 1, 1);
+    const opened = await openCached(files, { tool: 'kubelet', version: '1.34.3' });
+    assert.ok(opened.found);
+    assert.equal(opened.entry.seal.mtimeNs, '1000000000');
+    assert.deepEqual((await readIndex(files)).entries, [opened.entry]);
+  });
+
+  it('sees a changed content under an unchanged seal only when told to hash', async () => {
+    const { root, files } = freshRoot();
+    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const path = join(root, 'opt/bin/kubelet-1.34.3');
+    writeFileSync(path, program(7));
+    const { seal } = entry;
+    execFileSync('touch', ['-d', `@${seal.mtimeNs.slice(0, -9)}.${seal.mtimeNs.slice(-9)}`, path]);
+    assert.equal((await verifyCached(files, entry)).ok, true);
+    assert.equal((await verifyCached(files, entry, { rehash: true })).ok, false);
+  });
+});
+
+describe('activate', () => {
+  it('replaces whatever is at the target, again and again, and keeps the cache', async () => {
+    const { root, files } = freshRoot();
+    const first = (await addToCache(files, kubelet('1.34.3', packages.first))).entry;
+    const second = (await addToCache(files, kubelet('1.34.4', packages.second))).entry;
+    const target = '/usr/local/bin/kubelet';
+    mkdirSync(join(root, 'usr/local/bin'), { recursive: true });
+    writeFileSync(join(root, 'usr/local/bin/real'), 'mine');
+    symlinkSync('real', join(root, target));
+    for (const [entry, seed] of [
+      [first, 1],
+      [second, 2],
+      [first, 1],
+    ] as const) {
+      assert.equal((await activate(files, { entry, target })).outcome, 'activated');
+      assert.ok(readFileSync(join(root, target)).equals(program(seed)));
+      assert.equal(await targetDigest(files, target, entry), entry.digest);
+    }
+    assert.deepEqual(await activate(files, { entry: first, target }), { outcome: 'unchanged', method: 'unchanged' });
+    assert.equal(readFileSync(join(root, 'usr/local/bin/real'), 'utf8'), 'mine');
+    assert.throws(() => readlinkSync(join(root, target)));
+    for (const entry of [first, second]) assert.equal((await verifyCached(files, entry, { rehash: true })).ok, true);
+    assert.deepEqual(readdirSync(join(root, 'usr/local/bin')), ['kubelet', 'real']);
+  });
+
+  it('replaces a program that is running', async () => {
+    const { root, files } = freshRoot();
+    const sleep = join(folder, 'sleep');
+    writeFileSync(sleep, readFileSync('/bin/sleep'));
+    const { entry } = await addToCache(files, { tool: 'sleep', version: '1.0.0', source: { path: sleep } });
+    const plain = join(folder, 'other-sleep');
+    writeFileSync(plain, program(6));
+    const { entry: other } = await addToCache(files, { tool: 'sleep', version: '2.0.0', source: { path: plain } });
+    await activate(files, { entry, target: '/bin/sleep' });
+    const running = spawn(join(root, 'bin/sleep'), ['30'], { stdio: 'ignore' });
+    try {
+      assert.equal((await activate(files, { entry: other, target: '/bin/sleep' })).outcome, 'activated');
+      assert.equal(running.exitCode, null);
+    } finally {
+      running.kill();
+    }
+  });
+
+  it('tells the digest of a target that is a copy, a stranger or missing', async () => {
+    const { root, files } = freshRoot();
+    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    mkdirSync(join(root, 'usr/bin'), { recursive: true });
+    writeFileSync(join(root, 'usr/bin/kubelet'), program(1));
+    assert.equal(await targetDigest(files, '/usr/bin/kubelet', entry), entry.digest);
+    writeFileSync(join(root, 'usr/bin/kubelet'), program(8));
+    assert.notEqual(await targetDigest(files, '/usr/bin/kubelet', entry), entry.digest);
+    assert.equal(await targetDigest(files, '/usr/bin/nothing', entry), undefined);
+    assert.equal(await targetDigest(files, '/usr/bin', entry), undefined);
+  });
+});
