@@ -408,7 +408,7 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
         `host ${name} is not running but ${state || 'silent'} after ${timeoutMs} ms\nfailed:\n${failed.stdout}jobs:\n${jobs.stdout}`,
       );
     },
-    exec(argv, options = {}) {
+    async exec(argv, options = {}) {
       return tryRun(command(argv, options.env ?? {}, options.cwd ?? '/'), options);
     },
     async check(argv, options = {}) {
