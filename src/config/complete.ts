@@ -74,6 +74,7 @@ export interface NodeSpec {
   readonly units: readonly UnitItem[];
   readonly actions: readonly ActionItem[];
   readonly boot: With<Section<'boot'>, 'deadline' | 'deferrable'>;
+  readonly takeover: boolean;
 }
 
 export interface NodeConfig {
@@ -202,6 +203,7 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
         ),
       })),
       boot: { deadline: spec.boot?.deadline ?? '10m', deferrable: spec.boot?.deferrable ?? {} },
+      takeover: spec.takeover ?? false,
     },
   };
   for (const [id, wanted] of Object.entries(config.spec.boot.deferrable)) {
@@ -249,7 +251,8 @@ function secret(text: string, isSecret: boolean): MaybeSecret {
   return isSecret ? { sensitive: text } : text;
 }
 
-function completeFile(file: FileDocument, lack: (path: Path, message: string) => void): FileItem {
+/** A file with its defaults; `lack` hears what is wrong with it, at a path inside it. */
+export function completeFile(file: FileDocument, lack: (path: Path, message: string) => void): FileItem {
   const { content, contentBase64, ...rest } = file;
   const sensitive = file.sensitive ?? itemDefaults.file.sensitive;
   if ([content, contentBase64, file.symlink, file.directory].every((form) => form === undefined)) {

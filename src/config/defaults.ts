@@ -63,6 +63,7 @@ const always: NodeSpecDocument = {
   units: [],
   actions: [],
   boot: { deadline: '10m', deferrable: {} },
+  takeover: false,
 };
 
 /** No API server can say who may ask kubelet what: nobody is authenticated, and only this host can connect. */

@@ -10,6 +10,7 @@ import type { DocumentKind, DocumentSource, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 import { resolveNodeConfig } from './resolve.ts';
+import { secretPaths } from './secrets.ts';
 
 /** Every problem of every source, and of the NodeConfigs together; empty when all is well. */
 export async function configCheck(sources: readonly DocumentSource[]): Promise<Problem[]> {
@@ -109,22 +110,16 @@ export function jsonSchema(kind: DocumentKind): Record<string, unknown> {
  * The caller knows the mode bits.
  */
 export function refuseExposed(loaded: LoadedDocument, mode: number): void {
-  if ((mode & 0o077) === 0 || !isNodeConfig(loaded) || !holdsSecrets(loaded)) return;
+  if ((mode & 0o077) === 0 || !isNodeConfig(loaded)) return;
+  const [first] = secretPaths(loaded.document.spec);
+  if (!first) return;
+  const path = ['spec', ...first];
   const octal = (mode & 0o7777).toString(8).padStart(4, '0');
   throw new NodekilnError(
     'NK_DOCUMENT_EXPOSED',
     `${loaded.file} holds secrets, but its mode ${octal} lets other users at it`,
     {
-      place: { file: loaded.file },
+      place: { file: loaded.file, ...loaded.positions.locate(path, 'key'), path: formatPath(path) },
     },
-  );
-}
-
-function holdsSecrets({ document: { spec } }: LoadedDocument<'NodeConfig'>): boolean {
-  const { proxy } = spec.network ?? {};
-  return (
-    spec.cluster?.bootstrapToken !== undefined ||
-    [...(spec.files ?? []), ...(spec.units ?? [])].some((item) => item.sensitive === true) ||
-    [proxy?.http, proxy?.https].some((url) => url !== undefined && /\/\/[^/@]*@/.test(url))
   );
 }

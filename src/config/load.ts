@@ -6,8 +6,9 @@
  * NK_DOCUMENT_INVALID with every problem at once.
  */
 import type { ZodMiniType } from 'zod/mini';
-import { NodekilnError, formatPlace } from '../errors.ts';
+import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
+import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, isMap } from './paths.ts';
 import { positionAt, lineStarts, positionsOf } from './positions.ts';
 import type { PositionNode, Positions } from './positions.ts';
@@ -128,20 +129,4 @@ function checkSchema<Output>(schema: ZodMiniType<Output>, text: DocumentText, ki
 
 function invalid(text: DocumentText, problems: readonly Problem[], kind = 'document'): NodekilnError {
   return invalidDocument(`${text.file} is not a valid ${kind}`, problems);
-}
-
-/** One error for all problems; the first one's place is the error's. */
-export function invalidDocument(what: string, problems: readonly Problem[]): NodekilnError {
-  const [first] = problems;
-  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
-  return new NodekilnError('NK_DOCUMENT_INVALID', `${what}: ${count}`, {
-    ...(first?.place && { place: first.place }),
-    problems,
-  });
-}
-
-/** `node.yaml:12:5: spec.kubelet.labls: unknown key "labls"; did you mean "labels"?` */
-export function formatProblem(problem: Problem): string {
-  const place = problem.place ? `${formatPlace(problem.place)}: ` : '';
-  return `${place}${problem.message}${problem.hint ? `; ${problem.hint}` : ''}`;
 }

@@ -40,21 +40,16 @@ export function placeOf(document: DocumentText, path: Path, target: PositionTarg
 function problemsOfIssue(issue: Issue, prefix: Path, document: DocumentText): Problem[] {
   const path = [...prefix, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
   const value = valueAt(document.value, path);
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return (issue.keys ?? []).map((key) => unknownKey(key, path, issue.message.split(' '), document));
-    case 'invalid_union': {
-      const branch = matchingBranch(issue, value);
-      if (branch) return branch.flatMap((inner) => problemsOfIssue(inner, path, document));
-      return [problem(issue, path, document)];
-    }
-    case 'invalid_key': {
-      const message = issue.issues?.[0]?.message.replace(/, is [^]*$/, '') ?? 'is not allowed';
-      return [{ message: `the key ${JSON.stringify(path.at(-1))} ${message}`, place: placeOf(document, path, 'key') }];
-    }
-    default:
-      return [problem(issue, path, document)];
+  if (issue.code === 'unrecognized_keys') {
+    return (issue.keys ?? []).map((key) => unknownKey(key, path, issue.message.split(' '), document));
   }
+  if (issue.code === 'invalid_key') {
+    const message = issue.issues?.[0]?.message.replace(/, is [^]*$/, '') ?? 'is not allowed';
+    return [{ message: `the key ${JSON.stringify(path.at(-1))} ${message}`, place: placeOf(document, path, 'key') }];
+  }
+  const branch = issue.code === 'invalid_union' ? matchingBranch(issue, value) : undefined;
+  if (branch) return branch.flatMap((inner) => problemsOfIssue(inner, path, document));
+  return [problem(issue, path, document)];
 }
 
 /** The form of a union that has the value's shape, so that its own errors can be told. */
@@ -68,20 +63,19 @@ function matchingBranch(issue: Issue, value: unknown): readonly Issue[] | undefi
 
 function problem(issue: Issue, path: Path, document: DocumentText): Problem {
   const value = valueAt(document.value, path);
-  const subject =
-    path.at(-1) === undefined
-      ? 'the document'
-      : formatPath(
-          path.slice(-2).filter((_, index, part) => index === part.length - 1 || typeof part[index + 1] === 'number'),
-        );
+  const subject = path.length === 0 ? 'the document' : formatPath(lastPart(path));
   const hint = typeof value === 'string' ? suggestion(value, issue.values ?? issue.options ?? []) : undefined;
-  // A union's discriminator that is missing or wrong is reported at the union itself.
-  const missing = value === undefined;
   return {
     message: `${subject} ${issue.message === 'Invalid input' ? `is not allowed here: ${inWords(value)}` : issue.message}`,
-    place: placeOf(document, path, missing ? 'key' : 'value'),
+    place: placeOf(document, path, value === undefined ? 'key' : 'value'),
     ...(hint && { hint }),
   };
+}
+
+/** `mode`, `files[2]`: enough to be understood beside the whole path. */
+function lastPart(path: Path): Path {
+  const isIndex = typeof path.at(-1) === 'number';
+  return path.slice(isIndex ? -2 : -1);
 }
 
 function unknownKey(key: string, parent: Path, known: readonly string[], document: DocumentText): Problem {

@@ -6,7 +6,7 @@ import type { Place, Problem } from '../errors.ts';
 import { completeNodeConfig } from './complete.ts';
 import type { NodeConfig } from './complete.ts';
 import { defaultsFor } from './defaults.ts';
-import { invalidDocument } from './load.ts';
+import { invalidDocument } from './invalid.ts';
 import type { LoadedDocument } from './load.ts';
 import { merge } from './merge.ts';
 import { formatPath, isMap, valueAt } from './paths.ts';
@@ -17,7 +17,7 @@ import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 export interface ResolvedNodeConfig {
   readonly config: NodeConfig;
   /** Where a value stands; undefined for defaults. A path inside `config`, such as `['spec', 'files', 0]`. */
-  placeOf(path: Path): Place | undefined;
+  readonly placeOf: (path: Path) => Place | undefined;
 }
 
 export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>[]): ResolvedNodeConfig {

@@ -2,7 +2,7 @@
  * The schema of ImageManifest: what an image holds before any machine starts from it. Relative paths are relative to
  * the manifest. Paths and URLs may hold named placeholders (`template.ts`).
  */
-import { discriminatedUnion, literal, union } from 'zod/mini';
+import { check, discriminatedUnion, literal, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
@@ -22,18 +22,25 @@ import {
   wants,
   wantsOneOf,
 } from './schema-builders.ts';
-import { files } from './schema-items.ts';
+import { fileForms, files } from './schema-items.ts';
 import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
+import type { NodeSpecDocument } from './schema-node.ts';
+import { secretPaths } from './secrets.ts';
 
 function oneOrMore(what: string) {
   return union([text(), list(text())], { error: wants(`${what} or a list of them`) });
 }
 
+const arch = oneOf('amd64', 'arm64');
+
 const on = fields({
   os: opt('Identifier in os-release: `debian`, `ubuntu`, `azurelinux`.', oneOrMore('an identifier')),
   release: opt('VERSION_ID in os-release: `13`, `24.04`.', oneOrMore('a string like "13" (in quotes)')),
   variant: opt('VARIANT_ID in os-release.', oneOrMore('an identifier')),
-  arch: opt('Processor: `amd64`, `arm64`.', oneOrMore('an architecture')),
+  arch: opt(
+    'Processor: `amd64`, `arm64`.',
+    union([arch, list(arch)], { error: wants('"amd64", "arm64" or a list of them') }),
+  ),
 });
 
 const perArch = union([digest, fields({ amd64: opt('For amd64.', digest), arm64: opt('For arm64.', digest) })], {
@@ -137,9 +144,38 @@ const component = discriminatedUnion('action', [cache, install, image, download]
   error: wantsOneOf('action', 'cache', 'install', 'image', 'download'),
 });
 
+/** An image is copied to machines and people that its secrets are not meant for. */
+function withoutSecrets() {
+  return check<NodeSpecDocument>((payload) => {
+    for (const path of secretPaths(payload.value)) {
+      payload.issues.push({
+        code: 'custom',
+        message: 'is a secret, which must not be baked into an image',
+        path: [...path],
+        input: undefined,
+      });
+    }
+  });
+}
+
+/** A manifest is not merged with anything, so each file must say what it is. */
+function withForms() {
+  return check<readonly { readonly [Form in (typeof fileForms)[number]]?: unknown }[]>((payload) => {
+    for (const [index, file] of payload.value.entries()) {
+      if (fileForms.some((form) => file[form] !== undefined)) continue;
+      payload.issues.push({
+        code: 'custom',
+        message: `has no content: give one of ${fileForms.join(', ')}`,
+        path: [index],
+        input: undefined,
+      });
+    }
+  });
+}
+
 const imageSpec = fields({
   components: opt('What the image holds.', list(component)),
-  files: opt('Files, links and folders.', files),
+  files: opt('Files, links and folders.', files.check(withForms())),
   units: opt(
     'Which units start at boot.',
     fields({
@@ -150,7 +186,7 @@ const imageSpec = fields({
   ),
   nodeConfig: opt(
     'Defaults of every node made from this image: the spec of a NodeConfig, in whole or in part. No secrets.',
-    nodeSpec,
+    nodeSpec.check(withoutSecrets()),
   ),
   nodekiln: opt(
     'Our own part in the image.',

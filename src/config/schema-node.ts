@@ -187,6 +187,10 @@ export const nodeSpec = fields({
   units: opt('Further units, or additions to ours; merged by name.', units),
   actions: opt('Commands with a guard; merged by name.', actions),
   boot: opt('How the first boot behaves.', boot),
+  takeover: opt(
+    'Take over whatever another source brought before and this document names too: for a document of the agent that carries on what the boot began. Default: false.',
+    flag(),
+  ),
 });
 
 export const nodeConfigDocument = fields({

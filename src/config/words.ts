@@ -9,17 +9,10 @@ export function inWords(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'empty (null)';
   if (Array.isArray(value)) return 'a list';
-  switch (typeof value) {
-    case 'string':
-      return value === '' ? 'an empty string' : `the string "${shorten(value)}"`;
-    case 'number':
-    case 'bigint':
-      return `the number ${value}`;
-    case 'boolean':
-      return `the boolean ${value}`;
-    default:
-      return 'a map';
-  }
+  if (typeof value === 'string') return value === '' ? 'an empty string' : `the string "${shorten(value)}"`;
+  if (typeof value === 'number') return `the number ${value}`;
+  if (typeof value === 'boolean') return `the boolean ${value}`;
+  return 'a map';
 }
 
 function shorten(text: string): string {

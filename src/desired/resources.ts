@@ -130,6 +130,8 @@ export interface ImageResource extends ResourceBase {
   readonly archive: string;
   /** Digest of the archive file. */
   readonly digest?: string;
+  /** Kept out of kubelet's image garbage collection (`io.cri-containerd.pinned`). */
+  readonly pin?: boolean;
 }
 
 export interface KernelResource extends ResourceBase {

@@ -1,0 +1,57 @@
+/**
+ * The units of nodekiln itself, as the bake puts them into an image. Pure.
+ */
+import { execStart, unitText } from './systemd-text.ts';
+
+const program = '/opt/nodekiln/bin/nodekiln';
+const folders = '/var/lib/nodekiln /opt';
+
+/**
+ * Early: without default dependencies it starts beside the rest of early boot instead of after basic.target, and
+ * multi-user.target does not wait for it. It is ordered before nothing, so that a unit it starts never waits for it.
+ */
+export function bootUnit(): string {
+  return unitText({
+    Unit: [
+      'Description=nodekiln: make this machine the node its configuration describes',
+      'DefaultDependencies=no',
+      `RequiresMountsFor=${folders}`,
+      'Wants=local-fs.target',
+      'After=local-fs.target systemd-tmpfiles-setup.service systemd-modules-load.service systemd-sysctl.service systemd-journald.socket',
+      'Conflicts=shutdown.target',
+      'Before=shutdown.target',
+    ],
+    Service: [
+      'Type=oneshot',
+      'RemainAfterExit=yes',
+      // How the process knows its own unit: nothing it starts may be ordered after it.
+      'Environment=NODEKILN_UNIT=%n',
+      execStart([program, 'boot']),
+      // Behind the boot’s own budget, so that a boot that hangs is still ended and taken up again at the next start.
+      'TimeoutStartSec=30min',
+      // Secrets pass through this process.
+      'UMask=0077',
+    ],
+    Install: ['WantedBy=multi-user.target'],
+  });
+}
+
+export function agentUnit(source: string): string {
+  return unitText({
+    Unit: [
+      'Description=nodekiln: keep this node as its configuration describes',
+      `RequiresMountsFor=${folders}`,
+      // Both work on the same state.
+      'After=nodekiln-boot.service',
+      'StartLimitIntervalSec=0',
+    ],
+    Service: [
+      'Type=exec',
+      execStart([program, 'agent', '--source', source]),
+      'Restart=always',
+      'RestartSec=2',
+      'UMask=0077',
+    ],
+    Install: ['WantedBy=multi-user.target'],
+  });
+}

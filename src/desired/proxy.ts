@@ -1,0 +1,28 @@
+/**
+ * The proxy of containerd and kubelet, as environment of their units. Proxy URLs may hold passwords, so text with one
+ * is sensitive. Pure.
+ */
+import type { NodeSpec } from '../config/complete.ts';
+import type { SensitiveText } from './resources.ts';
+import { isSensitive, reveal } from './resources.ts';
+import { environmentLine, unitText } from './systemd-text.ts';
+
+export type Variable = readonly [name: string, value: string | SensitiveText];
+
+export function proxyVariables(spec: NodeSpec): Variable[] {
+  const { proxy } = spec.network;
+  if (!proxy) return [];
+  const variables: Variable[] = [];
+  if (proxy.http) variables.push(['HTTP_PROXY', proxy.http]);
+  if (proxy.https) variables.push(['HTTPS_PROXY', proxy.https]);
+  if (proxy.noProxy.length > 0) variables.push(['NO_PROXY', proxy.noProxy.join(',')]);
+  return variables;
+}
+
+/** A drop-in with these lines and variables in its [Service] section. */
+export function serviceDropIn(variables: readonly Variable[], lines: readonly string[] = []): string | SensitiveText {
+  const text = unitText({
+    Service: [...lines, ...variables.map(([name, value]) => environmentLine(name, reveal(value)))],
+  });
+  return variables.some(([, value]) => isSensitive(value)) ? { sensitive: text } : text;
+}
