@@ -82,7 +82,7 @@ async function disable(files: Files, names: readonly string[]): Promise<UnitFile
     before = gone.size;
     for (const link of await linksIn(files, configFolder)) {
       if (doomed.includes(link.path)) continue;
-      if (link.sameName || link.target === '/dev/null') continue;
+      if (link.target === '/dev/null') continue;
       if (!belongsTo(link, gone)) continue;
       doomed.push(link.path);
       if (link.folder === configFolder) gone.add(posix.basename(link.path));
@@ -151,35 +151,53 @@ async function withAlso(files: Files, names: readonly string[], verb: 'enable' |
     if (!parseUnitName(name)) throw invalidName(name);
     const found = await findUnit(files, name);
     if (!found) {
+      if (verb === 'disable') {
+        // Links to a file that is gone are removed all the same.
+        installs.set(name, withoutInstall(name));
+        continue;
+      }
       throw new NodekilnError('NK_UNIT_MISSING', `cannot ${verb} ${name}: there is no such unit file`, {
         resource: `unit:${name}`,
       });
     }
-    if (found.masked && verb === 'enable') {
-      throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is masked`, {
-        hint: `Unmask it first: \`systemctl unmask ${name}\`.`,
-        resource: `unit:${name}`,
-      });
-    }
-    const isInstance = (parseUnitName(name)?.instance ?? '') !== '';
-    if (verb === 'enable' && found.name !== name && !isInstance) {
-      throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is an alias of ${found.name}`, {
-        hint: `Name ${found.name} instead.`,
-        resource: `unit:${name}`,
-      });
-    }
-    const install = await readInstall(files, name, found);
+    if (verb === 'enable') await refuseToEnable(files, name, found);
+    const install = await readInstall(files, ownName(name, found), found);
     installs.set(name, install);
     pending.push(...install.also);
   }
   return [...installs.values()];
 }
 
+/** An alias among the vendor's files stands for the unit; an instance keeps its name. */
+function ownName(name: string, found: FoundUnit): string {
+  return (parseUnitName(name)?.instance ?? '') === '' ? found.name : name;
+}
+
+async function refuseToEnable(files: Files, name: string, found: FoundUnit): Promise<void> {
+  if (found.masked) {
+    throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is masked`, {
+      hint: `Unmask it first: \`systemctl unmask ${name}\`.`,
+      resource: `unit:${name}`,
+    });
+  }
+  const isOwnLink = (await files.stat(posix.join(configFolder, name)))?.type === 'symlink';
+  if (ownName(name, found) !== name && isOwnLink) {
+    throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is an alias of ${found.name}`, {
+      hint: `Name ${found.name} instead.`,
+      resource: `unit:${name}`,
+    });
+  }
+}
+
+function withoutInstall(name: string, found?: FoundUnit): Install {
+  const nowhere: FoundUnit = { path: '', name, masked: false, linkedFrom: undefined };
+  return { name, found: found ?? nowhere, aliases: [], pulledBy: [], also: [], defaultInstance: undefined };
+}
+
 async function readInstall(files: Files, name: string, found: FoundUnit): Promise<Install> {
-  const empty: Install = { name, found, aliases: [], pulledBy: [], also: [], defaultInstance: undefined };
-  if (found.masked) return empty;
+  if (found.masked) return withoutInstall(name, found);
   const file = await readUnitFile(files, found.path, await findDropIns(files, name));
-  if (!file) return empty;
+  if (!file) return withoutInstall(name, found);
   const defaultInstance = file.value('Install', 'DefaultInstance');
   const named = isTemplate(name) && defaultInstance !== undefined ? withInstance(name, defaultInstance) : name;
   const words = (key: string): string[] => file.words('Install', key).map((word) => expandSpecifiers(word, named));
@@ -203,8 +221,12 @@ function wantedLinks({ name, found, aliases, pulledBy, defaultInstance }: Instal
   }
   const bare = isTemplate(name);
   for (const [suffix, unit] of pulledBy) {
-    // A template without a default instance can only be pulled in by another template.
-    if (bare && defaultInstance === undefined && !isTemplate(unit)) continue;
+    if (bare && defaultInstance === undefined && !isTemplate(unit)) {
+      throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is a template without a default instance`, {
+        hint: `Name an instance, such as ${withInstance(name, 'NAME')}.`,
+        resource: `unit:${name}`,
+      });
+    }
     const linkName = bare && defaultInstance !== undefined ? withInstance(name, defaultInstance) : name;
     links.push([posix.join(configFolder, `${unit}.${suffix}`, linkName), found.path]);
   }
