@@ -129,6 +129,8 @@ export async function goBuild(build: GoBuild, progress?: Progress): Promise<void
     mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"
     mount -t tmpfs tmpfs "$0/mnt"; mkdir "$0/mnt/go"; mount --bind "$1" "$0/mnt/go"
     cp /etc/resolv.conf "$0/mnt/resolv.conf" && mount --bind "$0/mnt/resolv.conf" "$0/etc/resolv.conf"
+    # The machine may trust an authority of its own that the root does not know.
+    [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$0/mnt/authorities"
     root=$0; shift
     exec chroot "$root" sh -euc 'cd "$0"; exec go "$@"' "$@"`;
   const inside = `/mnt/go/build-${keyHash(build.output)}`;
@@ -153,6 +155,7 @@ export async function goBuild(build: GoBuild, progress?: Progress): Promise<void
           ...env,
           GOPATH: '/mnt/go/path',
           GOCACHE: '/mnt/go/cache',
+          SSL_CERT_FILE: '/mnt/authorities',
           PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
         },
       },
