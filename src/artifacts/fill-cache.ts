@@ -72,12 +72,9 @@ async function add(files: Files, request: AddRequest, slot: { key: string; path:
   if (existing && (await isIntact(files, existing, request))) return { outcome: 'unchanged', entry: existing };
   let architecture: CacheEntry['architecture'];
   const extracted = await materialise(files, slot.path, {
-    tool: request.tool,
-    source: request.source,
-    ...(request.signal && { signal: request.signal }),
+    ...request,
     check: async (result, temporary) => {
-      checkVersion(request, result);
-      architecture = await checkArchitecture(request, temporary);
+      architecture = await architectureOf(temporary);
       await checkConflict(files, existing, { path: slot.path, digest: result.digest });
     },
   });
@@ -118,9 +115,14 @@ async function isIntact(files: Files, entry: CacheEntry, request: AddRequest): P
   return verified.ok && !verified.rehashed;
 }
 
-function checkVersion(request: AddRequest, extracted: Extracted): void {
+function checkVersion(request: MaterialiseOptions, extracted: Extracted): void {
   const stated = extracted.package.version;
-  if (stated === undefined || satisfies(parseVersion(request.version), parseVersion(stated))) return;
+  if (
+    stated === undefined ||
+    request.version === undefined ||
+    satisfies(parseVersion(request.version), parseVersion(stated))
+  )
+    return;
   throw new NodekilnError(
     'NK_ARTIFACT_VERSION',
     `${request.source.path} is ${extracted.package.name ?? request.tool} ${stated}, and ${request.tool} ${request.version} was asked for`,
@@ -128,21 +130,22 @@ function checkVersion(request: AddRequest, extracted: Extracted): void {
   );
 }
 
-async function checkArchitecture(request: AddRequest, path: string): Promise<string | undefined> {
+async function checkArchitecture(request: MaterialiseOptions, path: string): Promise<void> {
+  if (request.architecture === undefined) return;
+  const [actual, wanted] = [await architectureOf(path), asArch(request.architecture) ?? request.architecture];
+  if (actual === undefined || actual === wanted) return;
+  throw new NodekilnError(
+    'NK_ARTIFACT_ARCHITECTURE',
+    `${request.tool} in ${request.source.path} is for ${actual}, and the host is ${wanted}`,
+    { resource: request.source.path },
+  );
+}
+
+async function architectureOf(path: string): Promise<string | undefined> {
   const handle = await open(path, 'r');
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(20), 0, 20, 0);
-    const actual = elfArchitecture(buffer.subarray(0, bytesRead));
-    const wanted =
-      request.architecture === undefined ? undefined : (asArch(request.architecture) ?? request.architecture);
-    if (actual === undefined || wanted === undefined || actual === wanted) return actual;
-    throw new NodekilnError(
-      'NK_ARTIFACT_ARCHITECTURE',
-      `${request.tool} in ${request.source.path} is for ${actual}, and the host is ${wanted}`,
-      {
-        resource: request.source.path,
-      },
-    );
+    return elfArchitecture(buffer.subarray(0, bytesRead));
   } finally {
     await handle.close();
   }
@@ -167,6 +170,10 @@ async function checkConflict(
 
 export interface MaterialiseOptions {
   readonly tool: string;
+  /** Refused when the package states another. */
+  readonly version?: string;
+  /** Refused when the binary is for another. */
+  readonly architecture?: string;
   readonly source: ArtifactSource;
   readonly signal?: AbortSignal;
   readonly check?: NonNullable<ExtractOptions['check']>;
@@ -185,7 +192,11 @@ export async function materialise(files: Files, destination: string, options: Ma
     // Only root can give files away, and only as root does it matter.
     ...(process.getuid?.() === 0 && { owner: binaryAttributes }),
     ...(options.signal && { signal: options.signal }),
-    ...(options.check && { check: options.check }),
+    check: async (extracted: Extracted, temporary: string): Promise<void> => {
+      checkVersion(options, extracted);
+      await checkArchitecture(options, temporary);
+      await options.check?.(extracted, temporary);
+    },
   };
   if (files.realPath) {
     const folder = destination.slice(0, destination.lastIndexOf('/'));
