@@ -3,10 +3,10 @@
  * shares mode and owner with its original, so it is taken only when they are the ones asked for. The temporary name is
  * always unlinked: rename() between two names of one inode does nothing and would leave it behind.
  *
- * In: real paths (no symlink in `from`). Errors: NK_FILE_WRITE. The caller syncs the target's folder.
+ * In: paths of our own file system; a symlink at `from` is followed. Errors: NK_FILE_WRITE. The caller syncs the target's folder.
  */
 import { constants } from 'node:fs';
-import { copyFile, link, lstat, open, rename } from 'node:fs/promises';
+import { copyFile, link, lstat, open, realpath, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { PlaceMethod } from '../port.ts';
@@ -34,7 +34,9 @@ export async function placeFile(placement: Placement): Promise<PlaceMethod> {
   }
 }
 
-async function placeBy({ from, to, path, mode, uid, gid }: Placement, temporary: string): Promise<PlaceMethod> {
+async function placeBy(placement: Placement, temporary: string): Promise<PlaceMethod> {
+  const { to, path, mode, uid, gid } = placement;
+  const from = await realpath(placement.from);
   const source = await lstat(from, { bigint: true });
   if (!source.isFile()) throw new NodekilnError('NK_FILE_WRITE', `cannot place ${path}: its source is not a file`);
   const linkable = Number(source.mode & 0o7777n) === mode && Number(source.uid) === uid && Number(source.gid) === gid;

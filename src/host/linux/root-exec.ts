@@ -17,6 +17,10 @@ exec chroot "$root" "$@"
 export function createRootExec(root: string): Exec {
   const machine = createLinuxExec('/');
   return {
-    run: (argv, options) => machine.run(['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', script, 'sh', root, ...argv], options),
+    run: (argv, options) =>
+      machine.run(
+        ['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', script, 'sh', root, ...argv],
+        options,
+      ),
   };
 }

@@ -15,6 +15,8 @@ export interface MemoryFilesOptions {
   readonly clock: MemoryClock;
 }
 
+type Entry = Exclude<FileWrite, { type: 'directory' }>;
+
 interface Attributes {
   readonly mode: number;
   readonly uid: number;
@@ -54,7 +56,16 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
     return found ? 'replaced' : 'created';
   };
 
-  const writeEntry = (write: Exclude<FileWrite, { type: 'directory' }>): WriteOutcome => {
+  /** Folders are made and refusals come before the first of them is written. */
+  const prepared = (entries: readonly Entry[]): readonly Entry[] => {
+    for (const { path } of entries) {
+      makeFolders(posix.dirname(disk.entry(path)));
+      if (disk.get(disk.entry(path))?.type === 'directory') throw refusal('write', path, 'a folder is in its place');
+    }
+    return entries;
+  };
+
+  const writeEntry = (write: Entry): WriteOutcome => {
     const real = disk.entry(write.path);
     const found = disk.get(real);
     if (write.type === 'symlink' && found?.type === 'symlink' && found.target === write.target) return 'unchanged';
@@ -100,17 +111,13 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
     },
     write: async (writes) => {
       effects.alive();
-      const ordered = inOrder(writes);
+      const [first, rest] = stages(writes);
       const outcomes = new Map<string, WriteOutcome>();
-      for (const write of ordered) {
+      for (const write of first) {
         if (write.type === 'directory') outcomes.set(write.path, writeDirectory(write));
+        else for (const entry of prepared([write])) outcomes.set(entry.path, writeEntry(entry));
       }
-      const entries = ordered.filter((write) => write.type !== 'directory');
-      for (const { path } of entries) {
-        makeFolders(posix.dirname(disk.entry(path)));
-        if (disk.get(disk.entry(path))?.type === 'directory') throw refusal('write', path, 'a folder is in its place');
-      }
-      for (const write of entries) outcomes.set(write.path, writeEntry(write));
+      for (const entry of prepared(rest)) outcomes.set(entry.path, writeEntry(entry));
       return writes.map(({ path }) => outcomes.get(path) ?? 'unchanged');
     },
     writeKernel: async (path, value) => {
@@ -157,17 +164,20 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
   };
 }
 
-/** Folders first, parents before what is in them; then symlinks others lead through; then the rest as given. */
-function inOrder(writes: readonly FileWrite[]): FileWrite[] {
+/** Folders, and symlinks that others lead through, come before what lies behind them. */
+function stages(writes: readonly FileWrite[]): [FileWrite[], Entry[]] {
   const paths = writes.map(({ path }) => posix.normalize(path));
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw new NodekilnError('NK_INTERNAL', `two writes to ${twice} in one batch`);
-  const rank = (write: FileWrite): number => {
-    if (write.type === 'directory') return depth(write.path);
-    if (write.type === 'symlink' && paths.some((path) => path.startsWith(`${write.path}/`))) return depth(write.path);
-    return Infinity;
-  };
-  return [...writes].sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)));
+  const first: FileWrite[] = [];
+  const rest: Entry[] = [];
+  for (const write of writes) {
+    if (write.type === 'directory') first.push(write);
+    else if (write.type === 'symlink' && paths.some((path) => path.startsWith(`${write.path}/`))) first.push(write);
+    else rest.push(write);
+  }
+  first.sort((a, b) => depth(a.path) - depth(b.path));
+  return [first, rest];
 }
 
 function depth(path: string): number {

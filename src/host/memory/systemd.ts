@@ -38,6 +38,7 @@ export interface StartContext {
 }
 
 export interface SimulatedSystemd {
+  /** What a unit does; `*` is for all that are not named. */
   behave(name: string, behaviour: UnitBehaviour | ((context: StartContext) => UnitBehaviour)): void;
   get(name: string): Promise<UnitStatus>;
   list(patterns: readonly string[]): Promise<UnitStatus[]>;
@@ -177,6 +178,7 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
 
   function startable(unit: Unit): void {
     const place = { resource: `unit:${unit.name}` };
+    if (!parseUnitName(unit.name)) throw new NodekilnError('NK_UNIT_FAILED', `${unit.name} is not a unit name`);
     if (unit.loadState === 'not-found')
       throw new NodekilnError('NK_UNIT_MISSING', `Unit ${unit.name} not found.`, place);
     if (unit.loadState === 'masked') throw new NodekilnError('NK_UNIT_FAILED', `Unit ${unit.name} is masked.`, place);
@@ -237,11 +239,12 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
     unit.execMainStatus = 0;
     pids += 1;
     unit.mainPid = unit.name.endsWith('.service') ? pids : 0;
-    unit.behaviour = behaviours.get(unit.name)?.({ file: unit.file, start: unit.starts }) ?? {};
+    const behave = behaviours.get(unit.name) ?? behaviours.get('*');
+    unit.behaviour = behave?.({ file: unit.file, start: unit.starts }) ?? {};
     unit.log = [...(unit.behaviour.log ?? [])];
     const { start = 'ok', startMs = 0 } = unit.behaviour;
     if (start === 'hang') {
-      return later(unit, startTimeoutMs, () => fail(unit, 'timeout', 0));
+      return later(unit, startTimeout(unit), () => fail(unit, 'timeout', 0));
     }
     later(unit, startMs, () => (start === 'fail' ? ended(unit, 1) : becameReady(unit)));
   }
@@ -438,6 +441,12 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
       if (unit.loadState === 'loaded') await (await startUnit(unit.name)).result;
     },
   };
+}
+
+/** Seconds only: that is all the tests need. */
+function startTimeout({ file }: Unit): number {
+  const seconds = Number(file.value('Service', 'TimeoutStartSec') ?? Number.NaN);
+  return Number.isFinite(seconds) ? seconds * 1000 : startTimeoutMs;
 }
 
 function isYes(value: string | undefined): boolean {

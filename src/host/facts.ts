@@ -1,0 +1,98 @@
+/**
+ * Observes what rendering may know of a host (`desired/facts.ts`). Reads files only, so that it costs a few milliseconds,
+ * starts nothing and works on a root folder and on a host in memory too.
+ */
+import { parseOsRelease } from './os-release.ts';
+import type { Facts } from '../desired/facts.ts';
+import { asArch, systemdArch } from '../artifacts/arch.ts';
+import type { Files, Host } from './port.ts';
+
+export async function observeFacts(host: Host): Promise<Facts> {
+  const { files } = host;
+  const [os, hostName, controllers, memory, cpus, interfaces, cache, systemdVersion, containerdVersion] =
+    await Promise.all([
+      readOsRelease(files),
+      text(files, '/proc/sys/kernel/hostname').then(
+        async (name) => (host.root === '/' ? name : '') || (await text(files, '/etc/hostname')),
+      ),
+      files.stat('/sys/fs/cgroup/cgroup.controllers'),
+      text(files, '/proc/meminfo'),
+      text(files, '/sys/devices/system/cpu/online'),
+      files.list('/sys/class/net'),
+      cachedVersions(files),
+      systemdVersionOf(files),
+      packageVersion(files, 'containerd'),
+    ]);
+  const cpu = asArch(process.arch === 'x64' ? 'amd64' : process.arch) ?? 'amd64';
+  return {
+    os,
+    arch: { cpu, systemd: systemdArch(cpu) },
+    hostName: hostName.trim(),
+    cgroupVersion: controllers === undefined && host.root === '/' ? 1 : 2,
+    ...(systemdVersion !== undefined && { systemdVersion }),
+    ...(containerdVersion !== undefined && { containerdVersion }),
+    cpus: countCpus(cpus),
+    memoryBytes: Number(/^MemTotal:\s+(\d+) kB/m.exec(memory)?.[1] ?? 0) * 1024,
+    interfaces: interfaces.filter((name) => name !== 'lo'),
+    cache,
+  };
+}
+
+async function text(files: Files, path: string): Promise<string> {
+  return (await files.read(path))?.toString('utf8') ?? '';
+}
+
+async function readOsRelease(files: Files): Promise<Facts['os']> {
+  const release = parseOsRelease((await text(files, '/etc/os-release')) || (await text(files, '/usr/lib/os-release')));
+  const variant = release['VARIANT_ID'];
+  return { id: release['ID'] ?? '', release: release['VERSION_ID'] ?? '', ...(variant !== undefined && { variant }) };
+}
+
+/** `0-3,5` names five processors. */
+function countCpus(online: string): number {
+  return online
+    .trim()
+    .split(',')
+    .filter((range) => range !== '')
+    .reduce((sum, range) => {
+      const [first = 0, last = first] = range.split('-').map(Number);
+      return sum + last - first + 1;
+    }, 0);
+}
+
+/** By file name: what `/opt/bin/<tool>-<key>` says; whether it is usable is seen when it is used. */
+async function cachedVersions(files: Files): Promise<Facts['cache']> {
+  const versions: Record<string, string[]> = {};
+  for (const name of await files.list('/opt/bin')) {
+    const match = /^([a-z][a-z-]*?)-(\d.*)$/.exec(name);
+    if (match?.[1] !== undefined && match[2] !== undefined) (versions[match[1]] ??= []).push(match[2]);
+  }
+  return versions;
+}
+
+/** The shared library carries systemd's version in its name on every distribution: no program has to run. */
+async function systemdVersionOf(files: Files): Promise<string | undefined> {
+  for (const folder of [
+    '/usr/lib/systemd',
+    '/lib/systemd',
+    '/usr/lib/x86_64-linux-gnu/systemd',
+    '/usr/lib/aarch64-linux-gnu/systemd',
+  ]) {
+    for (const name of await files.list(folder)) {
+      const match = /^libsystemd-(?:core|shared)-(\d+)\b.*\.so$/.exec(name);
+      if (match?.[1] !== undefined) return match[1];
+    }
+  }
+  return undefined;
+}
+
+/** From dpkg's database of installed packages; undefined where packages are managed otherwise. */
+async function packageVersion(files: Files, name: string): Promise<string | undefined> {
+  const status = await text(files, '/var/lib/dpkg/status');
+  const start = status.startsWith(`Package: ${name}\n`) ? 0 : status.indexOf(`\nPackage: ${name}\n`);
+  if (start < 0) return undefined;
+  const end = status.indexOf('\n\n', start + 1);
+  const entry = status.slice(start, end < 0 ? undefined : end);
+  if (!/^Status: .* installed$/m.test(entry)) return undefined;
+  return /^Version: (?:\d+:)?([^\s~+-]+)/m.exec(entry)?.[1];
+}

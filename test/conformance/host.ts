@@ -1,0 +1,620 @@
+/**
+ * What every implementation of the port `Host` must meet, as data: each expectation names what it needs and checks it on
+ * a subject. Nothing here belongs to a test runner, so that the same list runs under node:test and as a program inside a
+ * lab host.
+ */
+import assert from 'node:assert/strict';
+import type { FileWrite, Host, JobResult, UnitStatus } from '../../src/host/port.ts';
+
+export interface Subject {
+  readonly host: Host;
+  /** An empty folder of the host. */
+  readonly folder: string;
+  /** Ends names of units, so that two runs on one machine do not meet. */
+  readonly tag: string;
+}
+
+export interface Expectation {
+  readonly name: string;
+  readonly needs: 'files' | 'exec' | 'clock' | 'net' | 'enablement' | 'live units' | 'offline units';
+  readonly check: (subject: Subject) => Promise<void>;
+}
+
+export function file(path: string, content: string, mode = 0o644): FileWrite {
+  return { type: 'file', path, content: Buffer.from(content), mode, uid: 0, gid: 0 };
+}
+
+const link = (path: string, target: string): FileWrite => ({ type: 'symlink', path, target });
+const directory = (path: string, mode: number): FileWrite => ({ type: 'directory', path, mode, uid: 0, gid: 0 });
+const code = (expected: string) => ({ code: expected });
+
+const files: Expectation[] = [
+  {
+    name: 'a file is created, left alone, given attributes, replaced',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const path = `${folder}/deep/er/file`;
+      const write = (content: string, mode: number): Promise<string[]> => host.files.write([file(path, content, mode)]);
+      assert.deepEqual(await write('one', 0o600), ['created']);
+      assert.deepEqual(await write('one', 0o600), ['unchanged']);
+      assert.deepEqual(await write('one', 0o4755), ['attributes']);
+      assert.equal((await host.files.stat(path))?.mode, 0o4755);
+      assert.deepEqual(await write('two', 0o4755), ['replaced']);
+      assert.equal(String(await host.files.read(path)), 'two');
+      const parent = await host.files.stat(`${folder}/deep`);
+      assert.deepEqual([parent?.type, parent?.mode, parent?.uid, parent?.gid], ['directory', 0o755, 0, 0]);
+    },
+  },
+  {
+    name: 'new attributes keep the inode, new content does not',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const path = `${folder}/file`;
+      await host.files.write([file(path, 'one', 0o600)]);
+      const first = await host.files.stat(path);
+      await host.files.write([file(path, 'one', 0o644)]);
+      assert.equal((await host.files.stat(path))?.inode, first?.inode);
+      await host.files.write([file(path, 'two', 0o644)]);
+      assert.notEqual((await host.files.stat(path))?.inode, first?.inode);
+    },
+  },
+  {
+    name: 'owner is as asked for',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([
+        { type: 'file', path: `${folder}/f`, content: Buffer.from('x'), mode: 0o640, uid: 12, gid: 34 },
+      ]);
+      const stat = await host.files.stat(`${folder}/f`);
+      assert.deepEqual([stat?.uid, stat?.gid, stat?.mode], [12, 34, 0o640]);
+    },
+  },
+  {
+    name: 'a symlink at the target is replaced, not followed',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/real`, 'real'), link(`${folder}/link`, 'real')]);
+      assert.deepEqual(await host.files.write([file(`${folder}/link`, 'own')]), ['replaced']);
+      assert.equal(String(await host.files.read(`${folder}/real`)), 'real');
+      assert.equal((await host.files.stat(`${folder}/link`))?.type, 'file');
+    },
+  },
+  {
+    name: 'a symlink replaces a file, and is unchanged when it leads there already',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/x`, 'x')]);
+      assert.deepEqual(await host.files.write([link(`${folder}/x`, '/nowhere')]), ['replaced']);
+      assert.deepEqual(await host.files.write([link(`${folder}/x`, '/nowhere')]), ['unchanged']);
+      assert.deepEqual(await host.files.write([link(`${folder}/x`, '/elsewhere')]), ['replaced']);
+      assert.equal((await host.files.stat(`${folder}/x`))?.target, '/elsewhere');
+      assert.equal(await host.files.read(`${folder}/x`), undefined);
+    },
+  },
+  {
+    name: 'symlinks in the parents are followed',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([directory(`${folder}/real`, 0o755), link(`${folder}/alias`, `${folder}/real`)]);
+      await host.files.write([file(`${folder}/alias/f`, 'x')]);
+      assert.equal(String(await host.files.read(`${folder}/real/f`)), 'x');
+      assert.deepEqual(await host.files.list(`${folder}/alias`), ['f']);
+    },
+  },
+  {
+    name: 'one batch may hold a folder, a link to it and a file behind the link, in any order',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const outcomes = await host.files.write([
+        file(`${folder}/alias/f`, 'x'),
+        link(`${folder}/alias`, 'real'),
+        directory(`${folder}/real`, 0o700),
+      ]);
+      assert.deepEqual(outcomes, ['created', 'created', 'created']);
+      assert.equal(String(await host.files.read(`${folder}/real/f`)), 'x');
+      assert.equal((await host.files.stat(`${folder}/real`))?.mode, 0o700);
+    },
+  },
+  {
+    name: 'a folder where a file must be is an error and nothing of the batch is written',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([directory(`${folder}/d`, 0o755), file(`${folder}/a`, 'old')]);
+      const batch = [file(`${folder}/a`, 'new'), file(`${folder}/d`, 'x')];
+      await assert.rejects(host.files.write(batch), code('NK_FILE_WRITE'));
+      assert.equal(String(await host.files.read(`${folder}/a`)), 'old');
+      assert.deepEqual(await host.files.list(folder), ['a', 'd']);
+    },
+  },
+  {
+    name: 'a file where a folder must be is an error',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/f`, 'x')]);
+      await assert.rejects(host.files.write([directory(`${folder}/f`, 0o755)]), code('NK_FILE_WRITE'));
+      await assert.rejects(host.files.write([file(`${folder}/f/below`, 'x')]), code('NK_FILE_WRITE'));
+    },
+  },
+  {
+    name: 'two writes to one path are a defect of the caller',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await assert.rejects(host.files.write([file(`${folder}/f`, 'a'), file(`${folder}/f`, 'b')]), code('NK_INTERNAL'));
+      assert.deepEqual(await host.files.list(folder), []);
+    },
+  },
+  {
+    name: 'a folder gets attributes and keeps its content',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      assert.deepEqual(await host.files.write([directory(`${folder}/d`, 0o755)]), ['created']);
+      await host.files.write([file(`${folder}/d/f`, 'x')]);
+      assert.deepEqual(await host.files.write([directory(`${folder}/d`, 0o2750)]), ['attributes']);
+      assert.deepEqual(await host.files.write([directory(`${folder}/d`, 0o2750)]), ['unchanged']);
+      assert.deepEqual(await host.files.list(`${folder}/d`), ['f']);
+    },
+  },
+  {
+    name: 'empty and large files arrive whole',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const large = Buffer.alloc(3_000_001, 7);
+      await host.files.write([
+        file(`${folder}/empty`, ''),
+        { type: 'file', path: `${folder}/large`, content: large, mode: 0o644, uid: 0, gid: 0 },
+      ]);
+      assert.equal((await host.files.stat(`${folder}/empty`))?.size, 0);
+      assert.ok((await host.files.read(`${folder}/large`))?.equals(large));
+    },
+  },
+  {
+    name: 'what is missing is undefined, empty or passed over',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      assert.equal(await host.files.stat(`${folder}/no`), undefined);
+      assert.equal(await host.files.read(`${folder}/no`), undefined);
+      assert.deepEqual(await host.files.list(`${folder}/no`), []);
+      assert.deepEqual(await host.files.remove([`${folder}/no`]), []);
+      assert.equal(await host.files.warm([`${folder}/no`]), 0);
+      await assert.rejects(host.files.digest(`${folder}/no`), code('ENOENT'));
+      await assert.rejects(host.files.writeKernel(`${folder}/no`, '1'), code('ENOENT'));
+    },
+  },
+  {
+    name: 'removing takes files, links and empty folders, and leaves the rest',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/d/a`, 'a'), link(`${folder}/d/l`, '/'), file(`${folder}/e/kept`, 'x')]);
+      const removed = await host.files.remove([`${folder}/d`, `${folder}/d/a`, `${folder}/d/l`, `${folder}/e`]);
+      assert.deepEqual(removed, [`${folder}/d`, `${folder}/d/a`, `${folder}/d/l`]);
+      assert.deepEqual(await host.files.list(folder), ['e']);
+    },
+  },
+  {
+    name: 'placing shares or copies, and says when there was nothing to do',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const [cached, active] = [`${folder}/cache/tool-1`, `${folder}/bin/tool`];
+      await host.files.write([file(cached, 'tool', 0o755), link(`${folder}/named`, cached)]);
+      const attributes = { mode: 0o755, uid: 0, gid: 0 };
+      const method = await host.files.place(cached, active, attributes);
+      assert.ok(method === 'hardlink' || method === 'reflink', method);
+      if (method === 'hardlink') assert.equal(await host.files.place(cached, active, attributes), 'unchanged');
+      assert.equal(await host.files.digest(active), await host.files.digest(cached));
+      // Other attributes must not reach the cached file.
+      assert.notEqual(await host.files.place(`${folder}/named`, active, { ...attributes, mode: 0o700 }), 'hardlink');
+      assert.equal((await host.files.stat(cached))?.mode, 0o755);
+      assert.equal((await host.files.stat(active))?.mode, 0o700);
+      assert.deepEqual(await host.files.list(`${folder}/bin`), ['tool']);
+      await assert.rejects(host.files.place(`${folder}/no`, active, attributes), code('NK_FILE_WRITE'));
+    },
+  },
+  {
+    name: 'writing to a placed file does not change the cached one',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/cached`, 'tool', 0o755)]);
+      await host.files.place(`${folder}/cached`, `${folder}/active`, { mode: 0o755, uid: 0, gid: 0 });
+      await host.files.write([file(`${folder}/active`, 'tool', 0o600)]);
+      assert.equal((await host.files.stat(`${folder}/cached`))?.mode, 0o755);
+    },
+  },
+  {
+    name: 'digests are SHA-256, warming says how much it read',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/f`, 'abc')]);
+      const expected = 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+      assert.equal(await host.files.digest(`${folder}/f`), expected);
+      assert.equal(await host.files.warm([`${folder}/f`, folder, `${folder}/f`]), 6);
+      await assert.rejects(host.files.digest(folder));
+    },
+  },
+];
+
+const others: Expectation[] = [
+  {
+    name: 'a program that does not exist is NK_TOOL_MISSING',
+    needs: 'exec',
+    check: async ({ host }) => {
+      await assert.rejects(host.exec.run(['/no/such/program'], { timeoutMs: 1000 }), code('NK_TOOL_MISSING'));
+      await assert.rejects(host.exec.run(['no-such-program'], { timeoutMs: 1000 }), code('NK_TOOL_MISSING'));
+    },
+  },
+  {
+    name: 'a program gets its arguments, and any status is a result',
+    needs: 'exec',
+    check: async ({ host }) => {
+      const result = await host.exec.run(['sh', '-c', 'echo "$0"; echo oops >&2; exit 3', 'a b'], { timeoutMs: 5000 });
+      assert.deepEqual([result.status, result.stdout, result.stderr], [3, 'a b\n', 'oops\n']);
+    },
+  },
+  {
+    name: 'a program that stays is killed at its deadline',
+    needs: 'exec',
+    check: async ({ host }) => {
+      await assert.rejects(host.exec.run(['sleep', '60'], { timeoutMs: 50 }), code('NK_TIMEOUT'));
+    },
+  },
+  {
+    name: 'the monotonic clock moves with sleep, which can be interrupted',
+    needs: 'clock',
+    check: async ({ host }) => {
+      const before = host.clock.monotonic();
+      await host.clock.sleep(30);
+      const slept = host.clock.monotonic() - before;
+      assert.ok(slept >= 29, `${slept}`);
+      const controller = new AbortController();
+      const sleeping = host.clock.sleep(60_000, controller.signal);
+      controller.abort();
+      await assert.rejects(sleeping, code('NK_INTERRUPTED'));
+      await assert.rejects(host.clock.sleep(60_000, controller.signal), code('NK_INTERRUPTED'));
+    },
+  },
+  {
+    name: 'nobody at an address is NK_SOURCE_UNAVAILABLE',
+    needs: 'net',
+    check: async ({ host, folder }) => {
+      const request = { url: 'http://127.0.0.1:9/', timeoutMs: 2000 };
+      await assert.rejects(host.net.request(request), code('NK_SOURCE_UNAVAILABLE'));
+      const socketPath = `${folder}/no.sock`;
+      await assert.rejects(host.net.request({ ...request, socketPath }), code('NK_SOURCE_UNAVAILABLE'));
+      assert.equal(await host.net.socketAnswers(socketPath, 500), false);
+    },
+  },
+];
+
+// ── units ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const configFolder = '/etc/systemd/system';
+
+function service(lines: string, unit = ''): string {
+  return `[Unit]\n${unit}\n[Service]\n${lines}\n[Install]\nWantedBy=multi-user.target\n`;
+}
+
+async function install(
+  { host, tag }: Subject,
+  units: Readonly<Record<string, string>>,
+): Promise<(name: string) => string> {
+  const tagged = (name: string): string => `nkt-${tag}-${name}.service`;
+  const writes = Object.entries(units).map(([name, content]) =>
+    file(
+      `${configFolder}/${tagged(name)}`,
+      content.replace(/@(\w+)@/g, (_, other: string) => tagged(other)),
+    ),
+  );
+  await host.files.write(writes);
+  if (host.units.mode === 'live') await host.units.daemonReload();
+  return tagged;
+}
+
+async function started(host: Host, name: string): Promise<JobResult> {
+  return (await host.units.start(name)).result;
+}
+
+async function until(host: Host, name: string, met: (unit: UnitStatus) => boolean): Promise<UnitStatus> {
+  for (let tries = 0; tries < 400; tries += 1) {
+    const unit = await host.units.get(name);
+    if (met(unit)) return unit;
+    await host.clock.sleep(25);
+  }
+  throw new Error(`${name} did not get there: ${JSON.stringify(await host.units.get(name))}`);
+}
+
+const enablement: Expectation[] = [
+  {
+    name: 'enabling and disabling make and remove the links, once',
+    needs: 'enablement',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, { e: service('ExecStart=/bin/sleep 1000') });
+      const name = unit('e');
+      const path = `${configFolder}/multi-user.target.wants/${name}`;
+      assert.equal(await host.units.enablement(name), 'disabled');
+      assert.deepEqual(await host.units.setEnablement('enable', [name]), [
+        { type: 'symlink', path, source: `${configFolder}/${name}` },
+      ]);
+      assert.equal(await host.units.enablement(name), 'enabled');
+      assert.deepEqual(await host.units.setEnablement('enable', [name]), []);
+      assert.equal((await host.files.stat(path))?.target, `${configFolder}/${name}`);
+      assert.deepEqual(await host.units.setEnablement('disable', [name]), [{ type: 'unlink', path, source: '' }]);
+      assert.equal(await host.units.enablement(name), 'disabled');
+      assert.deepEqual(await host.units.setEnablement('disable', [name]), []);
+      assert.equal(await host.units.enablement(unit('missing')), '');
+      await assert.rejects(host.units.setEnablement('enable', [unit('missing')]), code('NK_UNIT_MISSING'));
+    },
+  },
+  {
+    name: 'masking hides a vendor unit, unmasking brings it back',
+    needs: 'enablement',
+    check: async ({ host, tag }) => {
+      const name = `nkt-${tag}-vendor.service`;
+      await host.files.write([file(`/usr/lib/systemd/system/${name}`, service('ExecStart=/bin/sleep 1000'))]);
+      if (host.units.mode === 'live') await host.units.daemonReload();
+      const path = `${configFolder}/${name}`;
+      assert.deepEqual(await host.units.setEnablement('mask', [name]), [
+        { type: 'symlink', path, source: '/dev/null' },
+      ]);
+      assert.equal(await host.units.enablement(name), 'masked');
+      await assert.rejects(host.units.setEnablement('enable', [name]), code('NK_UNIT_FAILED'));
+      assert.deepEqual(await host.units.setEnablement('unmask', [name]), [{ type: 'unlink', path, source: '' }]);
+      assert.equal(await host.units.enablement(name), 'disabled');
+    },
+  },
+  {
+    name: 'a file in the way of a mask is an error',
+    needs: 'enablement',
+    check: async (subject) => {
+      const unit = await install(subject, { own: service('ExecStart=/bin/sleep 1000') });
+      await assert.rejects(subject.host.units.setEnablement('mask', [unit('own')]), code('NK_UNIT_FAILED'));
+      await assert.rejects(subject.host.units.setEnablement('enable', ['no type']), code('NK_UNIT_FAILED'));
+    },
+  },
+];
+
+const offline: Expectation[] = [
+  {
+    name: 'nothing can be started in a root folder',
+    needs: 'offline units',
+    check: async ({ host }) => {
+      assert.equal(host.units.mode, 'offline');
+      const calls = [
+        host.units.list(),
+        host.units.get('a.service'),
+        host.units.start('a.service'),
+        host.units.daemonReload(),
+        host.units.log('a.service', 1),
+        host.units.milestones(),
+      ];
+      for (const call of await Promise.allSettled(calls)) {
+        assert.ok(call.status === 'rejected');
+        assert.equal(call.reason.code, 'NK_NO_SYSTEMD');
+      }
+    },
+  },
+];
+
+const live: Expectation[] = [
+  {
+    name: 'a service starts, restarts with a new invocation, and stops',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, { a: service('ExecStart=/bin/sleep 1000') });
+      const name = unit('a');
+      const idle = await host.units.get(name);
+      assert.deepEqual([idle.loadState, idle.activeState, idle.subState], ['loaded', 'inactive', 'dead']);
+      assert.deepEqual([idle.invocationId, idle.activeEnterUsec, idle.mainPid], ['', 0, 0]);
+      assert.equal(idle.fragmentPath, `${configFolder}/${name}`);
+
+      assert.equal(await started(host, name), 'done');
+      const first = await host.units.get(name);
+      assert.deepEqual([first.activeState, first.subState, first.result], ['active', 'running', 'success']);
+      assert.match(first.invocationId, /^[0-9a-f]{32}$/);
+      assert.ok((first.mainPid ?? 0) > 1);
+      assert.ok(first.activeEnterUsec > 0 && first.activeEnterUsec / 1000 <= host.clock.monotonic());
+      assert.deepEqual([first.serviceType, first.remainAfterExit, first.restarts], ['simple', false, 0]);
+
+      assert.equal(await started(host, name), 'done');
+      assert.equal((await host.units.get(name)).invocationId, first.invocationId);
+      assert.equal(await (await host.units.restart(name)).result, 'done');
+      assert.notEqual((await host.units.get(name)).invocationId, first.invocationId);
+      assert.equal(await (await host.units.stop(name)).result, 'done');
+      assert.equal((await host.units.get(name)).activeState, 'inactive');
+      assert.equal(await (await host.units.stop(name)).result, 'done');
+    },
+  },
+  {
+    name: 'a oneshot ends as it says',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, {
+        once: service('Type=oneshot\nExecStart=/bin/true'),
+        stays: service('Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true'),
+        fails: service('Type=oneshot\nExecStart=/bin/false'),
+      });
+      assert.equal(await started(host, unit('once')), 'done');
+      const once = await host.units.get(unit('once'));
+      assert.deepEqual([once.activeState, once.result, once.serviceType], ['inactive', 'success', 'oneshot']);
+      assert.equal(await started(host, unit('stays')), 'done');
+      const stays = await host.units.get(unit('stays'));
+      assert.deepEqual([stays.activeState, stays.subState, stays.remainAfterExit], ['active', 'exited', true]);
+      assert.equal(await started(host, unit('fails')), 'failed');
+      const fails = await host.units.get(unit('fails'));
+      assert.deepEqual([fails.activeState, fails.result, fails.execMainStatus], ['failed', 'exit-code', 1]);
+      await host.units.resetFailed(unit('fails'));
+      assert.equal((await host.units.get(unit('fails'))).activeState, 'inactive');
+      await host.units.resetFailed(unit('missing'));
+    },
+  },
+  {
+    name: 'a service that exits at once is seen to fail although its job is done',
+    needs: 'live units',
+    check: async (subject) => {
+      const unit = await install(subject, { exits: service('ExecStart=/bin/false') });
+      assert.equal(await started(subject.host, unit('exits')), 'done');
+      const end = await until(subject.host, unit('exits'), ({ activeState }) => activeState === 'failed');
+      assert.deepEqual([end.result, end.execMainStatus], ['exit-code', 1]);
+    },
+  },
+  {
+    name: 'a service that keeps failing restarts and then meets the start limit',
+    needs: 'live units',
+    check: async (subject) => {
+      const unit = await install(subject, { loops: service('ExecStart=/bin/false\nRestart=always') });
+      await started(subject.host, unit('loops'));
+      const end = await until(subject.host, unit('loops'), ({ activeState }) => activeState === 'failed');
+      assert.ok((end.restarts ?? 0) >= 4, `${end.restarts}`);
+    },
+  },
+  {
+    name: 'a start that hangs is canceled by a stop',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, { hangs: service('Type=oneshot\nExecStart=/bin/sleep 1000') });
+      const job = await host.units.start(unit('hangs'));
+      await until(host, unit('hangs'), ({ activeState }) => activeState === 'activating');
+      const stop = await host.units.stop(unit('hangs'));
+      assert.equal(await job.result, 'canceled');
+      assert.equal(await stop.result, 'done');
+    },
+  },
+  {
+    name: 'a start that hangs ends at its own timeout',
+    needs: 'live units',
+    check: async (subject) => {
+      const unit = await install(subject, {
+        slow: service('Type=oneshot\nTimeoutStartSec=1\nExecStart=/bin/sleep 1000'),
+      });
+      assert.equal(await started(subject.host, unit('slow')), 'timeout');
+      assert.equal((await subject.host.units.get(unit('slow'))).result, 'timeout');
+    },
+  },
+  {
+    name: 'a dependency that fails fails the job',
+    needs: 'live units',
+    check: async (subject) => {
+      const unit = await install(subject, {
+        broken: service('Type=oneshot\nExecStart=/bin/false'),
+        needs: service('ExecStart=/bin/sleep 1000', 'Requires=@broken@\nAfter=@broken@'),
+      });
+      assert.equal(await started(subject.host, unit('needs')), 'dependency');
+      assert.equal((await subject.host.units.get(unit('needs'))).activeState, 'inactive');
+      assert.ok((await subject.host.units.dependencies(unit('needs'), 'After')).includes(unit('broken')));
+      assert.ok((await subject.host.units.dependencies(unit('needs'), 'Requires')).includes(unit('broken')));
+    },
+  },
+  {
+    name: 'what is wanted is started along',
+    needs: 'live units',
+    check: async (subject) => {
+      const unit = await install(subject, {
+        helper: service('Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true'),
+        main: service('ExecStart=/bin/sleep 1000', 'Wants=@helper@\nAfter=@helper@'),
+      });
+      assert.equal(await started(subject.host, unit('main')), 'done');
+      assert.equal((await subject.host.units.get(unit('helper'))).activeState, 'active');
+      await (
+        await subject.host.units.stop(unit('main'))
+      ).result;
+    },
+  },
+  {
+    name: 'missing, masked and broken units cannot be started',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, { broken: '[Service]\nType=simple\n' });
+      assert.equal((await host.units.get(unit('missing'))).loadState, 'not-found');
+      await assert.rejects(host.units.start(unit('missing')), code('NK_UNIT_MISSING'));
+      await assert.rejects(host.units.restart(unit('missing')), code('NK_UNIT_MISSING'));
+      assert.equal((await host.units.get(unit('broken'))).loadState, 'bad-setting');
+      await assert.rejects(host.units.start(unit('broken')), code('NK_UNIT_FAILED'));
+      await host.units.setEnablement('mask', [unit('masked')]);
+      await host.units.daemonReload();
+      assert.equal((await host.units.get(unit('masked'))).loadState, 'masked');
+      await assert.rejects(host.units.start(unit('masked')), code('NK_UNIT_FAILED'));
+      await assert.rejects(host.units.start('no type'), code('NK_UNIT_FAILED'));
+    },
+  },
+  {
+    name: 'a changed file counts after daemon-reload, and says so before',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, { changed: service('ExecStart=/bin/sleep 1000') });
+      await started(host, unit('changed'));
+      assert.equal((await host.units.get(unit('changed'))).needDaemonReload, false);
+      const dropIn = `${configFolder}/${unit('changed')}.d/50-nodekiln.conf`;
+      await host.files.write([file(dropIn, '[Service]\nRemainAfterExit=yes\n')]);
+      assert.equal((await host.units.get(unit('changed'))).needDaemonReload, true);
+      await host.units.daemonReload();
+      const after = await host.units.get(unit('changed'));
+      assert.deepEqual([after.needDaemonReload, after.remainAfterExit, after.dropInPaths], [false, true, [dropIn]]);
+      await (
+        await host.units.stop(unit('changed'))
+      ).result;
+    },
+  },
+  {
+    name: 'a unit that can reload reloads, another restarts',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, {
+        can: service('ExecStart=/bin/sleep 1000\nExecReload=/bin/true'),
+        cannot: service('ExecStart=/bin/sleep 1000'),
+      });
+      for (const name of ['can', 'cannot']) {
+        await started(host, unit(name));
+        const before = (await host.units.get(unit(name))).invocationId;
+        assert.equal(await (await host.units.reloadOrRestart(unit(name))).result, 'done');
+        assert.equal((await host.units.get(unit(name))).invocationId === before, name === 'can');
+        await (
+          await host.units.stop(unit(name))
+        ).result;
+      }
+    },
+  },
+  {
+    name: 'a killed service fails',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host } = subject;
+      const unit = await install(subject, { victim: service('ExecStart=/bin/sleep 1000') });
+      await started(host, unit('victim'));
+      await host.units.kill(unit('victim'), 'SIGKILL');
+      const end = await until(host, unit('victim'), ({ activeState }) => activeState === 'failed');
+      assert.deepEqual([end.result, end.execMainStatus], ['signal', 9]);
+    },
+  },
+  {
+    name: 'units are listed by pattern',
+    needs: 'live units',
+    check: async (subject) => {
+      const { host, tag } = subject;
+      const unit = await install(subject, {
+        l1: service('ExecStart=/bin/sleep 1000'),
+        l2: service('ExecStart=/bin/sleep 1000'),
+      });
+      await Promise.all(['l1', 'l2'].map((name) => started(host, unit(name))));
+      const names = (await host.units.list([`nkt-${tag}-l?.service`])).map(({ name }) => name);
+      assert.deepEqual(names.sort(), [unit('l1'), unit('l2')]);
+      assert.ok((await host.units.list()).length >= 2);
+      assert.deepEqual(await host.units.list(['no-such-*.service']), []);
+      await Promise.all(['l1', 'l2'].map(async (name) => (await host.units.stop(unit(name))).result));
+    },
+  },
+  {
+    name: 'milestones are on the monotonic clock',
+    needs: 'live units',
+    check: async ({ host }) => {
+      const { userspaceUsec } = await host.units.milestones();
+      assert.ok(userspaceUsec > 0 && userspaceUsec / 1000 < host.clock.monotonic());
+    },
+  },
+];
+
+export const expectations: readonly Expectation[] = [...files, ...others, ...enablement, ...offline, ...live];
