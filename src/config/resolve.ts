@@ -11,6 +11,7 @@ import type { LoadedDocument } from './load.ts';
 import { merge } from './merge.ts';
 import { formatPath, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
+import type { PositionTarget } from './positions.ts';
 import { problemsOf } from './problems.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 
@@ -29,19 +30,21 @@ export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>
   });
   const merged = merge([...defaults.map((spec) => ({ apiVersion, kind: 'NodeConfig', spec })), ...documents]);
 
-  function placeOf(path: Path): Place | undefined {
+  function placeAt(path: Path, target: PositionTarget): { place: Place; path: Path } | undefined {
     const origin = merged.originOf(path);
     const source = origin && sources[origin.source - defaults.length];
-    return (
-      source && { file: source.file, ...source.positions.locate(origin.path, 'value'), path: formatPath(origin.path) }
-    );
+    if (!source) return undefined;
+    const place = { file: source.file, ...source.positions.locate(origin.path, target), path: formatPath(origin.path) };
+    return { place, path: origin.path };
   }
+
+  const placeOf = (path: Path): Place | undefined => placeAt(path, 'value')?.place;
 
   /** For something that is missing: the nearest thing around it that a source gave. */
   function placeAround(path: Path): Place | undefined {
     for (let length = path.length; length > 0; length--) {
-      const place = placeOf(path.slice(0, length));
-      if (place) return { ...place, path: formatPath(path) };
+      const found = placeAt(path.slice(0, length), length === path.length ? 'value' : 'key');
+      if (found) return { ...found.place, path: formatPath([...found.path, ...path.slice(length)]) };
     }
     const last = sources.at(-1);
     return last && { file: last.file, line: 1, column: 1, path: formatPath(path) };

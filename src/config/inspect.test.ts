@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NodekilnError } from '../errors.ts';
+import { configCheck, configDump, jsonSchema, refuseExposed } from './inspect.ts';
+import { formatProblem } from './invalid.ts';
+import { kinds, parseDocument } from './load.ts';
+import type { LoadedDocument } from './load.ts';
+import { isMap } from './paths.ts';
+import { resolveNodeConfig } from './resolve.ts';
+
+const head = 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\n';
+const load = (file: string, text: string): Promise<LoadedDocument<'NodeConfig'>> =>
+  parseDocument({ file, text: head + text }, 'NodeConfig');
+
+async function problemsOf(...texts: string[]): Promise<string[]> {
+  const problems = await configCheck(texts.map((text, index) => ({ file: `${index + 1}.yaml`, text: head + text })));
+  return problems.map(formatProblem);
+}
+
+test('sources that are complete only together are fine', async () => {
+  assert.deepEqual(
+    await problemsOf(
+      'spec: {files: [{path: /a, content: x}]}\n',
+      'spec: {kubernetes: {version: 1.34.3}, files: [{path: /a, mode: "0600"}]}\n',
+    ),
+    [],
+  );
+});
+
+test('what the sources together lack', async () => {
+  assert.deepEqual(
+    await problemsOf(
+      'spec:\n  files:\n    - path: /a\n',
+      'spec:\n  actions:\n    - name: a\n  cluster: {}\n  network: {cni: {type: bridge}}\n',
+    ),
+    [
+      '2.yaml:3:1: spec.kubernetes.version: kubernetes.version is missing: no source says which Kubernetes',
+      '2.yaml:7:13: spec.network.cni.subnet: subnet is missing: a bridge needs one',
+      '2.yaml:6:3: spec.cluster.server: server is missing: the URL of the API server',
+      '2.yaml:6:3: spec.cluster.caBundle: caBundle is missing: who vouches for the API server',
+      '1.yaml:5:7: spec.files[0]: the file /a has no content: give one of content, contentBase64, symlink, directory',
+      '2.yaml:5:7: spec.actions[0].argv: argv is missing for the action a',
+      '2.yaml:5:7: spec.actions[0].guard: guard is missing for the action a: it must say when the action is already done',
+    ],
+  );
+});
+
+test('what contradicts itself after merging', async () => {
+  const version = 'kubernetes: {version: 1.34.3}';
+  assert.deepEqual(
+    await problemsOf(`spec: {${version}, boot: {deferrable: {"kernel:sysctl/vm.swappiness": true}}}\n`),
+    [
+      '1.yaml:3:90: spec.boot.deferrable["kernel:sysctl/vm.swappiness"]: kernel:sysctl/vm.swappiness cannot be deferred: kernel settings, mounts, identity, trust and runtime configuration must be in place before kubelet starts',
+    ],
+  );
+  assert.deepEqual(
+    await problemsOf(`spec: {${version}, files: [{path: /a, content: x, sensitive: true, mode: "0644"}]}\n`),
+    ['1.yaml:3:93: spec.files[0].mode: mode 0644 lets everybody reach a sensitive file'],
+  );
+  assert.deepEqual(
+    await problemsOf(`spec: {${version}, units: [{name: a.service, enablement: masked, state: started}]}\n`),
+    ['1.yaml:3:77: spec.units[0].enablement: the unit a.service cannot be masked and have the state started'],
+  );
+});
+
+test('the dump names every value with its origin', async () => {
+  const dump = configDump([
+    await load('a.yaml', 'spec:\n  kubernetes: {version: 1.34.3}\n  files: [{path: /a, content: x}]\n'),
+    await load(
+      'b.yaml',
+      'spec:\n  files: [{path: /a, mode: "0600"}]\n  kubelet: {configuration: {failSwapOn: true}}\n',
+    ),
+  ]);
+  const entries = new Map(dump.entries.map((entry) => [entry.path, entry]));
+  assert.equal(entries.size, dump.entries.length);
+  const origin = (path: string): string => `${JSON.stringify(entries.get(path)?.value)} ${entries.get(path)?.origin}`;
+  assert.equal(origin('spec.kubernetes.version'), '"1.34.3" a.yaml:4:25');
+  assert.equal(origin('spec.files[0].content'), '"x" a.yaml:5:31');
+  assert.equal(origin('spec.files[0].mode'), '"0600" b.yaml:4:28');
+  assert.equal(origin('spec.files[0].owner'), '"root" default');
+  assert.equal(origin('spec.kubelet.configuration.failSwapOn'), 'true b.yaml:5:41');
+  assert.equal(origin('spec.kubelet.configuration.cgroupDriver'), '"systemd" default');
+  assert.equal(origin('spec.boot.deadline'), '"10m" default');
+});
+
+test('the dump holds no secret', async () => {
+  const dump = configDump([
+    await load(
+      'a.yaml',
+      `spec:
+  kubernetes: {version: 1.34.3}
+  cluster: {server: "https://a", caBundle: "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----", bootstrapToken: hunter2}
+  network: {proxy: {http: "http://user:hunter2@proxy:3128"}}
+  files: [{path: /a, content: hunter2, sensitive: true}, {path: /b, contentBase64: aHVudGVyMg==, sensitive: true}]
+  units: [{name: a.service, sensitive: true, content: hunter2, dropIns: [{name: a.conf, content: hunter2}]}]
+`,
+    ),
+  ]);
+  const text = JSON.stringify(dump);
+  assert.ok(!text.includes('hunter2') && !text.includes('aHVudGVyMg'), text);
+  assert.equal(dump.entries.filter((entry) => entry.value === '<redacted>').length, 6);
+});
+
+test('a source with secrets must not be readable by others', async () => {
+  const secret = await load('a.yaml', 'spec:\n  files: [{path: /a, content: x, sensitive: true}]\n');
+  const plain = await load('a.yaml', 'spec: {}\n');
+  refuseExposed(secret, 0o600);
+  refuseExposed(plain, 0o644);
+  for (const mode of [0o644, 0o640, 0o604, 0o602]) {
+    assert.throws(
+      () => refuseExposed(secret, mode),
+      (thrown: unknown) =>
+        thrown instanceof NodekilnError &&
+        thrown.code === 'NK_DOCUMENT_EXPOSED' &&
+        thrown.place?.path === 'spec.files[0]',
+    );
+  }
+});
+
+test('without any source there is nothing to complete', () => {
+  assert.throws(
+    () => resolveNodeConfig([]),
+    (thrown: unknown) => thrown instanceof NodekilnError && thrown.code === 'NK_DOCUMENT_INVALID',
+  );
+});
+
+/** Property schemas below a JSON Schema, with their paths. */
+function properties(schema: unknown, path: string): [string, Record<string, unknown>][] {
+  if (Array.isArray(schema)) return schema.flatMap((inner) => properties(inner, path));
+  if (!isMap(schema)) return [];
+  const own = isMap(schema['properties']) ? Object.entries(schema['properties']) : [];
+  return [
+    ...own.flatMap(([key, inner]) => [
+      ...(isMap(inner) ? [[`${path}.${key}`, inner] satisfies [string, Record<string, unknown>]] : []),
+      ...properties(inner, `${path}.${key}`),
+    ]),
+    ...['items', 'anyOf', 'oneOf', 'additionalProperties'].flatMap((key) => properties(schema[key], path)),
+  ];
+}
+
+for (const kind of ['ImageManifest', 'NodeConfig'] as const) {
+  test(`the schema of ${kind} is strict and describes every field`, () => {
+    const schema = jsonSchema(kind);
+    assert.equal(schema['additionalProperties'], false);
+    const all = properties(schema, kind);
+    assert.ok(all.length > 40);
+    const bare = all.filter(([path, field]) => field['description'] === undefined && !path.endsWith('.source.type'));
+    assert.deepEqual(
+      bare.map(([path]) => path),
+      [],
+    );
+  });
+}
+
+test('the kinds that `schema` knows', () => {
+  assert.deepEqual(Object.keys(kinds), ['ImageManifest', 'NodeConfig']);
+});
