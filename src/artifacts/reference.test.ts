@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { NodekilnError } from '../errors.ts';
+import {
+  asReference,
+  formatReference,
+  mirrorTag,
+  mirrorTarball,
+  parseReference,
+  tarballTag,
+} from './reference.ts';
+
+describe('references', () => {
+  const rows: readonly [string, string, boolean][] = [
+    ['H01', 'mcr.microsoft.com/component/binary:1.0', true],
+    ['H02', 'mcr.microsoft.com/component/binary', false],
+    ['H05', '', false],
+    ['H07', 'host.io:443/a:1', true],
+    ['H09', 'a:b', false],
+    ['an address', 'https://host.io/a:1', false],
+    ['a digest', `host.io/a@sha256:${'0'.repeat(64)}`, true],
+    ['a short digest', 'host.io/a@sha256:00', false],
+    ['a local registry', 'localhost:5000/a/b:v1', true],
+    ['capitals in the repository', 'host.io/A:1', false],
+    ['a leading dash in the tag', 'host.io/a:-1', false],
+  ];
+  for (const [id, text, expected] of rows) {
+    it(`${id}: ${text}`, () => {
+      const reference = asReference(text);
+      assert.equal(reference !== undefined, expected);
+      if (reference) assert.equal(formatReference(reference), text);
+      else
+        assert.throws(
+          () => parseReference(text),
+          (thrown) => thrown instanceof NodekilnError && thrown.code === 'NK_DOCUMENT_INVALID',
+        );
+    });
+  }
+});
+
+describe('tags', () => {
+  it('carry one v (G208, G209)', () => {
+    assert.equal(mirrorTag('1.34.0'), 'v1.34.0');
+    assert.equal(mirrorTag('v1.34.0'), 'v1.34.0');
+    assert.equal(tarballTag('v1.30.0', 'amd64'), 'v1.30.0-linux-amd64');
+  });
+  it('name the tarball in the mirror (H11, H12)', () => {
+    const options = {
+      mirror: 'm.example',
+      repository: 'oss/binaries/kubernetes/kubernetes-node',
+      version: '1.29.0',
+      architecture: 'amd64',
+    };
+    const address = (version: string): string =>
+      `https://public/kubernetes/v${version}/binaries/kubernetes-node-linux-amd64.tar.gz`;
+    assert.equal(
+      mirrorTarball(address('1.30.0-hotfix20241209'), options),
+      'm.example/oss/binaries/kubernetes/kubernetes-node:v1.30.0-hotfix20241209-linux-amd64',
+    );
+    assert.equal(
+      mirrorTarball(address('1.30.0-alpha'), options),
+      'm.example/oss/binaries/kubernetes/kubernetes-node:v1.30.0-alpha-linux-amd64',
+    );
+    assert.equal(
+      mirrorTarball('https://public/x.tar.gz', options),
+      'm.example/oss/binaries/kubernetes/kubernetes-node:v1.29.0-linux-amd64',
+    );
+    assert.equal(mirrorTarball('host.io/a:1', options), 'host.io/a:1');
+  });
+});

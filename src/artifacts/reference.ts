@@ -1,0 +1,67 @@
+/**
+ * OCI references, and how version texts become tags. Source: the distribution specification's grammar; Docker's short
+ * names (`nginx`, `a:b`) are refused because they silently mean another registry. Pure.
+ */
+import { NodekilnError } from '../errors.ts';
+import { cacheKey, parseVersion } from './version.ts';
+
+export interface Reference {
+  /** `mcr.microsoft.com`, `host.io:443`, `localhost:5000`. */
+  readonly registry: string;
+  readonly repository: string;
+  readonly tag?: string;
+  readonly digest?: string;
+}
+
+const repositoryPart = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
+const grammar = new RegExp(
+  `^((?:[A-Za-z0-9-]+\\.)+[A-Za-z0-9-]+(?::\\d{1,5})?|localhost(?::\\d{1,5})?|[A-Za-z0-9-]+:\\d{1,5}|\\[[0-9a-f:]+\\](?::\\d{1,5})?)/(${repositoryPart}(?:/${repositoryPart})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`,
+);
+
+/** A reference with registry and repository, and a tag or a digest; undefined for anything else, addresses included. */
+export function asReference(text: string): Reference | undefined {
+  const [, registry, repository, tag, digest] = grammar.exec(text) ?? [];
+  if (registry === undefined || repository === undefined || (tag === undefined && digest === undefined))
+    return undefined;
+  return { registry, repository, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+/** NK_DOCUMENT_INVALID for what is no full reference. */
+export function parseReference(text: string): Reference {
+  const reference = asReference(text);
+  if (reference) return reference;
+  throw new NodekilnError('NK_DOCUMENT_INVALID', `${JSON.stringify(text)} is no OCI reference`, {
+    hint: 'Write registry, repository and a tag or digest: registry.example/team/kubelet:v1.34.3.',
+  });
+}
+
+export function formatReference({ registry, repository, tag, digest }: Reference): string {
+  return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+/** The tag a mirror keeps a version under: `v1.34.0` of `1.34.0` and of `v1.34.0`, `~` written as `-`. */
+export function mirrorTag(version: string): string {
+  return `v${cacheKey(parseVersion(version))}`;
+}
+
+/** `v1.34.0-linux-amd64`: the tag of a platform's tarball. */
+export function tarballTag(version: string, architecture: string): string {
+  return `${mirrorTag(version)}-linux-${architecture}`;
+}
+
+/**
+ * The mirror's reference for a public tarball's address: `…/kubernetes/v1.30.0-alpha/binaries/…` →
+ * `<mirror>/<repository>:v1.30.0-alpha-linux-amd64`. What is a reference already stays.
+ */
+export function mirrorTarball(
+  address: string,
+  options: { mirror: string; repository: string; version: string; architecture: string },
+): string {
+  if (asReference(address)) return address;
+  const inAddress = /\/kubernetes\/v([^/]+)\/binaries\//.exec(address)?.[1];
+  const tag =
+    inAddress === undefined
+      ? tarballTag(options.version, options.architecture)
+      : `v${inAddress}-linux-${options.architecture}`;
+  return `${options.mirror}/${options.repository}:${tag}`;
+}
