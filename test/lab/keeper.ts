@@ -36,7 +36,6 @@ interface Host extends HostSpecification, CreatedHost {
 }
 
 const hosts = new Map<string, Host>();
-let nextAddress = 1;
 let kept = false;
 let closing: Promise<void> | undefined;
 const underway = new Set<Promise<unknown>>();
@@ -67,13 +66,12 @@ async function create(specification: HostSpecification): Promise<CreatedHost> {
     ...specification,
     merged: join(folder, 'merged'),
     disk: folder,
-    address: `10.77.0.${nextAddress}`,
+    address: freeAddress(),
     machineId: randomBytes(16).toString('hex'),
     launcher: undefined,
     ended: Promise.resolve(),
     pid1: undefined,
   };
-  nextAddress += 1;
   hosts.set(name, host);
   try {
     await mountDisk(host);
@@ -84,6 +82,15 @@ async function create(specification: HostSpecification): Promise<CreatedHost> {
     throw error;
   }
   return { merged: host.merged, disk: folder, address: host.address, machineId: host.machineId };
+}
+
+function freeAddress(): string {
+  const taken = new Set([...hosts.values()].map((host) => host.address));
+  for (let number = 1; number < 254; number += 1) {
+    const address = `10.77.0.${number}`;
+    if (!taken.has(address)) return address;
+  }
+  throw new Error(`lab ${id} has no address left: remove some of its ${hosts.size} hosts`);
 }
 
 async function mountDisk(host: Host): Promise<void> {
@@ -292,6 +299,8 @@ async function remove(host: Host): Promise<void> {
   const unmounted = await tryRun(['umount', '--recursive', host.merged]);
   // Somebody may still have a file of it open through /proc.
   if (unmounted.status !== 0) await tryRun(['umount', '--recursive', '--lazy', host.merged]);
+  // At once and by name: with its namespace it would go some time later, and the next host gets the same name.
+  await tryRun(['nsenter', `--net=${namespaceOf('switch')}`, 'ip', 'link', 'delete', portOf(host)]);
   await tryRun(['umount', namespaceOf(host.name)]);
   await rm(namespaceOf(host.name), { force: true });
   await rm(host.disk, { recursive: true, force: true, maxRetries: 10 });

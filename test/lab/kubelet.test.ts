@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { kubelet, kubernetesVersions, moduleVersion } from './binaries.ts';
 import type { Lab, LabHost } from './lab.ts';
 import { openLab } from './lab.ts';
@@ -19,18 +19,19 @@ import { run } from './run.ts';
 
 const healthz = 10248;
 
-let lab: Lab;
-let made: Artifacts;
-before(async () => {
-  await installPrerequisites(console.error);
-  made = await artifacts(console.error);
-  lab = await openLab();
-});
-after(() => lab.close());
+describe('a lab host as a node', () => {
+  let lab: Lab;
+  let made: Artifacts;
+  before(async () => {
+    await installPrerequisites(console.error);
+    made = await artifacts(console.error);
+    lab = await openLab();
+  });
+  after(() => lab.close());
 
-function containerdConfig(): string {
-  const cri = 'plugins."io.containerd.grpc.v1.cri"';
-  return `version = 2
+  function containerdConfig(): string {
+    const cri = 'plugins."io.containerd.grpc.v1.cri"';
+    return `version = 2
 [${cri}]
   sandbox_image = "${made.images.pause.name}"
   restrict_oom_score_adj = true
@@ -42,9 +43,9 @@ function containerdConfig(): string {
     bin_dir = "/usr/lib/cni"
     conf_dir = "/etc/cni/net.d"
 `;
-}
+  }
 
-const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
+  const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 staticPodPath: /etc/kubernetes/manifests
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
@@ -55,7 +56,7 @@ authorization: { mode: AlwaysAllow }
 healthzPort: ${healthz}
 `;
 
-const kubeletUnit = `[Unit]
+  const kubeletUnit = `[Unit]
 After=containerd.service
 Wants=containerd.service
 
@@ -68,143 +69,144 @@ RestartSec=1
 WantedBy=multi-user.target
 `;
 
-const network = {
-  cniVersion: '1.0.0',
-  name: 'lab',
-  plugins: [
-    {
-      type: 'bridge',
-      bridge: 'cni0',
-      isGateway: true,
-      ipMasq: true,
-      ipam: { type: 'host-local', ranges: [[{ subnet: '10.88.0.0/24' }]], routes: [{ dst: '0.0.0.0/0' }] },
-    },
-    { type: 'portmap', capabilities: { portMappings: true } },
-  ],
-};
+  const network = {
+    cniVersion: '1.0.0',
+    name: 'lab',
+    plugins: [
+      {
+        type: 'bridge',
+        bridge: 'cni0',
+        isGateway: true,
+        ipMasq: true,
+        ipam: { type: 'host-local', ranges: [[{ subnet: '10.88.0.0/24' }]], routes: [{ dst: '0.0.0.0/0' }] },
+      },
+      { type: 'portmap', capabilities: { portMappings: true } },
+    ],
+  };
 
-function pod(hostNetwork: boolean): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'web', namespace: 'default' },
-    spec: {
-      hostNetwork,
-      terminationGracePeriodSeconds: 1,
-      containers: [
-        {
-          name: 'web',
-          image: made.images.web.name,
-          imagePullPolicy: 'Never',
-          env: [{ name: 'PORT', value: '8081' }],
-          ports: [{ containerPort: 8081, hostPort: 8081 }],
-        },
-      ],
-    },
+  function pod(hostNetwork: boolean): string {
+    return JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web', namespace: 'default' },
+      spec: {
+        hostNetwork,
+        terminationGracePeriodSeconds: 1,
+        containers: [
+          {
+            name: 'web',
+            image: made.images.web.name,
+            imagePullPolicy: 'Never',
+            env: [{ name: 'PORT', value: '8081' }],
+            ports: [{ containerPort: 8081, hostPort: 8081 }],
+          },
+        ],
+      },
+    });
+  }
+
+  async function node(name: string, hostNetwork: boolean): Promise<LabHost> {
+    const root = await derivedRoot(
+      'trixie',
+      { packages: ['containerd', 'runc', 'containernetworking-plugins'] },
+      console.error,
+    );
+    const binary = await kubelet('v1.34.3', console.error);
+    const host = await lab.host({
+      name,
+      root,
+      seeds: ['/opt', '/var/lib/containerd'],
+      prepare: async (root) => {
+        const put = async (path: string, content: string): Promise<void> => {
+          await mkdir(join(root, dirname(path)), { recursive: true });
+          await writeFile(join(root, path), content);
+        };
+        await mkdir(join(root, 'opt/bin'), { recursive: true });
+        await copyFile(binary, join(root, 'opt/bin/kubelet'));
+        for (const image of Object.values(made.images)) {
+          await copyFile(join(made.dir, image.file), join(root, 'opt', image.file));
+        }
+        await put('/etc/containerd/config.toml', containerdConfig());
+        await put('/etc/kubernetes/kubelet.yaml', kubeletConfig);
+        await put('/etc/kubernetes/manifests/web.json', pod(hostNetwork));
+        await put('/etc/systemd/system/kubelet.service', kubeletUnit);
+        if (!hostNetwork) await put('/etc/cni/net.d/10-lab.conflist', JSON.stringify(network));
+      },
+    });
+    await host.start();
+    await host.waitRunning();
+    await host.check(['systemctl', 'start', 'containerd']);
+    for (const image of Object.values(made.images)) {
+      await host.check(['ctr', '--namespace=k8s.io', 'image', 'import', `/opt/${image.file}`]);
+    }
+    await host.check(['systemctl', 'enable', '--now', '--no-block', 'containerd', 'kubelet']);
+    return host;
+  }
+
+  async function assertServes(host: LabHost): Promise<void> {
+    assert.equal((await waitHttp(host, { port: healthz })).body, 'ok');
+    assert.equal((await waitHttp(host, { port: 8081, path: '/', address: host.address })).body, 'nodekiln lab\n');
+  }
+
+  test('containerd and kubelet run a static pod in the host’s network; again after a reboot and a power cut', async () => {
+    const host = await node('alone', true);
+    await assertServes(host);
+    const images = await host.check(['ctr', '--namespace=k8s.io', 'image', 'list']);
+    for (const image of Object.values(made.images))
+      assert.match(images, new RegExp(`${image.name}\\s.*${image.manifestDigest}`));
+    await host.reboot();
+    await assertServes(host);
+    await host.kill();
+    await host.start();
+    await host.waitRunning();
+    await assertServes(host);
+    assert.equal(await host.check(['/opt/bin/kubelet', '--version']), 'Kubernetes v1.34.3\n');
+    await host.remove();
   });
-}
 
-async function node(name: string, hostNetwork: boolean): Promise<LabHost> {
-  const root = await derivedRoot(
-    'trixie',
-    { packages: ['containerd', 'runc', 'containernetworking-plugins'] },
-    console.error,
-  );
-  const binary = await kubelet('v1.34.3', console.error);
-  const host = await lab.host({
-    name,
-    root,
-    seeds: ['/opt', '/var/lib/containerd'],
-    prepare: async (root) => {
-      const put = async (path: string, content: string): Promise<void> => {
-        await mkdir(join(root, dirname(path)), { recursive: true });
-        await writeFile(join(root, path), content);
-      };
-      await mkdir(join(root, 'opt/bin'), { recursive: true });
-      await copyFile(binary, join(root, 'opt/bin/kubelet'));
-      for (const image of Object.values(made.images)) {
-        await copyFile(join(made.dir, image.file), join(root, 'opt', image.file));
-      }
-      await put('/etc/containerd/config.toml', containerdConfig());
-      await put('/etc/kubernetes/kubelet.yaml', kubeletConfig);
-      await put('/etc/kubernetes/manifests/web.json', pod(hostNetwork));
-      await put('/etc/systemd/system/kubelet.service', kubeletUnit);
-      if (!hostNetwork) await put('/etc/cni/net.d/10-lab.conflist', JSON.stringify(network));
-    },
+  test('a pod with a network of its own is reached through the host’s port', async () => {
+    const host = await node('bridged', false);
+    await assertServes(host);
+    assert.match(await host.check(['ip', 'address', 'show', 'cni0']), /10\.88\.0\.1\/24/);
+    await host.remove();
   });
-  await host.start();
-  await host.waitRunning();
-  await host.check(['systemctl', 'start', 'containerd']);
-  for (const image of Object.values(made.images)) {
-    await host.check(['ctr', '--namespace=k8s.io', 'image', 'import', `/opt/${image.file}`]);
-  }
-  await host.check(['systemctl', 'enable', '--now', '--no-block', 'containerd', 'kubelet']);
-  return host;
-}
 
-async function assertServes(host: LabHost): Promise<void> {
-  assert.equal((await waitHttp(host, { port: healthz })).body, 'ok');
-  assert.equal((await waitHttp(host, { port: 8081, path: '/', address: host.address })).body, 'nodekiln lab\n');
-}
+  test('the two kubelets are different programs of the versions that they say', async () => {
+    const { deb, rpm } = made.kubelet;
+    assert.notEqual(deb.memberDigest, rpm.memberDigest);
+    for (const version of kubernetesVersions) {
+      assert.equal((await run([await kubelet(version), '--version'])).stdout, `Kubernetes ${version}\n`);
+      assert.equal(await moduleVersion(version), version);
+    }
+  });
 
-test('containerd and kubelet run a static pod in the host’s network; again after a reboot and a power cut', async () => {
-  const host = await node('alone', true);
-  await assertServes(host);
-  const images = await host.check(['ctr', '--namespace=k8s.io', 'image', 'list']);
-  for (const image of Object.values(made.images))
-    assert.match(images, new RegExp(`${image.name}\\s.*${image.manifestDigest}`));
-  await host.reboot();
-  await assertServes(host);
-  await host.kill();
-  await host.start();
-  await host.waitRunning();
-  await assertServes(host);
-  assert.equal(await host.check(['/opt/bin/kubelet', '--version']), 'Kubernetes v1.34.3\n');
-  await host.remove();
-});
-
-test('a pod with a network of its own is reached through the host’s port', async () => {
-  const host = await node('bridged', false);
-  await assertServes(host);
-  assert.match(await host.check(['ip', 'address', 'show', 'cni0']), /10\.88\.0\.1\/24/);
-  await host.remove();
-});
-
-test('the two kubelets are different programs of the versions that they say', async () => {
-  const { deb, rpm } = made.kubelet;
-  assert.notEqual(deb.memberDigest, rpm.memberDigest);
-  for (const version of kubernetesVersions) {
-    assert.equal((await run([await kubelet(version), '--version'])).stdout, `Kubernetes ${version}\n`);
-    assert.equal(await moduleVersion(version), version);
-  }
-});
-
-test('the packages are real and have maintainer scripts that would start the service', async () => {
-  const { deb, rpm } = made.kubelet;
-  const [debPath, rpmPath] = [join(made.dir, deb.file), join(made.dir, rpm.file)];
-  assert.equal((await run(['dpkg-deb', '--field', debPath, 'Version'])).stdout, `${deb.version}\n`);
-  assert.match((await run(['dpkg-deb', '--contents', debPath])).stdout, /\.\/usr\/bin\/kubelet\n/);
-  assert.match(
-    (await run(['dpkg-deb', '--info', debPath, 'postinst'])).stdout,
-    /maintainer-script-ran[\s\S]*systemctl start kubelet/,
-  );
-  const about = await run([
-    'rpm',
-    '--query',
-    '--package',
-    '--queryformat',
-    '%{VERSION}-%{RELEASE} %{PAYLOADCOMPRESSOR}',
-    rpmPath,
-  ]);
-  assert.equal(about.stdout, `${rpm.version} zstd`);
-  assert.match((await run(['rpm', '--query', '--package', '--list', rpmPath])).stdout, /^\/usr\/bin\/kubelet$/m);
-  assert.match(
-    (await run(['rpm', '--query', '--package', '--scripts', rpmPath])).stdout,
-    /maintainer-script-ran[\s\S]*systemctl start kubelet/,
-  );
-  const { trixie, forky } = made.kubectl;
-  assert.notEqual(trixie.memberDigest, forky.memberDigest);
-  for (const each of [trixie, forky]) {
-    assert.equal((await run(['dpkg-deb', '--field', join(made.dir, each.file), 'Package'])).stdout, 'kubectl\n');
-  }
+  test('the packages are real and have maintainer scripts that would start the service', async () => {
+    const { deb, rpm } = made.kubelet;
+    const [debPath, rpmPath] = [join(made.dir, deb.file), join(made.dir, rpm.file)];
+    assert.equal((await run(['dpkg-deb', '--field', debPath, 'Version'])).stdout, `${deb.version}\n`);
+    assert.match((await run(['dpkg-deb', '--contents', debPath])).stdout, /\.\/usr\/bin\/kubelet\n/);
+    assert.match(
+      (await run(['dpkg-deb', '--info', debPath, 'postinst'])).stdout,
+      /maintainer-script-ran[\s\S]*systemctl start kubelet/,
+    );
+    const about = await run([
+      'rpm',
+      '--query',
+      '--package',
+      '--queryformat',
+      '%{VERSION}-%{RELEASE} %{PAYLOADCOMPRESSOR}',
+      rpmPath,
+    ]);
+    assert.equal(about.stdout, `${rpm.version} zstd`);
+    assert.match((await run(['rpm', '--query', '--package', '--list', rpmPath])).stdout, /^\/usr\/bin\/kubelet$/m);
+    assert.match(
+      (await run(['rpm', '--query', '--package', '--scripts', rpmPath])).stdout,
+      /maintainer-script-ran[\s\S]*systemctl start kubelet/,
+    );
+    const { trixie, forky } = made.kubectl;
+    assert.notEqual(trixie.memberDigest, forky.memberDigest);
+    for (const each of [trixie, forky]) {
+      assert.equal((await run(['dpkg-deb', '--field', join(made.dir, each.file), 'Package'])).stdout, 'kubectl\n');
+    }
+  });
 });

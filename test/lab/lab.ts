@@ -28,7 +28,7 @@ import type {
 } from './protocol.ts';
 import { runFolder } from './protocol.ts';
 import type { RunResult } from './run.ts';
-import { tryRun } from './run.ts';
+import { run, tryRun } from './run.ts';
 import { sweepDeadLabs, sweepLab } from './sweep.ts';
 import type { TreeEntry, TreeOptions } from './tree.ts';
 import { snapshotTree } from './tree.ts';
@@ -100,7 +100,10 @@ export interface LabHost {
   writeFile(guestPath: string, content: string | Uint8Array, options?: { readonly mode?: number }): Promise<void>;
   /** Listing of guest folders, running or stopped; see tree.ts. */
   tree(folders: readonly string[], options?: TreeOptions): Promise<readonly TreeEntry[]>;
+  /** What the guest's systemd and nspawn said on the console, of all starts. */
   console(): Promise<string>;
+  /** Copies the stopped host's whole disk into a new folder, which can be the root of further hosts. */
+  saveRoot(dir: string): Promise<void>;
   /** An orderly reboot from inside; resolves when the guest is `running` again. */
   reboot(timeoutMs?: number): Promise<void>;
   /** An orderly shutdown from inside; resolves when nothing of the guest runs. */
@@ -441,6 +444,11 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
     },
     tree: (folders, options) => snapshotTree(running ? `/proc/${running.pid1}/root` : merged, folders, options),
     console: () => readFile(join(created.disk, 'console.log'), 'utf8').catch(() => ''),
+    async saveRoot(dir) {
+      if (running) throw new Error(`host ${name} runs: its disk can be copied when it is stopped`);
+      await mkdir(dirname(dir), { recursive: true });
+      await run(['cp', '--archive', '--reflink=auto', '--no-target-directory', merged, dir]);
+    },
     async reboot(timeoutMs = 60_000) {
       const before = launches;
       await host.check(['systemctl', 'reboot', '--no-block']);
