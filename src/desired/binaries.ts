@@ -2,6 +2,7 @@
  * Programs to activate, each with the sources to try in order. Pure.
  */
 import { debArch, parseArch, rpmArch, systemdArch } from '../artifacts/arch.ts';
+import { sourceOrder } from '../artifacts/order.ts';
 import { parseVersion } from '../artifacts/version.ts';
 import type { NodeSpec, ToolItem } from '../config/complete.ts';
 import { expandTemplate } from '../config/template.ts';
@@ -26,26 +27,35 @@ export function binaryOf(
   };
 }
 
-/** A custom URL is the only source when there is one: it is never passed over for a public one. */
 function sourcesOf(item: ToolItem, policy: NodeSpec['binaries']['policy'], facts: Facts): BinarySource[] {
-  if (item.url !== undefined) {
-    const values = templateValues(item.version, facts);
-    return [
-      {
-        type: item.type,
-        url: expandTemplate(item.url, values),
-        ...(item.member !== undefined && { member: expandTemplate(item.member, values) }),
-        ...(item.digest !== undefined && { digest: item.digest }),
-      },
-    ];
-  }
-  switch (policy) {
-    case 'cache-first':
-    case 'cache-only':
-      return [{ type: 'cache', version: item.version }];
-    case 'package':
-      return [];
-  }
+  const values = templateValues(item.version, facts);
+  const order = sourceOrder({
+    version: item.version,
+    policy,
+    ...(item.url !== undefined && { customUrl: expandTemplate(item.url, values) }),
+  });
+  return order.sources.flatMap((source): BinarySource[] => {
+    switch (source.type) {
+      case 'custom':
+        return [
+          {
+            type: item.type,
+            url: source.url,
+            ...(item.member !== undefined && { member: expandTemplate(item.member, values) }),
+            ...(item.digest !== undefined && { digest: item.digest }),
+          },
+        ];
+      case 'cache':
+        return [{ type: 'cache', version: item.version }];
+      // A NodeConfig cannot name these.
+      case 'local':
+      case 'mirror':
+      case 'repository':
+      case 'registry':
+      case 'tarball':
+        return [];
+    }
+  });
 }
 
 /** What placeholders stand for, for one version on one machine. */

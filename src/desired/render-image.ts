@@ -87,8 +87,11 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
       ['spec', 'nodeConfig'],
     );
   }
-  // Units may come from packages.
+  // Units may come from packages, and images go into the store of a containerd that may.
   const installs = [...resources.keys()].filter((id) => id.startsWith('action:'));
+  for (const resource of resources.values()) {
+    if (resource.kind === 'image') resources.set(resource.id, { ...resource, needs: installs });
+  }
   for (const [list, enablement] of [
     ['enable', 'enabled'],
     ['disable', 'disabled'],

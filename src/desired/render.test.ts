@@ -1,0 +1,263 @@
+/**
+ * Rendering against goldens: each folder of `testdata` holds a document, facts and the resources made from them.
+ * `NODEKILN_UPDATE_GOLDENS=1` writes the resources anew.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import * as fc from 'fast-check';
+import { parse } from 'smol-toml';
+import { formatProblem } from '../config/invalid.ts';
+import { parseDocument } from '../config/load.ts';
+import { isMap, valueAt } from '../config/paths.ts';
+import { resolveNodeConfig } from '../config/resolve.ts';
+import { NodekilnError } from '../errors.ts';
+import type { Facts } from './facts.ts';
+import { installActions } from './packages.ts';
+import { renderImage } from './render-image.ts';
+import { renderNode } from './render-node.ts';
+import type { DesiredState, Resource, ResourceId } from './resources.ts';
+import { reveal } from './resources.ts';
+import { unitWord } from './systemd-text.ts';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const testdata = join(here, 'testdata');
+const demo = join(here, '../../examples/demo');
+
+const facts: Facts = JSON.parse(readFileSync(join(testdata, 'stand-alone/facts.json'), 'utf8'));
+
+async function renderNodeText(text: string, on: Facts = facts, file = 'node.yaml'): Promise<DesiredState> {
+  const { config, placeOf } = resolveNodeConfig([await parseDocument({ file, text }, 'NodeConfig')]);
+  return renderNode(config, on, { placeOf });
+}
+
+async function renderImageText(text: string, on: Facts = facts): Promise<DesiredState> {
+  const { document, positions } = await parseDocument({ file: 'image.yaml', text }, 'ImageManifest');
+  const placeOf = (path: readonly (string | number)[]) => ({ file: 'image.yaml', ...positions.locate(path, 'value') });
+  return renderImage(document, on, { artifactBase: '/manifests', placeOf });
+}
+
+function asJson(state: DesiredState): string {
+  return `${JSON.stringify({ goal: state.goal, warnings: state.warnings, resources: Object.fromEntries(state.resources) }, undefined, 2)}\n`;
+}
+
+for (const name of readdirSync(testdata)) {
+  test(`renders ${name}`, async () => {
+    const folder = join(testdata, name);
+    const on: Facts = JSON.parse(readFileSync(join(folder, 'facts.json'), 'utf8'));
+    const nodePath = join(folder, 'node.yaml');
+    const state = existsSync(nodePath)
+      ? await renderNodeText(readFileSync(nodePath, 'utf8'), on)
+      : await renderImageText(readFileSync(join(folder, 'image.yaml'), 'utf8'), on);
+    const golden = join(folder, 'resources.json');
+    if (process.env['NODEKILN_UPDATE_GOLDENS']) writeFileSync(golden, asJson(state));
+    assert.deepEqual(JSON.parse(asJson(state)), JSON.parse(readFileSync(golden, 'utf8')));
+    checkReferences(state);
+  });
+}
+
+/** What holds for everything that is rendered. */
+function checkReferences({ resources, goal }: DesiredState): void {
+  for (const [id, resource] of resources) {
+    assert.equal(id, resource.id);
+    const named = [...resource.needs, ...(resource.kind === 'unit' ? resource.inputs : [])];
+    for (const other of named) assert.ok(resources.has(other), `${id} names ${other}`);
+  }
+  if (goal !== undefined) assert.ok(resources.has(goal));
+  assert.deepEqual([...resources.keys()], [...resources.keys()].sort());
+}
+
+test('the documents of the demo render', async () => {
+  const image = await renderImageText(readFileSync(join(demo, 'image.yaml'), 'utf8'));
+  const node = await renderNodeText(readFileSync(join(demo, 'node.yaml'), 'utf8'));
+  checkReferences(image);
+  checkReferences(node);
+  const cached = [...image.resources.keys()].filter((id) => id.startsWith('binary:'));
+  assert.deepEqual(cached, [
+    'binary:kubectl-1.32.3',
+    'binary:kubectl-1.36.4',
+    'binary:kubelet-1.34.3',
+    'binary:kubelet-1.34.4',
+  ]);
+  assert.deepEqual(node.warnings, []);
+  assert.equal(node.goal, 'unit:kubelet.service');
+  const shared = [...node.resources.keys()].filter((id) => image.resources.has(id));
+  assert.deepEqual(shared, [], 'the image and the node claim the same resources');
+});
+
+// ── properties ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The same tree with the keys of every map in another order. */
+function shuffled(value: unknown, seed: number): unknown {
+  if (Array.isArray(value)) return value.map((item) => shuffled(item, seed));
+  if (!isMap(value)) return value;
+  const entries = Object.entries(value);
+  const turn = seed % Math.max(1, entries.length);
+  return Object.fromEntries(
+    [...entries.slice(turn), ...entries.slice(0, turn)].reverse().map(([key, inner]) => [key, shuffled(inner, seed)]),
+  );
+}
+
+test('the order of keys in a document changes no byte', async () => {
+  for (const name of ['stand-alone', 'cluster']) {
+    const { document } = await parseDocument(
+      { file: 'x', text: readFileSync(join(testdata, name, 'node.yaml'), 'utf8') },
+      'NodeConfig',
+    );
+    const rendered = (text: string): string => text.replaceAll(/"origin": ".*",?/g, '');
+    const expected = rendered(asJson(await renderNodeText(JSON.stringify(document))));
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), async (seed) => {
+        assert.equal(rendered(asJson(await renderNodeText(JSON.stringify(shuffled(document, seed))))), expected);
+      }),
+      { numRuns: 20 },
+    );
+  }
+});
+
+// ── containerd ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function textOf(state: DesiredState, id: ResourceId): string {
+  const resource: Resource | undefined = state.resources.get(id);
+  assert.ok(
+    resource?.kind === 'file' && resource.entry.type === 'file' && 'text' in resource.entry.content,
+    `${id} is no text file`,
+  );
+  return reveal(resource.entry.content.text);
+}
+
+const minimal = 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\nspec:\n  kubernetes: {version: 1.34.3}\n';
+
+test('containerd 1 and an unknown containerd get version 2, containerd 2 gets version 3', async () => {
+  const { containerdVersion: _known, ...unknown } = facts;
+  for (const [on, version] of [
+    [facts, 2],
+    [unknown, 2],
+    [{ ...facts, containerdVersion: '2.3.0' }, 3],
+    [{ ...facts, containerdVersion: 'v2.0.2' }, 3],
+  ] as const) {
+    const toml = parse(textOf(await renderNodeText(minimal, on), 'file:/etc/containerd/config.toml'));
+    assert.equal(toml['version'], version);
+    const runtime = version === 2 ? 'io.containerd.grpc.v1.cri' : 'io.containerd.cri.v1.runtime';
+    const runc = ['plugins', runtime, 'containerd', 'runtimes', 'runc'];
+    assert.equal(valueAt(toml, [...runc, 'options', 'SystemdCgroup']), true);
+    assert.equal(valueAt(toml, [...runc, 'runtime_type']), 'io.containerd.runc.v2');
+  }
+});
+
+test('mirrors are asked in the order of the document', async () => {
+  const state = await renderNodeText(readFileSync(join(testdata, 'containerd-2/node.yaml'), 'utf8'));
+  const text = textOf(state, 'file:/etc/containerd/certs.d/docker.io/hosts.toml');
+  assert.ok(text.indexOf('second.example.org') < text.indexOf('a-mirror.example.org'));
+});
+
+// ── kubelet ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('kubelet is told to accept cgroup v1 only where it is used and understood', async () => {
+  const told = async (version: string, cgroupVersion: 1 | 2): Promise<unknown> => {
+    const state = await renderNodeText(minimal.replace('1.34.3', version), { ...facts, cgroupVersion });
+    const configuration: unknown = JSON.parse(textOf(state, 'file:/etc/kubernetes/kubelet.yaml'));
+    return valueAt(configuration, ['failCgroupV1']);
+  };
+  assert.equal(await told('1.34.3', 1), false);
+  assert.equal(await told('1.30.9', 1), undefined);
+  assert.equal(await told('1.34.3', 2), undefined);
+});
+
+test('readiness follows the document’s own health address', async () => {
+  const state = await renderNodeText(
+    `${minimal}  kubelet: {configuration: {healthzPort: 10300, healthzBindAddress: "0.0.0.0"}}\n`,
+  );
+  const unit = state.resources.get('unit:kubelet.service');
+  assert.ok(unit?.kind === 'unit');
+  assert.deepEqual(unit.readiness, { type: 'http', url: 'http://127.0.0.1:10300/healthz' });
+});
+
+test('words of a unit file survive systemd’s reading', () => {
+  assert.equal(unitWord('--v=2'), '--v=2');
+  assert.equal(unitWord('--path=/a b'), '"--path=/a b"');
+  assert.equal(unitWord('100%$HOME'), '100%%$$HOME');
+  assert.equal(unitWord('say "x\\y"'), '"say \\"x\\\\y\\""');
+  assert.equal(unitWord(''), '""');
+});
+
+// ── contradictions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+async function refused(render: Promise<unknown>): Promise<NodekilnError> {
+  try {
+    await render;
+  } catch (thrown) {
+    assert.ok(thrown instanceof NodekilnError);
+    return thrown;
+  }
+  return assert.fail('it was rendered');
+}
+
+const contradictions = [
+  {
+    text: '  binaries: {policy: package, tools: {kubectl: {url: "https://example.org/kubectl"}}}\n',
+    problem:
+      'node.yaml:5:22: spec.binaries.policy: the policy package leaves no source for kubelet; Use the policy cache-first, or give the tool a url.',
+  },
+  {
+    text: '  files: [{path: /etc/containerd/config.toml, content: x}]\n',
+    problem:
+      'node.yaml:5:11: spec.files[0]: /etc/containerd/config.toml is already written from another part of this document; Set `takeover: true` to replace it.',
+  },
+  {
+    text: '  actions: [{name: a, argv: [x], guard: {path: /x}, needs: ["unit:containerd.servce"]}]\n',
+    problem:
+      'node.yaml:5:13: spec.actions[0]: action:a needs unit:containerd.servce, which does not exist; did you mean "unit:containerd.service"?',
+  },
+  {
+    text: '  boot: {deferrable: {"unit:nothing.service": true}}\n',
+    problem: 'node.yaml:5:47: spec.boot.deferrable["unit:nothing.service"]: there is no resource unit:nothing.service',
+  },
+];
+
+for (const { text, problem } of contradictions) {
+  test(`refuses: ${problem}`, async () => {
+    const error = await refused(renderNodeText(minimal + text));
+    assert.equal(error.code, 'NK_DOCUMENT_INVALID');
+    assert.deepEqual(error.problems.map(formatProblem), [problem]);
+  });
+}
+
+test('a document may replace a file of ours on purpose', async () => {
+  const state = await renderNodeText(
+    `${minimal}  files: [{path: /etc/containerd/config.toml, content: "version = 2\\n", takeover: true}]\n`,
+  );
+  assert.equal(textOf(state, 'file:/etc/containerd/config.toml'), 'version = 2\n');
+});
+
+test('two builds under one cache key are refused', async () => {
+  const builds =
+    '{version: 1.34.3, source: {type: file, path: a}}, {version: v1.34.3-1.1, source: {type: file, path: b}}';
+  const error = await refused(
+    renderImageText(
+      `apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec:\n  components: [{name: kubelet, action: cache, builds: [${builds}]}]\n`,
+    ),
+  );
+  assert.equal(error.code, 'NK_CACHE_CONFLICT');
+  assert.equal(error.place?.line, 4);
+});
+
+// ── packages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('the guard of an installation says whether the packages are installed', () => {
+  const version = spawnSync('dpkg-query', ['--show', '--showformat=${Version}', 'dpkg'], { encoding: 'utf8' }).stdout;
+  const status = (...packages: { name: string; version?: string }[]): number | null => {
+    const [action] = installActions('x', 'apt', packages);
+    assert.ok(action?.guard.type === 'command');
+    const [program = '', ...args] = action.guard.argv;
+    return spawnSync(program, args).status;
+  };
+  assert.equal(status({ name: 'dpkg' }, { name: 'coreutils' }), 0);
+  assert.equal(status({ name: 'dpkg', version }), 0);
+  assert.equal(status({ name: 'dpkg', version: '0.1' }), 1);
+  assert.equal(status({ name: 'dpkg' }, { name: 'no-such-package-here' }), 1);
+  assert.equal(status({ name: '$(touch /nowhere)' }), 1);
+});
