@@ -9,6 +9,7 @@ import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { PerformContext } from '../kinds/performer.ts';
 import { performStep, performWriteBatch } from '../kinds/performers.ts';
+import { prerequisites } from '../plan/plan.ts';
 import type { Schedule, ScheduledStep } from '../plan/types.ts';
 
 export type StepStatus = 'done' | 'failed' | 'skipped';
@@ -67,7 +68,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
     about: Pick<StepRecord, 'status' | 'startMs' | 'endMs' | 'details'> & { error?: NodekilnError },
   ): void => {
     const { step, phase } = scheduled;
-    const entry: StepRecord = { id: step.id, resource: step.resource, phase, needs: step.needs, ...about };
+    const entry: StepRecord = { id: step.id, resource: step.resource, phase, needs: prerequisites(step), ...about };
     records.set(step.id, entry);
     if (entry.status === 'failed' && step.importance === 'required') fatal ??= entry.error;
     input.onEvent?.({ type: 'end', record: entry });
@@ -90,7 +91,11 @@ export async function execute(input: ExecuteInput): Promise<Report> {
           endMs: now,
           details: ['a step it needs did not succeed'],
         });
-      } else if (needs.every((status) => status === 'done') && (phase === 'goal' || goalReached())) {
+      } else if (
+        needs.every((status) => status === 'done') &&
+        step.after.every((id) => records.has(id)) &&
+        (phase === 'goal' || goalReached())
+      ) {
         ready.push(scheduled);
       }
     }
@@ -165,15 +170,16 @@ export async function execute(input: ExecuteInput): Promise<Report> {
     record(scheduled, { status: 'skipped', startMs: now, endMs: now, details: ['an earlier step failed'] });
   }
   return {
-    outcome: fatal
-      ? 'failed'
-      : [...records.values()].every((entry) => entry.status === 'done')
-        ? 'converged'
-        : 'degraded',
+    outcome: fatal ? 'failed' : degraded(schedule, records) ? 'degraded' : 'converged',
     steps: [...records.values()].sort((a, b) => a.startMs - b.startMs),
     goalMs: schedule.goal === undefined ? undefined : goalTime(records.get(schedule.goal)),
     error: fatal,
   };
+}
+
+/** What is `background` is only reported. */
+function degraded(schedule: Schedule, records: ReadonlyMap<string, StepRecord>): boolean {
+  return schedule.steps.some(({ step }) => step.importance !== 'background' && records.get(step.id)?.status !== 'done');
 }
 
 function goalTime(record: StepRecord | undefined): number | undefined {

@@ -45,7 +45,8 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const effective = effectiveClaims(claims);
   checkNeeds([...effective.values()].map((claim) => claim.resource));
   const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();
-  const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched });
+  const ids = inView({ source: input.source, own: resources, effective, touched });
+  const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched, ids });
   const difference = diff({ desired: effective, observed, touched });
   const goal = input.desired.goal ?? goalOf(effective);
   const plan = makePlan({ ...difference, desired: effective, goal });
@@ -142,19 +143,39 @@ function goalOf(effective: ReadonlyMap<ResourceId, Claim>): ResourceId | undefin
   return effective.has('unit:kubelet.service') ? 'unit:kubelet.service' : undefined;
 }
 
+/**
+ * What this run looks at: what its source asks for or brought, what nobody asks for any more, what an earlier run left
+ * unfinished, and the units that read any of it. What other sources brought and finished is theirs to check.
+ */
+function inView(about: {
+  source: Source;
+  own: readonly Resource[];
+  effective: ReadonlyMap<ResourceId, Claim>;
+  touched: ReadonlyMap<ResourceId, Touched>;
+}): Set<ResourceId> {
+  const ids = new Set(about.own.map((resource) => resource.id));
+  for (const entry of about.touched.values()) {
+    if (entry.source === about.source || !entry.done || !about.effective.has(entry.id)) ids.add(entry.id);
+  }
+  for (const { resource } of about.effective.values()) {
+    if (resource.kind === 'unit' && resource.inputs.some((input) => ids.has(input))) ids.add(resource.id);
+  }
+  return ids;
+}
+
 interface ObserveInput {
+  readonly ids: ReadonlySet<ResourceId>;
   readonly host: Host;
   readonly journal: Journal | undefined;
   readonly effective: ReadonlyMap<ResourceId, Claim>;
   readonly touched: ReadonlyMap<ResourceId, Touched>;
 }
 
-async function observeAll({ host, journal, effective, touched }: ObserveInput): Promise<Map<ResourceId, Observation>> {
-  const ids = [...new Set([...effective.keys(), ...touched.keys()])];
+async function observeAll({ host, journal, effective, touched, ids }: ObserveInput): Promise<Map<ResourceId, Observation>> {
   const context = { host, notes: journal, touched: (id: ResourceId) => touched.get(id) };
   return new Map(
     await Promise.all(
-      ids.map(async (id) => {
+      [...ids].map(async (id) => {
         try {
           return [id, await observe(context, id, effective.get(id)?.resource)] as const;
         } catch (error) {

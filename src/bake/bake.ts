@@ -20,7 +20,9 @@ import type { BinaryResource, DesiredState, Resource, ResourceId } from '../desi
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
+import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
+import { createRootExec } from '../host/linux/root-exec.ts';
 import type { Host } from '../host/port.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
 
@@ -53,7 +55,8 @@ export async function bake(options: BakeOptions): Promise<BakeReport> {
   if (process.getuid?.() !== 0)
     throw new NodekilnError('NK_NOT_ROOT', 'baking needs root rights: files in the image belong to root');
   const manifest = await readManifest(options.manifest);
-  const host = withFaults(createLinuxHost({ root: options.root }));
+  const rootHost = createLinuxHost({ root: options.root, containers: (host) => createLinuxContainers(host.root, host.net) });
+  const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {
     return await bakeHost(host, manifest, options);
   } finally {

@@ -37,8 +37,11 @@ export interface KindPlanner<K extends ResourceKind> {
 }
 
 /** The parts of a step that follow from its resource. */
-export function stepBase(resource: Resource): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope'> {
+export function stepBase(
+  resource: Resource,
+): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'after'> {
   return {
+    after: [],
     resource: resource.id,
     importance: resource.importance,
     deferrable: resource.deferrable,
@@ -54,7 +57,7 @@ export function definitionsOf<K extends ResourceKind>(touched: Touched | undefin
 /** Base of a removal step: as important as the rest of convergence, never before the goal. */
 export function removalBase(
   touched: Touched,
-): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'reads' | 'needs' | 'weightMs' | 'why'> {
+): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'reads' | 'needs' | 'after' | 'weightMs' | 'why'> {
   return {
     resource: touched.id,
     importance: 'required',
@@ -62,6 +65,7 @@ export function removalBase(
     scope: 'node',
     reads: [],
     needs: [],
+    after: [],
     weightMs: 2,
     why: 'no document asks for it any more',
   };

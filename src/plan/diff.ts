@@ -20,7 +20,7 @@ export interface Claim {
 export interface DiffInput {
   /** The claim in force for each id. */
   readonly desired: ReadonlyMap<ResourceId, Claim>;
-  /** An observation for every desired and every touched id. */
+  /** An observation for every id that is looked at; the others count as they should be. */
   readonly observed: ReadonlyMap<ResourceId, Observation>;
   readonly touched: ReadonlyMap<ResourceId, Touched>;
 }
@@ -45,7 +45,7 @@ export function diff(input: DiffInput): Diff {
   function changeOf(id: ResourceId): Change | undefined {
     if (changes.has(id)) return changes.get(id);
     const claim = input.desired.get(id);
-    if (!claim || visiting.has(id)) return undefined;
+    if (!claim || visiting.has(id) || !input.observed.has(id)) return undefined;
     visiting.add(id);
     const observed = observationOf(input, id);
     const touched = input.touched.get(id);
@@ -67,7 +67,7 @@ export function diff(input: DiffInput): Diff {
   for (const id of [...input.desired.keys()].sort()) changeOf(id);
   const kept = [...changes.values()].filter((change) => change !== undefined).sort(byId);
   const removals = [...input.touched.values()]
-    .filter((touched) => !input.desired.has(touched.id))
+    .filter((touched) => !input.desired.has(touched.id) && input.observed.has(touched.id))
     .map((touched): Change => ({
       id: touched.id,
       type: 'remove',
@@ -119,8 +119,7 @@ function readContent(resource: Resource): unknown {
     case 'image':
       return [resource.reference, resource.digest];
     case 'kernel':
-      return resource.setting;
     case 'action':
-      return resource.argv;
+      return undefined;
   }
 }

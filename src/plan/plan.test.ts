@@ -106,6 +106,7 @@ describe('plan', () => {
     const made = planned({ desired: [file('/etc/a'), unit('a.service', { inputs: ['file:/etc/a'] })] });
     assert.deepEqual(ids(made), [
       'daemon-reload',
+      'daemon-reload after enablement',
       'enable unit:a.service',
       'ready unit:a.service',
       'start unit:a.service',

@@ -34,30 +34,52 @@ export function plan(input: PlanInput): Plan {
 
 export const reloadStepId = 'daemon-reload';
 
-/** One daemon-reload after all unit files are in place, before the first job that depends on them. */
+export const reloadAfterEnablementId = 'daemon-reload after enablement';
+
+/**
+ * One daemon-reload after all unit files are in place, before the first job that depends on them; and one after units were
+ * enabled or disabled, which nothing waits for: until then systemd counts every unit as changed on disk.
+ */
 function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] {
   const live = changes.filter((change) => change.observed.kind === 'unit' && change.observed.live);
   const units = new Set(live.map((change) => change.id));
   const definitions = steps.filter((step) => isDefinitionStep(step) && units.has(step.resource));
   const stale = live.filter((change) => change.observed.kind === 'unit' && change.observed.stale);
-  const subject = definitions[0]?.resource ?? stale[0]?.id;
-  if (subject === undefined) return [...steps];
-  const reload: Step = {
-    id: reloadStepId,
-    resource: subject,
+  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
+  const enablements = steps.filter((step) => step.action.do === 'enablement' && units.has(step.resource));
+  const reloads: Step[] = [];
+  const [subject] = changed;
+  if (subject !== undefined) {
+    const ids = definitions.map((step) => step.id);
+    const deferrable = definitions.every((step) => step.deferrable) && stale.length === 0;
+    reloads.push(reloadStep({ id: reloadStepId, resource: subject, needs: ids, deferrable, why: 'unit files change' }));
+  }
+  // What a removal disables is done before its unit file goes, hence before the first reload.
+  const [enabled] = enablements.filter((step) => !reloads.some((reload) => reload.needs.some((id) => neededBy(steps, id, step.id))));
+  if (enabled) {
+    const ids = enablements.map((step) => step.id);
+    reloads.push(reloadStep({ id: reloadAfterEnablementId, resource: enabled.resource, after: ids, deferrable: true, why: 'units are enabled or disabled' }));
+  }
+  const waits = (step: Step): boolean => isJob(step) && step.action.do !== 'stop' && changed.has(step.resource);
+  return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), ...reloads];
+}
+
+function neededBy(steps: readonly Step[], id: string, needed: string): boolean {
+  return descendants(steps, needed).has(id);
+}
+
+function reloadStep(about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & { needs?: readonly string[]; after?: readonly string[] }): Step {
+  return {
+    needs: [],
+    after: [],
+    ...about,
     action: { do: 'daemon-reload' },
-    reads: definitions.flatMap((step) => step.writes),
-    writes: ['systemd:definitions'],
-    needs: definitions.map((step) => step.id),
+    reads: [],
+    writes: [],
     importance: 'required',
-    deferrable: definitions.every((step) => step.deferrable) && stale.length === 0,
     scope: 'node',
     weightMs: 40,
-    why: 'unit files change',
   };
-  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
-  const waits = (step: Step): boolean => isJob(step) && step.action.do !== 'stop' && changed.has(step.resource);
-  return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), reload];
 }
 
 function isDefinitionStep(step: Step): boolean {
@@ -90,19 +112,22 @@ function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceI
   return steps.map((step) => {
     const resource = desired.get(step.resource)?.resource;
     const needs = new Set(step.needs);
-    const add = (ids: Iterable<string>): void => {
-      for (const id of ids) if (id !== step.id) needs.add(id);
+    const after = new Set(step.after);
+    const addTo = (set: Set<string>, ids: Iterable<string>): void => {
+      for (const id of ids) if (id !== step.id) set.add(id);
     };
-    if (step.action.do === 'write') add(parentsOf(step.action.path).flatMap((folder) => folders.get(folder) ?? []));
-    if (step.action.do === 'sysctl') add(modules);
+    if (step.action.do === 'write') {
+      addTo(after, parentsOf(step.action.path).flatMap((folder) => folders.get(folder) ?? []));
+    }
+    if (step.action.do === 'sysctl') addTo(after, modules);
     if (resource && waitsForNeeds(step)) {
-      if (isJob(step)) add(kernel);
-      if (step.action.do === 'run' && resource.needs.length === 0) add([...written, ...kernel]);
+      if (isJob(step)) addTo(after, kernel);
+      if (step.action.do === 'run' && resource.needs.length === 0) addTo(after, [...written, ...kernel]);
       for (const id of [...resource.needs, ...(resource.kind === 'unit' ? resource.inputs : [])]) {
-        add(completion(byResource.get(id) ?? [], step));
+        addTo(needs, completion(byResource.get(id) ?? [], step));
       }
     }
-    return { ...step, needs: [...needs].sort() };
+    return { ...step, needs: [...needs].sort(), after: [...after].filter((id) => !needs.has(id)).sort() };
   });
 }
 
@@ -119,7 +144,7 @@ function waitsForNeeds(step: Step): boolean {
 function completion(steps: readonly Step[], dependent: Step): string[] {
   const betweenUnits = isJob(dependent);
   return steps
-    .filter((step) => step.action.do !== 'enablement' || !step.deferrable)
+    .filter((step) => step.id !== reloadAfterEnablementId && (step.action.do !== 'enablement' || !step.deferrable))
     .filter((step) => !(betweenUnits && step.action.do === 'ready'))
     .map((step) => step.id);
 }
@@ -134,7 +159,7 @@ function parentsOf(path: string): string[] {
 function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined): Step[] {
   const start = steps.find((step) => step.resource === goal && isJob(step) && step.action.do !== 'stop');
   if (!start) return [...steps];
-  const after = descendants(steps, start.id);
+  const behind = descendants(steps, start.id);
   const queuedOnly = new Set(
     start.needs
       .map((id) => steps.find((step) => step.id === id))
@@ -143,20 +168,25 @@ function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined): Step
   );
   const before = steps
     .filter(
-      (step) => !step.deferrable && step.importance !== 'background' && !after.has(step.id) && step.id !== start.id,
+      (step) => !step.deferrable && step.importance !== 'background' && !behind.has(step.id) && step.id !== start.id,
     )
     .filter((step) => !(step.action.do === 'ready' && queuedOnly.has(step.resource)))
     .map((step) => step.id);
-  return steps.map((step) =>
-    step.id === start.id ? { ...step, needs: [...new Set([...step.needs, ...before])].sort() } : step,
-  );
+  const after = [...new Set([...start.after, ...before])].filter((id) => !start.needs.includes(id)).sort();
+  return steps.map((step) => (step.id === start.id ? { ...step, after } : step));
 }
 
-/** Ids of all steps that directly or indirectly need the given one. */
+/** Everything that must have ended before the step may start. */
+export function prerequisites(step: Step): readonly string[] {
+  return [...step.needs, ...step.after];
+}
+
+/** Ids of all steps that directly or indirectly wait for the given one. */
 export function descendants(steps: readonly Step[], id: string): Set<string> {
   const dependents = new Map<string, string[]>();
-  for (const step of steps)
-    for (const need of step.needs) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  for (const step of steps) {
+    for (const need of prerequisites(step)) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  }
   const found = new Set<string>();
   const queue = [id];
   for (let current = queue.pop(); current !== undefined; current = queue.pop()) {
@@ -194,7 +224,7 @@ function checkWriters(steps: readonly Step[]): void {
 function checkNeeds(steps: readonly Step[]): void {
   const known = new Set(steps.map((step) => step.id));
   for (const step of steps) {
-    const missing = step.needs.find((need) => !known.has(need));
+    const missing = prerequisites(step).find((need) => !known.has(need));
     if (missing) throw new NodekilnError('NK_INTERNAL', `${step.id} needs ${missing}, which is not in the plan`);
   }
 }

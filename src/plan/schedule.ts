@@ -5,6 +5,7 @@
  * executor runs what is ready, longest remaining path first. Without a goal in the plan there is one phase.
  */
 import { NodekilnError } from '../errors.ts';
+import { prerequisites } from './plan.ts';
 import type { Plan, Schedule, ScheduledStep, Step } from './types.ts';
 
 export function schedule(plan: Plan): Schedule {
@@ -41,7 +42,8 @@ export function ancestors(steps: ReadonlyMap<string, Step>, id: string): Set<str
   const found = new Set<string>([id]);
   const queue = [id];
   for (let current = queue.pop(); current !== undefined; current = queue.pop()) {
-    for (const need of steps.get(current)?.needs ?? []) {
+    const step = steps.get(current);
+    for (const need of step ? prerequisites(step) : []) {
       if (!found.has(need)) {
         found.add(need);
         queue.push(need);
@@ -67,8 +69,9 @@ function reasonFor(
 /** Longest weighted path from each step's start to the end of everything that needs it. */
 function remainingTimes(steps: ReadonlyMap<string, Step>): Map<string, number> {
   const dependents = new Map<string, string[]>();
-  for (const step of steps.values())
-    for (const need of step.needs) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  for (const step of steps.values()) {
+    for (const need of prerequisites(step)) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  }
   const times = new Map<string, number>();
   const timeOf = (id: string): number => {
     const known = times.get(id);
@@ -91,7 +94,8 @@ function checkCycles(steps: ReadonlyMap<string, Step>): void {
       throw new NodekilnError('NK_PLAN_CYCLE', `steps wait for each other: ${cycle.join(' → ')}`);
     }
     state.set(id, 'open');
-    for (const need of steps.get(id)?.needs ?? []) visit(need, [...path, id]);
+    const step = steps.get(id);
+    for (const need of step ? prerequisites(step) : []) visit(need, [...path, id]);
     state.set(id, 'done');
   };
   for (const id of steps.keys()) visit(id, []);

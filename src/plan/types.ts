@@ -39,7 +39,7 @@ export interface UnitObservation {
   readonly transient: boolean;
   /** Its last run succeeded. */
   readonly succeeded: boolean;
-  /** systemd has not read the unit's files since they changed. */
+  /** systemd has not read unit files since some changed or were enabled (NeedDaemonReload). */
   readonly stale: boolean;
 }
 
@@ -94,8 +94,8 @@ export interface Touched {
 
 // ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** What about a resource differs. `content` of a file or binary, `definition` of a unit, … */
-export type Facet = 'content' | 'attributes' | 'definition' | 'enablement' | 'state' | 'inputs' | 'presence';
+/** What about a resource differs. `content` of a file or binary, `definition` of a unit, … `stale`: systemd has yet to read unit files. */
+export type Facet = 'content' | 'attributes' | 'definition' | 'enablement' | 'state' | 'inputs' | 'presence' | 'stale';
 
 export interface Change {
   readonly id: ResourceId;
@@ -163,8 +163,10 @@ export interface Step {
   /** Places this step reads and writes: paths, `unit:NAME`, `systemd:definitions`, `kernel`. Two writers of one place are a plan error. */
   readonly reads: readonly string[];
   readonly writes: readonly string[];
-  /** Ids of steps that must be done first. */
+  /** Ids of steps that must have succeeded first. */
   readonly needs: readonly string[];
+  /** Ids of steps that must have ended first, whatever became of them (a failed `required` one ends the run anyway). */
+  readonly after: readonly string[];
   readonly importance: Importance;
   readonly deferrable: boolean;
   readonly scope: Scope;

@@ -94,7 +94,7 @@ async function startDaemon(root: string, net: Net): Promise<ChildProcess> {
       new Promise<undefined>((resolve) => setTimeout(resolve, 50, undefined)),
     ]);
     if (problem !== undefined || Date.now() > deadline) {
-      child.kill('SIGTERM');
+      child.kill('SIGKILL');
       throw new NodekilnError(
         'NK_IMAGE_IMPORT',
         `containerd of ${root} does not start: ${problem ?? 'no answer in time'}`,
@@ -107,12 +107,13 @@ async function startDaemon(root: string, net: Net): Promise<ChildProcess> {
   }
 }
 
+/** unshare passes no signal on; when it dies the kernel sends the daemon SIGTERM, and its end closes the pipe. */
 async function stopDaemon(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
-  await ended;
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGKILL');
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([ended, new Promise((resolve) => (timer = setTimeout(resolve, stopTimeoutMs)))]);
   clearTimeout(timer);
 }
 

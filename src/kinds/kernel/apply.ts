@@ -16,10 +16,18 @@ export async function observeKernel(host: Host, resource: KernelResource): Promi
   return { kind: 'kernel', value: (await isModulePresent(host, setting.name)) ? 'loaded' : undefined };
 }
 
+/** Modules that leave no other trace when they are built in without parameters and the kernel came without a list of them. */
+const builtinTraces: Readonly<Record<string, string>> = {
+  br_netfilter: '/proc/sys/net/bridge',
+  nf_conntrack: '/proc/sys/net/netfilter/nf_conntrack_max',
+};
+
 /** Loaded modules and those built in with parameters have a folder in /sys/module; the rest of the built-in ones are listed by the kernel's package. */
 async function isModulePresent(host: Host, name: string): Promise<boolean> {
   const folder = name.replaceAll('-', '_');
   if (await host.files.stat(`/sys/module/${folder}`)) return true;
+  const trace = builtinTraces[folder];
+  if (trace !== undefined && (await host.files.stat(trace))) return true;
   const release = (await host.files.read('/proc/sys/kernel/osrelease'))?.toString('utf8').trim() ?? '';
   const builtin = (await host.files.read(`/lib/modules/${release}/modules.builtin`))?.toString('utf8') ?? '';
   if (builtin.split('\n').some((line) => line.endsWith(`/${name}.ko`) || line.endsWith(`/${folder}.ko`))) return true;

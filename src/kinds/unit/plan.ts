@@ -29,6 +29,9 @@ export function unitPaths(unit: UnitResource | undefined, touched: Touched | und
   return [...new Set(definitions.flatMap((definition) => [...unitEntries(definition).keys()]))].sort();
 }
 
+/** Differences after which a unit that should run must be started or restarted. */
+const startFacets: ReadonlySet<Facet> = new Set(['definition', 'inputs', 'state']);
+
 export const unitPlanner: KindPlanner<'unit'> = {
   compare({ resource, observed, touched, context }) {
     const facets = new Set<Facet>();
@@ -44,7 +47,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
     if (enablement) note('enablement', `is ${observed.enablement || 'not enabled'}, wanted ${resource.enablement}`);
     if (!observed.live) return facets.size === 0 ? undefined : { facets: [...facets], details };
 
-    if (observed.stale) note('definition', 'systemd has not read its files since they changed');
+    if (observed.stale) note('stale', 'systemd has not read unit files since they changed');
     const running = isRunning(observed.activeState) || (observed.transient && observed.succeeded);
     if (resource.state === 'started' && !running) note('state', `is ${observed.activeState}, wanted started`);
     if (resource.state === 'stopped' && isRunning(observed.activeState))
@@ -90,7 +93,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
     const mustStart =
       live &&
       resource.state === 'started' &&
-      change.facets.some((facet) => facet !== 'enablement' && facet !== 'attributes');
+      change.facets.some((facet) => startFacets.has(facet));
     const unmask =
       change_ === 'unmask' || (observed?.enablement.startsWith('masked') === true && resource.enablement !== 'masked');
 
@@ -286,8 +289,9 @@ function enablementChange(unit: UnitResource, observed: string): 'enable' | 'dis
   }
 }
 
-/** Facets after which a unit that reads the resource must be started anew. */
+/** Changes after which a unit that reads the resource must be started anew. Of kernel settings and actions it only needs that they came first. */
 export function changesContent(change: Change): boolean {
+  if (change.observed.kind === 'kernel' || change.observed.kind === 'action') return false;
   return (
     change.facets.includes('content') || change.facets.includes('presence') || change.facets.includes('definition')
   );
