@@ -83,6 +83,15 @@ const invalid: readonly BadDocument[] = [
     problems: ['x.yaml:6:14: spec.files[1].path: path names "/a" a second time in this list'],
   },
   {
+    name: 'one key twice in a list with other problems',
+    text: `${node}spec:\n  files:\n    - {path: /a, mode: 1}\n    - {path: /a, content: y}\n    - 7\n`,
+    problems: [
+      'x.yaml:5:24: spec.files[0].mode: mode must be a string like "0644", is the number 1',
+      'x.yaml:6:14: spec.files[1].path: path names "/a" a second time in this list',
+      'x.yaml:7:7: spec.files[2]: files[2] must be a map, is the number 7',
+    ],
+  },
+  {
     name: 'two forms of one file',
     text: `${node}spec:\n  files:\n    - {path: /a, content: x, symlink: y}\n`,
     problems: [

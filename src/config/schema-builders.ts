@@ -7,6 +7,7 @@
 import {
   array,
   boolean,
+  check,
   describe,
   int,
   minLength,
@@ -71,21 +72,24 @@ export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
   key: string,
   item: Item,
 ): ZodMiniArray<Item> {
-  return list(item).check((payload) => {
-    const seen = new Set<unknown>();
-    for (const [index, entry] of payload.value.entries()) {
-      const name = entry[key];
-      if (seen.has(name)) {
-        payload.issues.push({
-          code: 'custom',
-          message: `names "${String(name)}" a second time in this list`,
-          path: [index, key],
-          input: name,
-        });
+  const distinct = check<unknown>(
+    (payload) => {
+      if (!Array.isArray(payload.value)) return;
+      const seen = new Set<string>();
+      for (const [index, entry] of payload.value.entries()) {
+        const name: unknown = isMap(entry) ? entry[key] : undefined;
+        if (typeof name !== 'string') continue;
+        if (seen.has(name)) {
+          const message = `names "${name}" a second time in this list`;
+          payload.issues.push({ code: 'custom', message, path: [index, key], input: name });
+        }
+        seen.add(name);
       }
-      seen.add(name);
-    }
-  });
+    },
+    // Also when items are wrong in other ways, so that one run shows everything.
+    { when: () => true },
+  );
+  return list(item).check(distinct);
 }
 
 /** Strings. `what` completes "must be …". */
