@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { NodekilnError } from '../../errors.ts';
 import type { FileWrite } from '../port.ts';
 import { createLinuxFiles } from './files.ts';

@@ -107,10 +107,10 @@ async function connectTo({ over, socket }: Candidate, handlers: ConnectionHandle
   const { createClient } = await import('dbus-native');
   // `direct` also for the bus: the package's own greeting throws where nobody can catch it when the bus stays silent.
   const bus = createClient({ socket, direct: true, timeout: callMs, authMethods: ['EXTERNAL'] });
-  const state = { closed: false, wanted: false };
+  const state = { closed: false, greeted: false, wanted: false };
   bus.connection.on('close', () => {
     state.closed = true;
-    if (!state.wanted) handlers.onLost();
+    if (state.greeted && !state.wanted) handlers.onLost();
   });
   await connected(bus);
   bus.connection.on('error', () => undefined);
@@ -129,6 +129,8 @@ async function connectTo({ over, socket }: Candidate, handlers: ConnectionHandle
     },
   };
   await (over === 'bus' ? greetBus(bus, connection) : greetSystemd(connection));
+  state.greeted = true;
+  if (state.closed) throw new ConnectionLost('the greeting', undefined);
   return connection;
 }
 

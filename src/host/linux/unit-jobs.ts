@@ -128,7 +128,7 @@ async function judge(session: SystemdSession, unit: string, type: JobType): Prom
     case 'activating':
       return text(properties['SubState']).startsWith('auto-restart') ? 'failed' : 'other job';
     case 'failed':
-      return result === 'timeout' ? 'timeout' : 'failed';
+      return 'failed';
     case 'inactive':
       // A oneshot that ran and is done, or one whose conditions were not met; anything else was stopped under way.
       return text(properties['LoadState']) === 'loaded' && result === 'success' && hasRun(properties)

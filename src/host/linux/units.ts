@@ -31,6 +31,8 @@ const managerPath = '/org/freedesktop/systemd1';
 const managerInterface = 'org.freedesktop.systemd1.Manager';
 /** The bus refuses more than 128 calls at once from one client. */
 const listLanes = 12;
+/** More losses in a row than systemd executing itself anew can explain. */
+const queueAttempts = 5;
 const reloadTimeoutMs = 90_000;
 const journalTimeoutMs = 5000;
 
@@ -68,14 +70,27 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
     const release = session.hold();
     try {
       const before = type === 'restart' || type === 'reload-or-restart' ? await invocation(name) : undefined;
-      const call = managerCall(jobMethods[type], 'ss', [name, 'replace']);
-      const jobPath = await session.call(call).catch(async (thrown: unknown) => {
-        if (!(thrown instanceof ConnectionLost)) throw thrown;
-        return (await takenOver(name, before)) ?? session.read(call);
-      });
+      const jobPath = await queueOnce(type, name, before);
       return { unit: name, result: resultOf(jobPath, name, type) };
     } finally {
       release();
+    }
+  };
+
+  const queueOnce = async (
+    type: JobType,
+    name: string,
+    before: string | undefined,
+  ): Promise<readonly unknown[] | 'done'> => {
+    const call = managerCall(jobMethods[type], 'ss', [name, 'replace']);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await session.call(call);
+      } catch (thrown) {
+        if (!(thrown instanceof ConnectionLost) || attempt === queueAttempts) throw thrown;
+        const taken = await takenOver(name, before);
+        if (taken) return taken;
+      }
     }
   };
 

@@ -312,7 +312,7 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
     unit.result = result;
     unit.execMainStatus = status;
     unit.mainPid = 0;
-    unit.job?.settle(result === 'timeout' ? 'timeout' : 'failed');
+    unit.job?.settle('failed');
   }
 
   function deactivate(unit: Unit, then: () => void): void {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { createLinuxFiles } from '../linux/files.ts';
 import type { Enablement } from '../port.ts';
 import { changeEnablement, readEnablement } from './enablement.ts';
