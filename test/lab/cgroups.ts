@@ -30,6 +30,14 @@ export function labGroup(id: string): string {
   return `nodekiln-lab-${id}`;
 }
 
+/** The ids of all labs that have a group somewhere. */
+export async function labsWithGroups(): Promise<ReadonlySet<string>> {
+  const prefix = labGroup('');
+  const names = await Promise.all(hierarchies().map((hierarchy) => readdir(hierarchy.path)));
+  const ours = names.flat().filter((name) => name.startsWith(prefix));
+  return new Set(ours.map((name) => name.slice(prefix.length)));
+}
+
 async function ignore(work: Promise<unknown>): Promise<void> {
   await work.catch(() => undefined);
 }

@@ -301,7 +301,7 @@ async function remove(host: Host): Promise<void> {
   if (unmounted.status !== 0) await tryRun(['umount', '--recursive', '--lazy', host.merged]);
   // At once and by name: with its namespace it would go some time later, and the next host gets the same name.
   await tryRun(['nsenter', `--net=${namespaceOf('switch')}`, 'ip', 'link', 'delete', portOf(host)]);
-  await tryRun(['umount', namespaceOf(host.name)]);
+  await tryRun(['umount', '--lazy', namespaceOf(host.name)]);
   await rm(namespaceOf(host.name), { force: true });
   await rm(host.disk, { recursive: true, force: true, maxRetries: 10 });
   hosts.delete(host.name);
@@ -312,7 +312,7 @@ function close(): Promise<void> {
   closing ??= (async () => {
     await Promise.allSettled(underway);
     await Promise.allSettled([...hosts.values()].map((host) => remove(host)));
-    await tryRun(['umount', namespaceOf('switch')]);
+    await tryRun(['umount', '--lazy', namespaceOf('switch')]);
     await sweepLab(id, disk);
   })();
   return closing;
@@ -359,28 +359,41 @@ async function onRequest(reply: number, request: Request): Promise<void> {
   }
 }
 
+/** Takes everything away, then ends, whatever goes wrong: what could not be removed is swept by the next lab. */
+function finish(status: number): void {
+  void close()
+    .catch((error: unknown) => console.error(error))
+    .finally(() => process.exit(status));
+}
+
 process.on('message', (message: { readonly id: number; readonly request: Request }) => {
   const work = onRequest(message.id, message.request);
   // Closing waits for what is under way, so it must not wait for itself.
-  if (message.request.method === 'close') void work.then(() => process.exit(0));
+  if (message.request.method === 'close') void work.finally(() => process.exit(0));
   else track(work);
 });
 process.on('disconnect', () => {
-  if (!kept) void close().then(() => process.exit(0));
+  if (!kept) finish(0);
 });
-for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-  process.on(name, () => void close().then(() => process.exit(0)));
-}
+for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => finish(0));
 process.on('uncaughtException', (error) => {
   console.error(error);
-  void close().then(() => process.exit(1));
+  finish(1);
 });
+
+async function setUp(): Promise<void> {
+  await mkdir('/run/systemd/nspawn', { recursive: true });
+  // nspawn's own records of machines would stay on the machine when a guest is killed.
+  await run(['mount', '-t', 'tmpfs', 'tmpfs', '/run/systemd/nspawn']);
+  await makeSwitch();
+  // For the programs that the opener starts in the lab's network: they end with the lab, too.
+  tell({ notice: 'ready', groups: await makeGroups(labGroup(id), 'switch') });
+}
 
 // Keeps a kept lab's process alive when the channel is closed.
 setInterval(() => undefined, 1 << 30);
-await mkdir('/run/systemd/nspawn', { recursive: true });
-// nspawn's own records of machines would stay on the machine when a guest is killed.
-await run(['mount', '-t', 'tmpfs', 'tmpfs', '/run/systemd/nspawn']);
-await makeSwitch();
-// For the programs that the opener starts in the lab's network: they end with the lab, too.
-tell({ notice: 'ready', groups: await makeGroups(labGroup(id), 'switch') });
+const ready = setUp();
+track(ready);
+ready.catch(() => finish(1));
+// The opener may have died while we were loading, before anybody listened.
+if (!process.connected) finish(0);

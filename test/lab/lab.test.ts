@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cacheFolder, exists } from './cache.ts';
-import { groupProcesses, hierarchies, labGroup } from './cgroups.ts';
+import { groupProcesses, hierarchies, labGroup, labsWithGroups } from './cgroups.ts';
 import type { Lab } from './lab.ts';
 import { networkAddress, openLab } from './lab.ts';
 import { installPrerequisites } from './prerequisites.ts';
 import { monotonicMs } from './process.ts';
 import { runFolder } from './protocol.ts';
 import { rootFolder } from './root.ts';
+import { tryRun } from './run.ts';
 import { snapshotTree } from './tree.ts';
 
 describe('a lab', () => {
@@ -284,6 +285,30 @@ describe('nothing of a lab stays behind', () => {
       await assertGone(child);
     });
   }
+
+  test('nothing stays when the opener dies while it opens', async () => {
+    const cache = await mkdtemp('/var/tmp/lab-early-');
+    const script = `
+      import { openLab } from ${JSON.stringify(new URL('lab.ts', import.meta.url).href)};
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.DELAY));
+      const lab = await openLab();
+      await lab.host({ name: 'early', root: ${JSON.stringify(await rootFolder('trixie'))} }).then((host) => host.start());
+      setInterval(() => {}, 1000);`;
+    const left = async (): Promise<readonly string[]> => {
+      const processes = await tryRun(['pgrep', '--full', '--list-full', cache]);
+      const disks = await readdir(join(cache, 'labs')).catch(() => []);
+      const records: readonly string[] = await readdir(runFolder).catch(() => []);
+      const groups = [...(await labsWithGroups())].filter((id) => !records.includes(id));
+      return [...processes.stdout.split('\n').filter((line) => line !== ''), ...disks, ...groups];
+    };
+    for (const delay of ['10', '50', '90', '130', '170', '250', '400']) {
+      const env = { ...process.env, NODEKILN_CACHE: cache, DELAY: delay };
+      await tryRun([process.execPath, '--input-type=module-typescript', '--eval', script], { env });
+    }
+    for (let tries = 0; tries < 200 && (await left()).length > 0; tries += 1) await sleep(50);
+    assert.deepEqual(await left(), []);
+    await rm(cache, { recursive: true });
+  });
 
   test('nothing stays when the opener throws', async () => {
     const child = await openElsewhere(`setTimeout(() => { throw new Error('on purpose') }, 100);`);

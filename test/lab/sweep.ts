@@ -4,7 +4,8 @@
  */
 import { readFile, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { labGroup, removeGroups } from './cgroups.ts';
+import { exists } from './cache.ts';
+import { labGroup, labsWithGroups, removeGroups } from './cgroups.ts';
 import { isAlive } from './process.ts';
 import type { OwnerRecord } from './protocol.ts';
 import { runFolder } from './protocol.ts';
@@ -31,6 +32,10 @@ export async function sweepLab(id: string, disk: string): Promise<void> {
 /** Sweeps every lab on this machine that nobody owns any more; returns their ids. */
 export async function sweepDeadLabs(): Promise<readonly string[]> {
   const swept: string[] = [];
+  // A lab's record is there before its groups and goes after them: groups without one were left.
+  for (const id of await labsWithGroups()) {
+    if (!(await exists(join(runFolder, id)))) await removeGroups(labGroup(id));
+  }
   for (const id of await readdir(runFolder).catch(() => [])) {
     const owner = await readOwner(id);
     if (!owner) {
