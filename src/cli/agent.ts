@@ -1,0 +1,69 @@
+/** `nodekiln agent --source dir:/path`: runs until it is stopped, which is its orderly end. Nothing heavy is imported here. */
+import type { AgentEvent, AgentReport } from '../agent/agent.ts';
+import { count, formatDuration } from '../inspect/format.ts';
+import { errorFrom } from './error-from.ts';
+import { formatError } from './output.ts';
+import { flagOption, textOption, type Answer, type Call, type Verb } from './verb.ts';
+
+export const agentVerb: Verb = {
+  spec: {
+    name: 'agent',
+    summary: 'follow a source of documents and keep this machine as they say',
+    description:
+      'Runs until it is stopped by SIGTERM or SIGINT, with exit status 0. A bad document or an unhealthy unit is reported and the last good state kept; the next change of the source is tried.',
+    arguments: [],
+    options: [
+      { flag: '--source', value: 'SOURCE', about: 'dir:/path of a folder with NodeConfig documents', required: true },
+      { flag: '--once', about: 'reconcile once and end; exit status says how it went' },
+    ],
+    examples: [
+      'nodekiln agent --source dir:/etc/nodekiln/desired',
+      'nodekiln agent --source dir:/etc/nodekiln/desired --once --json',
+    ],
+    kind: 'AgentEvent',
+    root: 'always',
+  },
+  async run(call) {
+    const { runAgent } = await import('../agent/agent.ts');
+    const once = flagOption(call.options, 'once');
+    try {
+      await runAgent({
+        source: textOption(call.options, 'source') ?? '',
+        once,
+        signal: call.signal,
+        onEvent: (event) => tell(call, event),
+      });
+    } catch (thrown) {
+      if (once || !call.signal.aborted) throw thrown;
+    }
+    return { data: undefined, text: '', streamed: true };
+  },
+};
+
+function tell(call: Call, event: AgentEvent): void {
+  switch (event.type) {
+    case 'watching':
+      call.emit('AgentWatching', { data: { source: event.source }, text: `watching ${event.source}` });
+      return;
+    case 'step':
+      call.onEvent(event.event);
+      return;
+    case 'reconciled':
+      call.emit('AgentReport', reportAnswer(call, event.report));
+  }
+}
+
+function reportAnswer({ terminal }: Call, report: AgentReport): Answer {
+  const error = errorFrom(report.error);
+  const generation = report.generation === undefined ? '' : ` (generation ${report.generation})`;
+  const impact = report.impact.map(({ effect, unit }) => `  ${effect} ${unit}`);
+  const head =
+    report.changes === 0 && !error
+      ? `nothing to do${generation}, known after ${formatDuration(report.durationMs)}`
+      : `${report.outcome} in ${formatDuration(report.durationMs)}: ${count(report.changes, 'resource')} changed${generation}`;
+  return {
+    data: { ...report, ...(error && { error: error.toJSON() }) },
+    text: [head, ...impact, ...(error ? [formatError(error, terminal.style)] : [])].join('\n'),
+    ...(error && { error }),
+  };
+}

@@ -1,0 +1,35 @@
+/** `nodekiln config check FILE…` */
+import { NodekilnError } from '../errors.ts';
+import { count } from '../inspect/format.ts';
+import { readDocuments } from './documents.ts';
+import type { Verb } from './verb.ts';
+
+export const configCheckVerb: Verb = {
+  spec: {
+    name: 'config check',
+    summary: 'check documents: every problem with file, line, column and path',
+    description: 'NodeConfig documents are also checked together, as they merge in the order given.',
+    arguments: [{ name: 'FILE', about: 'documents (YAML or JSON)', required: true, many: true }],
+    options: [],
+    examples: ['nodekiln config check node.yaml', 'nodekiln config check image.yaml conf.d/*.yaml'],
+    kind: 'ConfigCheck',
+    root: 'never',
+  },
+  async run({ arguments: files }) {
+    const sources = await readDocuments(files);
+    const { configCheck } = await import('../config/inspect.ts');
+    const problems = await configCheck(sources);
+    const [first] = problems;
+    const data = { files, problems };
+    if (!first) return { data, text: `${count(files.length, 'document')} valid` };
+    return {
+      data,
+      text: '',
+      error: new NodekilnError(
+        'NK_DOCUMENT_INVALID',
+        `${count(problems.length, 'problem')} in ${count(files.length, 'document')}`,
+        { problems, ...(first.place && { place: first.place }) },
+      ),
+    };
+  },
+};

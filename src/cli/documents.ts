@@ -1,0 +1,29 @@
+/** Reading the documents a person names. NK_DOCUMENT_MISSING with the reason when one cannot be read. */
+import { readFile } from 'node:fs/promises';
+import type { DocumentSource } from '../config/load.ts';
+import { errnoOf, NodekilnError } from '../errors.ts';
+
+export async function readDocuments(paths: readonly string[]): Promise<DocumentSource[]> {
+  return Promise.all(paths.map(async (file) => ({ file, text: await readText(file) })));
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} ${reason(errnoOf(cause))}`, { cause, place: { file } });
+  }
+}
+
+function reason(errno: string | undefined): string {
+  switch (errno) {
+    case 'ENOENT':
+      return 'does not exist';
+    case 'EISDIR':
+      return 'is a folder, and a document is wanted';
+    case 'EACCES':
+      return 'cannot be read: permission denied';
+    default:
+      return `cannot be read: ${errno ?? 'unknown error'}`;
+  }
+}

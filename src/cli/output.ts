@@ -1,0 +1,87 @@
+/**
+ * What goes to stdout and stderr: the pinned JSON envelope `{apiVersion, kind, ok, data, error}`, tables, and errors as
+ * people read them. Text here ends without a newline.
+ */
+import { formatPlace, type NodekilnError, type Problem } from '../errors.ts';
+import type { Style } from './verb.ts';
+
+export const apiVersion = 'nodekiln.dev/v1alpha1';
+
+export interface Envelope {
+  readonly apiVersion: typeof apiVersion;
+  readonly kind: string;
+  readonly ok: boolean;
+  readonly data: unknown;
+  readonly error: unknown;
+}
+
+/** Always all five keys: what is absent is null. */
+export function envelope(kind: string, data: unknown, error?: NodekilnError): Envelope {
+  return { apiVersion, kind, ok: error === undefined, data: data ?? null, error: error?.toJSON() ?? null };
+}
+
+export function envelopeLine(kind: string, data: unknown, error?: NodekilnError): string {
+  return JSON.stringify(envelope(kind, data, error), jsonValue);
+}
+
+function jsonValue(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  return value instanceof Map ? Object.fromEntries(value) : value;
+}
+
+export type Styler = (style: Style, text: string) => string;
+const plain: Styler = (_style, text) => text;
+
+/** `error NK_CODE: message`, the places, the log lines, the hint. */
+export function formatError(error: NodekilnError, style: Styler = plain): string {
+  const head = `${style('red', `error ${error.code}:`)} ${error.message}`;
+  const problems = error.problems.length > 0 ? error.problems : placeAlone(error);
+  return [
+    head,
+    ...problems.map((problem) => `  ${formatProblem(problem)}`),
+    ...error.lines.map((line) => `    ${style('dim', line)}`),
+    ...(error.hint === '' ? [] : [`${style('cyan', 'hint:')} ${error.hint}`]),
+  ].join('\n');
+}
+
+function placeAlone({ place, message }: NodekilnError): Problem[] {
+  return place && !message.includes(formatPlace(place)) ? [{ message: '', place }] : [];
+}
+
+/** `file:line:column: path: problem (hint)` */
+export function formatProblem({ place, message, hint }: Problem): string {
+  const where = [place && formatPlace(place), message].filter((part) => part !== undefined && part !== '').join(': ');
+  return hint === undefined ? where : `${where} (${hint})`;
+}
+
+export interface Column {
+  readonly title: string;
+  readonly align?: 'right';
+}
+
+/** Columns aligned to their widest cell, two spaces apart; nothing at all for no rows. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Styler = plain): string {
+  if (rows.length === 0) return '';
+  const titles = columns.map((column) => column.title);
+  const widths = titles.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    columns
+      .map(({ align }, index) => {
+        const cell = cells[index] ?? '';
+        const width = widths[index] ?? 0;
+        return align === 'right' ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join('  ')
+      .trimEnd();
+  return [style('dim', line(titles)), ...rows.map(line)].join('\n');
+}
+
+/** Parts of an answer with one empty line between; empty ones are left out. */
+export function paragraphs(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join('\n\n');
+}
+
+/** Warnings of a document as people read them. */
+export function formatWarnings(warnings: readonly string[], style: Styler = plain): string {
+  return warnings.map((warning) => `${style('yellow', 'warning:')} ${warning}`).join('\n');
+}

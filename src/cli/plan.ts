@@ -1,0 +1,69 @@
+/** `nodekiln plan [DOCUMENT…]` */
+import { resolve } from 'node:path';
+import type { PlanReport } from '../inspect/plan-report.ts';
+import { count } from '../inspect/format.ts';
+import { formatWarnings, paragraphs, table, type Styler } from './output.ts';
+import type { Verb } from './verb.ts';
+
+export const planVerb: Verb = {
+  spec: {
+    name: 'plan',
+    summary: 'show what a boot would do now: every step, why, where it stands and what restarts',
+    description: 'Changes nothing. Without documents those of the host are planned. Secrets are never shown.',
+    arguments: [
+      { name: 'DOCUMENT', about: 'NodeConfig documents instead of those on the host', required: false, many: true },
+    ],
+    options: [],
+    examples: ['nodekiln plan', 'nodekiln plan new-node.yaml', 'nodekiln plan --json | jq .data.impact'],
+    kind: 'Plan',
+    root: 'always',
+  },
+  async run({ arguments: documents, terminal }) {
+    const [{ planBoot }, { planReport }] = await Promise.all([
+      import('../boot/boot.ts'),
+      import('../inspect/plan-report.ts'),
+    ]);
+    const { prepared, warnings } = await planBoot({ documents: documents.map((path) => resolve(path)) });
+    const report = planReport(prepared, warnings);
+    return { data: report, text: planText(report, terminal.style) };
+  },
+};
+
+export function planText(report: PlanReport, style?: Styler): string {
+  const title: Styler = style ?? ((_style, text) => text);
+  const warnings = formatWarnings(report.warnings, style);
+  const overridden = report.overridden
+    .map((id) => `${id} is left to a later source, which has taken it over`)
+    .join('\n');
+  if (report.steps.length === 0)
+    return paragraphs(warnings, overridden, 'nothing to do: this machine is as its documents say');
+  const changes = table(
+    [{ title: 'CHANGE' }, { title: 'RESOURCE' }, { title: 'WHAT DIFFERS' }],
+    report.changes.map(({ type, id, facets, details }) => [type, id, details.join('; ') || facets.join(', ')]),
+    style,
+  );
+  const steps = (phase: 'goal' | 'deferred'): string =>
+    table(
+      [{ title: '#', align: 'right' }, { title: 'STEP' }, { title: 'WHY' }, { title: 'WHY HERE' }],
+      report.steps
+        .filter((step) => step.phase === phase)
+        .map((step) => [String(step.position), step.id, step.why, step.reason]),
+      style,
+    );
+  const section = (name: string, text: string): string => (text === '' ? '' : `${title('bold', name)}\n${text}`);
+  const impact = table(
+    [{ title: 'EFFECT' }, { title: 'UNIT' }, { title: 'WHY' }],
+    report.impact.map(({ effect, unit, why }) => [effect, unit, why]),
+    style,
+  );
+  const before = report.goal === undefined ? 'Steps' : `Before the goal (${report.goal})`;
+  return paragraphs(
+    warnings,
+    overridden,
+    section('Changes', changes),
+    section(before, steps('goal')),
+    section('Once the goal is reached', steps('deferred')),
+    section('Impact', impact === '' ? 'no unit starts, stops, restarts or reloads' : impact),
+    `${count(report.changes.length, 'resource')} to change in ${count(report.steps.length, 'step')}`,
+  );
+}

@@ -1,0 +1,102 @@
+/** `nodekiln status` */
+import { NodekilnError } from '../errors.ts';
+import { count } from '../inspect/format.ts';
+import type { HostStatus } from '../inspect/status.ts';
+import { errorFrom } from './error-from.ts';
+import { paragraphs, table, type Styler } from './output.ts';
+import { flagOption, rootOption, textOption, type Verb } from './verb.ts';
+
+export const statusVerb: Verb = {
+  spec: {
+    name: 'status',
+    summary: 'show what is applied, and what is pending, failed or drifted',
+    description: 'Compares this machine with what its sources ask for, and changes nothing.',
+    arguments: [],
+    options: [rootOption, { flag: '--check', about: 'exit status of class check when anything is not in place' }],
+    examples: ['nodekiln status', 'nodekiln status --check --json'],
+    kind: 'Status',
+    root: 'host',
+  },
+  async run({ options, terminal }) {
+    const [{ createLinuxHost }, { openExistingJournal }, { status }] = await Promise.all([
+      import('../host/linux/host.ts'),
+      import('../apply/journal.ts'),
+      import('../inspect/status.ts'),
+    ]);
+    const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
+    const journal = openExistingJournal(host.root);
+    try {
+      const found = await status(host, journal);
+      const differences = found.resources.length;
+      return {
+        data: found,
+        text: statusText(found, terminal.style),
+        ...(flagOption(options, 'check') &&
+          differences > 0 && {
+            error: new NodekilnError('NK_CHECK_DIFFERENCES', `${count(differences, 'resource')} not in place`),
+          }),
+      };
+    } finally {
+      journal?.close();
+      await host.close();
+    }
+  },
+};
+
+export function statusText(found: HostStatus, style: Styler): string {
+  const { generation, summary } = found;
+  if (!generation) return 'nodekiln has applied nothing here';
+  const sources = found.sources.map(({ source, resources }) => `${source} ${resources}`).join(', ');
+  const outOfPlace = (['pending', 'failed', 'drifted'] as const)
+    .filter((state) => summary[state] > 0)
+    .map((state) => `${summary[state]} ${state}`);
+  const facts = [
+    ['generation', `${generation.number} (${generation.status}, from ${generation.source}, ${generation.createdAt})`],
+    ['resources', `${[`${summary.inPlace} in place`, ...outOfPlace].join(', ')} (${sources || 'no source'})`],
+    ...(found.boot ? [['last boot', bootText(found.boot)]] : []),
+    ...agentRows(found.agent),
+    ...(found.rebuilt ? [['journal', 'was damaged; ownership was rebuilt from the generation files']] : []),
+  ];
+  const width = Math.max(...facts.map(([name]) => name?.length ?? 0));
+  return paragraphs(
+    facts.map(([name = '', value = '']) => `${style('dim', name.padEnd(width))}  ${value}`).join('\n'),
+    table(
+      [{ title: 'STATE' }, { title: 'RESOURCE' }, { title: 'SOURCE' }, { title: 'WHAT DIFFERS' }],
+      found.resources.map((resource) => [resource.state, resource.id, resource.source, resource.details.join('; ')]),
+      style,
+    ),
+    table(
+      [
+        { title: 'UNIT' },
+        { title: 'ACTIVE' },
+        { title: 'SUB' },
+        { title: 'ENABLED' },
+        { title: 'RESTARTS', align: 'right' },
+      ],
+      found.units.map((unit) => [
+        unit.name,
+        unit.activeState,
+        unit.subState,
+        unit.unitFileState || '-',
+        String(unit.restarts ?? '-'),
+      ]),
+      style,
+    ),
+  );
+}
+
+function bootText(boot: NonNullable<HostStatus['boot']>): string {
+  const error = errorFrom(boot.error);
+  return `${boot.outcome}, ${boot.finishedAt}${error ? `: ${error.code} ${error.message}` : ''}`;
+}
+
+function agentRows(agent: unknown): string[][] {
+  if (typeof agent !== 'object' || agent === null || !('outcome' in agent) || !('finishedAt' in agent)) return [];
+  const error = 'error' in agent ? errorFrom(agent.error) : undefined;
+  return [
+    [
+      'agent',
+      `${String(agent.outcome)}, ${String(agent.finishedAt)}${error ? `: ${error.code} ${error.message}` : ''}`,
+    ],
+  ];
+}

@@ -1,0 +1,127 @@
+/** `nodekiln timeline` */
+import { readFile, writeFile } from 'node:fs/promises';
+import { errnoOf, NodekilnError } from '../errors.ts';
+import type { Host } from '../host/port.ts';
+import type { UnitTiming } from '../inspect/timeline.ts';
+import type { BootResult } from '../telemetry/result.ts';
+import { rootOption, textOption, type Options, type Verb } from './verb.ts';
+
+export const timelineVerb: Verb = {
+  spec: {
+    name: 'timeline',
+    summary: 'show where the time of the last boot went, with the critical path',
+    arguments: [],
+    options: [
+      rootOption,
+      { flag: '--file', value: 'FILE', about: 'a boot result instead of the host’s own; needs no root rights' },
+      { flag: '--svg', value: 'FILE', about: 'write a picture (SVG)' },
+      { flag: '--trace', value: 'FILE', about: 'write Trace Event JSON for chrome://tracing or ui.perfetto.dev' },
+    ],
+    examples: [
+      'nodekiln timeline',
+      'nodekiln timeline --svg boot.svg',
+      'nodekiln timeline --file result.json --trace boot.trace.json',
+    ],
+    kind: 'Timeline',
+    root: 'never',
+  },
+  async run({ options, terminal }) {
+    const [{ timeline }, { timelineTable }] = await Promise.all([
+      import('../inspect/timeline.ts'),
+      import('../inspect/timeline-table.ts'),
+    ]);
+    const { result, units } = await load(options);
+    const found = timeline(result, units);
+    const written: string[] = [];
+    const svg = textOption(options, 'svg');
+    if (svg !== undefined) {
+      const { timelineSvg } = await import('../inspect/timeline-svg.ts');
+      written.push(await writeOut(svg, timelineSvg(found)));
+    }
+    const trace = textOption(options, 'trace');
+    if (trace !== undefined) {
+      const { timelineTrace } = await import('../inspect/timeline-trace.ts');
+      written.push(await writeOut(trace, `${JSON.stringify(timelineTrace(found))}\n`));
+    }
+    const table = timelineTable(found, { width: terminal.width, emphasise: (text) => terminal.style('yellow', text) });
+    return { data: { ...found, written }, text: [table, ...written.map((file) => `written: ${file}`)].join('\n') };
+  },
+};
+
+interface Loaded {
+  readonly result: BootResult;
+  readonly units: readonly UnitTiming[];
+}
+
+async function load(options: Options): Promise<Loaded> {
+  const { parseBootResult } = await import('../inspect/boot-result.ts');
+  const file = textOption(options, 'file');
+  if (file !== undefined) return { result: parseBootResult(await readOwn(file), file), units: [] };
+  const [{ createLinuxHost }, { bootResultPath }] = await Promise.all([
+    import('../host/linux/host.ts'),
+    import('../apply/state.ts'),
+  ]);
+  const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
+  try {
+    const content = await host.files.read(bootResultPath).catch((cause: unknown) => {
+      if (errnoOf(cause) === 'EACCES') {
+        throw new NodekilnError('NK_NOT_ROOT', `${bootResultPath} belongs to root`, {
+          cause,
+          hint: 'Run it as root, or give --file.',
+        });
+      }
+      throw new NodekilnError(
+        'NK_STATE_UNUSABLE',
+        `${bootResultPath} cannot be read: ${errnoOf(cause) ?? String(cause)}`,
+        { cause },
+      );
+    });
+    if (!content) {
+      throw new NodekilnError('NK_STATE_UNUSABLE', `there is no boot result at ${bootResultPath}`, {
+        hint: 'Run nodekiln boot first, or give --file.',
+      });
+    }
+    const result = parseBootResult(content.toString('utf8'), bootResultPath);
+    return { result, units: await unitTimings(host, result) };
+  } finally {
+    await host.close();
+  }
+}
+
+/** What systemd remembers of the units that this boot started, while the machine still runs since then. */
+async function unitTimings(host: Host, result: BootResult): Promise<UnitTiming[]> {
+  const bootId = (await host.files.read('/proc/sys/kernel/random/boot_id').catch(() => undefined))
+    ?.toString('utf8')
+    .trim();
+  if (host.units.mode === 'offline' || bootId !== result.bootId) return [];
+  const names = result.steps.flatMap((step) => /^(?:start|restart) unit:(.+)$/.exec(step.id)?.[1] ?? []);
+  const end = Math.max(0, ...result.steps.map((step) => step.endMs));
+  const timings = await Promise.all(names.map((name) => host.units.get(name)));
+  // A unit that was restarted since then has other times.
+  return timings.filter(
+    ({ activeEnterUsec, inactiveExitUsec }) =>
+      activeEnterUsec >= inactiveExitUsec && inactiveExitUsec > 0 && activeEnterUsec / 1000 <= end,
+  );
+}
+
+async function readOwn(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
+      cause,
+      place: { file },
+    });
+  }
+}
+
+async function writeOut(file: string, content: string): Promise<string> {
+  try {
+    await writeFile(file, content);
+    return file;
+  } catch (cause) {
+    throw new NodekilnError('NK_FILE_WRITE', `${file} cannot be written: ${errnoOf(cause) ?? 'unknown error'}`, {
+      cause,
+    });
+  }
+}

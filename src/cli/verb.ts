@@ -1,0 +1,103 @@
+/**
+ * What a verb of the command line is: a description (of which help, argument parsing and docs/reference/cli.md are made)
+ * and one call. A verb returns data and the text for people; `main.ts` prints one of the two.
+ */
+import type { NodekilnError } from '../errors.ts';
+import type { ProgressEvent } from '../apply/executor.ts';
+
+export interface OptionSpec {
+  /** `--root` */
+  readonly flag: `--${string}`;
+  /** `DIR` when it takes a value. */
+  readonly value?: string;
+  readonly about: string;
+  readonly default?: string;
+  readonly choices?: readonly string[];
+  readonly required?: boolean;
+}
+
+export interface ArgumentSpec {
+  /** `FILE` */
+  readonly name: string;
+  readonly about: string;
+  readonly required: boolean;
+  readonly many?: boolean;
+}
+
+export interface VerbSpec {
+  /** `boot`, `config check` */
+  readonly name: string;
+  /** One line: what it does. */
+  readonly summary: string;
+  /** Further sentences of the help. */
+  readonly description?: string;
+  readonly arguments: readonly ArgumentSpec[];
+  /** Beside those every verb has. */
+  readonly options: readonly OptionSpec[];
+  readonly examples: readonly string[];
+  /** `kind` of the JSON output. */
+  readonly kind: string;
+  /** `always`, or only without `--root`: then it is refused to other users before anything happens. */
+  readonly root: 'always' | 'host' | 'never';
+}
+
+export interface Verb {
+  readonly spec: VerbSpec;
+  run(call: Call): Promise<Answer>;
+}
+
+/** The parsed command line and the way to the outside. */
+export interface Call {
+  readonly arguments: readonly string[];
+  readonly options: Options;
+  readonly json: boolean;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: ProgressEvent) => void;
+  readonly terminal: Terminal;
+  /** One object of a stream: a line of JSON with `--json`, else the text. */
+  emit(kind: string, answer: Answer): void;
+}
+
+export type Options = Readonly<Record<string, string | boolean | undefined>>;
+
+export interface Terminal {
+  /** Columns of stdout; 100 where it is no terminal. */
+  readonly width: number;
+  /** `util.styleText`, where stdout shows colours. */
+  style(style: Style, text: string): string;
+}
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+
+export interface Answer {
+  readonly data: unknown;
+  /** For people; without a newline at the end. Nothing is printed when it is empty. */
+  readonly text: string;
+  /** The verb did its work and it came out badly: printed after the data, and the exit status is its. */
+  readonly error?: NodekilnError;
+  /** What was said already by `emit`; no last object. */
+  readonly streamed?: boolean;
+}
+
+/** Options that every verb has. */
+export const commonOptions: readonly OptionSpec[] = [
+  { flag: '--json', about: 'print one JSON object on stdout (streams: one per line) instead of text' },
+  { flag: '--quiet', about: 'no progress on stderr' },
+];
+
+export const rootOption: OptionSpec = {
+  flag: '--root',
+  value: 'DIR',
+  about: 'work on this root folder instead of the machine',
+  default: '/',
+};
+
+/** The value of an option that takes one. */
+export function textOption(options: Options, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function flagOption(options: Options, name: string): boolean {
+  return options[name] === true;
+}

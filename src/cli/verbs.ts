@@ -1,0 +1,33 @@
+/** Every verb by name, in the order of the help, each loaded when it is called. */
+import type { Verb } from './verb.ts';
+
+export const verbs = {
+  bake: () => import('./bake.ts').then((module) => module.bakeVerb),
+  boot: () => import('./boot.ts').then((module) => module.bootVerb),
+  plan: () => import('./plan.ts').then((module) => module.planVerb),
+  agent: () => import('./agent.ts').then((module) => module.agentVerb),
+  status: () => import('./status.ts').then((module) => module.statusVerb),
+  timeline: () => import('./timeline.ts').then((module) => module.timelineVerb),
+  facts: () => import('./facts.ts').then((module) => module.factsVerb),
+  'config check': () => import('./config-check.ts').then((module) => module.configCheckVerb),
+  'config dump': () => import('./config-dump.ts').then((module) => module.configDumpVerb),
+  schema: () => import('./schema.ts').then((module) => module.schemaVerb),
+  'artifact version': () => import('./artifact-version.ts').then((module) => module.artifactVersionVerb),
+  'artifact compare': () => import('./artifact-compare.ts').then((module) => module.artifactCompareVerb),
+  'artifact inspect': () => import('./artifact-inspect.ts').then((module) => module.artifactInspectVerb),
+  'artifact extract': () => import('./artifact-extract.ts').then((module) => module.artifactExtractVerb),
+  'artifact match': () => import('./artifact-match.ts').then((module) => module.artifactMatchVerb),
+  version: () => import('./version.ts').then((module) => module.versionVerb),
+} as const satisfies Record<string, () => Promise<Verb>>;
+
+export type VerbName = keyof typeof verbs;
+
+/** What the verbs with two words are about. */
+export const groups: Readonly<Record<string, string>> = {
+  config: 'check documents, or show the configuration they make',
+  artifact: 'look at versions, packages and the cache',
+};
+
+export function isVerbName(name: string): name is VerbName {
+  return Object.hasOwn(verbs, name);
+}

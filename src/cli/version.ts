@@ -1,0 +1,19 @@
+/** `nodekiln version` */
+import { version } from '../version.ts';
+import type { Verb } from './verb.ts';
+
+export const versionVerb: Verb = {
+  spec: {
+    name: 'version',
+    summary: 'print the version of nodekiln and of the runtime under it',
+    arguments: [],
+    options: [],
+    examples: ['nodekiln version'],
+    kind: 'Version',
+    root: 'never',
+  },
+  run() {
+    const data = { nodekiln: version, node: process.versions.node, arch: process.arch };
+    return Promise.resolve({ data, text: `nodekiln ${version} (Node ${data.node}, ${data.arch})` });
+  },
+};

@@ -1,0 +1,69 @@
+/**
+ * A plan as it may be shown: what, why, where each step stands and why, what restarts. Sensitive content never, nor a digest
+ * of it. Pure.
+ */
+import type { Prepared } from '../apply/reconcile.ts';
+import type { Change, Impact, ScheduledStep, StepAction } from '../plan/types.ts';
+
+export interface PlanReport {
+  readonly changes: readonly Pick<Change, 'id' | 'type' | 'facets' | 'details' | 'source'>[];
+  readonly steps: readonly PlannedStep[];
+  readonly goal: string | undefined;
+  readonly impact: readonly Impact[];
+  /** Resources that a later source has taken over: nothing is done for them. */
+  readonly overridden: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export interface PlannedStep {
+  /** 1 is first: the order the executor prefers. */
+  readonly position: number;
+  readonly id: string;
+  readonly resource: string;
+  readonly action: unknown;
+  readonly phase: ScheduledStep['phase'];
+  /** Why it is in the plan. */
+  readonly why: string;
+  /** Why it stands where it stands. */
+  readonly reason: string;
+  readonly needs: readonly string[];
+  readonly importance: string;
+  readonly deferrable: boolean;
+  readonly remainingMs: number;
+}
+
+export function planReport(prepared: Prepared, warnings: readonly string[]): PlanReport {
+  return {
+    changes: prepared.plan.changes.map(({ id, type, facets, details, source }) => ({
+      id,
+      type,
+      facets,
+      details,
+      source,
+    })),
+    steps: prepared.schedule.steps.map(({ step, phase, reason, remainingMs }, index) => ({
+      position: index + 1,
+      id: step.id,
+      resource: step.resource,
+      action: shownAction(step.action),
+      phase,
+      why: step.why,
+      reason,
+      needs: step.needs,
+      importance: step.importance,
+      deferrable: step.deferrable,
+      remainingMs,
+    })),
+    goal: prepared.schedule.goal,
+    impact: prepared.plan.impact,
+    overridden: prepared.overridden,
+    warnings,
+  };
+}
+
+/** Content is named by its digest; of sensitive content even that would allow guessing. */
+export function shownAction(action: StepAction): unknown {
+  if (action.do !== 'write' || action.entry.type !== 'file') return action;
+  const { content, digest, ...entry } = action.entry;
+  return { ...action, entry: content.sensitive ? { ...entry, sensitive: true } : { ...entry, digest } };
+}

@@ -1,0 +1,170 @@
+/**
+ * status(host, journal) → what is applied, and what is pending, failed or drifted, per resource. Changes nothing: the
+ * present claims are compared with the host as a reconciliation would.
+ *
+ * `pending`: an intent without its done mark. `drifted`: was in place and no longer is. `failed`: the last run failed on it,
+ * or systemd says that the unit failed.
+ */
+import type { Journal } from '../apply/journal.ts';
+import { prepare } from '../apply/reconcile.ts';
+import { bootResultPath } from '../apply/state.ts';
+import type { ResourceId, Source } from '../desired/resources.ts';
+import type { Host, UnitStatus } from '../host/port.ts';
+import { sourceOrder } from '../plan/claims.ts';
+import type { Change } from '../plan/types.ts';
+import type { BootResult } from '../telemetry/result.ts';
+import { parseBootResult } from './boot-result.ts';
+
+export interface HostStatus {
+  /** Undefined where nodekiln never ran. */
+  readonly generation:
+    | { readonly number: number; readonly source: Source; readonly status: string; readonly createdAt: string }
+    | undefined;
+  /** The journal was damaged and ownership rebuilt from the generation files. */
+  readonly rebuilt: boolean;
+  readonly sources: readonly { readonly source: Source; readonly resources: number }[];
+  readonly summary: Readonly<Record<ResourceState, number>> & { readonly inPlace: number };
+  /** Only what is not in place. */
+  readonly resources: readonly ResourceStatus[];
+  readonly units: readonly UnitLine[];
+  readonly boot: BootLine | undefined;
+  /** What the agent noted last. */
+  readonly agent: unknown;
+}
+
+export type ResourceState = 'pending' | 'failed' | 'drifted';
+
+export interface ResourceStatus {
+  readonly id: string;
+  readonly source: Source;
+  readonly state: ResourceState;
+  readonly change: Change['type'];
+  readonly details: readonly string[];
+}
+
+export type UnitLine = Pick<
+  UnitStatus,
+  'name' | 'activeState' | 'subState' | 'unitFileState' | 'result' | 'restarts'
+> & {
+  /** Milliseconds of CLOCK_MONOTONIC; 0 when it never was. */
+  readonly activeSinceMs: number;
+};
+
+export type BootLine = Pick<
+  BootResult,
+  'outcome' | 'unchanged' | 'generation' | 'finishedAt' | 'nodekilnVersion' | 'error'
+>;
+
+export async function status(host: Host, journal: Journal | undefined): Promise<HostStatus> {
+  const boot = await readBoot(host);
+  if (!journal) {
+    return {
+      generation: undefined,
+      rebuilt: false,
+      sources: [],
+      summary: { inPlace: 0, pending: 0, failed: 0, drifted: 0 },
+      resources: [],
+      units: [],
+      boot: boot && bootLine(boot),
+      agent: undefined,
+    };
+  }
+  const claims = journal.claims();
+  const current = journal.currentGeneration();
+  const agentClaims = new Map((claims.agent ?? []).map((resource) => [resource.id, resource]));
+  const prepared = await prepare({
+    host,
+    journal,
+    source: 'agent',
+    desired: { resources: agentClaims, goal: undefined, warnings: [] },
+  });
+  const failed = failedResources(boot, journal.note('agent'));
+  const resources = prepared.plan.changes.map((change) => resourceStatus(change, failed));
+  const names = [...prepared.effective.values()].flatMap(({ resource }) =>
+    resource.kind === 'unit' ? [resource.name] : [],
+  );
+  const countOf = (state: ResourceState): number => resources.filter((resource) => resource.state === state).length;
+  const wanted = [...prepared.effective.keys()];
+  const changing = new Set(prepared.plan.changes.map((change) => change.id));
+  return {
+    generation: current && {
+      number: current.number,
+      source: current.source,
+      status: current.status,
+      createdAt: new Date(current.createdMs).toISOString(),
+    },
+    rebuilt: journal.rebuilt,
+    sources: sourceOrder.flatMap((source) => {
+      const count = claims[source]?.length ?? 0;
+      return count === 0 ? [] : [{ source, resources: count }];
+    }),
+    summary: {
+      inPlace: wanted.filter((id) => !changing.has(id)).length,
+      pending: countOf('pending'),
+      failed: countOf('failed'),
+      drifted: countOf('drifted'),
+    },
+    resources,
+    units: await unitLines(host, names.sort()),
+    boot: boot && bootLine(boot),
+    agent: journal.note('agent'),
+  };
+}
+
+function resourceStatus(change: Change, failed: ReadonlySet<string>): ResourceStatus {
+  const { id, source, type, details, observed, touched } = change;
+  const unitFailed = observed.kind === 'unit' && observed.activeState === 'failed';
+  const state = failed.has(id) || unitFailed ? 'failed' : touched?.done === true ? 'drifted' : 'pending';
+  return { id, source, state, change: type, details };
+}
+
+/** What the last runs failed on. What is in place again does not differ and so is not asked for here. */
+function failedResources(boot: BootResult | undefined, agent: unknown): Set<ResourceId | string> {
+  const steps = (boot?.steps ?? []).filter((step) => step.status === 'failed').map((step) => step.resource);
+  return new Set([...steps, ...resourceOf(boot?.error), ...(isRecord(agent) ? resourceOf(agent['error']) : [])]);
+}
+
+function resourceOf(error: unknown): string[] {
+  return isRecord(error) && typeof error['resource'] === 'string' ? [error['resource']] : [];
+}
+
+async function unitLines(host: Host, names: readonly string[]): Promise<UnitLine[]> {
+  if (host.units.mode === 'offline') {
+    return Promise.all(
+      names.map(async (name) => ({
+        name,
+        activeState: 'inactive' as const,
+        subState: 'offline',
+        unitFileState: await host.units.enablement(name),
+        activeSinceMs: 0,
+      })),
+    );
+  }
+  return Promise.all(
+    names.map(async (name) => {
+      const { activeState, subState, unitFileState, activeEnterUsec, result, restarts } = await host.units.get(name);
+      return {
+        name,
+        activeState,
+        subState,
+        unitFileState,
+        activeSinceMs: activeEnterUsec / 1000,
+        ...(result !== undefined && { result }),
+        ...(restarts !== undefined && { restarts }),
+      };
+    }),
+  );
+}
+
+async function readBoot(host: Host): Promise<BootResult | undefined> {
+  const content = await host.files.read(bootResultPath);
+  return content && parseBootResult(content.toString('utf8'), bootResultPath);
+}
+
+function bootLine({ outcome, unchanged, generation, finishedAt, nodekilnVersion, error }: BootResult): BootLine {
+  return { outcome, unchanged, generation, finishedAt, nodekilnVersion, ...(error !== undefined && { error }) };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,70 @@
+/** A timeline as text: one line per row with a bar, then the critical path. Pure. */
+import { formatDuration, shorten } from './format.ts';
+import type { Timeline } from './timeline.ts';
+
+export interface TableOptions {
+  /** Columns of the whole table; at least 60. */
+  readonly width: number;
+  /** Marks text of the critical path, with colour where there is any. */
+  readonly emphasise?: (text: string) => string;
+}
+
+const partBlocks = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
+
+export function timelineTable(timeline: Timeline, options: TableOptions): string {
+  const emphasise = options.emphasise ?? ((text) => text);
+  const width = Math.max(60, options.width);
+  const labels = Math.min(44, Math.max(12, ...timeline.rows.map((row) => row.label.length)));
+  const bars = Math.max(12, width - labels - 26);
+  const lines = timeline.rows.map((row) => {
+    const mark = row.critical ? '*' : ' ';
+    const label = shorten(row.label, labels).padEnd(labels);
+    const outcome = row.status === 'done' ? '' : ` ${row.status}`;
+    const bar = barText(row, { span: timeline.endMs, width: bars });
+    const numbers = `${formatDuration(row.startMs).padStart(10)} ${formatDuration(row.endMs - row.startMs).padStart(9)}`;
+    const line = `${mark} ${label} ${numbers}  ${bar}${outcome}`.trimEnd();
+    return row.critical ? emphasise(line) : line;
+  });
+  const head = `  ${''.padEnd(labels)} ${'start'.padStart(10)} ${'time'.padStart(9)}`;
+  return [title(timeline), '', head, ...lines, '', ...criticalLines(timeline)].join('\n');
+}
+
+/** One sentence: what came out, and when. */
+export function title(timeline: Timeline): string {
+  const goal =
+    timeline.goalMs === undefined ? '' : `, ${timeline.goal ?? 'goal'} after ${formatDuration(timeline.goalMs)}`;
+  const nothing = timeline.unchanged ? ', nothing to do' : '';
+  return `${timeline.outcome}${nothing}${goal}, all done after ${formatDuration(timeline.endMs)} (from ${originName(timeline)})`;
+}
+
+export function originName(timeline: Timeline): string {
+  switch (timeline.origin) {
+    case 'kernel':
+      return 'the kernel’s start';
+    case 'userspace':
+      return 'the start of PID 1';
+    case 'process':
+      return 'the start of nodekiln';
+  }
+}
+
+function criticalLines(timeline: Timeline): string[] {
+  const { critical, goalMs } = timeline;
+  if (critical.length === 0 || goalMs === undefined) return ['no step ran, so there is no critical path'];
+  const total = Math.max(goalMs, Number.EPSILON);
+  return [
+    'critical path (* above):',
+    ...critical.map((segment) => {
+      const time = segment.endMs - segment.startMs;
+      return `  ${formatDuration(time).padStart(9)} ${String(Math.round((time / total) * 100)).padStart(3)} %  ${segment.name}`;
+    }),
+  ];
+}
+
+function barText(row: { startMs: number; endMs: number }, scale: { span: number; width: number }): string {
+  const unit = scale.width / Math.max(scale.span, Number.EPSILON);
+  const start = Math.min(scale.width - 1, Math.floor(row.startMs * unit));
+  const eighths = Math.max(1, Math.round((row.endMs - row.startMs) * unit * 8));
+  const full = '█'.repeat(Math.floor(eighths / 8));
+  return ' '.repeat(start) + full + (partBlocks[eighths % 8] ?? '');
+}
