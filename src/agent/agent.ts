@@ -8,7 +8,7 @@
 import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { carryOut, prepare } from '../apply/reconcile.ts';
-import { readFolder } from '../apply/documents.ts';
+import { readFolder, type Documents } from '../apply/documents.ts';
 import type { Outcome, ProgressEvent } from '../apply/executor.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
@@ -49,6 +49,9 @@ export interface AgentReport {
   readonly finishedAt: string;
   readonly error?: unknown;
 }
+
+/** What an empty folder asks for. */
+const nothing: DesiredState = { resources: new Map(), goal: undefined, warnings: [] };
 
 /** Writers that rename one document after the other are read as one change. */
 const settleMs = 50;
@@ -176,10 +179,7 @@ async function reconcile(input: Reconciliation & { journal: Journal; startedMs: 
   try {
     const documents = await readFolder(host.files, folder);
     digest = documents.digest;
-    const desired: DesiredState =
-      documents.loaded.length === 0
-        ? { resources: new Map(), goal: undefined, warnings: [] }
-        : renderNode(resolveNodeConfig(documents.loaded).config, await observeFacts(host));
+    const desired = documents.loaded.length === 0 ? nothing : await render(host, documents);
     const prepared = await prepare({ host, journal, source: 'agent', desired });
     const result = await carryOut(prepared, {
       artifactBase: '/',
@@ -196,4 +196,9 @@ async function reconcile(input: Reconciliation & { journal: Journal; startedMs: 
   } catch (thrown) {
     return finish({ outcome: 'failed', generation: undefined, changes: 0, impact: [], error: asNodekilnError(thrown) });
   }
+}
+
+async function render(host: Host, documents: Documents): Promise<DesiredState> {
+  const { config, placeOf } = resolveNodeConfig(documents.loaded);
+  return renderNode(config, await observeFacts(host), { placeOf });
 }

@@ -21,7 +21,7 @@ export interface Documents {
 /** The documents a boot is made from. NK_DOCUMENT_MISSING when there is none. */
 export async function readBootDocuments(files: Files): Promise<Documents> {
   const documents = await loadAll(files, [
-    ...((await files.stat(sourcePaths.image)) ? [sourcePaths.image] : []),
+    ...(await imageDefaults(files)),
     ...(await documentsIn(files, sourcePaths.folder)),
   ]);
   if (documents.loaded.length > 0) return documents;
@@ -34,9 +34,14 @@ export async function readBootDocuments(files: Files): Promise<Documents> {
   );
 }
 
-/** The documents of a folder the agent follows; none is an answer too. */
+/** The documents of a folder the agent follows, over what the image says of every node made from it; none is an answer too. */
 export async function readFolder(files: Files, folder: string): Promise<Documents> {
-  return loadAll(files, await documentsIn(files, folder));
+  const paths = await documentsIn(files, folder);
+  return loadAll(files, paths.length === 0 ? [] : [...(await imageDefaults(files)), ...paths]);
+}
+
+async function imageDefaults(files: Files): Promise<string[]> {
+  return (await files.stat(sourcePaths.image)) ? [sourcePaths.image] : [];
 }
 
 /** Documents named one by one, in that order. */

@@ -28,11 +28,28 @@ function file(path: string, text = 'x'): FileResource {
 }
 
 function change(resource: FileResource, about: Partial<Change> = {}): Change {
-  return { id: resource.id, type: 'create', facets: ['presence'], details: [], source: 'boot', desired: resource, observed: { kind: 'file', entry: { type: 'absent' } }, touched: undefined, ...about };
+  return {
+    id: resource.id,
+    type: 'create',
+    facets: ['presence'],
+    details: [],
+    source: 'boot',
+    desired: resource,
+    observed: { kind: 'file', entry: { type: 'absent' } },
+    touched: undefined,
+    ...about,
+  };
 }
 
 function intent(resources: readonly FileResource[], about: Partial<Intent> = {}): Intent {
-  return { source: 'boot', claims: { boot: resources }, changes: resources.map((resource) => change(resource)), starting: [], nowMs: 1, ...about };
+  return {
+    source: 'boot',
+    claims: { boot: resources },
+    changes: resources.map((resource) => change(resource)),
+    starting: [],
+    nowMs: 1,
+    ...about,
+  };
 }
 
 describe('journal', () => {
@@ -57,14 +74,17 @@ describe('journal', () => {
     assert.equal(journal.touched().get('file:/etc/a')?.definitions.length, 2);
     journal.markDone('file:/etc/a');
     journal.flush();
-    assert.deepEqual(openAgain(journal, (again) => again.touched().get('file:/etc/a')), {
-      id: 'file:/etc/a',
-      source: 'boot',
-      definitions: [file('/etc/a', 'two')],
-      done: true,
-      startedWith: undefined,
-      original: false,
-    });
+    assert.deepEqual(
+      openAgain(journal, (again) => again.touched().get('file:/etc/a')),
+      {
+        id: 'file:/etc/a',
+        source: 'boot',
+        definitions: [file('/etc/a', 'two')],
+        done: true,
+        startedWith: undefined,
+        original: false,
+      },
+    );
   });
 
   test('equal claims make no new generation', () => {
@@ -72,7 +92,13 @@ describe('journal', () => {
     assert.equal(journal.begin(intent([file('/etc/a')])), 1);
     assert.equal(journal.begin(intent([file('/etc/a')])), 1);
     assert.equal(journal.begin(intent([file('/etc/b')])), 2);
-    assert.deepEqual(journal.generations().map(({ number, status }) => [number, status]), [[2, 'pending'], [1, 'superseded']]);
+    assert.deepEqual(
+      journal.generations().map(({ number, status }) => [number, status]),
+      [
+        [2, 'pending'],
+        [1, 'superseded'],
+      ],
+    );
     journal.close();
   });
 
@@ -85,11 +111,16 @@ describe('journal', () => {
     assert.equal(statSync(join(folder, '1.json')).mode & 0o777, 0o600);
     assert.equal(statSync(join(root, 'var/lib/nodekiln')).mode & 0o777, 0o700);
     assert.equal(statSync(join(root, 'var/lib/nodekiln/state.db')).mode & 0o777, 0o600);
-    assert.deepEqual((JSON.parse(readFileSync(join(folder, '1.json'), 'utf8')) as { claims: unknown }).claims, { boot: [file('/etc/a')] });
+    assert.deepEqual((JSON.parse(readFileSync(join(folder, '1.json'), 'utf8')) as { claims: unknown }).claims, {
+      boot: [file('/etc/a')],
+    });
   });
 
   for (const [name, damage] of [
-    ['overwritten', (path: string): void => writeFileSync(path, 'not a database at all, but long enough to be looked at')],
+    [
+      'overwritten',
+      (path: string): void => writeFileSync(path, 'not a database at all, but long enough to be looked at'),
+    ],
     ['cut', (path: string): void => writeFileSync(path, readFileSync(path).subarray(0, 5000))],
     ['lost', (path: string): void => rmSync(path)],
   ] as const) {
@@ -130,7 +161,10 @@ describe('journal', () => {
     journal.begin(intent([resource], { starting: [resource.id] }));
     assert.equal(openJournal(root).touched().get(resource.id)?.startedWith, '');
     journal.markStarted(resource.id, 'sha256:1');
-    assert.equal(openAgain(journal, (again) => again.touched().get(resource.id)?.startedWith), 'sha256:1');
+    assert.equal(
+      openAgain(journal, (again) => again.touched().get(resource.id)?.startedWith),
+      'sha256:1',
+    );
   });
 
   test('looking at a machine where nothing ran makes nothing', () => {
@@ -138,7 +172,10 @@ describe('journal', () => {
     assert.deepEqual(readdirSync(root), []);
   });
 
-  function openAgain<T>(journal: ReturnType<typeof openJournal>, look: (again: ReturnType<typeof openJournal>) => T): T {
+  function openAgain<T>(
+    journal: ReturnType<typeof openJournal>,
+    look: (again: ReturnType<typeof openJournal>) => T,
+  ): T {
     journal.close();
     const again = openJournal(root);
     try {
@@ -154,7 +191,10 @@ describe('lock', () => {
     const lock = takeLock(root, 0);
     assert.throws(
       () => takeLock(root, 0),
-      (error) => error instanceof NodekilnError && error.code === 'NK_STATE_LOCKED' && error.message.includes(String(process.pid)),
+      (error) =>
+        error instanceof NodekilnError &&
+        error.code === 'NK_STATE_LOCKED' &&
+        error.message.includes(String(process.pid)),
     );
     lock.release();
     takeLock(root, 0).release();

@@ -171,7 +171,13 @@ interface ObserveInput {
   readonly touched: ReadonlyMap<ResourceId, Touched>;
 }
 
-async function observeAll({ host, journal, effective, touched, ids }: ObserveInput): Promise<Map<ResourceId, Observation>> {
+async function observeAll({
+  host,
+  journal,
+  effective,
+  touched,
+  ids,
+}: ObserveInput): Promise<Map<ResourceId, Observation>> {
   const context = { host, notes: journal, touched: (id: ResourceId) => touched.get(id) };
   return new Map(
     await Promise.all(

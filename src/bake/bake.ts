@@ -12,12 +12,12 @@ import type { ProgressEvent } from '../apply/executor.ts';
 import { openJournal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
-import { parseDocument } from '../config/load.ts';
-import type { ImageManifest } from '../config/schema-image.ts';
+import { parseDocument, type LoadedDocument } from '../config/load.ts';
+import { formatPath, type Path } from '../config/paths.ts';
 import { sha256 } from '../desired/canonical.ts';
 import { renderImage } from '../desired/render-image.ts';
 import type { BinaryResource, DesiredState, Resource, ResourceId } from '../desired/resources.ts';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { errnoOf, NodekilnError, type Place } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
@@ -55,7 +55,10 @@ export async function bake(options: BakeOptions): Promise<BakeReport> {
   if (process.getuid?.() !== 0)
     throw new NodekilnError('NK_NOT_ROOT', 'baking needs root rights: files in the image belong to root');
   const manifest = await readManifest(options.manifest);
-  const rootHost = createLinuxHost({ root: options.root, containers: (host) => createLinuxContainers(host.root, host.net) });
+  const rootHost = createLinuxHost({
+    root: options.root,
+    containers: (host) => createLinuxContainers(host.root, host.net),
+  });
   const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {
     return await bakeHost(host, manifest, options);
@@ -64,7 +67,11 @@ export async function bake(options: BakeOptions): Promise<BakeReport> {
   }
 }
 
-async function bakeHost(host: Host, manifest: ImageManifest, options: BakeOptions): Promise<BakeReport> {
+async function bakeHost(
+  host: Host,
+  manifest: LoadedDocument<'ImageManifest'>,
+  options: BakeOptions,
+): Promise<BakeReport> {
   const artifactBase = dirname(resolve(options.manifest));
   const facts = await observeFacts(host);
   if (facts.os.id === '') {
@@ -76,7 +83,10 @@ async function bakeHost(host: Host, manifest: ImageManifest, options: BakeOption
       },
     );
   }
-  const desired = withProgram(renderImage(manifest, facts, { artifactBase }), await ownProgram());
+  const desired = withProgram(
+    renderImage(manifest.document, facts, { artifactBase, placeOf: (path) => placeIn(manifest, path) }),
+    await ownProgram(),
+  );
   const lock = takeLock(host.root, lockWaitMs);
   const journal = openJournal(host.root);
   try {
@@ -104,7 +114,7 @@ async function bakeHost(host: Host, manifest: ImageManifest, options: BakeOption
   }
 }
 
-async function readManifest(path: string): Promise<ImageManifest> {
+async function readManifest(path: string): Promise<LoadedDocument<'ImageManifest'>> {
   let text;
   try {
     text = await readFile(path, 'utf8');
@@ -114,7 +124,11 @@ async function readManifest(path: string): Promise<ImageManifest> {
       place: { file: path },
     });
   }
-  return (await parseDocument({ file: path, text }, 'ImageManifest')).document;
+  return parseDocument({ file: path, text }, 'ImageManifest');
+}
+
+function placeIn({ file, positions }: LoadedDocument<'ImageManifest'>, path: Path): Place {
+  return { file, ...positions.locate(path, 'value'), path: formatPath(path) };
 }
 
 // ── our own program ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ import type { ProgressEvent, Report } from '../apply/executor.ts';
 import { openExistingJournal, openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
 import { bootResultPath } from '../apply/state.ts';
+import { parseDuration } from '../config/duration.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { renderNode } from '../desired/render-node.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
@@ -91,11 +92,9 @@ async function reconcileBoot({ host, journal, recording, options }: BootRun): Pr
     });
     warnings = made.warnings;
     recording.milestone('planned', host.clock.monotonic());
-    const result = await carryOut(made.prepared, {
-      artifactBase: '/',
-      ...(options.onEvent && { onEvent: options.onEvent }),
-      ...(options.signal && { signal: options.signal }),
-    });
+    const result = await withinBudget(made.deadlineMs, options.signal, (signal) =>
+      carryOut(made.prepared, { artifactBase: '/', signal, ...(options.onEvent && { onEvent: options.onEvent }) }),
+    );
     await recordMilestones({ host, report: result, recording });
     return await bootResult(host, recording, {
       outcome: result.outcome,
@@ -122,6 +121,24 @@ async function reconcileBoot({ host, journal, recording, options }: BootRun): Pr
   }
 }
 
+/** Everything that waits or retries stops when the boot's budget is used up: a boot that hangs is a failed boot. */
+async function withinBudget<T>(
+  budgetMs: number,
+  outer: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const budget = AbortSignal.timeout(budgetMs);
+  try {
+    return await work(outer ? AbortSignal.any([outer, budget]) : budget);
+  } catch (thrown) {
+    if (!budget.aborted) throw thrown;
+    throw new NodekilnError('NK_TIMEOUT', `the boot did not complete within ${budgetMs} ms`, {
+      cause: thrown,
+      hint: 'See the steps of the result; `spec.boot.deadline` is the budget.',
+    });
+  }
+}
+
 interface PlanRequest {
   readonly host: Host;
   readonly journal: Journal | undefined;
@@ -131,7 +148,14 @@ interface PlanRequest {
   readonly selfUnit?: string;
 }
 
-async function makePlan(request: PlanRequest): Promise<{ prepared: Prepared; warnings: readonly string[] }> {
+interface Made {
+  readonly prepared: Prepared;
+  readonly warnings: readonly string[];
+  /** The budget of the whole boot. */
+  readonly deadlineMs: number;
+}
+
+async function makePlan(request: PlanRequest): Promise<Made> {
   const { host, journal, recording } = request;
   const time = <T>(name: string, work: () => Promise<T>): Promise<T> => recording.span(name, host.clock, work);
   const [documents, facts] = await Promise.all([
@@ -139,7 +163,8 @@ async function makePlan(request: PlanRequest): Promise<{ prepared: Prepared; war
     time('observe facts', () => observeFacts(host)),
   ]);
   recording.milestone('config', host.clock.monotonic());
-  const desired = renderNode(resolveNodeConfig(documents.loaded).config, facts);
+  const { config, placeOf } = resolveNodeConfig(documents.loaded);
+  const desired = renderNode(config, facts, { placeOf });
   const prepared = await time('observe and plan', () =>
     prepare({
       host,
@@ -150,7 +175,7 @@ async function makePlan(request: PlanRequest): Promise<{ prepared: Prepared; war
       ...(request.selfUnit && { selfUnit: request.selfUnit }),
     }),
   );
-  return { prepared, warnings: [...documents.loaded.flatMap(() => []), ...desired.warnings] };
+  return { prepared, warnings: desired.warnings, deadlineMs: parseDuration(config.spec.boot.deadline) };
 }
 
 export interface PlanOptions {

@@ -226,10 +226,10 @@ export interface Exec {
 export interface Containers {
   /**
    * Imports every image of an archive (OCI layout or docker-archive tar; a path in our own file system) into containerd's
-   * content store, namespace `k8s.io`, unpacked, and returns the references. In a root folder the root's own containerd is
+   * content store, namespace `k8s.io`, unpacked, and returns the references there; `pin` keeps kubelet from collecting them. In a root folder the root's own containerd is
    * started for this and stopped by `Host.close`. NK_ARTIFACT_MISSING, NK_ARTIFACT_DIGEST (of the archive), NK_IMAGE_IMPORT.
    */
-  importArchive(archive: string, options: { readonly digest?: string }): Promise<string[]>;
+  importArchive(archive: string, options: { readonly digest?: string; readonly pin: boolean }): Promise<string[]>;
 }
 
 // ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -37,9 +37,7 @@ export interface KindPlanner<K extends ResourceKind> {
 }
 
 /** The parts of a step that follow from its resource. */
-export function stepBase(
-  resource: Resource,
-): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'after'> {
+export function stepBase(resource: Resource): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'after'> {
   return {
     after: [],
     resource: resource.id,

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { ActionResource, FileResource, KernelResource, Resource, ResourceId, Source, UnitResource } from '../desired/resources.ts';
+import type {
+  ActionResource,
+  FileResource,
+  KernelResource,
+  Resource,
+  ResourceId,
+  Source,
+  UnitResource,
+} from '../desired/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import { effectiveClaims } from './claims.ts';
 import { diff, type Claim } from './diff.ts';
@@ -13,7 +21,14 @@ const base = { scope: 'node', deferrable: false, importance: 'required', needs: 
 
 function file(path: string, about: Partial<FileResource> & { text?: string } = {}): FileResource {
   const { text = 'x', ...rest } = about;
-  return { kind: 'file', id: `file:${path}`, ...base, path, entry: { type: 'file', content: { text }, mode: '0644', uid: 0, gid: 0 }, ...rest };
+  return {
+    kind: 'file',
+    id: `file:${path}`,
+    ...base,
+    path,
+    entry: { type: 'file', content: { text }, mode: '0644', uid: 0, gid: 0 },
+    ...rest,
+  };
 }
 
 function unit(name: string, about: Partial<UnitResource> = {}): UnitResource {
@@ -35,7 +50,15 @@ function unit(name: string, about: Partial<UnitResource> = {}): UnitResource {
 }
 
 function action(name: string, about: Partial<ActionResource> = {}): ActionResource {
-  return { kind: 'action', id: `action:${name}`, ...base, argv: ['true'], guard: { type: 'path', path: '/done' }, timeoutMs: 1000, ...about };
+  return {
+    kind: 'action',
+    id: `action:${name}`,
+    ...base,
+    argv: ['true'],
+    guard: { type: 'path', path: '/done' },
+    timeoutMs: 1000,
+    ...about,
+  };
 }
 
 function sysctl(key: string): KernelResource {
@@ -86,12 +109,21 @@ function planned({ desired, observed = {}, touched = [], goal, source = 'boot' }
   const claims = new Map<ResourceId, Claim>(desired.map((resource) => [resource.id, { resource, source }]));
   const touchedById = new Map(touched.map((entry) => [entry.id, entry]));
   const observations = new Map<ResourceId, Observation>();
-  for (const resource of [...touched.flatMap((entry) => entry.definitions), ...desired]) observations.set(resource.id, observed[resource.id] ?? fresh(resource));
+  for (const resource of [...touched.flatMap((entry) => entry.definitions), ...desired])
+    observations.set(resource.id, observed[resource.id] ?? fresh(resource));
   return plan({ ...diff({ desired: claims, observed: observations, touched: touchedById }), desired: claims, goal });
 }
 
 function touchedEntry(resource: Resource, about: Partial<Touched> = {}): Touched {
-  return { id: resource.id, source: 'boot', definitions: [resource], done: true, startedWith: undefined, original: false, ...about };
+  return {
+    id: resource.id,
+    source: 'boot',
+    definitions: [resource],
+    done: true,
+    startedWith: undefined,
+    original: false,
+    ...about,
+  };
 }
 
 const ids = (made: Plan): string[] => made.steps.map((step) => step.id).sort();
@@ -126,7 +158,13 @@ describe('plan', () => {
     const write = made.steps.find((step) => step.action.do === 'write');
     assert.ok(write?.action.do === 'write' && write.action.entry.type === 'file');
     const { digest, mode, uid, gid } = write.action.entry;
-    const settled: UnitObservation = { ...freshUnit, entries: { [write.action.path]: { type: 'file', digest, mode, uid, gid } }, enablement: 'enabled', activeState: 'active', loadState: 'loaded' };
+    const settled: UnitObservation = {
+      ...freshUnit,
+      entries: { [write.action.path]: { type: 'file', digest, mode, uid, gid } },
+      enablement: 'enabled',
+      activeState: 'active',
+      loadState: 'loaded',
+    };
     assert.deepEqual(ids(planned({ desired: [wanted], observed: { [wanted.id]: settled } })), []);
   });
 
@@ -141,10 +179,22 @@ describe('plan', () => {
       observed: {
         'unit:a.service': running,
         'unit:b.service': running,
-        'file:/etc/b': { kind: 'file', entry: { type: 'file', digest: 'sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881', mode: 0o644, uid: 0, gid: 0 } },
+        'file:/etc/b': {
+          kind: 'file',
+          entry: {
+            type: 'file',
+            digest: 'sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881',
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+          },
+        },
       },
     });
-    assert.deepEqual(made.impact.map(({ unit: name, effect }) => `${effect} ${name}`), ['restart a.service']);
+    assert.deepEqual(
+      made.impact.map(({ unit: name, effect }) => `${effect} ${name}`),
+      ['restart a.service'],
+    );
   });
 
   test('a mode alone restarts nothing', () => {
@@ -153,7 +203,16 @@ describe('plan', () => {
       desired: [file('/etc/a'), vendor],
       observed: {
         'unit:a.service': { ...freshUnit, activeState: 'active', enablement: 'enabled' },
-        'file:/etc/a': { kind: 'file', entry: { type: 'file', digest: 'sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881', mode: 0o600, uid: 0, gid: 0 } },
+        'file:/etc/a': {
+          kind: 'file',
+          entry: {
+            type: 'file',
+            digest: 'sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881',
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+          },
+        },
       },
     });
     assert.deepEqual(ids(made), ['write file:/etc/a']);
@@ -162,8 +221,15 @@ describe('plan', () => {
   test('a restart that an interrupted run still owes is made up for', () => {
     const { content: _none, ...vendor } = unit('a.service');
     const running: UnitObservation = { ...freshUnit, activeState: 'active', enablement: 'enabled' };
-    const made = planned({ desired: [vendor], observed: { [vendor.id]: running }, touched: [touchedEntry(vendor, { done: false, startedWith: '' })] });
-    assert.deepEqual(made.impact.map(({ effect }) => effect), ['restart']);
+    const made = planned({
+      desired: [vendor],
+      observed: { [vendor.id]: running },
+      touched: [touchedEntry(vendor, { done: false, startedWith: '' })],
+    });
+    assert.deepEqual(
+      made.impact.map(({ effect }) => effect),
+      ['restart'],
+    );
   });
 
   test('what earlier definitions left is removed, also those that were never finished', () => {
@@ -174,12 +240,21 @@ describe('plan', () => {
       desired: [unit('a.service')],
       touched: [touchedEntry(first, { definitions: [first, second], done: false })],
       observed: {
-        'unit:a.service': { ...freshUnit, entries: { '/etc/systemd/system/a.service.d/10-a.conf': present, '/etc/systemd/system/a.service.d/20-b.conf': present } },
+        'unit:a.service': {
+          ...freshUnit,
+          entries: {
+            '/etc/systemd/system/a.service.d/10-a.conf': present,
+            '/etc/systemd/system/a.service.d/20-b.conf': present,
+          },
+        },
       },
     });
     assert.deepEqual(
       made.steps.filter((step) => step.action.do === 'remove').map((step) => step.id),
-      ['remove unit:a.service /etc/systemd/system/a.service.d/10-a.conf', 'remove unit:a.service /etc/systemd/system/a.service.d/20-b.conf'],
+      [
+        'remove unit:a.service /etc/systemd/system/a.service.d/10-a.conf',
+        'remove unit:a.service /etc/systemd/system/a.service.d/20-b.conf',
+      ],
     );
   });
 
@@ -188,10 +263,24 @@ describe('plan', () => {
     const made = planned({
       desired: [],
       touched: [touchedEntry(gone)],
-      observed: { 'unit:a.service': { ...freshUnit, activeState: 'active', enablement: 'enabled', entries: { '/etc/systemd/system/a.service': { type: 'file', digest: 'sha256:0', mode: 0o644, uid: 0, gid: 0 } } } },
+      observed: {
+        'unit:a.service': {
+          ...freshUnit,
+          activeState: 'active',
+          enablement: 'enabled',
+          entries: {
+            '/etc/systemd/system/a.service': { type: 'file', digest: 'sha256:0', mode: 0o644, uid: 0, gid: 0 },
+          },
+        },
+      },
     });
     const order = made.steps.map((step) => step.id);
-    assert.deepEqual(order, ['stop unit:a.service', 'disable unit:a.service', 'remove unit:a.service', 'daemon-reload']);
+    assert.deepEqual(order, [
+      'stop unit:a.service',
+      'disable unit:a.service',
+      'remove unit:a.service',
+      'daemon-reload',
+    ]);
     assert.deepEqual(needsOf(made, 'remove unit:a.service'), ['disable unit:a.service', 'stop unit:a.service']);
   });
 
@@ -214,7 +303,13 @@ describe('plan', () => {
     assert.equal(phase.get('run action:motd'), 'deferred');
     assert.equal(phase.get('enable unit:kubelet.service'), 'deferred');
     const before = ancestors(new Map(made.steps.map((step) => [step.id, step])), 'start unit:kubelet.service');
-    for (const id of ['run action:identity', 'write file:/etc/a', 'set kernel:sysctl/net.ipv4.ip_forward', 'ready unit:mount.service', 'start unit:containerd.service']) {
+    for (const id of [
+      'run action:identity',
+      'write file:/etc/a',
+      'set kernel:sysctl/net.ipv4.ip_forward',
+      'ready unit:mount.service',
+      'start unit:containerd.service',
+    ]) {
       assert.ok(before.has(id), `${id} must precede kubelet's start`);
     }
     assert.ok(!before.has('ready unit:containerd.service'), 'systemd itself orders kubelet after containerd');
@@ -233,16 +328,24 @@ describe('plan', () => {
 
   test('steps that wait for each other are named', () => {
     const made = planned({ desired: [action('a', { needs: ['action:b'] }), action('b', { needs: ['action:a'] })] });
-    assert.throws(() => schedule(made), (error) => error instanceof NodekilnError && error.code === 'NK_PLAN_CYCLE' && /run action:a/.test(error.message));
+    assert.throws(
+      () => schedule(made),
+      (error) => error instanceof NodekilnError && error.code === 'NK_PLAN_CYCLE' && /run action:a/.test(error.message),
+    );
   });
 
   test('two resources may not write one place', () => {
     const unitFile = file('/etc/systemd/system/a.service');
-    assert.throws(() => planned({ desired: [unitFile, unit('a.service')] }), (error) => error instanceof NodekilnError && error.code === 'NK_PLAN_CONFLICT');
+    assert.throws(
+      () => planned({ desired: [unitFile, unit('a.service')] }),
+      (error) => error instanceof NodekilnError && error.code === 'NK_PLAN_CONFLICT',
+    );
   });
 
   test('a plan never holds sensitive content in its words', () => {
-    const secret = file('/etc/token', { entry: { type: 'file', content: { text: { sensitive: 'hunter2' } }, mode: '0600', uid: 0, gid: 0 } });
+    const secret = file('/etc/token', {
+      entry: { type: 'file', content: { text: { sensitive: 'hunter2' } }, mode: '0600', uid: 0, gid: 0 },
+    });
     const made = planned({ desired: [secret] });
     const words = JSON.stringify(made.steps.map(({ id, why, reads, writes }) => ({ id, why, reads, writes })));
     assert.ok(!words.includes('hunter2'));
@@ -252,17 +355,27 @@ describe('plan', () => {
 describe('schedule', () => {
   test('any set of needs without a cycle is ordered so that needs come first by phase', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.boolean(), fc.array(fc.nat(9), { maxLength: 3 })), { minLength: 1, maxLength: 10 }), (shape) => {
-        const resources = shape.map(([deferrable, needs], index) =>
-          action(`s${index}`, { deferrable, needs: [...new Set(needs)].filter((need) => need < index).map((need): ResourceId => `action:s${need}`) }),
-        );
-        const made = planned({ desired: [...resources, unit('kubelet.service')], goal: 'unit:kubelet.service' });
-        const phases = new Map(schedule(made).steps.map((entry) => [entry.step.id, entry.phase]));
-        for (const step of made.steps) {
-          for (const need of step.needs) assert.ok(!(phases.get(step.id) === 'goal' && phases.get(need) === 'deferred'), `${step.id} precedes the goal and needs ${need}`);
-          if (!step.deferrable && step.action.do !== 'enablement') assert.equal(phases.get(step.id), 'goal');
-        }
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.boolean(), fc.array(fc.nat(9), { maxLength: 3 })), { minLength: 1, maxLength: 10 }),
+        (shape) => {
+          const resources = shape.map(([deferrable, needs], index) =>
+            action(`s${index}`, {
+              deferrable,
+              needs: [...new Set(needs)].filter((need) => need < index).map((need): ResourceId => `action:s${need}`),
+            }),
+          );
+          const made = planned({ desired: [...resources, unit('kubelet.service')], goal: 'unit:kubelet.service' });
+          const phases = new Map(schedule(made).steps.map((entry) => [entry.step.id, entry.phase]));
+          for (const step of made.steps) {
+            for (const need of step.needs)
+              assert.ok(
+                !(phases.get(step.id) === 'goal' && phases.get(need) === 'deferred'),
+                `${step.id} precedes the goal and needs ${need}`,
+              );
+            if (!step.deferrable && step.action.do !== 'enablement') assert.equal(phases.get(step.id), 'goal');
+          }
+        },
+      ),
       { numRuns: 200 },
     );
   });
@@ -272,7 +385,8 @@ describe('claims', () => {
   test('two sources on one id are a conflict that names both', () => {
     assert.throws(
       () => effectiveClaims({ boot: [file('/etc/a')], agent: [file('/etc/a')] }),
-      (error) => error instanceof NodekilnError && error.code === 'NK_PLAN_CONFLICT' && /boot.*agent/.test(error.message),
+      (error) =>
+        error instanceof NodekilnError && error.code === 'NK_PLAN_CONFLICT' && /boot.*agent/.test(error.message),
     );
   });
 
@@ -280,6 +394,9 @@ describe('claims', () => {
     const early = file('/etc/a', { text: 'early' });
     const late = file('/etc/a', { text: 'late', takeover: true });
     assert.equal(effectiveClaims({ boot: [early], agent: [late] }).get('file:/etc/a')?.source, 'agent');
-    assert.deepEqual(effectiveClaims({ boot: [early], agent: [] }).get('file:/etc/a'), { resource: early, source: 'boot' });
+    assert.deepEqual(effectiveClaims({ boot: [early], agent: [] }).get('file:/etc/a'), {
+      resource: early,
+      source: 'boot',
+    });
   });
 });

@@ -55,10 +55,20 @@ function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] 
     reloads.push(reloadStep({ id: reloadStepId, resource: subject, needs: ids, deferrable, why: 'unit files change' }));
   }
   // What a removal disables is done before its unit file goes, hence before the first reload.
-  const [enabled] = enablements.filter((step) => !reloads.some((reload) => reload.needs.some((id) => neededBy(steps, id, step.id))));
+  const [enabled] = enablements.filter(
+    (step) => !reloads.some((reload) => reload.needs.some((id) => neededBy(steps, id, step.id))),
+  );
   if (enabled) {
     const ids = enablements.map((step) => step.id);
-    reloads.push(reloadStep({ id: reloadAfterEnablementId, resource: enabled.resource, after: ids, deferrable: true, why: 'units are enabled or disabled' }));
+    reloads.push(
+      reloadStep({
+        id: reloadAfterEnablementId,
+        resource: enabled.resource,
+        after: ids,
+        deferrable: true,
+        why: 'units are enabled or disabled',
+      }),
+    );
   }
   const waits = (step: Step): boolean => isJob(step) && step.action.do !== 'stop' && changed.has(step.resource);
   return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), ...reloads];
@@ -68,7 +78,12 @@ function neededBy(steps: readonly Step[], id: string, needed: string): boolean {
   return descendants(steps, needed).has(id);
 }
 
-function reloadStep(about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & { needs?: readonly string[]; after?: readonly string[] }): Step {
+function reloadStep(
+  about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & {
+    needs?: readonly string[];
+    after?: readonly string[];
+  },
+): Step {
   return {
     needs: [],
     after: [],
@@ -117,7 +132,10 @@ function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceI
       for (const id of ids) if (id !== step.id) set.add(id);
     };
     if (step.action.do === 'write') {
-      addTo(after, parentsOf(step.action.path).flatMap((folder) => folders.get(folder) ?? []));
+      addTo(
+        after,
+        parentsOf(step.action.path).flatMap((folder) => folders.get(folder) ?? []),
+      );
     }
     if (step.action.do === 'sysctl') addTo(after, modules);
     if (resource && waitsForNeeds(step)) {
@@ -131,10 +149,10 @@ function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceI
   });
 }
 
-/** Unit files are written as soon as possible; only jobs wait for what the unit needs. */
+/** Unit files are written as soon as possible; jobs and enablement (of a unit that a package brings) wait for what the unit needs. */
 function waitsForNeeds(step: Step): boolean {
   if (!step.resource.startsWith('unit:')) return true;
-  return isJob(step);
+  return isJob(step) || step.action.do === 'enablement';
 }
 
 /**

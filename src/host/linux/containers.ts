@@ -41,7 +41,8 @@ export function createLinuxContainers(root: string, net: Net): LinuxContainers {
         .split('\n')
         .filter((name) => name !== '' && !name.startsWith('sha256:'));
       // The label by which the CRI tells kubelet never to collect an image.
-      for (const name of names) await ctr(['images', 'label', name, 'io.cri-containerd.pinned=pinned']);
+      for (const name of options.pin ? names : [])
+        await ctr(['images', 'label', name, 'io.cri-containerd.pinned=pinned']);
       return names;
     },
     async close() {

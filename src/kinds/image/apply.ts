@@ -19,6 +19,7 @@ export function observeImage(resource: ImageResource, touched: Touched | undefin
 export async function performImport(context: PerformContext, resource: ImageResource): Promise<void> {
   const archive = artifactPath(context.artifactBase, resource.archive);
   const names = await context.host.containers.importArchive(archive, {
+    pin: resource.pin ?? true,
     ...(resource.digest && { digest: resource.digest }),
   });
   if (names.includes(resource.reference)) return;

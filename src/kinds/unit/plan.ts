@@ -90,10 +90,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
     const written = steps.map((step) => step.id);
     const startedWith = context.startFingerprint(resource);
     const change_ = enablementChange(resource, observed?.enablement ?? '');
-    const mustStart =
-      live &&
-      resource.state === 'started' &&
-      change.facets.some((facet) => startFacets.has(facet));
+    const mustStart = live && resource.state === 'started' && change.facets.some((facet) => startFacets.has(facet));
     const unmask =
       change_ === 'unmask' || (observed?.enablement.startsWith('masked') === true && resource.enablement !== 'masked');
 
