@@ -39,6 +39,8 @@ export async function buildBundle(): Promise<string> {
     logLevel: 'warning',
     banner: { js: '#!/opt/nodekiln/bin/node --disable-warning=ExperimentalWarning' },
   });
+  // The bundle has no file extension; without this the package around it would make Node read it as an ES module.
+  await writeFile(join(root, 'dist', 'package.json'), '{ "type": "commonjs" }\n');
   await chmod(temporary, 0o755);
   await rename(temporary, output);
   await writeFile(`${output}.meta.json`, JSON.stringify(result.metafile));
