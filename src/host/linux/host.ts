@@ -16,7 +16,7 @@ import { createLiveUnits } from './units.ts';
 export interface LinuxHostOptions {
   /** Where the host's `/` is; the machine itself unless told. Must exist. */
   readonly root?: string;
-  /** Which of systemd's sockets to use; `auto` takes the system bus, and systemd's private socket while there is none. */
+  /** Which way to systemd; `auto` is its private socket, and the system bus for those it does not let in. */
   readonly systemd?: SystemdAddress;
   /** Who imports container images into the host; refused unless given. */
   readonly containers?: (host: Omit<Host, 'containers'>) => Containers & { readonly close?: () => Promise<void> };

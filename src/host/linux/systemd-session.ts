@@ -39,6 +39,8 @@ export function createSystemdSession(address: SystemdAddress): SystemdSession {
   let users = 0;
   let idle: NodeJS.Timeout | undefined;
   let ended = false;
+  /** systemd was there once: when it does not answer, it is about to be back. */
+  let known = false;
 
   const open = (): Promise<SystemdConnection> => {
     if (ended) return Promise.reject(new NodekilnError('NK_INTERNAL', 'the host was closed'));
@@ -48,10 +50,16 @@ export function createSystemdSession(address: SystemdAddress): SystemdSession {
         opening = undefined;
         if (users > 0 && !ended) void reopen();
       },
-    }).catch((thrown: unknown) => {
-      opening = undefined;
-      throw thrown;
-    });
+    }).then(
+      (connection) => {
+        known = true;
+        return connection;
+      },
+      (thrown: unknown) => {
+        opening = undefined;
+        throw thrown;
+      },
+    );
     return opening;
   };
 
@@ -86,7 +94,7 @@ export function createSystemdSession(address: SystemdAddress): SystemdSession {
   const call = async (wanted: SystemdCall): Promise<readonly unknown[]> => {
     const release = hold();
     try {
-      return await (await open()).call(wanted);
+      return await (await (known ? patiently(open) : open())).call(wanted);
     } finally {
       release();
     }

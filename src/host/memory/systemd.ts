@@ -6,6 +6,7 @@
  * Stricter than systemd in one respect: a unit once loaded keeps its old definition until daemon-reload, also when it is
  * inactive and systemd might have read it again.
  */
+import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, JobResult, UnitJob, UnitStatus } from '../port.ts';
@@ -244,9 +245,9 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
     unit.log = [...(unit.behaviour.log ?? [])];
     const { start = 'ok', startMs = 0 } = unit.behaviour;
     if (start === 'hang') {
-      return later(unit, startTimeout(unit), () => fail(unit, 'timeout', 0));
+      return later(unit, startTimeout(unit), () => ended(unit, 'timeout', 0));
     }
-    later(unit, startMs, () => (start === 'fail' ? ended(unit, 1) : becameReady(unit)));
+    later(unit, startMs, () => (start === 'fail' ? ended(unit, 'exit-code', 1) : becameReady(unit)));
   }
 
   /** Calls back unless the unit was started or stopped in the meantime. */
@@ -269,24 +270,25 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
       unit.subState = 'dead';
     }
     const exit = unit.behaviour.exit;
-    if (exit && !oneshot) later(unit, exit.afterMs, () => ended(unit, exit.status));
+    if (exit && !oneshot)
+      later(unit, exit.afterMs, () => ended(unit, exit.status === 0 ? 'success' : 'exit-code', exit.status));
     unit.job?.settle('done');
   }
 
-  /** Its main process ended by itself. */
-  function ended(unit: Unit, status: number, signal = false): void {
+  /** Its main process ended by itself, or was ended for taking too long to start. */
+  function ended(unit: Unit, result: 'success' | 'exit-code' | 'signal' | 'timeout', status: number): void {
     const restart = unit.file.value('Service', 'Restart') ?? 'no';
-    const clean = status === 0;
+    const clean = result === 'success';
     const again = restart === 'always' || (!clean && restart === 'on-failure') || (clean && restart === 'on-success');
     if (unit.activeState === 'active') unit.behaviour.onInactive?.();
     if (!again) {
       if (clean) return becameInactive(unit);
-      return fail(unit, signal ? 'signal' : 'exit-code', status);
+      return fail(unit, result, status);
     }
     unit.epoch += 1;
     unit.mainPid = 0;
     unit.execMainStatus = status;
-    unit.result = clean ? 'success' : signal ? 'signal' : 'exit-code';
+    unit.result = result;
     unit.activeState = 'activating';
     unit.subState = 'auto-restart';
     // Of a service that fails while it starts, systemd ends the job at the first failure.
@@ -427,7 +429,8 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
       if (unit.activeState !== 'active') {
         throw new NodekilnError('NK_UNIT_FAILED', `${name} has no process to kill`, { resource: `unit:${name}` });
       }
-      ended(unit, signal === 'SIGTERM' ? 0 : 9, signal !== 'SIGTERM');
+      if (signal === 'SIGTERM') ended(unit, 'success', 0);
+      else ended(unit, 'signal', constants.signals[signal]);
     },
     log: (name, lines) => units.get(name)?.log.slice(-lines) ?? [],
     boot: async () => {

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createLinuxNet } from './net.ts';
+
+const net = createLinuxNet();
+
+describe('HTTP over a Unix socket', () => {
+  const scratch = mkdtempSync('/var/tmp/nodekiln-net-');
+  const socketPath = join(scratch, 'server.sock');
+  let server: Server;
+  before(async () => {
+    server = createServer((request, response) => void answer(request, response));
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  });
+  after(() => {
+    server.closeAllConnections();
+    server.close();
+    rmSync(scratch, { recursive: true });
+  });
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url === '/silent') return;
+    if (request.url === '/stalls') return void response.writeHead(200, { 'content-length': 10 }).write('12345');
+    if (request.url === '/breaks') {
+      response.writeHead(200, { 'content-length': 10 }).write('12345');
+      return void setTimeout(() => request.socket.destroy(), 10);
+    }
+    if (request.url === '/redirect') return void response.writeHead(302, { location: '/' }).end();
+    if (request.url === '/large') return void response.end(Buffer.alloc(2000));
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(Buffer.from(chunk));
+    response.setHeader('x-method', `${request.method} ${String(request.headers['x-given'])}`);
+    response.writeHead(201).end(`got ${Buffer.concat(chunks).toString()}`);
+  }
+
+  const at = (path: string) => ({ url: `http://localhost${path}`, socketPath, timeoutMs: 5000 });
+
+  test('method, headers and body go out; status, headers and body come back', async () => {
+    const response = await net.request({ ...at('/'), method: 'PUT', headers: { 'x-given': 'h' }, body: 'content' });
+    assert.deepEqual([response.status, String(response.body)], [201, 'got content']);
+    assert.equal(response.headers['x-method'], 'PUT h');
+  });
+
+  test('redirects are answers', async () => {
+    assert.equal((await net.request(at('/redirect'))).status, 302);
+  });
+
+  test('the deadline covers the whole exchange', async () => {
+    for (const path of ['/silent', '/stalls']) {
+      const started = performance.now();
+      await assert.rejects(net.request({ ...at(path), timeoutMs: 100 }), { code: 'NK_TIMEOUT' });
+      assert.ok(performance.now() - started < 2000);
+    }
+  });
+
+  test('what breaks off or is too large is no response', async () => {
+    await assert.rejects(net.request(at('/breaks')), { code: 'NK_SOURCE_UNAVAILABLE' });
+    await assert.rejects(net.request({ ...at('/large'), maxBytes: 1999 }), { code: 'NK_SOURCE_UNAVAILABLE' });
+    assert.equal((await net.request({ ...at('/large'), maxBytes: 2000 })).body.length, 2000);
+  });
+
+  test('an interruption ends it', async () => {
+    const request = net.request({ ...at('/silent'), signal: AbortSignal.timeout(50) });
+    await assert.rejects(request, { code: 'NK_INTERRUPTED' });
+  });
+
+  test('a socket answers when something listens there', async () => {
+    assert.equal(await net.socketAnswers(socketPath, 1000), true);
+    assert.equal(await net.socketAnswers(join(scratch, 'none'), 1000), false);
+  });
+});
