@@ -30,6 +30,9 @@ const packages = [
 /** A pod that ignores SIGTERM must not hold up a lab host's shutdown for the default 90 s. */
 const stopTimeout = '[Manager]\nDefaultTimeoutStopSec=5s\n';
 
+/** Timers of Debian that would do something of their own in the middle of a test. */
+const timers = ['apt-daily', 'apt-daily-upgrade', 'dpkg-db-backup', 'e2scrub_all', 'fstrim'] as const;
+
 const recipe = [
   '--variant=minbase',
   '--mode=root',
@@ -39,6 +42,7 @@ const recipe = [
   '--dpkgopt=path-exclude=/usr/share/locale/*',
   '--customize-hook=mkdir -p "$1/etc/systemd/system.conf.d"',
   `--customize-hook=printf '${stopTimeout.replaceAll('\n', '\\n')}' > "$1/etc/systemd/system.conf.d/10-lab.conf"`,
+  ...timers.map((name) => `--customize-hook=chroot "$1" systemctl --quiet disable ${name}.timer || true`),
 ] as const;
 
 /** The tar of a suite's root; made in under a minute on first use. */
@@ -108,11 +112,8 @@ export async function derivedRoot(suite: Suite, derivation: Derivation, progress
 /** Installs packages into a root folder with the root's own apt; nothing is started and no unit becomes enabled. */
 export async function installInto(suite: Suite, dir: string, names: readonly string[]): Promise<void> {
   const policy = join(dir, 'usr/sbin/policy-rc.d');
-  const preset = join(dir, 'etc/systemd/system-preset/00-lab.preset');
   const archives = await aptCacheDir(suite);
-  await mkdir(join(preset, '..'), { recursive: true });
   await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  await writeFile(preset, 'disable *\n');
   const apt = `set -eu
     mount --make-rprivate /
     mount -t proc proc "$0/proc"
@@ -124,9 +125,8 @@ export async function installInto(suite: Suite, dir: string, names: readonly str
   // A mount namespace of its own: whatever happens, nothing stays mounted in the root.
   await withLock(`apt-${suite}`, () => run(['unshare', '--mount', 'sh', '-c', apt, dir, archives, ...names]));
   await rm(policy);
-  await rm(preset);
   await tryRun(['rm', '-rf', join(dir, 'var/lib/apt/lists')]);
-  // Debian's maintainer scripts enable their services whatever the preset says; a lab host starts none unasked.
+  // Debian's maintainer scripts enable their services whatever policy says; a lab host starts none unasked.
   const units = (
     await run([
       'chroot',
