@@ -13,6 +13,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NodekilnError, errnoOf } from '../errors.ts';
 import { discardTemporary, releaseTemporary, sweepTemporaries, temporaryIn } from '../host/linux/temporaries.ts';
+import { syncFolder, writeFully } from './durable.ts';
 import type { Entry, FormatName, PackageInfo } from './formats/format.ts';
 import { defaultLimits } from './formats/limits.ts';
 import type { Limits } from './formats/limits.ts';
@@ -225,21 +226,5 @@ async function write({ content, handle, hashes, limit, what }: WriteOptions): Pr
     throw new NodekilnError('NK_FILE_WRITE', `cannot write the member of ${what}: ${errnoOf(thrown)}`, {
       cause: thrown,
     });
-  }
-}
-
-async function writeFully(handle: FileHandle, chunk: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < chunk.length;) {
-    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, at + done);
-    done += bytesWritten;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
-import {
-  asReference,
-  formatReference,
-  mirrorTag,
-  mirrorTarball,
-  parseReference,
-  tarballTag,
-} from './reference.ts';
+import { asReference, formatReference, mirrorTag, mirrorTarball, parseReference, tarballTag } from './reference.ts';
 
 describe('references', () => {
   const rows: readonly [string, string, boolean][] = [

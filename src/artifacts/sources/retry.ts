@@ -1,0 +1,65 @@
+/**
+ * Trying again within one budget of time: what to retry is decided by the error, how long to wait by the server when it
+ * says so, else by doubling. Milliseconds on an injected clock.
+ */
+import { NodekilnError } from '../../errors.ts';
+import type { Clock } from '../../host/port.ts';
+
+/** Thrown by an attempt that may be repeated. */
+export class RetryableError extends Error {
+  /** What the server asked for, `Retry-After`. */
+  readonly waitMs: number | undefined;
+  /** Work was done, so waiting starts from the shortest pause again. */
+  readonly progressed: boolean;
+
+  constructor(message: string, detail: { cause?: unknown; waitMs?: number | undefined; progressed?: boolean } = {}) {
+    super(message, { cause: detail.cause });
+    this.name = 'RetryableError';
+    this.waitMs = detail.waitMs;
+    this.progressed = detail.progressed ?? false;
+  }
+}
+
+export interface RetryOptions {
+  readonly clock: Clock;
+  /** From the first attempt's start to the last one's start. */
+  readonly budgetMs: number;
+  /** For the error: what was tried. */
+  readonly what: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const firstPauseMs = 250;
+const longestPauseMs = 15_000;
+
+/** NK_SOURCE_UNAVAILABLE with the last failure when the budget is used up; other errors of the attempt pass through. */
+export async function retry<T>(
+  options: RetryOptions,
+  attempt: (number: number, remainingMs: number) => Promise<T>,
+): Promise<T> {
+  const { clock, budgetMs, what } = options;
+  const deadline = clock.monotonic() + budgetMs;
+  let pauseMs = firstPauseMs;
+  for (let number = 1; ; number++) {
+    options.signal?.throwIfAborted();
+    try {
+      return await attempt(number, Math.max(0, deadline - clock.monotonic()));
+    } catch (thrown) {
+      if (!(thrown instanceof RetryableError)) throw thrown;
+      if (thrown.progressed) pauseMs = firstPauseMs;
+      const waitMs = thrown.waitMs ?? pauseMs;
+      if (clock.monotonic() + waitMs >= deadline) throw exhausted(number, thrown);
+      await clock.sleep(waitMs, options.signal);
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    }
+  }
+  function exhausted(attempts: number, last: RetryableError): NodekilnError {
+    const tries = attempts === 1 ? 'one attempt' : `${attempts} attempts`;
+    const wait = last.waitMs === undefined ? '' : ` (it asks to wait ${last.waitMs} ms)`;
+    return new NodekilnError(
+      'NK_SOURCE_UNAVAILABLE',
+      `${what}: ${last.message}${wait}, after ${tries} within ${budgetMs} ms`,
+      { cause: last, resource: what },
+    );
+  }
+}
