@@ -22,6 +22,7 @@ export const agentVerb: Verb = {
     ],
     kind: 'AgentEvent',
     root: 'always',
+    systemd: true,
   },
   async run(call) {
     const { runAgent } = await import('../agent/agent.ts');

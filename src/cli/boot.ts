@@ -25,6 +25,7 @@ export const bootVerb: Verb = {
     examples: ['nodekiln boot', 'nodekiln boot --until shared'],
     kind: 'BootResult',
     root: 'always',
+    systemd: true,
   },
   async run({ options, signal, onEvent, terminal }) {
     const { boot } = await import('../boot/boot.ts');

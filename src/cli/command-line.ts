@@ -26,7 +26,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Parsed>
   }
   if (argv.length === 0) return { text: program.helpInformation().trimEnd() };
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(withoutHelpVerb(argv), { from: 'user' });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode === 0) return { text: printed.trimEnd() };
@@ -34,6 +34,14 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Parsed>
   }
   if (!found) throw new NodekilnError('NK_INTERNAL', 'the command line names no verb');
   return found;
+}
+
+/** `help config check` is `config check --help`: the library's own help verb knows one word. */
+function withoutHelpVerb(argv: readonly string[]): string[] {
+  const [first, second = '', ...rest] = argv;
+  if (first !== 'help' || second === '' || second.startsWith('-')) return [...argv];
+  const known = [...Object.keys(verbs), ...Object.keys(groups)].some((name) => name.split(' ')[0] === second);
+  return known ? [second, ...rest, '--help'] : [second];
 }
 
 /** The whole tree of commands, of which help and reference page are made too. */
@@ -65,6 +73,7 @@ export function commandTree(all: readonly Verb[], settle: (parsed: Parsed) => vo
         .usage('VERB [OPTION…]')
         .helpOption('-h, --help', 'print help')
         .helpCommand(false);
+      parent.copyInheritedSettings(program);
       parents.set(group, parent);
       program.addCommand(parent);
     }

@@ -16,14 +16,7 @@ async function readText(file: string): Promise<string> {
 }
 
 function reason(errno: string | undefined): string {
-  switch (errno) {
-    case 'ENOENT':
-      return 'does not exist';
-    case 'EISDIR':
-      return 'is a folder, and a document is wanted';
-    case 'EACCES':
-      return 'cannot be read: permission denied';
-    default:
-      return `cannot be read: ${errno ?? 'unknown error'}`;
-  }
+  if (errno === 'ENOENT') return 'does not exist';
+  if (errno === 'EISDIR') return 'is a folder, and a document is wanted';
+  return `cannot be read: ${errno === 'EACCES' ? 'permission denied' : (errno ?? 'unknown error')}`;
 }

@@ -32,5 +32,6 @@ function* leaves(value: unknown, path: string): Generator<[string, string]> {
   if (Array.isArray(value)) yield [path, value.join(', ')];
   else if (typeof value === 'object' && value !== null) {
     for (const [key, inner] of Object.entries(value)) yield* leaves(inner, path === '' ? key : `${path}.${key}`);
-  } else if (value !== undefined) yield [path, String(value)];
+  } else if (typeof value === 'string') yield [path, value];
+  else if (value !== undefined) yield [path, JSON.stringify(value)];
 }

@@ -4,6 +4,7 @@
  *
  * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md).
  */
+import { existsSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { envelopeLine, formatError, type Styler } from './output.ts';
@@ -88,6 +89,7 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
   };
   try {
     checkRights(verb, options);
+    checkSystemd(verb);
     const answer = await verb.run(context);
     progress.stop();
     if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
@@ -110,6 +112,14 @@ function checkRights({ spec }: Verb, options: Options): void {
   const folder = spec.options.some((option) => option.flag === '--root') && spec.root === 'host';
   throw new NodekilnError('NK_NOT_ROOT', `nodekiln ${spec.name} needs root rights`, {
     hint: folder ? 'Run it as root, or give --root to look at a folder of yours.' : 'Run it as root.',
+  });
+}
+
+/** As sd_booted(3): the folder is there from systemd's first moment, long before the bus. */
+function checkSystemd({ spec }: Verb): void {
+  if (spec.systemd !== true || existsSync('/run/systemd/system')) return;
+  throw new NodekilnError('NK_NO_SYSTEMD', `nodekiln ${spec.name} needs a machine that runs systemd`, {
+    hint: 'Run it on a host booted with systemd; `nodekiln bake` works on a root folder.',
   });
 }
 

@@ -39,6 +39,8 @@ export interface VerbSpec {
   readonly kind: string;
   /** `always`, or only without `--root`: then it is refused to other users before anything happens. */
   readonly root: 'always' | 'host' | 'never';
+  /** Works on the running machine only: refused where systemd does not run, before anything happens. */
+  readonly systemd?: true;
 }
 
 export interface Verb {
@@ -64,7 +66,7 @@ export interface Terminal {
   /** Columns of stdout; 100 where it is no terminal. */
   readonly width: number;
   /** `util.styleText`, where stdout shows colours. */
-  style(style: Style, text: string): string;
+  readonly style: (style: Style, text: string) => string;
 }
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';

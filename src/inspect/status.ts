@@ -8,7 +8,7 @@
 import type { Journal } from '../apply/journal.ts';
 import { prepare } from '../apply/reconcile.ts';
 import { bootResultPath } from '../apply/state.ts';
-import type { ResourceId, Source } from '../desired/resources.ts';
+import type { Source } from '../desired/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
 import { sourceOrder } from '../plan/claims.ts';
 import type { Change } from '../plan/types.ts';
@@ -119,7 +119,7 @@ function resourceStatus(change: Change, failed: ReadonlySet<string>): ResourceSt
 }
 
 /** What the last runs failed on. What is in place again does not differ and so is not asked for here. */
-function failedResources(boot: BootResult | undefined, agent: unknown): Set<ResourceId | string> {
+function failedResources(boot: BootResult | undefined, agent: unknown): Set<string> {
   const steps = (boot?.steps ?? []).filter((step) => step.status === 'failed').map((step) => step.resource);
   return new Set([...steps, ...resourceOf(boot?.error), ...(isRecord(agent) ? resourceOf(agent['error']) : [])]);
 }

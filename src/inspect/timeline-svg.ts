@@ -81,7 +81,7 @@ export function timelineSvg(timeline: Timeline): string {
 
 interface Scale {
   readonly span: number;
-  x(ms: number): number;
+  readonly x: (ms: number) => number;
 }
 
 function headline(timeline: Timeline): string {

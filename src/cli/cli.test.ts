@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { runCli, type RunOptions, type RunResult } from '../../test/run-cli.ts';
+import { errors, exitStatus, type ErrorCode } from '../errors.ts';
+import { version } from '../version.ts';
+import { bootResult } from '../inspect/testing.ts';
+import { verbs } from './verbs.ts';
+
+const nodeConfig = `apiVersion: nodekiln.dev/v1alpha1
+kind: NodeConfig
+metadata:
+  name: test
+spec:
+  kubernetes:
+    version: 1.34.3
+`;
+const withTypo = `${nodeConfig}  kubelt: {}\n`;
+const withWrongType = nodeConfig.replace('version: 1.34.3', 'version: [1]');
+const withSecret = `${nodeConfig}  files:
+    - path: /etc/token
+      content: hunter2-in-the-clear
+      sensitive: true
+`;
+
+interface Case {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly files?: Readonly<Record<string, string>>;
+  readonly options?: RunOptions;
+}
+
+interface GoodCase extends Case {
+  readonly kind: string;
+  /** What people read. */
+  readonly text: RegExp;
+}
+
+const good: readonly GoodCase[] = [
+  { name: 'version', args: ['version'], kind: 'Version', text: new RegExp(`^nodekiln ${version} \\(Node 24\\.`) },
+  { name: 'facts', args: ['facts', '--root', '.'], kind: 'Facts', text: /^FACT +VALUE\n/ },
+  { name: 'schema lists', args: ['schema'], kind: 'Schema', text: /^NodeConfig +nodekiln\.dev\/v1alpha1$/m },
+  { name: 'schema of a kind', args: ['schema', 'NodeConfig'], kind: 'Schema', text: /"title": "NodeConfig"/ },
+  {
+    name: 'config check',
+    args: ['config', 'check', 'node.yaml'],
+    files: { 'node.yaml': nodeConfig },
+    kind: 'ConfigCheck',
+    text: /^1 document valid\n$/,
+  },
+  {
+    name: 'config dump',
+    args: ['config', 'dump', 'node.yaml'],
+    files: { 'node.yaml': nodeConfig },
+    kind: 'ConfigDump',
+    text: /^spec\.kubernetes\.version +1\.34\.3 +node\.yaml:7:\d+$/m,
+  },
+  { name: 'artifact version', args: ['artifact', 'version', 'v1.34.3-5.azl3'], kind: 'Version', text: /^cache key +1\.34\.3$/m },
+  {
+    name: 'artifact compare',
+    args: ['artifact', 'compare', '1.0~rc1', '1.0', '--order', 'deb'],
+    kind: 'VersionComparison',
+    text: /^1\.0~rc1 is older than 1\.0\n$/,
+  },
+  {
+    name: 'artifact inspect',
+    args: ['artifact', 'inspect', 'plain'],
+    files: { plain: 'a plain file\n' },
+    kind: 'ArtifactInspection',
+    text: /sha256:/,
+  },
+  {
+    name: 'artifact extract',
+    args: ['artifact', 'extract', 'plain', '--to', 'out'],
+    files: { plain: 'a plain file\n' },
+    kind: 'ExtractedMember',
+    text: /out: 13 bytes, sha256:[0-9a-f]{64}/,
+  },
+  { name: 'status of an empty root', args: ['status', '--root', '.'], kind: 'Status', text: /^nodekiln has applied nothing here\n$/ },
+  {
+    name: 'timeline of a file',
+    args: ['timeline', '--file', 'result.json', '--svg', 'a.svg', '--trace', 'a.json'],
+    files: { 'result.json': JSON.stringify(bootResult()) },
+    kind: 'Timeline',
+    text: /critical path/,
+  },
+];
+
+interface BadCase extends Case {
+  readonly code: ErrorCode;
+  /** Somewhere in the message, the places or the hint. */
+  readonly says: RegExp;
+}
+
+const bad: readonly BadCase[] = [
+  { name: 'an unknown verb', args: ['bot'], code: 'NK_USAGE', says: /Did you mean boot\?/ },
+  { name: 'an unknown verb to help', args: ['help', 'bot'], code: 'NK_USAGE', says: /Did you mean boot\?/ },
+  { name: 'an unknown verb of two', args: ['config', 'chek'], code: 'NK_USAGE', says: /Did you mean check\?/ },
+  { name: 'half a verb', args: ['config'], code: 'NK_USAGE', says: /--help/ },
+  { name: 'an unknown option', args: ['status', '--rot', 'x'], code: 'NK_USAGE', says: /Did you mean --root\?/ },
+  { name: 'an unknown option of boot', args: ['boot', '--utnil'], code: 'NK_USAGE', says: /Did you mean --until\?/ },
+  { name: 'a wrong choice of boot', args: ['boot', '--until', 'soon'], code: 'NK_USAGE', says: /shared, node/ },
+  { name: 'a missing option of agent', args: ['agent'], code: 'NK_USAGE', says: /--source/ },
+  { name: 'an option without its value', args: ['bake', 'x.yaml', '--root'], code: 'NK_USAGE', says: /--root/ },
+  { name: 'a missing argument', args: ['artifact', 'compare', '1'], code: 'NK_USAGE', says: /RIGHT/ },
+  { name: 'one argument too many', args: ['version', 'extra'], code: 'NK_USAGE', says: /too many arguments/ },
+  { name: 'an unknown kind', args: ['schema', 'NodeConfi'], code: 'NK_USAGE', says: /Did you mean NodeConfig\?/ },
+  { name: 'a root that is not there', args: ['facts', '--root', 'nowhere'], code: 'NK_USAGE', says: /nowhere/ },
+  { name: 'a missing file', args: ['config', 'check', 'no.yaml'], code: 'NK_DOCUMENT_MISSING', says: /no\.yaml does not exist/ },
+  { name: 'a folder instead of a file', args: ['config', 'dump', '.'], code: 'NK_DOCUMENT_MISSING', says: /is a folder/ },
+  {
+    name: 'an unknown key',
+    args: ['config', 'check', 'node.yaml'],
+    files: { 'node.yaml': withTypo },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /node\.yaml:8:3: spec\.kubelt: unknown key "kubelt" \(did you mean "kubelet"\?\)/,
+  },
+  {
+    name: 'a wrong type',
+    args: ['config', 'dump', 'node.yaml'],
+    files: { 'node.yaml': withWrongType },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /node\.yaml:7:14: spec\.kubernetes\.version: /,
+  },
+  {
+    name: 'broken YAML',
+    args: ['config', 'check', 'node.yaml'],
+    files: { 'node.yaml': 'a: [1\n' },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /node\.yaml:\d+:\d+/,
+  },
+  {
+    name: 'an unreadable package',
+    args: ['artifact', 'inspect', 'a.deb'],
+    files: { 'a.deb': '!<arch>\nnot really' },
+    code: 'NK_ARTIFACT_UNREADABLE',
+    says: /a\.deb/,
+  },
+  { name: 'a missing package', args: ['artifact', 'inspect', 'a.deb'], code: 'NK_ARTIFACT_MISSING', says: /a\.deb/ },
+  {
+    name: 'a wrong digest',
+    args: ['artifact', 'extract', 'plain', '--to', 'out', '--digest', `sha256:${'0'.repeat(64)}`],
+    files: { plain: 'x' },
+    code: 'NK_ARTIFACT_DIGEST',
+    says: /sha256:0000/,
+  },
+  { name: 'no version', args: ['artifact', 'version', '???'], code: 'NK_VERSION_INVALID', says: /\?\?\?/ },
+  {
+    name: 'nothing cached',
+    args: ['artifact', 'match', 'kubelet', '1.34.3', '--root', '.'],
+    code: 'NK_ARTIFACT_NONE_USABLE',
+    says: /no version of kubelet is cached/,
+  },
+  { name: 'no boot result', args: ['timeline', '--root', '.'], code: 'NK_STATE_UNUSABLE', says: /no boot result/ },
+  {
+    name: 'a file that is no boot result',
+    args: ['timeline', '--file', 'x.json'],
+    files: { 'x.json': '{"a": 1}' },
+    code: 'NK_STATE_UNUSABLE',
+    says: /x\.json is not a boot result/,
+  },
+  {
+    name: 'a picture that cannot be written',
+    args: ['timeline', '--file', 'r.json', '--svg', 'no/such/folder.svg'],
+    files: { 'r.json': JSON.stringify(bootResult()) },
+    code: 'NK_FILE_WRITE',
+    says: /no\/such\/folder\.svg/,
+  },
+  ...[['boot'], ['plan'], ['status'], ['agent', '--source', 'dir:/x'], ['bake', 'x.yaml', '--root', '.']].map(
+    (args): BadCase => ({
+      name: `${args[0]} by another user than root`,
+      args,
+      options: { asNobody: true },
+      code: 'NK_NOT_ROOT',
+      says: /root/,
+    }),
+  ),
+];
+
+/** The envelope that stdout holds, and nothing else. */
+function envelopeIn(result: RunResult): Record<string, unknown> {
+  assert.match(result.stdout, /^[^\n]+\n$/, 'exactly one line on stdout');
+  const value: unknown = JSON.parse(result.stdout);
+  assert.ok(typeof value === 'object' && value !== null);
+  assert.deepEqual(Object.keys(value), ['apiVersion', 'kind', 'ok', 'data', 'error']);
+  return { ...value };
+}
+
+function errorCode(envelope: Record<string, unknown>): unknown {
+  const { error } = envelope;
+  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+}
+
+describe('every verb', () => {
+  for (const { name, args, files = {}, kind, text } of good) {
+    it(`${name}: text`, async () => {
+      const result = await runCli(files, args);
+      assert.equal(result.stderr, '');
+      assert.match(result.stdout, text);
+      assert.equal(result.status, 0);
+    });
+    it(`${name}: JSON`, async () => {
+      const result = await runCli(files, [...args, '--json']);
+      const envelope = envelopeIn(result);
+      assert.equal(envelope['apiVersion'], 'nodekiln.dev/v1alpha1');
+      assert.equal(envelope['kind'], kind);
+      assert.equal(envelope['ok'], true);
+      assert.equal(envelope['error'], null);
+      assert.notEqual(envelope['data'], null);
+      assert.equal(result.status, 0);
+    });
+  }
+
+  for (const { name, args, files = {}, options = {}, code, says } of bad) {
+    it(`refuses ${name}: text`, async () => {
+      const result = await runCli(files, args, options);
+      assert.match(result.stderr, new RegExp(`^error ${code}: .+\n`));
+      assert.match(result.stderr, says);
+      assert.match(result.stderr, /^hint: ./m);
+      assert.doesNotMatch(result.stderr, /\n {4}at /, 'no stack');
+      assert.equal(result.stdout, '');
+      assert.equal(result.status, exitStatus[errors[code].class]);
+      assert.deepEqual(Object.keys(result.files).sort(), Object.keys(files).sort(), 'leaves nothing behind');
+    });
+    it(`refuses ${name}: JSON`, async () => {
+      const result = await runCli(files, [...args, '--json'], options);
+      const envelope = envelopeIn(result);
+      assert.equal(envelope['ok'], false);
+      assert.equal(errorCode(envelope), code);
+      assert.equal(result.stderr, '');
+      assert.equal(result.status, exitStatus[errors[code].class]);
+    });
+  }
+
+  it('has help that says what it does, its options, examples and exit status', async () => {
+    for (const [name, load] of Object.entries(verbs)) {
+      const { spec } = await load();
+      assert.equal(spec.name, name);
+      for (const args of [[...name.split(' '), '--help'], ['help', ...name.split(' ')]]) {
+        const result = await runCli({}, args);
+        assert.equal(result.status, 0, name);
+        assert.equal(result.stderr, '');
+        const text = result.stdout.replaceAll(/\s+/g, ' ').toLowerCase();
+        assert.ok(text.includes(spec.summary.toLowerCase()), `${name}: summary`);
+        for (const { flag } of spec.options) assert.ok(text.includes(flag), `${name}: ${flag}`);
+        for (const example of spec.examples) assert.ok(result.stdout.includes(example), `${name}: ${example}`);
+        assert.match(result.stdout, /Exit status: /);
+      }
+    }
+  });
+
+  it('prints an overview without arguments', async () => {
+    const result = await runCli({}, []);
+    assert.equal(result.status, 0);
+    for (const name of Object.keys(verbs)) assert.match(result.stdout, new RegExp(`^ +${name.split(' ')[0]} `, 'm'));
+  });
+});
+
+describe('secrets', () => {
+  it('never appear in a dump or a check', async () => {
+    for (const verb of ['dump', 'check']) {
+      for (const json of [[], ['--json']]) {
+        const result = await runCli({ 'node.yaml': withSecret }, ['config', verb, 'node.yaml', ...json]);
+        assert.equal(result.status, 0, result.stderr);
+        assert.doesNotMatch(result.stdout + result.stderr, /hunter2/);
+      }
+    }
+  });
+});
+
+describe('colours', () => {
+  it('are not written where there is no terminal', async () => {
+    const result = await runCli({ 'r.json': JSON.stringify(bootResult()) }, ['timeline', '--file', 'r.json']);
+    assert.ok(!result.stdout.includes('\u001b'));
+  });
+});
+
+describe('a machine without systemd', () => {
+  it('is refused by boot and agent before anything happens', async () => {
+    // A mount namespace of its own, in which nothing of this machine's systemd is left.
+    const wrapper = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /run && exec "$@"', 'sh'];
+    for (const args of [['boot'], ['agent', '--source', 'dir:/nowhere']]) {
+      const result = await runCli({}, args, { wrapper });
+      assert.match(result.stderr, /^error NK_NO_SYSTEMD: /);
+      assert.equal(result.status, exitStatus.host);
+    }
+  });
+});
+
+describe('a reader that goes away', () => {
+  it('is no failure', async () => {
+    const result = await runCli({}, ['schema', 'NodeConfig'], { wrapper: ['sh', '-c', '"$@" | head -c 1 >&2', 'sh'] });
+    assert.equal(result.stderr, '{');
+  });
+});
+
+describe('start-up', () => {
+  it('of boot and agent loads neither the command-line library nor a YAML parser', async () => {
+    const inputs = await bundledInputs();
+    for (const verb of ['boot', 'agent']) {
+      const loaded = closure(inputs, ['src/cli/main.ts', `src/cli/${verb}.ts`, `src/${verb}/${verb}.ts`]);
+      assert.ok(loaded.has('src/apply/reconcile.ts'), 'the closure is followed');
+      const heavy = [...loaded].filter((path) => /node_modules\/(commander|yaml|tar-stream|smol-toml|xz-decompress)\//.test(path));
+      assert.deepEqual(heavy, []);
+    }
+    const slow = closure(inputs, ['src/cli/command-line.ts']);
+    assert.ok([...slow].some((path) => path.includes('node_modules/commander/')), 'would be seen');
+  });
+});
+
+interface Import {
+  readonly path: string;
+  readonly kind: string;
+}
+
+async function bundledInputs(): Promise<Map<string, readonly Import[]>> {
+  const { buildBundle } = await import('../../tools/build.ts');
+  const text = await readFile(`${await buildBundle()}.meta.json`, 'utf8');
+  const meta = JSON.parse(text) as { inputs: Record<string, { imports: Import[] }> };
+  return new Map(Object.entries(meta.inputs).map(([path, { imports }]) => [path, imports]));
+}
+
+/** What is evaluated with these modules: everything they import, except inside `import()`. */
+function closure(inputs: ReadonlyMap<string, readonly Import[]>, roots: readonly string[]): Set<string> {
+  const found = new Set<string>();
+  const queue = [...roots];
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    if (found.has(path)) continue;
+    found.add(path);
+    for (const item of inputs.get(path) ?? []) if (item.kind !== 'dynamic-import') queue.push(item.path);
+  }
+  return found;
+}
