@@ -169,8 +169,9 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
       await session.call(managerCall('KillUnit', 'ssi', [checkedName(name), 'all', constants.signals[signal]]));
     }),
     log: guarded(async (name, lines) => {
-      const invocationId = await invocation(name).catch(() => '');
-      return readJournal(exec, { name, lines, invocationId });
+      const started = session.property(unitPath(checkedName(name)), unitInterface, 'InactiveExitTimestamp');
+      const sinceUsec = number(await started.catch(() => 0));
+      return readJournal(exec, { name, lines, sinceUsec });
     }),
     milestones: guarded(async () => {
       const stamp = async (milestone: string): Promise<number> =>
@@ -263,24 +264,28 @@ function asChanges(value: unknown): UnitFileChange[] {
 interface JournalQuery {
   readonly name: string;
   readonly lines: number;
-  readonly invocationId: string;
+  /** Realtime microseconds of the start; 0 when there was none. */
+  readonly sinceUsec: number;
 }
 
-/** The unit's own lines and systemd's lines about it, of one start where that is known. */
-async function readJournal(exec: Exec, { name, lines, invocationId }: JournalQuery): Promise<string[]> {
-  const base = ['journalctl', '-n', String(lines), '-o', 'cat', '--no-pager', '-q'];
-  const ofStart = invocationId && [`_SYSTEMD_INVOCATION_ID=${invocationId}`, '+', `INVOCATION_ID=${invocationId}`];
-  for (const match of [ofStart, ['-u', name]]) {
-    if (!match) continue;
-    try {
-      const { stdout } = await exec.run([...base, ...match], { timeoutMs: journalTimeoutMs });
+/**
+ * The unit's own lines and systemd's lines about it, since it was started. By time and not by invocation, because what a
+ * process says just before it ends often comes without its invocation.
+ */
+async function readJournal(exec: Exec, { name, lines, sinceUsec }: JournalQuery): Promise<string[]> {
+  const query = ['journalctl', '-u', name, '-n', String(lines), '-o', 'cat', '--no-pager', '-q'];
+  const since = `--since=@${(sinceUsec / 1e6).toFixed(6)}`;
+  try {
+    // The last words may still be on their way to the journal.
+    await exec.run(['journalctl', '--sync'], { timeoutMs: journalTimeoutMs });
+    for (const argv of sinceUsec > 0 ? [[...query, since], query] : [query]) {
+      const { stdout } = await exec.run(argv, { timeoutMs: journalTimeoutMs });
       const found = stdout.split('\n').filter((line) => line !== '');
       if (found.length > 0) return found;
-    } catch (thrown) {
-      // Log lines explain a failure; they must not become one.
-      if (thrown instanceof NodekilnError && ['NK_TOOL_MISSING', 'NK_TIMEOUT'].includes(thrown.code)) return [];
-      throw thrown;
     }
+  } catch (thrown) {
+    // Log lines explain a failure; they must not become one.
+    if (!(thrown instanceof NodekilnError && ['NK_TOOL_MISSING', 'NK_TIMEOUT'].includes(thrown.code))) throw thrown;
   }
   return [];
 }

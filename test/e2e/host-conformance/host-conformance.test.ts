@@ -64,13 +64,14 @@ for (const suite of suites) {
       await host.writeFile(`/etc/systemd/system/${name}.service`, `[Service]\n${lines.join('\n')}\n`);
       await host.check(['systemctl', 'daemon-reload']);
       await host.check(['systemctl', 'start', name]);
-      for (let waited = 0; waited < 180_000; waited += 200) {
+      for (let waited = 0; waited < 120_000; waited += 200) {
         const text = await host.readFile(out).catch(() => '');
         const found = text.split('\n').filter((line) => line !== '');
         if (found.at(-1) === 'end') return found.slice(0, -1).map((line): Outcome => JSON.parse(line));
         await sleep(200);
       }
-      throw new Error(`${name} did not end:\n${await host.readFile(out)}\n${await host.console()}`);
+      const said = await host.readFile(out).catch(() => '');
+      throw new Error(`${name} did not end:\n${said}\n${await host.console()}`);
     }
 
     async function allWell(name: string, argv: readonly string[], atLeast: number): Promise<void> {
