@@ -9,26 +9,28 @@ import type { Files, Host } from './port.ts';
 
 export async function observeFacts(host: Host): Promise<Facts> {
   const { files } = host;
-  const [os, hostName, controllers, memory, cpus, interfaces, cache, systemdVersion, containerdVersion] =
+  const [os, hostName, machineId, memory, cpus, interfaces, cache, systemdVersion, containerdVersion, kernel, cgroup] =
     await Promise.all([
       readOsRelease(files),
-      text(files, '/proc/sys/kernel/hostname').then(
-        async (name) => (host.root === '/' ? name : '') || (await text(files, '/etc/hostname')),
-      ),
-      files.stat('/sys/fs/cgroup/cgroup.controllers'),
+      readHostName(host),
+      text(files, '/etc/machine-id'),
       text(files, '/proc/meminfo'),
       text(files, '/sys/devices/system/cpu/online'),
       files.list('/sys/class/net'),
       cachedVersions(files),
       systemdVersionOf(files),
       packageVersion(files, 'containerd'),
+      readKernel(files),
+      readCgroup(host),
     ]);
-  const cpu = asArch(process.arch === 'x64' ? 'amd64' : process.arch) ?? 'amd64';
+  const cpu = asArch(process.arch) ?? 'amd64';
   return {
     os,
     arch: { cpu, systemd: systemdArch(cpu) },
-    hostName: hostName.trim(),
-    cgroupVersion: controllers === undefined && host.root === '/' ? 1 : 2,
+    hostName,
+    ...kernel,
+    hasMachineId: /^[0-9a-f]{32}$/.test(machineId.trim()),
+    ...cgroup,
     ...(systemdVersion !== undefined && { systemdVersion }),
     ...(containerdVersion !== undefined && { containerdVersion }),
     cpus: countCpus(cpus),
@@ -36,6 +38,41 @@ export async function observeFacts(host: Host): Promise<Facts> {
     interfaces: interfaces.filter((name) => name !== 'lo'),
     cache,
   };
+}
+
+async function readHostName(host: Host): Promise<string> {
+  const running = host.root === '/' ? await text(host.files, '/proc/sys/kernel/hostname') : '';
+  return (running || (await text(host.files, '/etc/hostname'))).trim();
+}
+
+/** What /proc says; nothing for a root folder, where it is empty. */
+async function readKernel(files: Files): Promise<Pick<Facts, 'kernelRelease' | 'kernelModules' | 'hasSwap'>> {
+  const [release, modules, swaps] = await Promise.all([
+    text(files, '/proc/sys/kernel/osrelease'),
+    text(files, '/proc/modules'),
+    text(files, '/proc/swaps'),
+  ]);
+  if (release === '') return {};
+  return {
+    kernelRelease: release.trim(),
+    kernelModules: lines(modules)
+      .map((line) => line.split(' ')[0] ?? '')
+      .sort(),
+    // The first line is a heading.
+    hasSwap: lines(swaps).length > 1,
+  };
+}
+
+/** By where the version 2 tree is mounted. A root folder says nothing; what it will run on is taken to be version 2. */
+async function readCgroup({ files, root }: Host): Promise<Pick<Facts, 'cgroupVersion' | 'cgroupLayout'>> {
+  if (root !== '/') return { cgroupVersion: 2 };
+  if (await files.stat('/sys/fs/cgroup/cgroup.controllers')) return { cgroupVersion: 2, cgroupLayout: 'unified' };
+  const hybrid = await files.stat('/sys/fs/cgroup/unified/cgroup.controllers');
+  return { cgroupVersion: 1, cgroupLayout: hybrid ? 'hybrid' : 'legacy' };
+}
+
+function lines(content: string): string[] {
+  return content.split('\n').filter((line) => line !== '');
 }
 
 async function text(files: Files, path: string): Promise<string> {

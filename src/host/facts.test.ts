@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLinuxHost } from './linux/host.ts';
+import { observeFacts } from './facts.ts';
+import { createMemoryMachine } from './memory/machine.ts';
+import type { FileWrite } from './port.ts';
+
+function file(path: string, content: string): FileWrite {
+  return { type: 'file', path, content: Buffer.from(content), mode: 0o644, uid: 0, gid: 0 };
+}
+
+test('facts are read from a host’s files', async () => {
+  const machine = createMemoryMachine();
+  await machine.files.write([
+    file('/etc/os-release', 'NAME="Azure Linux"\nID=azurelinux\nVERSION_ID="3.0"\nVARIANT_ID=osguard\n'),
+    file('/proc/sys/kernel/hostname', 'node-1\n'),
+    file('/proc/sys/kernel/osrelease', '6.12.0-azure\n'),
+    file('/proc/meminfo', 'MemTotal:        4194304 kB\nMemFree: 1 kB\n'),
+    file('/proc/modules', 'overlay 1 0 - Live 0x0\nbr_netfilter 1 0 - Live 0x0\n'),
+    file('/proc/swaps', 'Filename Type Size Used Priority\n'),
+    file('/etc/machine-id', 'uninitialized\n'),
+    file('/sys/devices/system/cpu/online', '0-1,4\n'),
+    file('/sys/fs/cgroup/cgroup.controllers', 'cpu memory\n'),
+    file('/sys/class/net/lo/mtu', '1'),
+    file('/sys/class/net/eth0/mtu', '1'),
+    file('/usr/lib/systemd/libsystemd-shared-257.so', ''),
+    file('/opt/bin/kubelet-1.34.3', 'x'),
+    file('/opt/bin/kubelet-1.34.4', 'x'),
+    file('/opt/bin/cni-plugins-1.6.2', 'x'),
+    file('/var/lib/dpkg/status', 'Package: containerd\nStatus: install ok installed\nVersion: 1.7.24~ds1-6+b4\n\n'),
+  ]);
+
+  assert.deepEqual(
+    { ...(await observeFacts(machine.open())), arch: undefined },
+    {
+      os: { id: 'azurelinux', release: '3.0', variant: 'osguard' },
+      arch: undefined,
+      hostName: 'node-1',
+      kernelRelease: '6.12.0-azure',
+      kernelModules: ['br_netfilter', 'overlay'],
+      hasMachineId: false,
+      hasSwap: false,
+      cgroupVersion: 2,
+      cgroupLayout: 'unified',
+      systemdVersion: '257',
+      containerdVersion: '1.7.24',
+      cpus: 3,
+      memoryBytes: 4 * 1024 ** 3,
+      interfaces: ['eth0'],
+      cache: { kubelet: ['1.34.3', '1.34.4'], 'cni-plugins': ['1.6.2'] },
+    },
+  );
+});
+
+test('the three layouts of control groups are told apart', async () => {
+  const layout = async (...paths: string[]): Promise<unknown> => {
+    const machine = createMemoryMachine();
+    await machine.files.write(paths.map((path) => file(path, '')));
+    const { cgroupVersion, cgroupLayout } = await observeFacts(machine.open());
+    return [cgroupVersion, cgroupLayout];
+  };
+  assert.deepEqual(await layout('/sys/fs/cgroup/cgroup.controllers'), [2, 'unified']);
+  assert.deepEqual(await layout('/sys/fs/cgroup/unified/cgroup.controllers'), [1, 'hybrid']);
+  assert.deepEqual(await layout('/sys/fs/cgroup/cpu/tasks'), [1, 'legacy']);
+});
+
+test('an empty root folder has facts too', async () => {
+  const facts = await observeFacts(createMemoryMachine().open());
+  assert.deepEqual([facts.os.id, facts.cache, facts.hasMachineId], ['', {}, false]);
+});
+
+test('this machine has facts, in milliseconds', async () => {
+  const host = createLinuxHost();
+  const started = performance.now();
+  const facts = await observeFacts(host);
+  assert.ok(performance.now() - started < 1000);
+  assert.ok(facts.cpus > 0 && facts.memoryBytes > 0 && facts.hostName !== '' && facts.kernelRelease !== '');
+  await host.close();
+});
