@@ -2,14 +2,14 @@
  * Baked roots: a fresh Debian root that `nodekiln bake` made into an image of the demo's manifest. One per state of
  * program, manifest and artifacts, kept in the cache: tests and benchmarks boot hosts from it without baking again.
  */
-import { chmod, mkdir, readFile, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildBundle, nodeBinary } from '../../tools/build.ts';
 import { cached, keyHash } from '../lab/cache.ts';
 import { artifacts } from '../lab/packages.ts';
 import type { Progress } from '../lab/prerequisites.ts';
 import { unpackRoot } from '../lab/root.ts';
-import { run } from '../lab/run.ts';
+import { run, tryRun, type RunResult } from '../lab/run.ts';
 
 export const demoFolder = join(import.meta.dirname, '..', '..', 'examples', 'demo');
 export const manifestPath = join(demoFolder, 'image.yaml');
@@ -23,9 +23,30 @@ export async function linkArtifacts(progress?: Progress): Promise<void> {
 }
 
 /** Runs this checkout's command-line tool on this machine. */
-export async function nodekiln(args: readonly string[], options: { onLine?: (line: string) => void; timeoutMs?: number } = {}): Promise<{ status: number; stdout: string; stderr: string }> {
-  const { tryRun } = await import('../lab/run.ts');
-  return tryRun([nodeBinary, '--disable-warning=ExperimentalWarning', await buildBundle(), ...args], { timeoutMs: options.timeoutMs ?? 600_000, ...(options.onLine && { onLine: options.onLine }) });
+export async function nodekiln(
+  args: readonly string[],
+  options: { onLine?: (line: string) => void } = {},
+): Promise<RunResult> {
+  const argv = [nodeBinary, '--disable-warning=ExperimentalWarning', await buildBundle(), ...args];
+  return tryRun(argv, { timeoutMs: 600_000, ...(options.onLine && { onLine: options.onLine }) });
+}
+
+/**
+ * The demo's manifest. Debian's newest suite moves on: where its kubectl is another version by now, or the text is to be
+ * changed, a copy beside the manifest.
+ */
+export async function demoManifest(progress: Progress, change?: (text: string) => string): Promise<string> {
+  const { kubectl } = await artifacts();
+  const text = await readFile(manifestPath, 'utf8');
+  const pinned = /version: (1\.3[3-9]\.\S+)\n\s+source: \{ type: deb, path: "artifacts\/kubectl_/.exec(text)?.[1];
+  const moved = pinned !== undefined && pinned !== kubectl.forky.version;
+  if (moved) progress(`Debian has kubectl ${kubectl.forky.version} now; the manifest pins ${pinned}`);
+  const wanted = moved ? text.replaceAll(pinned, kubectl.forky.version) : text;
+  const final = change ? change(wanted) : wanted;
+  if (final === text) return manifestPath;
+  const copy = join(demoFolder, '.image.generated.yaml');
+  await writeFile(copy, final);
+  return copy;
 }
 
 /** The root that the demo's manifest makes, from the cache or baked now. Must not be changed: hosts are overlays of it. */
@@ -33,12 +54,19 @@ export async function bakedRoot(progress: Progress = () => undefined): Promise<s
   await linkArtifacts(progress);
   const bundle = await buildBundle();
   const about = await artifacts();
-  const key = keyHash(await readFile(`${bundle}.stamp`, 'utf8'), await readFile(manifestPath, 'utf8'), JSON.stringify(about));
+  const manifest = await demoManifest(progress);
+  const key = keyHash(
+    await readFile(`${bundle}.stamp`, 'utf8'),
+    await readFile(manifest, 'utf8'),
+    JSON.stringify(about),
+  );
   return cached(`baked/${key}`, async (dir) => {
     progress('baking the demo root');
     await mkdir(dir, { recursive: true });
     await unpackRoot('trixie', dir, progress);
     await chmod(dir, 0o755);
-    await run([nodeBinary, '--disable-warning=ExperimentalWarning', bundle, 'bake', manifestPath, '--root', dir], { timeoutMs: 600_000 });
+    await run([nodeBinary, '--disable-warning=ExperimentalWarning', bundle, 'bake', manifest, '--root', dir], {
+      timeoutMs: 600_000,
+    });
   });
 }
