@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../../errors.ts';
@@ -146,6 +147,42 @@ describe('Linux files in a root folder', () => {
     await once(child, 'exit');
     assert.deepEqual(await files.write([file('/a', 'a')]), ['unchanged']);
     assert.deepEqual(readdirSync(folder), ['a']);
+  });
+
+  test('killed at any moment, every file is whole and the next run leaves nothing behind', async () => {
+    const folder = root('torn');
+    const program = `
+      import { createLinuxFiles } from ${JSON.stringify(fileURLToPath(new URL('files.ts', import.meta.url)))};
+      const files = createLinuxFiles(${JSON.stringify(folder)});
+      process.stdout.write('ready');
+      for (let round = 0; ; round += 1) {
+        const content = Buffer.alloc(20000, 97 + (round % 26));
+        const attributes = { mode: 0o640, uid: ${owner.uid}, gid: ${owner.gid} };
+        const paths = Array.from({ length: 12 }, (_, index) => '/d' + (index % 3) + '/f' + index);
+        await files.write(paths.map((path) => ({ type: 'file', path, content, ...attributes })));
+        if (round % 3 === 2) await files.remove(paths.slice(6));
+      }`;
+    const wanted = Array.from({ length: 12 }, (_, index) => file(`/d${index % 3}/f${index}`, 'end'));
+    for (let kill = 0; kill < 6; kill += 1) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(child.stdout, 'data');
+      await sleep(10 + 7 * kill);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+        if (!/\/f\d+$/.test(path)) continue;
+        const content = readFileSync(join(folder, path));
+        assert.ok(
+          content.length === 3 || (content.length === 20000 && content.every((byte) => byte === content[0])),
+          path,
+        );
+      }
+      await createLinuxFiles(folder).write(wanted);
+      const left = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.includes('/'));
+      assert.deepEqual(left.sort(), wanted.map(({ path }) => path.slice(1)).sort());
+    }
   });
 
   test('placing never consumes the source and gives each target its own attributes', async () => {

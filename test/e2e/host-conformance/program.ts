@@ -95,6 +95,7 @@ async function figuresOf(systemd: 'private' | 'bus'): Promise<Record<string, num
 
 async function runFigures(): Promise<void> {
   const host = createLinuxHost();
+  await installFaultUnits(host);
   const contents = (round: number) =>
     Array.from({ length: 40 }, (_, index) => file(`/var/lib/nkt/forty/d${index % 8}/f${index}`, `${round} ${index}`));
   let round = 0;
