@@ -6,8 +6,8 @@
  * All effects go through the host's files port. In: absolute host paths, versions as text. Digests `sha256:<hex>`, sizes
  * in bytes, mtimes in nanoseconds as text (JSON has no 64-bit numbers).
  */
-import { array, exactOptional, literal, number, object, string } from 'zod';
-import type { infer as Infer } from 'zod';
+import { array, exactOptional, literal, number, object, string } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Files, PlaceMethod } from '../host/port.ts';
 import { asArch } from './arch.ts';

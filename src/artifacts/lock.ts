@@ -4,8 +4,8 @@
  *
  * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID (a damaged lock file), NK_CHECK_DIFFERENCES (frozen).
  */
-import { array, literal, number, object, regex, string } from 'zod';
-import type { infer as Infer } from 'zod';
+import { array, literal, number, object, regex, string } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 

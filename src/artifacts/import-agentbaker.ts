@@ -1,0 +1,226 @@
+/**
+ * AgentBaker's `components.json` as an inventory, and back. Every fact survives the way there and back: what is not
+ * understood is carried along. Foreign data: unknown keys are no errors, wrong types are. Pure.
+ *
+ * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID.
+ */
+import { array, exactOptional, looseObject, nullable, record, string } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import { NodekilnError } from '../errors.ts';
+import type {
+  Facts,
+  Inventory,
+  InventoryArtifact,
+  InventoryGpuImage,
+  InventoryImage,
+  InventoryPackage,
+  PlatformBlock,
+  VersionEntry,
+} from './inventory.ts';
+
+const skip = '<SKIP>';
+const neverUpdate = '<DO_NOT_UPDATE>';
+
+const entry = looseObject({
+  latestVersion: exactOptional(nullable(string())),
+  previousLatestVersion: exactOptional(nullable(string())),
+  k8sVersion: exactOptional(string()),
+  renovateTag: exactOptional(string()),
+});
+const entries = array(entry);
+const block = looseObject({
+  versionsV2: exactOptional(nullable(entries)),
+  versions: exactOptional(array(string())),
+  downloadURL: exactOptional(string()),
+});
+const packageItem = looseObject({
+  name: string(),
+  downloadLocation: exactOptional(string()),
+  downloadURIs: record(string(), record(string(), block)),
+});
+const image = looseObject({
+  downloadURL: string(),
+  amd64OnlyVersions: exactOptional(array(string())),
+  multiArchVersionsV2: exactOptional(nullable(entries)),
+  multiArchVersions: exactOptional(array(string())),
+  windowsVersions: exactOptional(entries),
+});
+const gpuImage = looseObject({ downloadURL: string(), gpuVersion: entry });
+const artifact = looseObject({ name: string(), registry: string(), windowsVersions: exactOptional(entries) });
+const components = looseObject({
+  Packages: exactOptional(array(packageItem)),
+  ContainerImages: exactOptional(array(image)),
+  GPUContainerImages: exactOptional(array(gpuImage)),
+  OCIArtifacts: exactOptional(array(artifact)),
+});
+
+export function importAgentbaker(text: string, file: string): Inventory {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (thrown) {
+    throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is no JSON`, { cause: thrown, place: { file } });
+  }
+  const parsed = components.safeParse(data);
+  if (!parsed.success) {
+    throw new NodekilnError('NK_DOCUMENT_INVALID', `${file} is no inventory of the expected form`, {
+      place: { file },
+      problems: parsed.error.issues.map((issue) => ({
+        message: issue.message,
+        place: { file, path: issue.path.join('.') },
+      })),
+    });
+  }
+  const { Packages = [], ContainerImages = [], GPUContainerImages = [], OCIArtifacts = [], ...other } = parsed.data;
+  return {
+    packages: Packages.map(importPackage),
+    images: ContainerImages.map(importImage),
+    gpuImages: GPUContainerImages.map(({ downloadURL, gpuVersion, ...rest }): InventoryGpuImage => ({
+      reference: downloadURL,
+      version: importEntry(gpuVersion),
+      other: rest,
+    })),
+    artifacts: OCIArtifacts.map(({ name, registry, windowsVersions, ...rest }): InventoryArtifact => ({
+      name,
+      reference: registry,
+      ...(windowsVersions && { windows: windowsVersions.map(importEntry) }),
+      other: rest,
+    })),
+    other,
+  };
+}
+
+function importPackage({
+  name,
+  downloadLocation,
+  downloadURIs,
+  ...other
+}: Infer<typeof packageItem>): InventoryPackage {
+  const blocks = Object.entries(downloadURIs).flatMap(([os, releases]) =>
+    Object.entries(releases).map(([key, value]) => importBlock(os, key, value)),
+  );
+  // A system without any release is a fact too, though nothing follows from it.
+  const empty = Object.keys(downloadURIs).filter((os) => Object.keys(downloadURIs[os] ?? {}).length === 0);
+  return {
+    name,
+    ...(downloadLocation !== undefined && { location: downloadLocation }),
+    blocks,
+    other: { ...other, ...(empty.length > 0 && { emptySystems: empty }) },
+  };
+}
+
+function importBlock(
+  os: string,
+  key: string,
+  { versionsV2, versions, downloadURL, ...other }: Infer<typeof block>,
+): PlatformBlock {
+  const slash = key.indexOf('/');
+  return {
+    os,
+    release: key.slice(slash + 1),
+    ...(slash >= 0 && { variant: key.slice(0, slash) }),
+    ...(downloadURL !== undefined && { url: downloadURL }),
+    ...(versionsV2 !== undefined && { entries: versionsV2 && versionsV2.map(importEntry) }),
+    ...(versions && { legacyVersions: versions }),
+    other,
+  };
+}
+
+function importEntry({
+  latestVersion,
+  previousLatestVersion,
+  k8sVersion,
+  renovateTag,
+  ...other
+}: Infer<typeof entry>): VersionEntry {
+  return {
+    skip: latestVersion === skip,
+    ...(latestVersion !== undefined && latestVersion !== skip && { latest: latestVersion }),
+    ...(previousLatestVersion !== undefined && { previous: previousLatestVersion }),
+    ...(k8sVersion !== undefined && { kubernetes: k8sVersion }),
+    ...(renovateTag !== undefined && { update: renovateTag === neverUpdate ? false : renovateTag }),
+    other,
+  };
+}
+
+function importImage({
+  downloadURL,
+  amd64OnlyVersions,
+  multiArchVersionsV2,
+  multiArchVersions,
+  windowsVersions,
+  ...other
+}: Infer<typeof image>): InventoryImage {
+  return {
+    reference: downloadURL,
+    ...(amd64OnlyVersions && { amd64Only: amd64OnlyVersions }),
+    ...(multiArchVersionsV2 !== undefined && {
+      multiArch: multiArchVersionsV2 && multiArchVersionsV2.map(importEntry),
+    }),
+    ...(multiArchVersions && { legacyMultiArch: multiArchVersions }),
+    ...(windowsVersions && { windows: windowsVersions.map(importEntry) }),
+    other,
+  };
+}
+
+/** The data that `importAgentbaker` made the inventory of. */
+export function exportAgentbaker(inventory: Inventory): Facts {
+  const list = (name: string, values: readonly Facts[]): Facts => (values.length > 0 ? { [name]: values } : {});
+  return {
+    ...list('ContainerImages', inventory.images.map(exportImage)),
+    ...list(
+      'GPUContainerImages',
+      inventory.gpuImages.map(({ reference, version, other }) => ({
+        downloadURL: reference,
+        gpuVersion: exportEntry(version),
+        ...other,
+      })),
+    ),
+    ...list('Packages', inventory.packages.map(exportPackage)),
+    ...list(
+      'OCIArtifacts',
+      inventory.artifacts.map(({ name, reference, windows, other }) => ({
+        name,
+        registry: reference,
+        ...(windows && { windowsVersions: windows.map(exportEntry) }),
+        ...other,
+      })),
+    ),
+    ...inventory.other,
+  };
+}
+
+function exportPackage({ name, location, blocks, other: { emptySystems, ...other } }: InventoryPackage): Facts {
+  const systems: Record<string, Record<string, Facts>> = {};
+  for (const os of Array.isArray(emptySystems) ? emptySystems : []) systems[String(os)] = {};
+  for (const one of blocks) {
+    (systems[one.os] ??= {})[one.variant === undefined ? one.release : `${one.variant}/${one.release}`] = {
+      ...(one.entries !== undefined && { versionsV2: one.entries && one.entries.map(exportEntry) }),
+      ...(one.legacyVersions && { versions: one.legacyVersions }),
+      ...(one.url !== undefined && { downloadURL: one.url }),
+      ...one.other,
+    };
+  }
+  return { name, ...(location !== undefined && { downloadLocation: location }), downloadURIs: systems, ...other };
+}
+
+function exportImage({ reference, amd64Only, multiArch, legacyMultiArch, windows, other }: InventoryImage): Facts {
+  return {
+    downloadURL: reference,
+    ...(amd64Only && { amd64OnlyVersions: amd64Only }),
+    ...(multiArch !== undefined && { multiArchVersionsV2: multiArch && multiArch.map(exportEntry) }),
+    ...(legacyMultiArch && { multiArchVersions: legacyMultiArch }),
+    ...(windows && { windowsVersions: windows.map(exportEntry) }),
+    ...other,
+  };
+}
+
+function exportEntry({ skip: skipped, latest, previous, kubernetes, update, other }: VersionEntry): Facts {
+  return {
+    ...(kubernetes !== undefined && { k8sVersion: kubernetes }),
+    ...(update !== undefined && { renovateTag: update === false ? neverUpdate : update }),
+    ...(skipped ? { latestVersion: skip } : latest !== undefined && { latestVersion: latest }),
+    ...(previous !== undefined && { previousLatestVersion: previous }),
+    ...other,
+  };
+}
