@@ -55,7 +55,12 @@ const good: readonly GoodCase[] = [
     kind: 'ConfigDump',
     text: /^spec\.kubernetes\.version +1\.34\.3 +node\.yaml:7:\d+$/m,
   },
-  { name: 'artifact version', args: ['artifact', 'version', 'v1.34.3-5.azl3'], kind: 'Version', text: /^cache key +1\.34\.3$/m },
+  {
+    name: 'artifact version',
+    args: ['artifact', 'version', 'v1.34.3-5.azl3'],
+    kind: 'Version',
+    text: /^cache key +1\.34\.3$/m,
+  },
   {
     name: 'artifact compare',
     args: ['artifact', 'compare', '1.0~rc1', '1.0', '--order', 'deb'],
@@ -76,7 +81,12 @@ const good: readonly GoodCase[] = [
     kind: 'ExtractedMember',
     text: /out: 13 bytes, sha256:[0-9a-f]{64}/,
   },
-  { name: 'status of an empty root', args: ['status', '--root', '.'], kind: 'Status', text: /^nodekiln has applied nothing here\n$/ },
+  {
+    name: 'status of an empty root',
+    args: ['status', '--root', '.'],
+    kind: 'Status',
+    text: /^nodekiln has applied nothing here\n$/,
+  },
   {
     name: 'timeline of a file',
     args: ['timeline', '--file', 'result.json', '--svg', 'a.svg', '--trace', 'a.json'],
@@ -106,8 +116,18 @@ const bad: readonly BadCase[] = [
   { name: 'one argument too many', args: ['version', 'extra'], code: 'NK_USAGE', says: /too many arguments/ },
   { name: 'an unknown kind', args: ['schema', 'NodeConfi'], code: 'NK_USAGE', says: /Did you mean NodeConfig\?/ },
   { name: 'a root that is not there', args: ['facts', '--root', 'nowhere'], code: 'NK_USAGE', says: /nowhere/ },
-  { name: 'a missing file', args: ['config', 'check', 'no.yaml'], code: 'NK_DOCUMENT_MISSING', says: /no\.yaml does not exist/ },
-  { name: 'a folder instead of a file', args: ['config', 'dump', '.'], code: 'NK_DOCUMENT_MISSING', says: /is a folder/ },
+  {
+    name: 'a missing file',
+    args: ['config', 'check', 'no.yaml'],
+    code: 'NK_DOCUMENT_MISSING',
+    says: /no\.yaml does not exist/,
+  },
+  {
+    name: 'a folder instead of a file',
+    args: ['config', 'dump', '.'],
+    code: 'NK_DOCUMENT_MISSING',
+    says: /is a folder/,
+  },
   {
     name: 'an unknown key',
     args: ['config', 'check', 'node.yaml'],
@@ -132,7 +152,7 @@ const bad: readonly BadCase[] = [
   {
     name: 'an unreadable package',
     args: ['artifact', 'inspect', 'a.deb'],
-    files: { 'a.deb': '!<arch>\nnot really' },
+    files: { 'a.deb': '!<arch>\ndebian-binary   1700000000  0     0     100644  4         `\n2.0\nhardly' },
     code: 'NK_ARTIFACT_UNREADABLE',
     says: /a\.deb/,
   },
@@ -236,7 +256,10 @@ describe('every verb', () => {
     for (const [name, load] of Object.entries(verbs)) {
       const { spec } = await load();
       assert.equal(spec.name, name);
-      for (const args of [[...name.split(' '), '--help'], ['help', ...name.split(' ')]]) {
+      for (const args of [
+        [...name.split(' '), '--help'],
+        ['help', ...name.split(' ')],
+      ]) {
         const result = await runCli({}, args);
         assert.equal(result.status, 0, name);
         assert.equal(result.stderr, '');
@@ -294,17 +317,43 @@ describe('a reader that goes away', () => {
   });
 });
 
+describe('a signal', () => {
+  it('ends an agent in an orderly way, and the stream is one JSON object per line', async () => {
+    // A mount namespace of its own with a systemd that is only a folder: the agent watches, and asks systemd for nothing.
+    const script =
+      'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && mount -t tmpfs tmpfs /var/lib && exec "$@"';
+    const result = await runCli({ 'desired/readme.txt': '' }, ['agent', '--source', 'dir:/run/desired', '--json'], {
+      wrapper: ['unshare', '--mount', 'sh', '-c', script, 'sh'],
+      onOutput: (child, stdout) => {
+        if (stdout.includes('AgentReport')) child.kill('SIGTERM');
+      },
+    });
+    const lines = result.stdout.trimEnd().split('\n');
+    const kinds = lines.map((line) => {
+      const value: unknown = JSON.parse(line);
+      return typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
+    });
+    assert.deepEqual(kinds.slice(0, 2), ['AgentWatching', 'AgentReport']);
+    assert.equal(result.status, 0, result.stderr);
+  });
+});
+
 describe('start-up', () => {
   it('of boot and agent loads neither the command-line library nor a YAML parser', async () => {
     const inputs = await bundledInputs();
     for (const verb of ['boot', 'agent']) {
       const loaded = closure(inputs, ['src/cli/main.ts', `src/cli/${verb}.ts`, `src/${verb}/${verb}.ts`]);
       assert.ok(loaded.has('src/apply/reconcile.ts'), 'the closure is followed');
-      const heavy = [...loaded].filter((path) => /node_modules\/(commander|yaml|tar-stream|smol-toml|xz-decompress)\//.test(path));
+      const heavy = [...loaded].filter((path) =>
+        /node_modules\/(commander|yaml|tar-stream|xz-decompress)\//.test(path),
+      );
       assert.deepEqual(heavy, []);
     }
     const slow = closure(inputs, ['src/cli/command-line.ts']);
-    assert.ok([...slow].some((path) => path.includes('node_modules/commander/')), 'would be seen');
+    assert.ok(
+      [...slow].some((path) => path.includes('node_modules/commander/')),
+      'would be seen',
+    );
   });
 });
 

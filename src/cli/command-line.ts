@@ -33,6 +33,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Parsed>
     throw usageError(thrown, argv);
   }
   if (!found) throw new NodekilnError('NK_INTERNAL', 'the command line names no verb');
+  if ('options' in found) refuseSwallowed(found.options);
   return found;
 }
 
@@ -117,6 +118,12 @@ function commanderOption({ flag, value, about, default: preset, choices, require
   if (choices) option.choices([...choices]);
   if (required === true) option.makeOptionMandatory();
   return option;
+}
+
+/** `--root --json`: the next option was taken for the value of the one before. */
+function refuseSwallowed(options: Options): void {
+  const swallowed = Object.entries(options).find(([, value]) => typeof value === 'string' && value.startsWith('--'));
+  if (swallowed) throw new NodekilnError('NK_USAGE', `option --${swallowed[0]} needs a value`);
 }
 
 /** `sharedOnly` back to `shared-only`: options are called as they are written. */

@@ -32,7 +32,7 @@ function jsonValue(_key: string, value: unknown): unknown {
 export type Styler = (style: Style, text: string) => string;
 const plain: Styler = (_style, text) => text;
 
-/** `error NK_CODE: message`, the places, the log lines, the hint. */
+/** `error NK_…: message`, the places, the log lines, the hint. */
 export function formatError(error: NodekilnError, style: Styler = plain): string {
   const head = `${style('red', `error ${error.code}:`)} ${error.message}`;
   const problems = error.problems.length > 0 ? error.problems : placeAlone(error);

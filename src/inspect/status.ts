@@ -8,9 +8,9 @@
 import type { Journal } from '../apply/journal.ts';
 import { prepare } from '../apply/reconcile.ts';
 import { bootResultPath } from '../apply/state.ts';
-import type { Source } from '../desired/resources.ts';
+import type { ResourceId, Source } from '../desired/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
-import { sourceOrder } from '../plan/claims.ts';
+import { effectiveClaims, sourceOrder } from '../plan/claims.ts';
 import type { Change } from '../plan/types.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';
@@ -71,21 +71,14 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
   }
   const claims = journal.claims();
   const current = journal.currentGeneration();
-  const agentClaims = new Map((claims.agent ?? []).map((resource) => [resource.id, resource]));
-  const prepared = await prepare({
-    host,
-    journal,
-    source: 'agent',
-    desired: { resources: agentClaims, goal: undefined, warnings: [] },
-  });
+  const changes = await changesOf(host, journal);
   const failed = failedResources(boot, journal.note('agent'));
-  const resources = prepared.plan.changes.map((change) => resourceStatus(change, failed));
-  const names = [...prepared.effective.values()].flatMap(({ resource }) =>
-    resource.kind === 'unit' ? [resource.name] : [],
-  );
+  const resources = changes.map((change) => resourceStatus(change, failed));
+  const effective = effectiveClaims(claims);
+  const names = [...effective.values()].flatMap(({ resource }) => (resource.kind === 'unit' ? [resource.name] : []));
   const countOf = (state: ResourceState): number => resources.filter((resource) => resource.state === state).length;
-  const wanted = [...prepared.effective.keys()];
-  const changing = new Set(prepared.plan.changes.map((change) => change.id));
+  const wanted = [...effective.keys()];
+  const changing = new Set(changes.map((change) => change.id));
   return {
     generation: current && {
       number: current.number,
@@ -109,6 +102,19 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     boot: boot && bootLine(boot),
     agent: journal.note('agent'),
   };
+}
+
+/** What each source would change now. A reconciliation looks at its own source's resources only, so each has its turn. */
+async function changesOf(host: Host, journal: Journal): Promise<Change[]> {
+  const claims = journal.claims();
+  const changes = new Map<ResourceId, Change>();
+  for (const source of sourceOrder) {
+    const resources = new Map((claims[source] ?? []).map((resource) => [resource.id, resource]));
+    const desired = { resources, goal: undefined, warnings: [] };
+    const { plan } = await prepare({ host, journal, source, desired });
+    for (const change of plan.changes) changes.set(change.id, change);
+  }
+  return [...changes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 function resourceStatus(change: Change, failed: ReadonlySet<string>): ResourceStatus {

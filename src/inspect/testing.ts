@@ -55,7 +55,9 @@ export function bootResult(about: Partial<BootResult> = {}): BootResult {
       step('activate binary:kubelet', [1510, 1530]),
       step('daemon-reload', [1545, 1600], { needs: ['write file:/etc/a'] }),
       step('start unit:containerd.service', [1600, 1605], { needs: ['daemon-reload'] }),
-      step('start unit:kubelet.service', [1610, 1620], { needs: ['activate binary:kubelet', 'start unit:containerd.service'] }),
+      step('start unit:kubelet.service', [1610, 1620], {
+        needs: ['activate binary:kubelet', 'start unit:containerd.service'],
+      }),
       step('ready unit:containerd.service', [1605, 1900], { needs: ['start unit:containerd.service'] }),
       step('ready unit:kubelet.service', [1620, 2700], { needs: ['start unit:kubelet.service'] }),
       step('enable unit:kubelet.service', [2701, 2710], { phase: 'deferred' }),

@@ -109,14 +109,20 @@ describe('the origin', () => {
   it('is PID 1 in a container, whose clock is the host’s', () => {
     const far = 864_000_000;
     const found = timeline(
-      bootResult({ milestones: milestones({ kernel: 0, userspace: far, process: far + 300 }), spans: [], steps: [step('run action:a', [far + 400, far + 500])] }),
+      bootResult({
+        milestones: milestones({ kernel: 0, userspace: far, process: far + 300 }),
+        spans: [],
+        steps: [step('run action:a', [far + 400, far + 500])],
+      }),
     );
     assert.equal(found.origin, 'userspace');
     assert.equal(found.goalMs, 500);
   });
   it('is our own process when the machine has been up for long', () => {
     const far = 864_000_000;
-    const found = timeline(bootResult({ milestones: milestones({ kernel: 0, userspace: 1000, process: far }), spans: [], steps: [] }));
+    const found = timeline(
+      bootResult({ milestones: milestones({ kernel: 0, userspace: 1000, process: far }), spans: [], steps: [] }),
+    );
     assert.equal(found.origin, 'process');
     assert.equal(found.endMs, 0);
   });
@@ -129,9 +135,15 @@ describe('rows', () => {
     assert.equal(row.critical, true);
   });
   it('leave out what was never begun and keep what failed', () => {
-    const steps = [step('run action:a', [1500, 1600], { status: 'failed' }), step('run action:b', [1600, 1600], { status: 'skipped' })];
+    const steps = [
+      step('run action:a', [1500, 1600], { status: 'failed' }),
+      step('run action:b', [1600, 1600], { status: 'skipped' }),
+    ];
     const labels = timeline(bootResult({ outcome: 'failed', steps })).rows.filter((row) => row.lane === 'goal');
-    assert.deepEqual(labels.map(({ label, status }) => `${label} ${status}`), ['run action:a failed']);
+    assert.deepEqual(
+      labels.map(({ label, status }) => `${label} ${status}`),
+      ['run action:a failed'],
+    );
   });
 });
 
@@ -159,7 +171,11 @@ describe('the picture', () => {
     const times = array(float({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: milestoneNames.length });
     holds(
       property(times, (all) => {
-        const marks = all.map((time, index) => ({ name: milestoneNames[index] ?? 'kernel', label: 'some label', atMs: time * 1000 }));
+        const marks = all.map((time, index) => ({
+          name: milestoneNames[index] ?? 'kernel',
+          label: 'some label',
+          atMs: time * 1000,
+        }));
         const labels = layoutMilestones(marks, (ms) => 280 + ms * 0.65);
         assert.equal(labels.length, marks.length);
         for (const [index, one] of labels.entries()) {
@@ -195,7 +211,8 @@ describe('the trace', () => {
     for (const one of bars) {
       for (const other of bars) {
         if (one === other || one.tid !== other.tid) continue;
-        const apart = (one.ts ?? 0) + (one.dur ?? 0) <= (other.ts ?? 0) || (other.ts ?? 0) + (other.dur ?? 0) <= (one.ts ?? 0);
+        const apart =
+          (one.ts ?? 0) + (one.dur ?? 0) <= (other.ts ?? 0) || (other.ts ?? 0) + (other.dur ?? 0) <= (one.ts ?? 0);
         assert.ok(apart, `${one.name} and ${other.name}`);
       }
     }
@@ -208,6 +225,9 @@ describe('the table', () => {
     const lines = timelineTable(found, { width: 90 }).split('\n');
     assert.equal(lines.filter((line) => line.startsWith('* ')).length, found.rows.filter((row) => row.critical).length);
     assert.ok(lines.slice(1).every((line) => line.length <= 90));
-    assert.match(lines[0] ?? '', /^converged, ready unit:kubelet\.service after 2\.70 s, all done after 2\.90 s \(from the kernel’s start\)$/);
+    assert.match(
+      lines[0] ?? '',
+      /^converged, ready unit:kubelet\.service after 2\.70 s, all done after 2\.90 s \(from the kernel’s start\)$/,
+    );
   });
 });

@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { openJournal, type Journal } from '../apply/journal.ts';
+import { carryOut, prepare } from '../apply/reconcile.ts';
+import { bootResultPath } from '../apply/state.ts';
+import type { FileResource, Resource, ResourceId } from '../desired/resources.ts';
+import { createMemoryHost } from '../host/memory/machine.ts';
+import type { Host } from '../host/port.ts';
+import { planText } from './plan.ts';
+import { statusText } from './status.ts';
+import { planReport } from '../inspect/plan-report.ts';
+import { status } from '../inspect/status.ts';
+import { bootResult, step } from '../inspect/testing.ts';
+
+const plain = (_style: string, text: string): string => text;
+const secret = 'hunter2-of-the-node';
+
+function file(path: string, text: FileResource['entry'] | string): FileResource {
+  return {
+    kind: 'file',
+    id: `file:${path}`,
+    scope: 'node',
+    deferrable: false,
+    importance: 'required',
+    needs: [],
+    path,
+    entry: typeof text === 'string' ? { type: 'file', content: { text }, mode: '0644', uid: 0, gid: 0 } : text,
+  };
+}
+
+const hidden = file('/etc/token', {
+  type: 'file',
+  content: { text: { sensitive: secret } },
+  mode: '0600',
+  uid: 0,
+  gid: 0,
+});
+
+describe('status', () => {
+  let folder = '';
+  let journal: Journal;
+  let host: Host;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'nodekiln-status-'));
+    journal = openJournal(folder);
+    host = createMemoryHost();
+  });
+  afterEach(async () => {
+    journal.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const prepared = (resources: readonly Resource[]) =>
+    prepare({
+      host,
+      journal,
+      source: 'boot',
+      desired: {
+        resources: new Map<ResourceId, Resource>(resources.map((item) => [item.id, item])),
+        goal: undefined,
+        warnings: [],
+      },
+    });
+  const apply = async (...resources: readonly Resource[]): Promise<void> => {
+    const result = await carryOut(await prepared(resources), { artifactBase: '/' });
+    assert.equal(result.outcome, 'converged');
+  };
+
+  it('says nothing was applied where there is no journal', async () => {
+    const found = await status(host, undefined);
+    assert.equal(found.generation, undefined);
+    assert.equal(statusText(found, plain), 'nodekiln has applied nothing here');
+  });
+
+  it('counts what is in place, by source', async () => {
+    await apply(file('/etc/a', 'a'), file('/etc/b', 'b'));
+    const found = await status(host, journal);
+    assert.equal(found.generation?.number, 1);
+    assert.equal(found.generation.status, 'applied');
+    assert.deepEqual(found.sources, [{ source: 'boot', resources: 2 }]);
+    assert.deepEqual(found.summary, { inPlace: 2, pending: 0, failed: 0, drifted: 0 });
+    assert.deepEqual(found.resources, []);
+  });
+
+  it('names what drifted, and what about it', async () => {
+    await apply(file('/etc/a', 'a'), file('/etc/b', 'b'));
+    await host.files.write([
+      { type: 'file', path: '/etc/a', content: new TextEncoder().encode('other'), mode: 0o644, uid: 0, gid: 0 },
+    ]);
+    await host.files.remove(['/etc/b']);
+    const found = await status(host, journal);
+    assert.deepEqual(
+      found.resources.map(({ id, state, change }) => [id, state, change]),
+      [
+        ['file:/etc/a', 'drifted', 'update'],
+        ['file:/etc/b', 'drifted', 'create'],
+      ],
+    );
+    assert.ok(found.resources.every(({ details }) => details.length > 0));
+    assert.match(statusText(found, plain), /^resources +0 in place, 2 drifted \(boot 2\)$/m);
+    assert.equal((await host.files.read('/etc/a'))?.toString(), 'other', 'nothing is changed by looking');
+  });
+
+  it('calls pending what was begun and not done', async () => {
+    const made = await prepared([file('/etc/a', 'a')]);
+    journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+    const found = await status(host, journal);
+    assert.deepEqual(
+      found.resources.map(({ id, state }) => [id, state]),
+      [['file:/etc/a', 'pending']],
+    );
+    assert.equal(found.generation?.status, 'pending');
+  });
+
+  it('calls failed what the last boot failed on, and shows its outcome', async () => {
+    const made = await prepared([file('/etc/a', 'a')]);
+    journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+    const result = bootResult({
+      outcome: 'failed',
+      steps: [step('write file:/etc/a', [1500, 1510], { status: 'failed', resource: 'file:/etc/a' })],
+      error: { code: 'NK_FILE_WRITE', message: 'no space left', resource: 'file:/etc/a' },
+    });
+    await host.files.write([
+      {
+        type: 'file',
+        path: bootResultPath,
+        content: new TextEncoder().encode(JSON.stringify(result)),
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+      },
+    ]);
+    const found = await status(host, journal);
+    assert.deepEqual(
+      found.resources.map(({ id, state }) => [id, state]),
+      [['file:/etc/a', 'failed']],
+    );
+    assert.equal(found.boot?.outcome, 'failed');
+    assert.match(statusText(found, plain), /last boot +failed, .*: NK_FILE_WRITE no space left/);
+  });
+
+  it('shows what the agent noted', async () => {
+    await apply(file('/etc/a', 'a'));
+    journal.setNote('agent', { outcome: 'converged', finishedAt: '2026-01-02T03:04:05Z' });
+    journal.flush();
+    const found = await status(host, journal);
+    assert.match(statusText(found, plain), /^agent +converged, 2026-01-02T03:04:05Z$/m);
+  });
+
+  it('shows units with their state', async () => {
+    const unit: Resource = {
+      kind: 'unit',
+      id: 'unit:demo.service',
+      name: 'demo.service',
+      scope: 'node',
+      deferrable: false,
+      importance: 'required',
+      needs: [],
+      content: '[Service]\nExecStart=/bin/true\n',
+      dropIns: [],
+      inputs: [],
+      onChange: 'none',
+      readiness: { type: 'active' },
+      deadlineMs: 1000,
+    };
+    await apply(unit);
+    const found = await status(host, journal);
+    assert.deepEqual(
+      found.units.map(({ name, activeState }) => [name, activeState]),
+      [['demo.service', 'inactive']],
+    );
+    assert.match(statusText(found, plain), /^demo\.service +inactive/m);
+  });
+
+  it('and plans never show secrets', async () => {
+    const report = planReport(await prepared([hidden, file('/etc/a', 'a')]), ['a remark']);
+    const text = JSON.stringify(report) + planText(report);
+    assert.ok(!text.includes(secret) && !text.includes(Buffer.from(secret).toString('base64')));
+    assert.match(text, /"sensitive":true/);
+    assert.doesNotMatch(
+      JSON.stringify(report.steps.find((one) => one.resource === hidden.id)),
+      /sha256/,
+      'nor their digest',
+    );
+    await apply(hidden);
+
+    const found = await status(host, journal);
+    const again = planReport(
+      await prepared([
+        {
+          ...hidden,
+          entry: { type: 'file', content: { text: { sensitive: `${secret}2` } }, mode: '0400', uid: 0, gid: 0 },
+        },
+      ]),
+      [],
+    );
+    assert.ok(!(JSON.stringify(found) + JSON.stringify(again) + planText(again)).includes(secret));
+  });
+
+  it('and plans say for every step why, and why there', async () => {
+    const text = planText(planReport(await prepared([file('/etc/a', 'a'), file('/etc/b', 'b')]), ['a remark']));
+    assert.match(text, /^warning: a remark$/m);
+    assert.match(text, /^ *\d+ +write file:\/etc\/a +\S.*  \S/m);
+    assert.match(text, /^no unit starts, stops, restarts or reloads$/m);
+    assert.match(text, /^2 resources to change in 2 steps$/m);
+  });
+});
