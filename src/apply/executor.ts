@@ -79,7 +79,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
 
   const takeReady = (): ScheduledStep[] => {
     const ready: ScheduledStep[] = [];
-    for (const scheduled of [...waiting.values()]) {
+    for (const scheduled of waiting.values()) {
       const { step, phase } = scheduled;
       const needs = step.needs.map((need) => records.get(need)?.status);
       if (needs.some((status) => status === 'failed' || status === 'skipped')) {

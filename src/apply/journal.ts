@@ -25,9 +25,10 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Resource, ResourceId, Source } from '../desired/resources.ts';
 import { canonicalJson, fingerprint } from '../desired/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
+import { faultPoint } from '../host/faults.ts';
 import { sourceOrder, type Claims } from '../plan/claims.ts';
 import type { Change, Touched } from '../plan/types.ts';
-import { generationsFolder, stateFolder } from './state.ts';
+import { databaseName, generationsFolder, stateFolder } from './state.ts';
 
 export type GenerationStatus = 'pending' | 'applied' | 'degraded' | 'failed' | 'superseded';
 
@@ -108,7 +109,7 @@ export function openJournal(root: string): Journal {
       cause,
     });
   }
-  const path = join(folder, 'state.db');
+  const path = join(folder, databaseName);
   const opened = openDatabase(path);
   const journal = journalOn(opened.database, generations, opened.damaged);
   return journal;
@@ -354,10 +355,12 @@ function sourceOf(value: unknown): Source {
 }
 
 function transaction(database: DatabaseSync, work: () => void): void {
+  const end = faultPoint('commit to the journal');
   database.exec('BEGIN IMMEDIATE');
   try {
     work();
     database.exec('COMMIT');
+    end();
   } catch (error) {
     database.exec('ROLLBACK');
     throw error;
@@ -385,12 +388,16 @@ function generationFiles(folder: string): { number: number; path: string }[] {
 function writeGeneration(folder: string, number: number, content: GenerationFile): void {
   const path = join(folder, `${number}.json`);
   const temporary = `${path}.tmp`;
+  const end = faultPoint(`write generation ${number}`);
   const file = openSync(temporary, 'w', 0o600);
   writeSync(file, `${JSON.stringify(content)}\n`);
   fsyncSync(file);
   closeSync(file);
+  const named = faultPoint(`rename to generation ${number}`);
   renameSync(temporary, path);
+  named();
   syncFolder(folder);
+  end();
 }
 
 function syncFolder(folder: string): void {
@@ -431,11 +438,6 @@ function rebuild(folder: string): { touched: Touched[]; claims: Claims } {
     }
   }
   return { touched: [...touched.values()], claims };
-}
-
-/** The claims of one generation, for rolling back to it. */
-export function generationClaims(root: string, number: number): Claims | undefined {
-  return readGeneration(join(root, generationsFolder, `${number}.json`))?.claims;
 }
 
 function readGeneration(path: string): GenerationFile | undefined {

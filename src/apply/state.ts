@@ -1,6 +1,6 @@
 /** Where our own state lies on a host (design: pinned). Paths as seen inside the host. */
 export const stateFolder = '/var/lib/nodekiln';
-export const databasePath = `${stateFolder}/state.db`;
+export const databaseName = 'state.db';
 export const generationsFolder = `${stateFolder}/generations`;
 export const originalsFolder = `${stateFolder}/originals`;
 export const bootResultPath = `${stateFolder}/boot/result.json`;

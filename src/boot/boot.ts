@@ -289,7 +289,7 @@ async function publish(host: Host, result: BootResult): Promise<void> {
   try {
     await host.files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
     const previous = result.unchanged ? await readResult(host) : undefined;
-    if (previous?.outcome === 'converged' && previous.unchanged === false) {
+    if (previous?.outcome === 'converged' && !previous.unchanged) {
       await host.files.write([{ type: 'file', path: `${folder}/last.json`, content, mode: 0o600, uid: 0, gid: 0 }]);
       return;
     }

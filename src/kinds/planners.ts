@@ -1,5 +1,5 @@
-/** The registry of kinds, planning half: one line per kind, no magic. */
-import type { Resource, ResourceKind } from '../desired/resources.ts';
+/** The registry of kinds, planning half: one line per kind and question, exhaustive, no magic. */
+import type { Resource, ResourceId, ResourceKind } from '../desired/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Change, Observation, Step, Touched } from '../plan/types.ts';
 import { actionPlanner } from './action/plan.ts';
@@ -7,59 +7,91 @@ import { binaryPlanner } from './binary/plan.ts';
 import { filePlanner } from './file/plan.ts';
 import { imagePlanner } from './image/plan.ts';
 import { kernelPlanner } from './kernel/plan.ts';
-import type { Difference, KindPlanner, ObservationOf, PlanContext, ResourceOf } from './planner.ts';
+import type { Difference, ObservationOf, PlanContext } from './planner.ts';
 import { unitPlanner } from './unit/plan.ts';
 
-type PlannedKind = Exclude<ResourceKind, 'extension'>;
-
-const planners: { readonly [K in PlannedKind]: KindPlanner<K> } = {
-  file: filePlanner,
-  unit: unitPlanner,
-  binary: binaryPlanner,
-  image: imagePlanner,
-  kernel: kernelPlanner,
-  action: actionPlanner,
-};
-
-/** A kind's planner applied to a resource and an observation that must be of that kind. */
-function plannerFor<K extends PlannedKind>(kind: K): KindPlanner<K> {
-  return planners[kind];
-}
-
+/** How the host differs from the resource; undefined when it does not. */
 export function compareResource(
   resource: Resource,
   observed: Observation,
   about: { touched: Touched | undefined; context: PlanContext },
 ): Difference | undefined {
-  return withKind(resource.kind, observed, (planner, narrowed) =>
-    planner.compare({ resource: resource as ResourceOf<PlannedKind>, observed: narrowed, ...about } as Parameters<
-      typeof planner.compare
-    >[0]),
-  );
+  switch (resource.kind) {
+    case 'file':
+      return filePlanner.compare({ resource, observed: of('file', observed), ...about });
+    case 'unit':
+      return unitPlanner.compare({ resource, observed: of('unit', observed), ...about });
+    case 'binary':
+      return binaryPlanner.compare({ resource, observed: of('binary', observed), ...about });
+    case 'image':
+      return imagePlanner.compare({ resource, observed: of('image', observed), ...about });
+    case 'kernel':
+      return kernelPlanner.compare({ resource, observed: of('kernel', observed), ...about });
+    case 'action':
+      return actionPlanner.compare({ resource, observed: of('action', observed), ...about });
+    case 'extension':
+      throw unsupported(resource.id);
+  }
 }
 
+/** The steps that bring the resource about. */
 export function stepsFor(change: Change, resource: Resource, context: PlanContext): Step[] {
-  return withKind(resource.kind, change.observed, (planner) =>
-    planner.steps(change, resource as ResourceOf<PlannedKind> as never, context),
-  );
+  switch (resource.kind) {
+    case 'file':
+      return filePlanner.steps(change, resource, context);
+    case 'unit':
+      return unitPlanner.steps(change, resource, context);
+    case 'binary':
+      return binaryPlanner.steps(change, resource, context);
+    case 'image':
+      return imagePlanner.steps(change, resource, context);
+    case 'kernel':
+      return kernelPlanner.steps(change, resource, context);
+    case 'action':
+      return actionPlanner.steps(change, resource, context);
+    case 'extension':
+      throw unsupported(resource.id);
+  }
 }
 
+/** The steps that undo everything we ever did for a resource nobody asks for any more. */
 export function removalSteps(touched: Touched, observed: Observation): Step[] {
   const kind = kindOf(touched.id);
-  return withKind(kind, observed, (planner, narrowed) => planner.removal(touched, narrowed as never));
+  switch (kind) {
+    case 'file':
+      return filePlanner.removal(touched, of(kind, observed));
+    case 'unit':
+      return unitPlanner.removal(touched, of(kind, observed));
+    case 'binary':
+      return binaryPlanner.removal(touched, of(kind, observed));
+    case 'image':
+      return imagePlanner.removal(touched, of(kind, observed));
+    case 'kernel':
+      return kernelPlanner.removal(touched, of(kind, observed));
+    case 'action':
+      return actionPlanner.removal(touched, of(kind, observed));
+    case 'extension':
+      throw unsupported(touched.id);
+  }
 }
 
-export function kindOf(id: string): ResourceKind {
-  return id.slice(0, id.indexOf(':')) as ResourceKind;
+const kinds: readonly ResourceKind[] = ['file', 'unit', 'binary', 'extension', 'image', 'kernel', 'action'];
+
+export function kindOf(id: ResourceId): ResourceKind {
+  const kind = kinds.find((known) => id.startsWith(`${known}:`));
+  if (!kind) throw new NodekilnError('NK_INTERNAL', `${id} is of no known kind`);
+  return kind;
 }
 
-function withKind<T>(
-  kind: ResourceKind,
-  observed: Observation,
-  use: (planner: KindPlanner<PlannedKind>, observed: ObservationOf<PlannedKind>) => T,
-): T {
-  if (kind === 'extension') throw new NodekilnError('NK_UNSUPPORTED', 'system extensions are not supported yet');
-  if (observed.kind !== kind)
-    throw new NodekilnError('NK_INTERNAL', `observed a ${observed.kind} where a ${kind} is planned`);
-  return use(plannerFor(kind) as unknown as KindPlanner<PlannedKind>, observed);
+function of<K extends Observation['kind']>(kind: K, observed: Observation): ObservationOf<K> {
+  if (isOf(kind, observed)) return observed;
+  throw new NodekilnError('NK_INTERNAL', `a ${observed.kind} was observed where a ${kind} is planned`);
+}
+
+function isOf<K extends Observation['kind']>(kind: K, observed: Observation): observed is ObservationOf<K> {
+  return observed.kind === kind;
+}
+
+function unsupported(id: ResourceId): NodekilnError {
+  return new NodekilnError('NK_UNSUPPORTED', 'system extensions are not supported yet', { resource: id });
 }

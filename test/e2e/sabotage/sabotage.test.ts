@@ -16,8 +16,15 @@ describe('the demo, sabotaged', { concurrency: 1 }, () => {
         (error: unknown) => error,
       );
       assert.ok(failure instanceof StageFailure, String(failure));
-      assert.deepEqual({ stage: failure.stage, code: failure.code }, expected, `${failure.message}\n${lines.join('\n')}`);
-      assert.deepEqual(labs().filter((lab) => !before.includes(lab)), []);
+      assert.deepEqual(
+        { stage: failure.stage, code: failure.code },
+        expected,
+        `${failure.message}\n${lines.join('\n')}`,
+      );
+      assert.deepEqual(
+        labs().filter((lab) => !before.includes(lab)),
+        [],
+      );
     });
   }
 });
