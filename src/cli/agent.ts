@@ -23,6 +23,7 @@ export const agentVerb: Verb = {
     kind: 'AgentEvent',
     root: 'always',
     systemd: true,
+    endsItself: true,
   },
   async run(call) {
     const { runAgent } = await import('../agent/agent.ts');

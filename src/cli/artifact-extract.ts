@@ -17,6 +17,7 @@ export const artifactExtractVerb: Verb = {
     examples: ['nodekiln artifact extract kubelet.deb --member usr/bin/kubelet --to ./kubelet'],
     kind: 'ExtractedMember',
     root: 'never',
+    endsItself: true,
   },
   async run({ arguments: [source = ''], options, signal }) {
     const { extractMember } = await import('../artifacts/extract.ts');

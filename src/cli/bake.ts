@@ -15,6 +15,7 @@ export const bakeVerb: Verb = {
     examples: ['nodekiln bake image.yaml --root /srv/image'],
     kind: 'BakeReport',
     root: 'always',
+    endsItself: true,
   },
   async run({ arguments: [manifest = ''], options, signal, onEvent, terminal }) {
     const root = textOption(options, 'root') ?? '';

@@ -26,6 +26,7 @@ export const bootVerb: Verb = {
     kind: 'BootResult',
     root: 'always',
     systemd: true,
+    endsItself: true,
   },
   async run({ options, signal, onEvent, terminal }) {
     const { boot } = await import('../boot/boot.ts');

@@ -186,6 +186,26 @@ const bad: readonly BadCase[] = [
     code: 'NK_FILE_WRITE',
     says: /no\/such\/folder\.svg/,
   },
+  {
+    name: 'a manifest that is not there',
+    args: ['bake', 'no.yaml', '--root', '.'],
+    code: 'NK_DOCUMENT_MISSING',
+    says: /no\.yaml/,
+  },
+  {
+    name: 'a manifest with a typo',
+    args: ['bake', 'image.yaml', '--root', '.'],
+    files: { 'image.yaml': 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec:\n  componets: []\n' },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /image\.yaml:4:3: spec\.componets: unknown key "componets" \(did you mean "components"\?\)/,
+  },
+  {
+    name: 'a root that is no operating system',
+    args: ['bake', 'image.yaml', '--root', '.'],
+    files: { 'image.yaml': 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec: {}\n' },
+    code: 'NK_UNSUPPORTED',
+    says: /os-release/,
+  },
   ...[['boot'], ['plan'], ['status'], ['agent', '--source', 'dir:/x'], ['bake', 'x.yaml', '--root', '.']].map(
     (args): BadCase => ({
       name: `${args[0]} by another user than root`,
@@ -335,6 +355,20 @@ describe('a signal', () => {
     });
     assert.deepEqual(kinds.slice(0, 2), ['AgentWatching', 'AgentReport']);
     assert.equal(result.status, 0, result.stderr);
+  });
+});
+
+describe('a verb that only looks', () => {
+  it('ends at the first signal, with the class interrupted', async () => {
+    // Large enough to be read for long; it takes no space.
+    const script =
+      'truncate -s 64G big && { "$@" & child=$!; sleep 1; kill -TERM $child; wait $child; status=$?; rm big; exit $status; }';
+    for (const json of [[], ['--json']]) {
+      const result = await runCli({}, ['artifact', 'inspect', 'big', ...json], { wrapper: ['sh', '-c', script, 'sh'] });
+      assert.equal(result.status, exitStatus.interrupted, result.stderr);
+      if (json.length === 0) assert.match(result.stderr, /^error NK_INTERRUPTED: stopped by SIGTERM\n/);
+      else assert.equal(errorCode(envelopeIn(result)), 'NK_INTERRUPTED');
+    }
   });
 });
 

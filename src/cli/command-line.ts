@@ -5,8 +5,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { NodekilnError } from '../errors.ts';
 import { version } from '../version.ts';
-import type { Parsed } from './main.ts';
-import { commonOptions, type Options, type OptionSpec, type Verb } from './verb.ts';
+import { commonOptions, type Options, type OptionSpec, type Parsed, type Verb } from './verb.ts';
 import { groups, verbs } from './verbs.ts';
 
 export async function parseCommandLine(argv: readonly string[]): Promise<Parsed> {

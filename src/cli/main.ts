@@ -9,13 +9,8 @@ import { parseArgs, styleText } from 'node:util';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { envelopeLine, formatError, type Styler } from './output.ts';
 import { createProgress } from './progress.ts';
-import { commonOptions, type Answer, type Call, type Options, type Style, type Verb } from './verb.ts';
+import { commonOptions, type Answer, type Call, type Options, type Parsed, type Style, type Verb } from './verb.ts';
 import { verbs } from './verbs.ts';
-
-/** A command line that was understood; without a verb there is only text to print. */
-export type Parsed =
-  | { readonly verb: Verb; readonly arguments: readonly string[]; readonly options: Options }
-  | { readonly text: string };
 
 async function main(argv: readonly string[]): Promise<number> {
   let kind = 'Error';
@@ -90,7 +85,8 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
   try {
     checkRights(verb, options);
     checkSystemd(verb);
-    const answer = await verb.run(context);
+    const run = verb.run(context);
+    const answer = await (verb.spec.endsItself === true ? run : Promise.race([run, rejectedBy(abort.signal)]));
     progress.stop();
     if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
     if (!answer.error) return 0;
@@ -181,6 +177,12 @@ function abortOnSignals(): Abort {
       process.off('SIGTERM', stop);
     },
   };
+}
+
+function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(asNodekilnError(signal.reason)), { once: true });
+  });
 }
 
 function interrupted(thrown: unknown, signal: AbortSignal): NodekilnError {

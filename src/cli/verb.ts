@@ -41,6 +41,8 @@ export interface VerbSpec {
   readonly root: 'always' | 'host' | 'never';
   /** Works on the running machine only: refused where systemd does not run, before anything happens. */
   readonly systemd?: true;
+  /** Ends in its own order when asked to stop; other verbs only look and are left where they are. */
+  readonly endsItself?: true;
 }
 
 export interface Verb {
@@ -80,6 +82,11 @@ export interface Answer {
   /** What was said already by `emit`; no last object. */
   readonly streamed?: boolean;
 }
+
+/** A command line that was understood; without a verb there is only text to print. */
+export type Parsed =
+  | { readonly verb: Verb; readonly arguments: readonly string[]; readonly options: Options }
+  | { readonly text: string };
 
 /** Options that every verb has. */
 export const commonOptions: readonly OptionSpec[] = [

@@ -20,14 +20,8 @@ export const verbs = {
   version: () => import('./version.ts').then((module) => module.versionVerb),
 } as const satisfies Record<string, () => Promise<Verb>>;
 
-export type VerbName = keyof typeof verbs;
-
 /** What the verbs with two words are about. */
 export const groups: Readonly<Record<string, string>> = {
   config: 'check documents, or show the configuration they make',
   artifact: 'look at versions, packages and the cache',
 };
-
-export function isVerbName(name: string): name is VerbName {
-  return Object.hasOwn(verbs, name);
-}

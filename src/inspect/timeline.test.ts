@@ -20,7 +20,7 @@ describe('the critical path', () => {
       'work 1440-1460 observe facts',
       'work 1460-1500 observe and plan',
       'work 1500-1510 recording the plan',
-      'step 1510-1540 write file:/etc/a',
+      'step 1510-1540 write 2 files',
       'wait 1540-1545 until daemon-reload may run',
       'step 1545-1600 daemon-reload',
       'step 1600-1605 start unit:containerd.service',

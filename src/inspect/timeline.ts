@@ -237,10 +237,10 @@ function machineSpans(at: Moments): { name: string; startMs: number; endMs: numb
  * A step on the path; a wait for a unit is told apart by whom it waits for: systemd until the unit's process is started,
  * then the component until it says that it is ready.
  */
-function partsOf(step: ResultStep, { at, timings }: PathInput): Segment[] {
+function partsOf(step: ResultStep, { at, timings, result }: PathInput): Segment[] {
   const whole = { startMs: step.startMs, endMs: step.endMs, step: step.id };
   const unit = /^ready unit:(.+)$/.exec(step.id)?.[1];
-  if (unit === undefined) return [{ ...whole, name: step.id, kind: 'step' }];
+  if (unit === undefined) return [{ ...whole, name: batchLabel(batchOf(step, result.steps)), kind: 'step' }];
   const component = unit.replace(/\.service$/, '');
   const timing = timings.find((candidate) => candidate.name === unit);
   const queued = unit === 'kubelet.service' ? at.get('runtime-ready') : undefined;
@@ -290,16 +290,14 @@ function workRow(span: BootResult['spans'][number], index: number, critical: boo
 /** One row per step; writes of one durable batch began and ended together and are one. */
 function stepRows(steps: readonly ResultStep[], onPath: ReadonlySet<string>): TimelineRow[] {
   const shown = steps.filter((step) => step.status !== 'skipped' || step.endMs > step.startMs);
-  const groups = Map.groupBy(shown, (step) =>
-    verbOf(step) === 'write' ? `write ${step.phase} ${step.status} ${step.startMs} ${step.endMs}` : step.id,
-  );
+  const groups = Map.groupBy(shown, batchKey);
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (!first) return [];
     return [
       {
         id: first.id,
-        label: group.length === 1 ? first.id : `write ${group.length} files`,
+        label: batchLabel(group),
         lane: first.phase,
         startMs: first.startMs,
         endMs: first.endMs,
@@ -309,6 +307,19 @@ function stepRows(steps: readonly ResultStep[], onPath: ReadonlySet<string>): Ti
       },
     ];
   });
+}
+
+/** The writes that were one durable batch with this one; a step alone otherwise. */
+function batchOf(step: ResultStep, steps: readonly ResultStep[]): ResultStep[] {
+  return steps.filter((other) => batchKey(other) === batchKey(step));
+}
+
+function batchKey(step: ResultStep): string {
+  return verbOf(step) === 'write' ? `write ${step.phase} ${step.status} ${step.startMs} ${step.endMs}` : step.id;
+}
+
+function batchLabel(batch: readonly ResultStep[]): string {
+  return batch.length === 1 ? (batch[0]?.id ?? '') : `write ${batch.length} files`;
 }
 
 function verbOf(step: ResultStep): string {
