@@ -1,66 +1,75 @@
 /**
- * Fault points for crash tests: with `NODEKILN_FAULT=before:N` or `after:N` in its environment, the process kills itself
- * with SIGKILL before or after its N-th effect (counted from 1); with `NODEKILN_FAULT=count:FILE` it writes the number of
- * effects to FILE when it closes the host. Without the variable the host is returned as it is.
+ * Fault points for crash tests. Every effect of this process is a point, counted from 1 in the order they begin: calls of
+ * the host that change something, and inside them each folder, file and name that changes; the journal's writes.
+ *
+ * With `NODEKILN_FAULT=before:N` or `after:N` in its environment the process kills itself with SIGKILL before or after
+ * its N-th effect, having said on standard error which; with `count:FILE` it writes the effects to FILE, one per line,
+ * when it closes the host. Without the variable nothing is counted and the host is returned as it is.
  */
-import { writeFileSync } from 'node:fs';
+import { writeFileSync, writeSync } from 'node:fs';
 import type { Files, Host, Units } from './port.ts';
 
 type Mode =
   | { readonly type: 'kill'; readonly when: 'before' | 'after'; readonly at: number }
   | { readonly type: 'count'; readonly file: string };
 
-export function withFaults(host: Host, setting: string | undefined = process.env['NODEKILN_FAULT']): Host {
-  const mode = parse(setting);
+const mode = parse(process.env['NODEKILN_FAULT']);
+const effects: string[] = [];
+const ignored = (): void => undefined;
+
+/** Marks the begin of an effect; what it returns is called at the end. */
+export function faultPoint(effect: string): () => void {
+  if (!mode) return ignored;
+  effects.push(effect);
+  const mine = effects.length;
+  if (mode.type !== 'kill' || mine !== mode.at) return ignored;
+  const die = (): void => {
+    writeSync(2, `fault: killed ${mode.when} effect ${mine}: ${effect}\n`);
+    process.kill(process.pid, 'SIGKILL');
+  };
+  if (mode.when === 'after') return die;
+  die();
+  return ignored;
+}
+
+export function withFaults(host: Host): Host {
   if (!mode) return host;
-  let effects = 0;
-  const point = async <T>(work: () => Promise<T>): Promise<T> => {
-    effects += 1;
-    const mine = effects;
-    if (mode.type === 'kill' && mode.when === 'before' && mine === mode.at) process.kill(process.pid, 'SIGKILL');
+  const point = async <T>(effect: string, work: () => Promise<T>): Promise<T> => {
+    const end = faultPoint(effect);
     const result = await work();
-    if (mode.type === 'kill' && mode.when === 'after' && mine === mode.at) process.kill(process.pid, 'SIGKILL');
+    end();
     return result;
   };
   const { files, units, exec } = host;
   const faultyFiles: Files = {
     ...files,
-    stat: (path) => files.stat(path),
-    read: (path) => files.read(path),
-    list: (path) => files.list(path),
-    digest: (path) => files.digest(path),
-    warm: (paths) => files.warm(paths),
-    write: (writes) => point(() => files.write(writes)),
-    writeKernel: (path, value) => point(() => files.writeKernel(path, value)),
-    remove: (paths) => point(() => files.remove(paths)),
-    place: (source, target, attributes) => point(() => files.place(source, target, attributes)),
+    write: (writes) => point(`write ${writes.map(({ path }) => path).join(' ')}`, () => files.write(writes)),
+    writeKernel: (path, value) => point(`write ${path}`, () => files.writeKernel(path, value)),
+    remove: (paths) => point(`remove ${paths.join(' ')}`, () => files.remove(paths)),
+    place: (source, target, attributes) => point(`place ${target}`, () => files.place(source, target, attributes)),
   };
   const faultyUnits: Units = {
     ...units,
-    mode: units.mode,
-    list: (patterns) => units.list(patterns),
-    get: (name) => units.get(name),
-    dependencies: (name, property) => units.dependencies(name, property),
-    enablement: (name) => units.enablement(name),
-    log: (name, lines) => units.log(name, lines),
-    milestones: () => units.milestones(),
-    start: (name) => point(() => units.start(name)),
-    stop: (name) => point(() => units.stop(name)),
-    restart: (name) => point(() => units.restart(name)),
-    reloadOrRestart: (name) => point(() => units.reloadOrRestart(name)),
-    setEnablement: (change, names) => point(() => units.setEnablement(change, names)),
-    daemonReload: () => point(() => units.daemonReload()),
-    resetFailed: (name) => units.resetFailed(name),
-    kill: (name, signal) => point(() => units.kill(name, signal)),
+    start: (name) => point(`start ${name}`, () => units.start(name)),
+    stop: (name) => point(`stop ${name}`, () => units.stop(name)),
+    restart: (name) => point(`restart ${name}`, () => units.restart(name)),
+    reloadOrRestart: (name) => point(`reload-or-restart ${name}`, () => units.reloadOrRestart(name)),
+    setEnablement: (change, names) => point(`${change} ${names.join(' ')}`, () => units.setEnablement(change, names)),
+    daemonReload: () => point('daemon-reload', () => units.daemonReload()),
+    resetFailed: (name) => point(`reset-failed ${name}`, () => units.resetFailed(name)),
+    kill: (name, signal) => point(`kill ${name}`, () => units.kill(name, signal)),
   };
   return {
     ...host,
     files: faultyFiles,
     units: faultyUnits,
-    exec: { run: (argv, options) => point(() => exec.run(argv, options)) },
-    containers: { importArchive: (archive, options) => point(() => host.containers.importArchive(archive, options)) },
+    exec: { run: (argv, options) => point(`exec ${argv.join(' ')}`, () => exec.run(argv, options)) },
+    containers: {
+      importArchive: (archive, options) =>
+        point(`import ${archive}`, () => host.containers.importArchive(archive, options)),
+    },
     async close() {
-      if (mode.type === 'count') writeFileSync(mode.file, `${effects}\n`);
+      if (mode.type === 'count') writeFileSync(mode.file, effects.map((effect) => `${effect}\n`).join(''));
       await host.close();
     },
   };

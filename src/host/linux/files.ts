@@ -13,6 +13,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { lstat, open, readdir, readFile, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, posix } from 'node:path';
 import { errnoOf, NodekilnError } from '../../errors.ts';
+import { faultPoint } from '../faults.ts';
 import { inParallel } from '../parallel.ts';
 import type { Files, FileStat, FileType, FileWrite, WriteOutcome } from '../port.ts';
 import { makeFolders, syncFolders } from './folders.ts';
@@ -213,12 +214,14 @@ async function writeEntries(entries: readonly Located[]): Promise<WriteOutcome[]
     }
     for (const { temporary, real, write } of prepared) {
       if (temporary === undefined) continue;
+      const end = faultPoint(`rename to ${write.path}`);
       try {
         await rename(temporary, real);
       } catch (thrown) {
         throw writeError('put', write.path, thrown);
       }
       releaseTemporary(temporary);
+      end();
     }
   } catch (thrown) {
     const temporaries = prepared.flatMap(({ temporary }) => temporary ?? []);
@@ -248,8 +251,10 @@ async function prepareBatch(entries: readonly Located[], prepared: (Prepared & L
         }
         const temporary = temporaryIn(dirname(real));
         prepared.push({ write, real, temporary, outcome: found ? 'replaced' : 'created' });
+        const end = faultPoint(`make the temporary file for ${write.path}`);
         if (write.type === 'symlink') await symlink(write.target, temporary);
         else handles.push({ handle: await writeTemporary(temporary, write), path: write.path });
+        end();
       } catch (thrown) {
         throw writeError('write', write.path, thrown);
       }
@@ -316,6 +321,7 @@ function sameAttributes(a: Attributes, b: Attributes): boolean {
 async function setAttributes(real: string, found: FileStat, wanted: Attributes): Promise<boolean> {
   if (sameAttributes(found, wanted)) return false;
   const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const end = faultPoint(`change the attributes of ${real}`);
   try {
     const opened = await handle.stat({ bigint: true });
     if (opened.ino !== found.inode) throw new Error('it was replaced while its attributes were changed');
@@ -325,12 +331,15 @@ async function setAttributes(real: string, found: FileStat, wanted: Attributes):
   } finally {
     await handle.close();
   }
+  end();
   return true;
 }
 
 async function removeEntry(real: string, path: string): Promise<boolean> {
+  const end = faultPoint(`unlink ${path}`);
   try {
     await unlink(real);
+    end();
     return true;
   } catch (thrown) {
     const errno = errnoOf(thrown);
@@ -339,6 +348,7 @@ async function removeEntry(real: string, path: string): Promise<boolean> {
   }
   try {
     await rmdir(real);
+    end();
     return true;
   } catch (thrown) {
     const errno = errnoOf(thrown);

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, rename, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../errors.ts';
+import { faultPoint } from '../faults.ts';
 import { inParallel } from '../parallel.ts';
 import { releaseTemporary, temporaryIn } from './temporaries.ts';
 
@@ -39,7 +40,9 @@ export async function makeFolders(folder: string, attributes = plainAttributes()
     } finally {
       await handle.close();
     }
+    const end = faultPoint(`rename to the folder ${folder}`);
     await rename(temporary, folder);
+    end();
   } catch (thrown) {
     await rmdir(temporary).catch(() => undefined);
     // Somebody else made it meanwhile and put something into it.

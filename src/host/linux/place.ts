@@ -9,6 +9,7 @@ import { constants } from 'node:fs';
 import { copyFile, link, lstat, open, realpath, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf, NodekilnError } from '../../errors.ts';
+import { faultPoint } from '../faults.ts';
 import type { PlaceMethod } from '../port.ts';
 import { discardTemporary, temporaryIn } from './temporaries.ts';
 import { writeError } from './write-error.ts';
@@ -60,7 +61,9 @@ async function placeBy(placement: Placement, temporary: string): Promise<PlaceMe
   } finally {
     await handle.close();
   }
+  const end = faultPoint(`rename to ${path}`);
   await rename(temporary, to);
+  end();
   return method;
 }
 
