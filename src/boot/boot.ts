@@ -7,7 +7,7 @@
 import { performance } from 'node:perf_hooks';
 import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
 import { readBootDocuments, readNamed, type Documents } from '../apply/documents.ts';
-import type { ProgressEvent, Report } from '../apply/executor.ts';
+import type { ProgressEvent, Report, StepRecord } from '../apply/executor.ts';
 import { openExistingJournal, openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
 import { bootResultPath } from '../apply/state.ts';
@@ -236,8 +236,8 @@ async function recordMilestones(about: { host: Host; report: Report; recording: 
   const machine = await host.units.milestones();
   recording.milestone('kernel', machine.kernelUsec / 1000);
   recording.milestone('userspace', machine.userspaceUsec / 1000);
-  const endOf = (test: (id: string) => boolean): number | undefined => {
-    const ends = report.steps.filter((step) => step.status === 'done' && test(step.id)).map((step) => step.endMs);
+  const endOf = (test: (step: StepRecord) => boolean): number | undefined => {
+    const ends = report.steps.filter((step) => step.status === 'done' && test(step)).map((step) => step.endMs);
     return ends.length === 0 ? undefined : Math.max(...ends);
   };
   const note = (name: MilestoneName, atMs: number | undefined): void => {
@@ -245,15 +245,15 @@ async function recordMilestones(about: { host: Host; report: Report; recording: 
   };
   note(
     'binaries',
-    endOf((id) => id.startsWith('activate ')),
+    endOf((step) => step.phase === 'goal' && step.id.startsWith('activate ')),
   );
   note(
     'kubelet-queued',
-    endOf((id) => /^(start|restart) unit:kubelet\.service$/.test(id)),
+    endOf((step) => /^(start|restart) unit:kubelet\.service$/.test(step.id)),
   );
   note(
     'runtime-ready',
-    endOf((id) => id === 'ready unit:containerd.service'),
+    endOf((step) => step.id === 'ready unit:containerd.service'),
   );
   if (report.goalMs !== undefined) {
     const kubelet = await host.units.get('kubelet.service');

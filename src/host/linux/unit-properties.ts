@@ -34,17 +34,8 @@ export const activeStates = [
   'refreshing',
 ] as const;
 
-/** What `unitStatus` reads of a service. */
-export const servicePropertyNames = [
-  'MainPID',
-  'NRestarts',
-  'Result',
-  'ExecMainStatus',
-  'Type',
-  'RemainAfterExit',
-] as const;
-
-export function unitStatus(unit: Properties, service: Properties | undefined): UnitStatus {
+/** The properties of the Unit interface and, for services, of the Service interface with them. */
+export function unitStatus(unit: Properties, service: boolean): UnitStatus {
   return {
     name: text(unit['Id']),
     loadState: loadStates.find((state) => state === unit['LoadState']) ?? 'error',
@@ -58,12 +49,12 @@ export function unitStatus(unit: Properties, service: Properties | undefined): U
     inactiveExitUsec: number(unit['InactiveExitTimestampMonotonic']),
     needDaemonReload: unit['NeedDaemonReload'] === true,
     ...(service && {
-      mainPid: number(service['MainPID']),
-      restarts: number(service['NRestarts']),
-      result: text(service['Result']),
-      execMainStatus: number(service['ExecMainStatus']),
-      serviceType: text(service['Type']),
-      remainAfterExit: service['RemainAfterExit'] === true,
+      mainPid: number(unit['MainPID']),
+      restarts: number(unit['NRestarts']),
+      result: text(unit['Result']),
+      execMainStatus: number(unit['ExecMainStatus']),
+      serviceType: text(unit['Type']),
+      remainAfterExit: unit['RemainAfterExit'] === true,
     }),
   };
 }

@@ -17,8 +17,7 @@ import { ConnectionLost, SystemdError } from './systemd-connection.ts';
 import { createSystemdSession, lostForGood, managerCall } from './systemd-session.ts';
 import type { JobType } from './unit-jobs.ts';
 import { createUnitJobs } from './unit-jobs.ts';
-import type { Properties } from './unit-properties.ts';
-import { isService, number, servicePropertyNames, text, texts, unitPath, unitStatus } from './unit-properties.ts';
+import { isService, number, text, texts, unitPath, unitStatus } from './unit-properties.ts';
 
 export interface LiveUnitsOptions {
   readonly exec: Exec;
@@ -26,7 +25,6 @@ export interface LiveUnitsOptions {
 }
 
 const unitInterface = 'org.freedesktop.systemd1.Unit';
-const serviceInterface = 'org.freedesktop.systemd1.Service';
 const managerPath = '/org/freedesktop/systemd1';
 const managerInterface = 'org.freedesktop.systemd1.Manager';
 /** The bus refuses more than 128 calls at once from one client. */
@@ -48,20 +46,10 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
   const jobs = createUnitJobs(session);
 
   const get = async (name: string): Promise<UnitStatus> => {
-    const path = unitPath(checkedName(name));
-    const [unit, service] = await Promise.all([
-      session.properties(path, unitInterface),
-      isService(name) ? serviceProperties(path) : undefined,
-    ]);
-    return unitStatus(unit, service);
-  };
-
-  /** A service has 350 properties; asking for six at once is quicker than reading them all. */
-  const serviceProperties = async (path: string): Promise<Properties> => {
-    const values = servicePropertyNames.map(
-      async (property) => [property, await session.property(path, serviceInterface, property)] as const,
-    );
-    return Object.fromEntries(await Promise.all(values));
+    // '' is all interfaces of the object. One call, so that the values fit together, and because systemd reads the file of
+    // an idle unit again for every single one.
+    const properties = await session.properties(unitPath(checkedName(name)), isService(name) ? '' : unitInterface);
+    return unitStatus(properties, isService(name));
   };
 
   /** Queues a job. When the connection breaks, the unit tells whether systemd had taken the call. */

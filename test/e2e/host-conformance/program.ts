@@ -77,7 +77,7 @@ async function figuresOf(systemd: 'private' | 'bus'): Promise<Record<string, num
   const figures = {
     'first connection, package loaded': first,
     'connect and three properties': connect,
-    'start to JobRemoved': await median(20, async () => {
+    'start and stop, each to JobRemoved': await median(20, async () => {
       await (
         await host.units.start(unit)
       ).result;
@@ -85,7 +85,7 @@ async function figuresOf(systemd: 'private' | 'bus'): Promise<Record<string, num
         await host.units.stop(unit)
       ).result;
     }),
-    get: await median(50, async () => void (await host.units.get(unit))),
+    'get an idle service': await median(50, async () => void (await host.units.get(unit))),
     'list all': await median(5, async () => void (await host.units.list())),
     'daemon-reload': await median(5, () => host.units.daemonReload()),
   };
