@@ -42,7 +42,7 @@ export function unitStatus(unit: Properties, service: boolean): UnitStatus {
     activeState: activeStates.find((state) => state === unit['ActiveState']) ?? 'maintenance',
     subState: text(unit['SubState']),
     unitFileState: text(unit['UnitFileState']),
-    invocationId: Buffer.isBuffer(unit['InvocationID']) ? unit['InvocationID'].toString('hex') : '',
+    invocationId: hexOf(unit['InvocationID']),
     fragmentPath: text(unit['FragmentPath']),
     dropInPaths: texts(unit['DropInPaths']),
     activeEnterUsec: number(unit['ActiveEnterTimestampMonotonic']),
@@ -61,6 +61,10 @@ export function unitStatus(unit: Properties, service: boolean): UnitStatus {
 
 export function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+export function hexOf(value: unknown): string {
+  return Buffer.isBuffer(value) ? value.toString('hex') : '';
 }
 
 export function texts(value: unknown): string[] {

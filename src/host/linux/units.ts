@@ -12,12 +12,13 @@ import type { Enablement, Exec, UnitFileChange, UnitJob, Units, UnitStatus } fro
 import { inParallel } from '../parallel.ts';
 import { parseUnitName } from '../unit-files/names.ts';
 import { syncFolders } from './folders.ts';
+import { readJournal } from './journal.ts';
 import type { SystemdAddress, SystemdCall } from './systemd-connection.ts';
 import { ConnectionLost, SystemdError } from './systemd-connection.ts';
 import { createSystemdSession, lostForGood, managerCall } from './systemd-session.ts';
 import type { JobType } from './unit-jobs.ts';
 import { createUnitJobs } from './unit-jobs.ts';
-import { isService, number, text, texts, unitPath, unitStatus } from './unit-properties.ts';
+import { hexOf, isService, number, text, texts, unitPath, unitStatus } from './unit-properties.ts';
 
 export interface LiveUnitsOptions {
   readonly exec: Exec;
@@ -32,7 +33,6 @@ const listLanes = 12;
 /** More losses in a row than systemd executing itself anew can explain. */
 const queueAttempts = 5;
 const reloadTimeoutMs = 90_000;
-const journalTimeoutMs = 5000;
 
 const jobMethods: Readonly<Record<JobType, string>> = {
   start: 'StartUnit',
@@ -91,7 +91,7 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
 
   const invocation = async (name: string): Promise<string> => {
     const value = await session.property(unitPath(name), unitInterface, 'InvocationID');
-    return Buffer.isBuffer(value) ? value.toString('hex') : '';
+    return hexOf(value);
   };
 
   /** The job that the lost call queued, or `done` when it has even ended; undefined when nothing shows that it was seen. */
@@ -157,9 +157,9 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
       await session.call(managerCall('KillUnit', 'ssi', [checkedName(name), 'all', constants.signals[signal]]));
     }),
     log: guarded(async (name, lines) => {
-      const started = session.property(unitPath(checkedName(name)), unitInterface, 'InactiveExitTimestamp');
-      const sinceUsec = number(await started.catch(() => 0));
-      return readJournal(exec, { name, lines, sinceUsec });
+      const properties = await session.properties(unitPath(checkedName(name)), unitInterface);
+      const sinceUsec = number(properties['InactiveExitTimestamp']);
+      return readJournal(exec, { name, lines, sinceUsec, invocationId: hexOf(properties['InvocationID']) });
     }),
     milestones: guarded(async () => {
       const stamp = async (milestone: string): Promise<number> =>
@@ -247,33 +247,4 @@ function asChanges(value: unknown): UnitFileChange[] {
     const [type, path, source] = Array.isArray(change) ? change : [];
     return { type: text(type), path: text(path), source: text(source) };
   });
-}
-
-interface JournalQuery {
-  readonly name: string;
-  readonly lines: number;
-  /** Realtime microseconds of the start; 0 when there was none. */
-  readonly sinceUsec: number;
-}
-
-/**
- * The unit's own lines and systemd's lines about it, since it was started. By time and not by invocation, because what a
- * process says just before it ends often comes without its invocation.
- */
-async function readJournal(exec: Exec, { name, lines, sinceUsec }: JournalQuery): Promise<string[]> {
-  const query = ['journalctl', '-u', name, '-n', String(lines), '-o', 'cat', '--no-pager', '-q'];
-  const since = `--since=@${(sinceUsec / 1e6).toFixed(6)}`;
-  try {
-    // The last words may still be on their way to the journal.
-    await exec.run(['journalctl', '--sync'], { timeoutMs: journalTimeoutMs });
-    for (const argv of sinceUsec > 0 ? [[...query, since], query] : [query]) {
-      const { stdout } = await exec.run(argv, { timeoutMs: journalTimeoutMs });
-      const found = stdout.split('\n').filter((line) => line !== '');
-      if (found.length > 0) return found;
-    }
-  } catch (thrown) {
-    // Log lines explain a failure; they must not become one.
-    if (!(thrown instanceof NodekilnError && ['NK_TOOL_MISSING', 'NK_TIMEOUT'].includes(thrown.code))) throw thrown;
-  }
-  return [];
 }

@@ -1,0 +1,72 @@
+/**
+ * The last log lines of a unit, from journalctl: what its processes said and what systemd said about it since it was
+ * started, restarts by systemd included. An entry belongs to the start by its time or by its invocation; neither alone
+ * will do, because the journal stamps entries with the time it woke up, up to a moment before the start that caused them,
+ * and what a process says just before it ends can come without its invocation.
+ *
+ * Never fails: log lines explain a failure, they must not become one.
+ */
+import { NodekilnError } from '../../errors.ts';
+import type { Exec } from '../port.ts';
+
+export interface JournalQuery {
+  readonly name: string;
+  readonly lines: number;
+  readonly invocationId: string;
+  /** Realtime microseconds of the start; 0 when there was none. */
+  readonly sinceUsec: number;
+}
+
+const timeoutMs = 5000;
+const maxOutput = 4 * 1024 * 1024;
+/** How long before its cause an entry may be stamped. */
+const earlierUsec = 200_000;
+const fields = 'MESSAGE,_SYSTEMD_INVOCATION_ID,INVOCATION_ID';
+
+export async function readJournal(exec: Exec, query: JournalQuery): Promise<string[]> {
+  const { name, lines, sinceUsec } = query;
+  if (sinceUsec === 0) return [];
+  const format = ['-o', 'json', `--output-fields=${fields}`, '--no-pager', '-q'];
+  // Not together with --since: of both, journalctl 252 at times leaves out the newest entries.
+  const argv = ['journalctl', '-u', name, '-n', String(lines), ...format];
+  try {
+    // The last words may still be on their way to the journal.
+    await exec.run(['journalctl', '--sync'], { timeoutMs });
+    const { stdout } = await exec.run(argv, { timeoutMs, maxOutput });
+    return selectLines(stdout, query);
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError && ['NK_TOOL_MISSING', 'NK_TIMEOUT'].includes(thrown.code)) return [];
+    throw thrown;
+  }
+}
+
+/** journalctl's JSON lines as text, only those of the start asked for. */
+export function selectLines(json: string, { lines, invocationId, sinceUsec }: JournalQuery): string[] {
+  const messages: string[] = [];
+  for (const line of json.split('\n')) {
+    const entry = parseEntry(line);
+    if (!entry) continue;
+    const invocation = entry['_SYSTEMD_INVOCATION_ID'] ?? entry['INVOCATION_ID'];
+    const usec = Number(entry['__REALTIME_TIMESTAMP']);
+    const belongs = invocation === invocationId || (invocation === undefined && usec >= sinceUsec - earlierUsec);
+    if (!belongs && !(usec >= sinceUsec)) continue;
+    messages.push(...messageText(entry['MESSAGE']).split('\n'));
+  }
+  return messages.filter((message) => message !== '').slice(-lines);
+}
+
+function parseEntry(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const entry: unknown = JSON.parse(line);
+    return typeof entry === 'object' && entry !== null ? { ...entry } : undefined;
+  } catch {
+    // An empty line, or the first one when the output was longer than is kept.
+    return undefined;
+  }
+}
+
+/** Text that is not plain UTF-8 comes as an array of bytes. */
+function messageText(message: unknown): string {
+  if (typeof message === 'string') return message;
+  return Array.isArray(message) ? Buffer.from(message).toString('utf8') : '';
+}
