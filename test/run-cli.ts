@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { chmod, copyFile, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { buildBundle, nodeBinary } from '../tools/build.ts';
+import { buildBundle, nodeBinary, nodeFlag } from '../tools/build.ts';
 
 export interface RunOptions {
   /** Run as the user nobody, when we are root. */
@@ -59,7 +59,7 @@ export async function runCli(
       ...(options.wrapper ?? []),
       ...(asNobody ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : []),
       node,
-      '--disable-warning=ExperimentalWarning',
+      nodeFlag,
       bundle,
       ...args,
     ];

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { glob } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildBundle, nodeBinary } from './build.ts';
+import { buildBundle, nodeBinary, nodeFlag } from './build.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
@@ -32,8 +32,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },
   nodekiln: {
     about: 'the command-line tool of this checkout, built when needed',
-    run: async (args) =>
-      run(nodeBinary, ['--disable-warning=ExperimentalWarning', await buildBundle(), ...args], process.cwd()),
+    run: async (args) => run(nodeBinary, [nodeFlag, await buildBundle(), ...args], process.cwd()),
   },
 };
 

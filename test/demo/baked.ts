@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildBundle, nodeBinary } from '../../tools/build.ts';
+import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { cached, keyHash } from '../lab/cache.ts';
 import { artifacts } from '../lab/packages.ts';
 import type { Progress } from '../lab/prerequisites.ts';
@@ -27,7 +27,7 @@ export async function nodekiln(
   args: readonly string[],
   options: { onLine?: (line: string) => void } = {},
 ): Promise<RunResult> {
-  const argv = [nodeBinary, '--disable-warning=ExperimentalWarning', await buildBundle(), ...args];
+  const argv = [nodeBinary, nodeFlag, await buildBundle(), ...args];
   return tryRun(argv, { timeoutMs: 600_000, ...(options.onLine && { onLine: options.onLine }) });
 }
 
@@ -65,7 +65,7 @@ export async function bakedRoot(progress: Progress = () => undefined): Promise<s
     await mkdir(dir, { recursive: true });
     await unpackRoot('trixie', dir, progress);
     await chmod(dir, 0o755);
-    await run([nodeBinary, '--disable-warning=ExperimentalWarning', bundle, 'bake', manifest, '--root', dir], {
+    await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir], {
       timeoutMs: 600_000,
     });
   });
