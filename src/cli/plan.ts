@@ -32,9 +32,10 @@ export const planVerb: Verb = {
 export function planText(report: PlanReport, style?: Styler): string {
   const title: Styler = style ?? ((_style, text) => text);
   const warnings = formatWarnings(report.warnings, style);
-  const overridden = report.overridden
-    .map((id) => `${id} is left to a later source, which has taken it over`)
-    .join('\n');
+  const overridden =
+    report.overridden.length === 0
+      ? ''
+      : `left to a later source, which has taken them over: ${report.overridden.join(', ')}`;
   if (report.steps.length === 0)
     return paragraphs(warnings, overridden, 'nothing to do: this machine is as its documents say');
   const changes = table(

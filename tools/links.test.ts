@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { glob, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { verbs } from '../src/cli/verbs.ts';
+
+const root = join(import.meta.dirname, '..');
+
+async function pages(): Promise<string[]> {
+  const files: string[] = [];
+  for await (const file of glob(['*.md', 'docs/**/*.md', 'test/**/*.md'], { cwd: root })) files.push(file);
+  return files.sort();
+}
+
+describe('the documentation', () => {
+  test('has the pages it should have', async () => {
+    const found = await pages();
+    for (const page of [
+      'README.md',
+      'CONTRIBUTING.md',
+      'CHANGELOG.md',
+      'docs/architecture.md',
+      'docs/guides/boot.md',
+    ]) {
+      assert.ok(found.includes(page), `${page} is missing`);
+    }
+  });
+
+  test('links to files that exist', async () => {
+    const broken: string[] = [];
+    for (const page of await pages()) {
+      const text = await readFile(join(root, page), 'utf8');
+      for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+        const path = target.split('#')[0] ?? '';
+        if (/^[a-z]+:/.test(target) || path === '') continue;
+        if (!existsSync(join(root, dirname(page), path))) broken.push(`${page}: ${target}`);
+      }
+    }
+    assert.deepEqual(broken, []);
+  });
+
+  test('names verbs that exist', async () => {
+    const known = new Set([...Object.keys(verbs).map((verb) => verb.split(' ')[0] ?? ''), 'help', 'VERB', '…']);
+    const unknown: string[] = [];
+    for (const page of await pages()) {
+      const text = await readFile(join(root, page), 'utf8');
+      for (const [, verb = ''] of text.matchAll(/(?:^ {4}|`|\$ )nodekiln ([a-z]+)/gm)) {
+        if (!known.has(verb)) unknown.push(`${page}: nodekiln ${verb}`);
+      }
+      for (const [, verb = ''] of text.matchAll(/\.\/dev ([a-z0-9]+)/g)) {
+        if (!['demo', 'test', 'e2e', 'bench', 'lint', 'build', 'docs', 'nodekiln', 'help'].includes(verb)) {
+          unknown.push(`${page}: ./dev ${verb}`);
+        }
+      }
+    }
+    assert.deepEqual(unknown, []);
+  });
+});
