@@ -8,7 +8,9 @@ const folders = '/var/lib/nodekiln /opt';
 
 /**
  * Early: without default dependencies it starts beside the rest of early boot instead of after basic.target, and
- * multi-user.target does not wait for it. It is ordered before nothing, so that a unit it starts never waits for it.
+ * multi-user.target does not wait for it. It is ordered before nothing, so that a unit it starts never waits for it. What
+ * early boot still does beside it (tmpfiles, modules, sysctls) the units it starts wait for themselves; its own kernel
+ * settings wait for systemd's (kinds/kernel/apply.ts).
  */
 export function bootUnit(): string {
   return unitText({
@@ -17,7 +19,7 @@ export function bootUnit(): string {
       'DefaultDependencies=no',
       `RequiresMountsFor=${folders}`,
       'Wants=local-fs.target',
-      'After=local-fs.target systemd-tmpfiles-setup.service systemd-modules-load.service systemd-sysctl.service systemd-journald.socket',
+      'After=local-fs.target systemd-journald.socket',
       'Conflicts=shutdown.target',
       'Before=shutdown.target',
     ],

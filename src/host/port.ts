@@ -94,7 +94,7 @@ export interface Files {
    * large for `write`. Absent when the host's files lie in no file system (memory).
    */
   realPath?(path: string): Promise<string>;
-  /** Reads the files once so that the page cache holds them; never fails; missing files are passed over. Returns bytes read. */
+  /** Reads the files once so that the page cache holds them; never fails; missing files and those that seem to be there already are passed over. Returns bytes read. */
   warm(paths: readonly string[]): Promise<number>;
 }
 

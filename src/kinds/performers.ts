@@ -9,7 +9,7 @@ import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
 import type { ObserveContext, PerformContext } from './performer.ts';
 import { kindOf } from './planners.ts';
-import { observeUnit, performJob, performReady } from './unit/apply.ts';
+import { observeUnit, performJob, performReady, performReload } from './unit/apply.ts';
 
 /** Observes one id, desired or only touched. */
 export async function observe(
@@ -56,7 +56,7 @@ export async function performStep(step: Step, context: PerformContext): Promise<
     case 'remove':
       return performRemove(context.host, action);
     case 'daemon-reload':
-      return context.host.units.daemonReload();
+      return performReload(context, action);
     case 'enablement':
       await context.host.units.setEnablement(action.change, [action.unit]);
       return;

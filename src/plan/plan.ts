@@ -7,6 +7,7 @@
 import type { Resource, ResourceId } from '../desired/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import { removalSteps, stepsFor } from '../kinds/planners.ts';
+import { isRunning, unitEntries } from '../kinds/unit/plan.ts';
 import type { Claim, Diff } from './diff.ts';
 import type { Change, Impact, Plan, Step } from './types.ts';
 
@@ -52,7 +53,17 @@ function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] 
   if (subject !== undefined) {
     const ids = definitions.map((step) => step.id);
     const deferrable = definitions.every((step) => step.deferrable) && stale.length === 0;
-    reloads.push(reloadStep({ id: reloadStepId, resource: subject, needs: ids, deferrable, why: 'unit files change' }));
+    const unlessRead = unreadPaths(definitions, live, stale.length > 0);
+    reloads.push(
+      reloadStep({
+        id: reloadStepId,
+        resource: subject,
+        needs: ids,
+        deferrable,
+        why: 'unit files change',
+        ...(unlessRead && { unlessRead }),
+      }),
+    );
   }
   // What a removal disables is done before its unit file goes, hence before the first reload.
   const [enabled] = enablements.filter(
@@ -78,17 +89,38 @@ function neededBy(steps: readonly Step[], id: string, needed: string): boolean {
   return descendants(steps, needed).has(id);
 }
 
+/**
+ * Paths by unit that systemd must have read, when asking it could spare the reload: units that do not run yet, with files
+ * that are written and none that go.
+ */
+function unreadPaths(
+  definitions: readonly Step[],
+  live: readonly Change[],
+  stale: boolean,
+): Readonly<Record<string, readonly string[]>> | undefined {
+  if (stale || definitions.some((step) => step.action.do !== 'write')) return undefined;
+  const paths: Record<string, string[]> = {};
+  for (const { id, desired, observed } of live) {
+    if (!definitions.some((step) => step.resource === id)) continue;
+    if (desired?.kind !== 'unit' || observed.kind !== 'unit' || isRunning(observed.activeState)) return undefined;
+    paths[desired.name] = [...unitEntries(desired).keys()];
+  }
+  return paths;
+}
+
 function reloadStep(
   about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & {
     needs?: readonly string[];
     after?: readonly string[];
+    unlessRead?: Readonly<Record<string, readonly string[]>>;
   },
 ): Step {
+  const { unlessRead, ...rest } = about;
   return {
     needs: [],
     after: [],
-    ...about,
-    action: { do: 'daemon-reload' },
+    ...rest,
+    action: { do: 'daemon-reload', ...(unlessRead && { unlessRead }) },
     reads: [],
     writes: [],
     importance: 'required',

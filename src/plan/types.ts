@@ -116,7 +116,11 @@ export interface Change {
 export type StepAction =
   | { readonly do: 'write'; readonly path: string; readonly entry: WriteEntry; readonly keepOriginal: boolean }
   | { readonly do: 'remove'; readonly paths: readonly string[]; readonly restoreOriginal: boolean }
-  | { readonly do: 'daemon-reload' }
+  /**
+   * Makes systemd read unit files again: always, or (`unlessRead`) unless every unit named is loaded from exactly these
+   * paths as they are now. A unit that nothing has loaded yet is read when it is started.
+   */
+  | { readonly do: 'daemon-reload'; readonly unlessRead?: Readonly<Record<string, readonly string[]>> }
   | { readonly do: 'enablement'; readonly unit: string; readonly change: 'enable' | 'disable' | 'mask' | 'unmask' }
   | { readonly do: 'start' | 'restart' | 'reload' | 'stop'; readonly unit: string; readonly startedWith: string }
   | {

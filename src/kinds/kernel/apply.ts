@@ -44,6 +44,24 @@ function sysctlPath(key: string): string {
   return `/proc/sys/${path}`;
 }
 
+const pollMs = 10;
+const systemSettingsDeadlineMs = 30_000;
+
+/**
+ * Early in boot systemd loads modules and applies sysctl.d itself, perhaps from files older than ours: what we set must
+ * come after that. Both have ended once sysinit.target is reached.
+ */
+async function afterSystemSettings(context: PerformContext): Promise<void> {
+  const { units, clock } = context.host;
+  const deadline = clock.monotonic() + systemSettingsDeadlineMs;
+  while (clock.monotonic() < deadline) {
+    const [sysinit, sysctl] = await Promise.all([units.get('sysinit.target'), units.get('systemd-sysctl.service')]);
+    if (sysinit.loadState !== 'loaded' || sysinit.activeState === 'active') return;
+    if (sysctl.activeState === 'active' || sysctl.activeState === 'failed') return;
+    await clock.sleep(pollMs, context.signal);
+  }
+}
+
 export async function performModule(context: PerformContext, name: string): Promise<void> {
   const result = await context.host.exec.run(['modprobe', name], { timeoutMs: 30_000 });
   if (result.status === 0) return;
@@ -56,6 +74,7 @@ export async function performModule(context: PerformContext, name: string): Prom
 export async function performSysctl(context: PerformContext, setting: { key: string; value: string }): Promise<void> {
   const { key, value } = setting;
   const path = sysctlPath(key);
+  await afterSystemSettings(context);
   try {
     await context.host.files.writeKernel(path, value);
   } catch (cause) {
