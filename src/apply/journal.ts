@@ -71,6 +71,8 @@ export interface Journal {
   begin(intent: Intent): number;
   /** The definition in force is in place. */
   markDone(id: ResourceId): void;
+  /** What is in place is what this source now asks for, though nothing had to change. */
+  markAdopted(id: ResourceId, source: Source, resource: Resource): void;
   /** Nothing of the resource is left. */
   markRemoved(id: ResourceId): void;
   /** The unit's process was started with this fingerprint. */
@@ -281,6 +283,8 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
     },
 
     markDone: (id) => update(id, (entry) => ({ ...entry, definitions: entry.definitions.slice(-1), done: true })),
+    markAdopted: (id, source, resource) =>
+      update(id, (entry) => ({ ...entry, source, definitions: [resource], done: true })),
     markRemoved(id) {
       touched.delete(id);
       pending.push(() => deleteTouched.run(id));

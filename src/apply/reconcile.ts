@@ -3,6 +3,7 @@
  * come through here; they differ in document, host and source only.
  */
 import type { DesiredState, Resource, ResourceId, Source } from '../desired/resources.ts';
+import { canonicalJson } from '../desired/canonical.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { observe } from '../kinds/performers.ts';
@@ -32,6 +33,8 @@ export interface Prepared {
   readonly effective: ReadonlyMap<ResourceId, Claim>;
   readonly plan: Plan;
   readonly schedule: Schedule;
+  /** Ids that were observed. */
+  readonly inView: ReadonlySet<ResourceId>;
   /** Ids that this source asks for, but a later source has taken over. */
   readonly overridden: readonly ResourceId[];
 }
@@ -54,7 +57,7 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const overridden = resources
     .filter((resource) => effective.get(resource.id)?.source !== input.source)
     .map((resource) => resource.id);
-  return { input, claims, effective, plan, schedule: makeSchedule(plan), overridden };
+  return { input, claims, effective, plan, schedule: makeSchedule(plan), inView: ids, overridden };
 }
 
 /** Where a resource stands in a document is for messages; moving it about there changes nothing. */
@@ -124,11 +127,19 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   }
 }
 
-/** What an interrupted run left open and now needs no change is done. */
+/**
+ * What was looked at and needs no change is in place as it is asked for now, also where an interrupted run had left it
+ * open or another source had brought it.
+ */
 function settleUnchanged(journal: Journal, prepared: Prepared): void {
   const changing = new Set(prepared.plan.changes.map((change) => change.id));
   for (const touched of journal.touched().values()) {
-    if (!touched.done && !changing.has(touched.id)) journal.markDone(touched.id);
+    const claim = prepared.effective.get(touched.id);
+    if (!claim || changing.has(touched.id) || !prepared.inView.has(touched.id)) continue;
+    const last = touched.definitions.at(-1);
+    const same = last !== undefined && canonicalJson(last) === canonicalJson(claim.resource);
+    if (touched.done && same && touched.source === claim.source) continue;
+    journal.markAdopted(touched.id, claim.source, claim.resource);
   }
 }
 

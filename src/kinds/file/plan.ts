@@ -24,8 +24,9 @@ export const filePlanner: KindPlanner<'file'> = {
 };
 
 function writeStep(change: Change, resource: FileResource): Step {
-  const foreign =
-    change.touched === undefined && change.observed.kind === 'file' && change.observed.entry.type === 'file';
+  // Intended before, but never seen done: whether the original was saved is known only where it is saved.
+  const unsettled = change.touched === undefined || (change.touched.original && !change.touched.done);
+  const foreign = unsettled && change.observed.kind === 'file' && change.observed.entry.type === 'file';
   const entry = wantedEntry(resource);
   return {
     ...stepBase(resource),

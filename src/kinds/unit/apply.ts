@@ -109,9 +109,13 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
 
   for (let pause = probeMinMs; ; pause = Math.min(pause * 1.5, probeMaxMs)) {
     context.signal?.throwIfAborted();
+    // The state must be read after the job's end to mean anything about it.
+    const ended = result;
     const status = await host.units.get(action.unit);
-    await failIfDead({ host, action, status, result, restartsBefore: first.restarts ?? 0 });
-    if (status.activeState === 'active' || (result === 'done' && action.transient && status.result === 'success')) {
+    await failIfDead({ host, action, status, result: ended, restartsBefore: first.restarts ?? 0 });
+    // Until its job is done, `active` may be the process that a restart is about to stop.
+    const running = status.activeState === 'active' || (action.transient && status.result === 'success');
+    if (ended === 'done' && running) {
       const problem = await probe(host, action);
       if (problem === undefined) {
         context.notes.markStarted(`unit:${action.unit}`, action.startedWith);
