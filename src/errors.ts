@@ -111,6 +111,11 @@ export const errors = {
     meaning: 'Two artifacts would be cached under one key.',
     hint: 'Keep one of the two in the manifest.',
   },
+  NK_TOOLS_IMAGE_NONE: {
+    class: 'artifact',
+    meaning: 'No tools image is listed for the cluster’s version, and the policy allows no other.',
+    hint: 'Publish an image for the version, configure a tag, or use --policy latest or newest.',
+  },
   NK_VERSION_INVALID: { class: 'artifact', meaning: 'A version text cannot be parsed.', hint: 'Write it like 1.34.3.' },
 
   NK_SOURCE_UNAVAILABLE: {

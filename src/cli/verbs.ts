@@ -17,6 +17,8 @@ export const verbs = {
   'artifact inspect': () => import('./artifact-inspect.ts').then((module) => module.artifactInspectVerb),
   'artifact extract': () => import('./artifact-extract.ts').then((module) => module.artifactExtractVerb),
   'artifact match': () => import('./artifact-match.ts').then((module) => module.artifactMatchVerb),
+  'tools-image resolve': () => import('./tools-image-resolve.ts').then((module) => module.toolsImageResolveVerb),
+  'tools-image publish': () => import('./tools-image-publish.ts').then((module) => module.toolsImagePublishVerb),
   version: () => import('./version.ts').then((module) => module.versionVerb),
 } as const satisfies Record<string, () => Promise<Verb>>;
 
@@ -24,4 +26,5 @@ export const verbs = {
 export const groups: Readonly<Record<string, string>> = {
   config: 'check documents, or show the configuration they make',
   artifact: 'look at versions, packages and the cache',
+  'tools-image': 'find the current revision of a tools image, or publish one',
 };

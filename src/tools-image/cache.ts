@@ -1,0 +1,60 @@
+/**
+ * What is kept on disk about one metadata address, so that a restarted process neither asks again too early nor forgets
+ * the last good document: the document as received, when it came, and when the next attempt is due after failures.
+ * A file that cannot be read, is damaged or belongs to another address is as good as none.
+ */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { int, literal, nullable, object, optional, string } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import type { Files } from '../host/port.ts';
+import { parseMetadata } from './metadata.ts';
+
+const schema = object({
+  version: literal(1),
+  location: string(),
+  /** The last good document and the times, in milliseconds since the epoch, at which it came and was last confirmed. */
+  good: nullable(object({ json: string(), fetchedAt: int(), etag: optional(string()) })),
+  /** Attempts that failed since; the last one's message. */
+  failures: int(),
+  failedAt: int(),
+  error: string(),
+});
+
+export type CacheRecord = Infer<typeof schema>;
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export function emptyRecord(location: string): CacheRecord {
+  return { version: 1, location, good: null, failures: 0, failedAt: 0, error: '' };
+}
+
+/** One file per address; its name says nothing of the address, which may hold credentials. */
+export function cacheFile(folder: string, location: string): string {
+  return join(folder, `${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
+}
+
+export async function readRecord(files: Files, file: string, location: string): Promise<CacheRecord> {
+  try {
+    const content = await files.read(file);
+    const record = schema.parse(JSON.parse(content?.toString('utf8') ?? 'null'));
+    if (record.location !== location) return emptyRecord(location);
+    if (record.good) parseMetadata(record.good.json, file);
+    return record;
+  } catch {
+    return emptyRecord(location);
+  }
+}
+
+/** 0600: the address may hold credentials. NK_FILE_WRITE. */
+export async function writeRecord(
+  files: Files,
+  file: string,
+  { record, owner }: { record: CacheRecord; owner: Owner },
+): Promise<void> {
+  const content = Buffer.from(`${JSON.stringify(record)}\n`);
+  await files.write([{ type: 'file', path: file, content, mode: 0o600, ...owner }]);
+}

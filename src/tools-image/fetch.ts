@@ -1,0 +1,107 @@
+/**
+ * One attempt to get the metadata document over HTTP. Redirects are followed, since the address is meant to be a short one
+ * that can be pointed elsewhere: at most five, never from HTTPS to plain HTTP, all within one deadline.
+ *
+ * Errors: NK_TIMEOUT after the deadline; NK_SOURCE_UNAVAILABLE for no, a broken or a too large response, a status other
+ * than 200, a type that is not JSON's; those of `parseMetadata`. Credentials and queries of addresses are never shown.
+ */
+import { shownUrl } from '../artifacts/sources/http-client.ts';
+import { NodekilnError } from '../errors.ts';
+import type { Host, HttpResponse } from '../host/port.ts';
+import { parseMetadata } from './metadata.ts';
+
+const maxRedirects = 5;
+/** GitHub and others serve raw files as plain text, so that counts as JSON too; the schema has the last word. */
+const acceptedType = /^(?:application\/(?:[\w.-]+\+)?json|text\/(?:plain|json)|application\/octet-stream)$/i;
+
+export interface FetchOptions {
+  readonly url: string;
+  readonly deadlineMs: number;
+  readonly maxBytes: number;
+  /** Of the document at hand: the server may answer that it is still the same. */
+  readonly etag?: string;
+}
+
+export type Fetched = { readonly json: string; readonly etag?: string } | 'unchanged';
+
+export async function fetchMetadata(
+  { net, clock }: Pick<Host, 'net' | 'clock'>,
+  options: FetchOptions,
+): Promise<Fetched> {
+  const end = clock.monotonic() + options.deadlineMs;
+  let url = options.url;
+  for (let hop = 0; hop <= maxRedirects; hop++) {
+    const timeoutMs = Math.floor(end - clock.monotonic());
+    if (timeoutMs <= 0) throw late(options);
+    const response = await request(net, { ...options, url, timeoutMs });
+    const location = redirect(response);
+    if (location === undefined) return received(response, { ...options, url });
+    url = nextUrl(url, location);
+  }
+  throw unavailable(options.url, `redirects more than ${maxRedirects} times`);
+}
+
+async function request(net: Host['net'], options: FetchOptions & { timeoutMs: number }): Promise<HttpResponse> {
+  const { url, timeoutMs, maxBytes, etag, deadlineMs } = options;
+  try {
+    return await net.request({
+      url,
+      timeoutMs,
+      maxBytes,
+      headers: {
+        accept: 'application/json',
+        'accept-encoding': 'identity',
+        'user-agent': 'nodekiln',
+        ...(etag !== undefined && { 'if-none-match': etag }),
+      },
+    });
+  } catch (thrown) {
+    if (!(thrown instanceof NodekilnError)) throw unavailable(url, 'cannot be asked', thrown);
+    if (thrown.code === 'NK_TIMEOUT') throw late({ url, deadlineMs });
+    throw thrown;
+  }
+}
+
+function redirect({ status, headers }: HttpResponse): string | undefined {
+  return [301, 302, 303, 307, 308].includes(status) ? headers['location'] : undefined;
+}
+
+function nextUrl(url: string, location: string): string {
+  if (!URL.canParse(location, url)) throw unavailable(url, 'redirects to what is no address');
+  const next = new URL(location, url);
+  if (next.protocol !== 'https:' && next.protocol !== 'http:')
+    throw unavailable(url, `redirects to ${next.protocol}, which is refused`);
+  if (new URL(url).protocol === 'https:' && next.protocol === 'http:')
+    throw unavailable(url, 'redirects to plain HTTP, which is refused');
+  return next.href;
+}
+
+function received({ status, headers, body }: HttpResponse, { url, etag }: FetchOptions): Fetched {
+  if (status === 304 && etag !== undefined) return 'unchanged';
+  if (status !== 200) throw unavailable(url, `answered with status ${status}`);
+  const type = headers['content-type']?.split(';')[0]?.trim();
+  if (type !== undefined && !acceptedType.test(type))
+    throw unavailable(url, `answered with content of type ${JSON.stringify(type)}, not JSON`);
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity')
+    throw unavailable(url, 'answered with encoded content, though it was asked not to');
+  const json = decoded(body, url);
+  parseMetadata(json, shownUrl(url));
+  return { json, ...(headers['etag'] !== undefined && { etag: headers['etag'] }) };
+}
+
+function decoded(body: Buffer, url: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch (cause) {
+    throw unavailable(url, 'answered with what is no UTF-8 text', cause);
+  }
+}
+
+function late({ url, deadlineMs }: { url: string; deadlineMs: number }): NodekilnError {
+  return new NodekilnError('NK_TIMEOUT', `no whole answer from ${shownUrl(url)} within ${deadlineMs} ms`);
+}
+
+function unavailable(url: string, what: string, cause?: unknown): NodekilnError {
+  return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${shownUrl(url)} ${what}`, { cause });
+}

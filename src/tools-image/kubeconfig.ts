@@ -1,0 +1,153 @@
+/**
+ * The part of a kubeconfig that says how to ask the API server: server, CA, and a client certificate or a token of the
+ * current context. Files it names are relative to its folder.
+ *
+ * Errors: NK_DOCUMENT_MISSING, NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID; the last also for what would run programs
+ * (`exec`, `auth-provider`), go through a proxy, or talk to a server that is not verified. Secrets are never in messages.
+ */
+import { dirname, isAbsolute, join } from 'node:path';
+import { array, boolean, looseObject, nullish, optional, string, unknown } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import { errnoOf, NodekilnError } from '../errors.ts';
+import type { Files } from '../host/port.ts';
+import { parseAs } from './document.ts';
+import { wants } from '../config/schema-builders.ts';
+
+export interface ApiServer {
+  /** `https://host:6443` */
+  readonly server: string;
+  /** PEM. Absent: the certificates Node trusts. */
+  readonly ca?: string;
+  readonly serverName?: string;
+  /** PEM. */
+  readonly clientCertificate?: { readonly cert: string; readonly key: string };
+  readonly token?: string;
+}
+
+const secret = nullish(string({ error: () => 'must be a string (a secret: not shown)' }));
+const word = nullish(string({ error: wants('a string') }));
+const map = { error: wants('a map') };
+
+const cluster = looseObject(
+  {
+    server: word,
+    'certificate-authority': word,
+    'certificate-authority-data': secret,
+    'tls-server-name': word,
+    'insecure-skip-tls-verify': nullish(boolean({ error: wants('true or false') })),
+    'proxy-url': word,
+  },
+  map,
+);
+const user = looseObject(
+  {
+    token: secret,
+    tokenFile: word,
+    'client-certificate': word,
+    'client-certificate-data': secret,
+    'client-key': word,
+    'client-key-data': secret,
+    username: word,
+    exec: optional(unknown()),
+    'auth-provider': optional(unknown()),
+  },
+  map,
+);
+const context = looseObject({ cluster: word, user: word }, map);
+
+const named = { error: wants('a list') };
+const schema = looseObject(
+  {
+    'current-context': word,
+    clusters: nullish(array(looseObject({ name: string(), cluster: nullish(cluster) }, map), named)),
+    users: nullish(array(looseObject({ name: string(), user: nullish(user) }, map), named)),
+    contexts: nullish(array(looseObject({ name: string(), context: nullish(context) }, map), named)),
+  },
+  map,
+);
+
+/** `file`: absolute. */
+export async function readKubeconfig(files: Files, file: string): Promise<ApiServer> {
+  const text = await readText(files, file);
+  if (text === undefined)
+    throw new NodekilnError('NK_DOCUMENT_MISSING', `the kubeconfig ${file} does not exist`, { place: { file } });
+  const document = await parseAs({ file, text }, schema, 'kubeconfig');
+  const invalid = (message: string, path: string, hint = 'Correct the kubeconfig.'): NodekilnError =>
+    new NodekilnError('NK_DOCUMENT_INVALID', `the kubeconfig ${file} ${message}`, { place: { file, path }, hint });
+
+  const current = document['current-context'];
+  if (!current) throw invalid('has no current context', 'current-context');
+  const chosen = document.contexts?.find(({ name }) => name === current)?.context;
+  if (!chosen) throw invalid('does not have the context it names as the current one', 'contexts');
+  const target = document.clusters?.find(({ name }) => name === chosen.cluster)?.cluster;
+  if (!target) throw invalid('does not have the cluster of its current context', 'clusters');
+  const who: Infer<typeof user> = document.users?.find(({ name }) => name === chosen.user)?.user ?? {};
+  if (chosen.user && !document.users?.some(({ name }) => name === chosen.user))
+    throw invalid('does not have the user of its current context', 'users');
+
+  const server = target.server ?? '';
+  if (!URL.canParse(server) || new URL(server).protocol !== 'https:')
+    throw invalid('has a server that is no https address', 'clusters.cluster.server');
+  if (target['insecure-skip-tls-verify'] === true)
+    throw invalid(
+      'asks to trust any server, which is refused: credentials would go to it',
+      'clusters.cluster.insecure-skip-tls-verify',
+      'Give certificate-authority-data instead.',
+    );
+  if (target['proxy-url']) throw invalid('wants a proxy, which is not supported here', 'clusters.cluster.proxy-url');
+  for (const key of ['exec', 'auth-provider'] as const)
+    if (who[key] !== undefined && who[key] !== null)
+      throw invalid(
+        `gets its credentials with ${key}, and no programs are run here`,
+        `users.user.${key}`,
+        'Use a kubeconfig with a token or a client certificate, or give --cluster-version.',
+      );
+  if (who.username)
+    throw invalid('has a user name and password, which Kubernetes no longer accepts', 'users.user.username');
+
+  const material = async (
+    data: string | null | undefined,
+    path: string | null | undefined,
+    key: string,
+  ): Promise<string | undefined> => {
+    if (data) return Buffer.from(data, 'base64').toString('utf8');
+    if (!path) return undefined;
+    const at = isAbsolute(path) ? path : join(dirname(file), path);
+    const content = await readText(files, at);
+    if (content === undefined) throw invalid(`names ${at}, which does not exist`, key);
+    return content;
+  };
+  const [ca, cert, key, tokenFromFile] = await Promise.all([
+    material(
+      target['certificate-authority-data'],
+      target['certificate-authority'],
+      'clusters.cluster.certificate-authority',
+    ),
+    material(who['client-certificate-data'], who['client-certificate'], 'users.user.client-certificate'),
+    material(who['client-key-data'], who['client-key'], 'users.user.client-key'),
+    material(undefined, who.tokenFile, 'users.user.tokenFile'),
+  ]);
+  if ((cert === undefined) !== (key === undefined))
+    throw invalid('has a client certificate without its key, or a key without its certificate', 'users.user');
+  // As client-go: the file wins, since it is the one that is renewed.
+  const token = (tokenFromFile ?? who.token ?? '').trim();
+  if (/[^\x21-\x7e]/.test(token)) throw invalid('has a token with blanks or control characters', 'users.user.token');
+  return {
+    server,
+    ...(ca !== undefined && { ca }),
+    ...(target['tls-server-name'] && { serverName: target['tls-server-name'] }),
+    ...(cert !== undefined && key !== undefined && { clientCertificate: { cert, key } }),
+    ...(token !== '' && { token }),
+  };
+}
+
+async function readText(files: Files, file: string): Promise<string | undefined> {
+  try {
+    return (await files.read(file))?.toString('utf8');
+  } catch (cause) {
+    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
+      cause,
+      place: { file },
+    });
+  }
+}

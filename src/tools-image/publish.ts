@@ -1,0 +1,138 @@
+/**
+ * The metadata document of a list of images. Pure and deterministic: the same images and the same previous document give
+ * the same bytes, and publishing again gives them again.
+ *
+ * The revision is a hash of the images' digests: it changes exactly when an image does. What the previous document listed
+ * and the new one does not becomes deprecated, with the last tag and, where it is known, the digest; what was deprecated
+ * stays so until it is listed again.
+ */
+import { createHash } from 'node:crypto';
+import { check, literal, record } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import { doc, fields, list, matching, name, opt, text, versionText, wants } from '../config/schema-builders.ts';
+import type { ToolsMetadata } from './metadata.ts';
+import { digestPattern } from './repository.ts';
+import { compareMinors, isMinorOfVersion, minorOf, newestMinor } from './versions.ts';
+
+const image = fields({
+  kubectl: doc('Version of kubectl in the image, which is the cluster version it is for.', versionText),
+  digest: doc('Digest of the image.', matching(digestPattern, 'a digest like "sha256:" and 64 hexadecimal digits')),
+});
+
+type ImageEntry = Infer<typeof image>;
+
+const onePerMinor = check<readonly ImageEntry[]>((payload) => {
+  const seen = new Set<string>();
+  for (const [index, { kubectl }] of payload.value.entries()) {
+    const minor = isMinorOfVersion(kubectl) ? minorOf(kubectl) : undefined;
+    const message =
+      minor === undefined
+        ? 'must have a minor version, like "1.31.1"'
+        : seen.has(minor)
+          ? `is the second image for ${minor}`
+          : undefined;
+    if (message !== undefined)
+      payload.issues.push({ code: 'custom', message, path: [index, 'kubectl'], input: kubectl });
+    if (minor !== undefined) seen.add(minor);
+  }
+});
+
+const spec = fields({
+  images: doc('The images, one per minor version.', list(image).check(onePerMinor)),
+  latest: opt(
+    'The minor version told as the newest. Default: the newest image’s.',
+    matching(/^\d{1,9}\.\d{1,9}$/, 'a minor version like "1.31"'),
+  ),
+  tools: opt(
+    'Versions of the other tools in the images, by name.',
+    record(name, list(text('a version')), { error: wants('a map') }),
+  ),
+});
+
+const latestIsListed = check<Infer<typeof spec>>((payload) => {
+  const { latest, images, tools } = payload.value;
+  if (tools && Object.hasOwn(tools, 'kubectl'))
+    payload.issues.push({
+      code: 'custom',
+      message: 'is made from the images and cannot be given',
+      path: ['tools', 'kubectl'],
+      input: undefined,
+    });
+  if (
+    latest === undefined ||
+    images.some(({ kubectl }) => isMinorOfVersion(kubectl) && minorOf(kubectl) === minorOf(latest))
+  )
+    return;
+  payload.issues.push({ code: 'custom', message: 'has no image', path: ['latest'], input: latest });
+});
+
+export const toolsImages = fields({
+  apiVersion: doc('Version of this schema.', literal('nodekiln.dev/v1alpha1')),
+  kind: doc('Kind of document.', literal('ToolsImages')),
+  spec: doc('The images.', spec.check(latestIsListed)),
+});
+
+export type ToolsImages = Infer<typeof toolsImages>;
+
+export interface Publication {
+  readonly revision: string;
+  /** The tags the images must be pushed under before the document is published. */
+  readonly tags: readonly { readonly minor: string; readonly tag: string; readonly digest: string }[];
+  readonly deprecated: readonly string[];
+  /** The document: JSON, two blanks of indentation, a newline at the end. */
+  readonly text: string;
+}
+
+/** Hexadecimal digits of the revision. */
+const revisionLength = 10;
+
+export function publish({ spec: { images, latest, tools } }: ToolsImages, previous?: ToolsMetadata): Publication {
+  const current = images
+    .map(({ kubectl, digest }) => ({ minor: minorOf(kubectl), kubectl: kubectl.replace(/^v/, ''), digest }))
+    .sort((left, right) => compareMinors(left.minor, right.minor));
+  const revision = revisionOf(current);
+  const tags = current.map(({ minor, digest }) => ({ minor, tag: `${minor}-${revision}`, digest }));
+  const deprecated = deprecations(new Set(tags.map(({ minor }) => minor)), previous);
+  const newest = latest === undefined ? newestMinor(tags.map(({ minor }) => minor)) : minorOf(latest);
+  const document = {
+    tools: {
+      ...Object.fromEntries(
+        Object.entries(tools ?? {})
+          .sort(([left], [right]) => (left < right ? -1 : 1))
+          .map(([tool, versions]) => [tool, [...new Set(versions)].sort()]),
+      ),
+      kubectl: current.map(({ kubectl }) => kubectl),
+    },
+    ...(newest !== undefined && { latest: newest }),
+    revisionHash: revision,
+    deprecations: Object.fromEntries(deprecated.map(([minor, latestTag]) => [minor, { latestTag }])),
+    images: Object.fromEntries(tags.map(({ minor, tag, digest }) => [minor, { tag, digest }])),
+  };
+  return {
+    revision,
+    tags,
+    deprecated: deprecated.map(([minor]) => minor),
+    text: `${JSON.stringify(document, null, 2)}\n`,
+  };
+}
+
+function revisionOf(images: readonly { readonly minor: string; readonly digest: string }[]): string {
+  const hash = createHash('sha256');
+  for (const { minor, digest } of images) hash.update(`${minor} ${digest}\n`);
+  return hash.digest('hex').slice(0, revisionLength);
+}
+
+function deprecations(listed: ReadonlySet<string>, previous: ToolsMetadata | undefined): [string, string][] {
+  if (!previous) return [];
+  const gone = previous.listed.map((minor): [string, string] => [minor, lastTag(minor, previous)]);
+  // What was deprecated by hand in the previous document keeps its tag.
+  return [...new Map([...gone, ...previous.deprecated])]
+    .filter(([minor]) => !listed.has(minor))
+    .sort(([left], [right]) => compareMinors(left, right));
+}
+
+function lastTag(minor: string, { revision, images }: ToolsMetadata): string {
+  const tag = revision === undefined ? minor : `${minor}-${revision}`;
+  const image = images.get(minor);
+  return image?.tag === tag ? `${tag}@${image.digest}` : tag;
+}
