@@ -45,7 +45,7 @@ describe('the documentation', () => {
     const unknown: string[] = [];
     for (const page of await pages()) {
       const text = await readFile(join(root, page), 'utf8');
-      for (const [, verb = ''] of text.matchAll(/(?:^ {4}|`|\$ )nodekiln ([a-z]+)/gm)) {
+      for (const [, verb = ''] of text.matchAll(/(?:^ {4}|`|\$ )nodekiln ([a-z][a-z-]*)/gm)) {
         if (!known.has(verb)) unknown.push(`${page}: nodekiln ${verb}`);
       }
       for (const [, verb = ''] of text.matchAll(/\.\/dev ([a-z0-9]+)/g)) {

@@ -65,7 +65,7 @@ function resolver(settings: Partial<ToolsImageSettings> = {}) {
     cacheForMs: 60_000,
     ...settings,
   });
-  return { resolve: () => own.resolve(() => '1.30'), settled: own.settled };
+  return { resolve: () => own.resolve(() => '1.30'), settled: () => own.settled() };
 }
 
 describe('metadata over HTTP', () => {
