@@ -9,6 +9,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Change } from '../plan/types.ts';
 import { openExistingJournal, openJournal, type Intent } from './journal.ts';
 import { takeLock } from './lock.ts';
+import { generationsFolder, stateFolder } from './state.ts';
 
 let root = '';
 beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'journal-'))));
@@ -165,6 +166,36 @@ describe('journal', () => {
       openAgain(journal, (again) => again.touched().get(resource.id)?.startedWith),
       'sha256:1',
     );
+  });
+
+  test('a generation that was written but never begun is no ownership, and its number and file are used again', () => {
+    const journal = openJournal(root);
+    journal.close();
+    const folder = join(root, generationsFolder);
+    const leftover = { number: 1, source: 'boot', createdMs: 1, claims: { boot: [file('/etc/a')] } };
+    writeFileSync(join(folder, '1.json'), JSON.stringify(leftover));
+    writeFileSync(join(folder, '2.json.tmp'), '{');
+    const again = openJournal(root);
+    assert.equal(again.touched().size, 0);
+    assert.equal(again.begin(intent([file('/etc/b')])), 1);
+    assert.deepEqual([...again.touched().keys()], ['file:/etc/b']);
+    again.close();
+    assert.deepEqual(readdirSync(folder), ['1.json']);
+    assert.match(readFileSync(join(folder, '1.json'), 'utf8'), /\/etc\/b/);
+  });
+
+  test('a rebuild that was cut short is done again', () => {
+    const journal = openJournal(root);
+    journal.begin(intent([file('/etc/a')]));
+    journal.close();
+    rmSync(join(root, stateFolder, 'state.db'));
+    // What a process leaves that dies between making the database and filling it.
+    const empty = new DatabaseSync(join(root, stateFolder, 'state.db'));
+    empty.exec('CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT');
+    empty.close();
+    const again = openJournal(root);
+    assert.deepEqual([...again.touched().keys()], ['file:/etc/a']);
+    again.close();
   });
 
   test('looking at a machine where nothing ran makes nothing', () => {

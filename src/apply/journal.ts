@@ -150,18 +150,22 @@ function prepare(path: string): DatabaseSync {
   try {
     chmodSync(path, 0o600);
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
-    const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+    const version = versionOf(database);
     if (version > 0 && database.prepare('PRAGMA quick_check').get()?.['quick_check'] !== 'ok') {
       throw new NodekilnError('NK_STATE_UNUSABLE', 'database disk image is malformed');
     }
-    // Changes to the schema are additive: a newer file opens as it is.
-    if (version < schemaVersion)
-      database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version=${schemaVersion}; COMMIT;`);
+    // Changes to the schema are additive: a newer file opens as it is. The version is set with the first content.
+    if (version < schemaVersion) database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT;`);
     return database;
   } catch (error) {
     database.close();
     throw error;
   }
+}
+
+/** 0 of a database that holds nothing yet. */
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
 }
 
 function isDamage(cause: unknown): boolean {
@@ -181,21 +185,26 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
   const writeSeal = database.prepare('INSERT OR REPLACE INTO seals VALUES (?, ?)');
   const writeNote = database.prepare('INSERT OR REPLACE INTO notes VALUES (?, ?)');
   const touched = new Map<ResourceId, Touched>();
+  let pending: (() => void)[] = [];
+
+  if (versionOf(database) < schemaVersion) fillNew();
   for (const row of readTouched.all()) {
     const entry = touchedOf(row);
     touched.set(entry.id, entry);
   }
-  let pending: (() => void)[] = [];
 
-  if (damaged || (touched.size === 0 && readGenerations.get() === undefined)) {
-    const rebuilt = rebuild(folder);
-    for (const entry of rebuilt.touched) touched.set(entry.id, entry);
-    if (rebuilt.touched.length > 0) {
-      transaction(database, () => {
-        for (const entry of touched.values()) store(entry);
-        for (const [source, resources] of Object.entries(rebuilt.claims)) storeClaims(source, resources);
-      });
-    }
+  /**
+   * A new database beside generation files takes the place of a lost one. In one transaction with the version: an older
+   * database that is empty beside such a file never began that generation, so nothing of it was touched.
+   */
+  function fillNew(): void {
+    transaction(database, () => {
+      if (versionOf(database) >= schemaVersion) return;
+      const rebuilt = rebuild(folder);
+      for (const entry of rebuilt.touched) store(entry);
+      for (const [source, resources] of Object.entries(rebuilt.claims)) storeClaims(source, resources);
+      database.exec(`PRAGMA user_version=${schemaVersion}`);
+    });
   }
 
   function store(entry: Touched): void {
@@ -233,6 +242,12 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
     }));
   }
 
+  /** Only where the table was lost do the files say it: one above the table's last was written, but never begun. */
+  function latestNumber(current: Generation | undefined): number {
+    if (current) return current.number;
+    return touched.size === 0 ? 0 : Math.max(0, ...generationFiles(folder).map((file) => file.number));
+  }
+
   const journal: Journal = {
     rebuilt: damaged,
     claims() {
@@ -251,9 +266,7 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
       const digest = fingerprint(intent.claims);
       const current = journal.currentGeneration();
       const same = current?.digest === digest;
-      const number = same
-        ? current.number
-        : Math.max(current?.number ?? 0, ...generationFiles(folder).map((file) => file.number)) + 1;
+      const number = same ? current.number : latestNumber(current) + 1;
       if (!same)
         writeGeneration(folder, number, {
           number,
@@ -278,7 +291,7 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
           if (entry) store(entry);
         }
       });
-      if (!same) prune(folder, number, allGenerations());
+      prune(folder, number, allGenerations());
       return number;
     },
 
@@ -410,12 +423,14 @@ function syncFolder(folder: string): void {
   closeSync(handle);
 }
 
-/** Keeps the newest generations and the last one that was applied. */
+/** Keeps the newest generations and the last one that was applied; what a killed run wrote and never began goes. */
 function prune(folder: string, newest: number, known: readonly Generation[]): void {
   const applied = known.find((generation) => generation.status === 'applied')?.number;
   for (const { number, path } of generationFiles(folder)) {
-    if (number <= newest - generationsKept && number !== applied) rmSync(path, { force: true });
+    const old = number <= newest - generationsKept && number !== applied;
+    if (old || number > newest) rmSync(path, { force: true });
   }
+  for (const name of readdirSync(folder)) if (name.endsWith('.tmp')) rmSync(join(folder, name), { force: true });
 }
 
 /** What may have been touched, from every generation file that can be read; the last file's claims are in force. */
