@@ -326,8 +326,15 @@ describe('a metadata document', () => {
     });
   });
 
+  it('cannot bring values past the schema by way of a prototype', () => {
+    const smuggled = parseMetadata('{"__proto__":{"revisionHash":"a b","tools":{"kubectl":["1.30.1"]}}}', 'x');
+    assert.deepEqual([smuggled.revision, smuggled.listed], [undefined, []]);
+    const inside = parseMetadata('{"images":{"__proto__":{"1.30":{"tag":"x","digest":"y"}}}}', 'x');
+    assert.equal(inside.images.size, 0);
+  });
+
   it('may be deep where nobody looks', () => {
-    const deep = `{"other":${'['.repeat(5000)}${']'.repeat(5000)},"revisionHash":"r"}`;
+    const deep = `{"other":${'['.repeat(200_000)}${']'.repeat(200_000)},"revisionHash":"r"}`;
     assert.equal(parseMetadata(deep, 'x').revision, 'r');
     assert.throws(() => parseMetadata(deep.replace('"r"', '7'), 'x'), NodekilnError);
   });

@@ -6,13 +6,13 @@
  *       "images": { "1.31": { "tag": "1.31-Juaa5J", "digest": "sha256:…" } } }
  *
  * `images` is our addition; readers that do not know it pass over it. Every part may be missing, or null: what is missing
- * is not listed. What is there must be right: NK_DOCUMENT_SYNTAX, or NK_DOCUMENT_INVALID naming the path.
+ * is not listed; keys that are not known are passed over unread. What is there must be right: NK_DOCUMENT_SYNTAX, or
+ * NK_DOCUMENT_INVALID naming the path.
  */
-import { array, looseObject, nullish, record, refine } from 'zod/mini';
+import { array, object, nullish, record, refine } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { invalidDocument } from '../config/invalid.ts';
-import { forbiddenKey } from '../config/paths.ts';
-import { positionsOf } from '../config/positions.ts';
+import { positionsOf, type PositionNode } from '../config/positions.ts';
 import { scanJson } from '../config/positions-json.ts';
 import { problemsOf } from '../config/problems.ts';
 import { matching, text, wants } from '../config/schema-builders.ts';
@@ -27,17 +27,17 @@ const version = text('a version like "1.31.1"').check(
 );
 const tag = matching(tagPattern, 'a tag, with or without a digest');
 
-const schema = looseObject(
+const schema = object(
   {
-    tools: nullish(looseObject({ kubectl: nullish(array(version, { error: wants('a list') })) }, map)),
+    tools: nullish(object({ kubectl: nullish(array(version, { error: wants('a list') })) }, map)),
     latest: nullish(version),
     revisionHash: nullish(matching(revisionPattern, 'a part of a tag: letters, digits, ".", "_" and "-"')),
-    deprecations: nullish(record(minorKey, nullish(looseObject({ latestTag: nullish(tag) }, map)), map)),
+    deprecations: nullish(record(minorKey, nullish(object({ latestTag: nullish(tag) }, map)), map)),
     images: nullish(
       record(
         minorKey,
         nullish(
-          looseObject(
+          object(
             { tag: nullish(tag), digest: nullish(matching(digestPattern, 'a digest like "sha256:" and 64 digits')) },
             map,
           ),
@@ -76,14 +76,9 @@ function parseJson(json: string, where: string): unknown {
 }
 
 function checked(value: unknown, { json, where }: { json: string; where: string }): Infer<typeof schema> {
-  const forbidden = forbiddenKey(value);
-  if (forbidden)
-    throw new NodekilnError('NK_DOCUMENT_INVALID', `${where}: a key cannot be called __proto__`, {
-      place: { file: where, path: forbidden.join('.') },
-    });
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const positions = positionsOf(json, scanJson(json).root);
+  const positions = positionsOf(json, positionTree(json));
   const problems = problemsOf(result.error.issues, { file: where, value, positions });
   const [first] = problems;
   const { message } = invalidDocument(`${where} is no valid metadata document`, problems);
@@ -95,6 +90,15 @@ function checked(value: unknown, { json, where }: { json: string; where: string 
     ...(first?.place && { place: first.place }),
     hint: 'Correct the document; docs/tools-image.md describes it.',
   });
+}
+
+/** Nesting too deep to be followed, in parts nobody looks at, must not hide what is wrong elsewhere. */
+function positionTree(json: string): PositionNode {
+  try {
+    return scanJson(json).root;
+  } catch {
+    return { start: 0, children: new Map() };
+  }
 }
 
 function normalised(document: Infer<typeof schema>): ToolsMetadata {
