@@ -7,7 +7,7 @@ import { canonicalJson } from '../desired/canonical.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { observe } from '../kinds/performers.ts';
-import { effectiveClaims, type Claims } from '../plan/claims.ts';
+import { effectiveClaims, sourceOrder, type Claims } from '../plan/claims.ts';
 import { diff, type Claim } from '../plan/diff.ts';
 import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
 import { schedule as makeSchedule } from '../plan/schedule.ts';
@@ -44,7 +44,13 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const resources = [...input.desired.resources.values()]
     .filter((resource) => input.sharedOnly !== true || resource.scope === 'shared')
     .map((resource) => withoutOrigin(resource));
-  const claims: Claims = { ...input.journal?.claims(), [input.source]: resources };
+  const before = input.journal?.claims() ?? {};
+  const claims: Claims = Object.fromEntries(
+    sourceOrder.flatMap((source) => {
+      const asked = source === input.source ? resources : before[source];
+      return asked ? [[source, asked]] : [];
+    }),
+  );
   const effective = effectiveClaims(claims);
   checkNeeds([...effective.values()].map((claim) => claim.resource));
   const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();

@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { errnoOf } from '../../errors.ts';
 import { faultPoint } from '../faults.ts';
 import { inParallel } from '../parallel.ts';
-import { releaseTemporary, temporaryIn } from './temporaries.ts';
+import { releaseTemporary, sweepTemporaries, temporaryIn } from './temporaries.ts';
 
 interface FolderAttributes {
   readonly mode: number;
@@ -30,6 +30,8 @@ export async function makeFolders(folder: string, attributes = plainAttributes()
   if (await isPresent(folder)) return [];
   const parent = dirname(folder);
   const changed = await makeFolders(parent);
+  // What a run that was killed while it made this very folder left here.
+  await sweepTemporaries(parent);
   const temporary = temporaryIn(parent);
   try {
     await mkdir(temporary, 0o700);

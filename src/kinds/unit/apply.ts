@@ -153,7 +153,8 @@ async function failIfDead({ host, action, status, result, restartsBefore }: Live
   if (status.loadState === 'not-found')
     throw new NodekilnError('NK_UNIT_MISSING', `${action.unit} does not exist`, { resource: `unit:${action.unit}` });
   if (result !== undefined && result !== 'done') await fail(`its start job ended with ${result}`);
-  if (status.activeState === 'failed')
+  // While its job runs, `failed` may be how the process that a restart stops has ended.
+  if (result !== undefined && status.activeState === 'failed')
     await fail(`it failed (${status.result ?? 'unknown result'}, exit status ${status.execMainStatus ?? '?'})`);
   if (result === 'done' && status.activeState === 'inactive' && !action.transient) await fail('it ended by itself');
   const restarts = (status.restarts ?? 0) - restartsBefore;

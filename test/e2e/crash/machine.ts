@@ -59,7 +59,14 @@ export async function snapshot(host: LabHost): Promise<Snapshot> {
     ]),
     host.check(['/opt/nodekiln/bin/node', '--disable-warning=ExperimentalWarning', '--eval', journalProgram]),
   ]);
-  return { tree, units: states.trim().split('\n'), journal: JSON.parse(journal) as unknown };
+  return {
+    tree,
+    units: states
+      .trim()
+      .split('\n\n')
+      .map((block) => block.split('\n').sort().join(' ')),
+    journal: JSON.parse(journal) as unknown,
+  };
 }
 
 /**
@@ -96,7 +103,9 @@ function lineDifferences(wanted: readonly string[], found: readonly string[]): s
   if (wanted.join('\n') === found.join('\n')) return [];
   const missing = wanted.filter((line) => !found.includes(line)).map((line) => `- ${line.slice(0, 300)}`);
   const added = found.filter((line) => !wanted.includes(line)).map((line) => `+ ${line.slice(0, 300)}`);
-  return missing.length + added.length === 0 ? ['the same lines in another order or number'] : [...missing, ...added];
+  if (missing.length + added.length > 0) return [...missing, ...added];
+  const index = wanted.findIndex((line, position) => line !== found[position]);
+  return [`- ${wanted[index]?.slice(0, 300)} (line ${index})`, `+ ${found[index]?.slice(0, 300)}`];
 }
 
 /** Remembers the host as it is before the first boot, for `reset`. */
