@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { prepareBootHosts, untilBooted, type BootHosts, type Kind } from './lib/boot-hosts.ts';
-import { describeMachine, dropCaches, load, writeBack, type Machine } from './lib/machine.ts';
+import { describeMachine, dropCaches, load, preferLab, writeBack, type Machine } from './lib/machine.ts';
 import { ratioOfMedians, summarize, type Ratio } from './lib/statistics.ts';
 import { markdownTable } from './lib/table.ts';
 import type { BootResult, MilestoneName } from '../src/telemetry/result.ts';
@@ -57,6 +57,8 @@ interface SecondRun {
 
 interface Measured {
   readonly machine: Machine;
+  /** Whether the hosts had the processor before other work of the machine. */
+  readonly preferred: boolean;
   readonly loadBefore: number;
   readonly loadAfter: number;
   readonly boots: readonly Boot[];
@@ -93,6 +95,8 @@ async function measure(): Promise<Measured> {
   const [machine, loadBefore] = [await describeMachine(), load()];
   const lab = await openLab();
   try {
+    const preferred = await preferLab(lab.id);
+    if (!preferred) say('this machine gives the hosts no precedence: other work beside this measurement counts fully');
     const hosts = await prepareBootHosts(lab, say);
     try {
       const boots: Boot[] = [];
@@ -111,7 +115,7 @@ async function measure(): Promise<Measured> {
       }
       say(`${secondRuns} further runs on a booted host`);
       const seconds = await runAgain(hosts);
-      return { machine, loadBefore, loadAfter: load(), boots, seconds };
+      return { machine, preferred, loadBefore, loadAfter: load(), boots, seconds };
     } finally {
       await hosts.close();
     }
