@@ -41,11 +41,11 @@ function toWrite({ path, entry }: ActionOf<'write'>): FileWrite {
 
 /** Removes what is ours; the foreign file that was there before comes back. */
 export async function performRemove(host: Host, action: ActionOf<'remove'>): Promise<void> {
-  const restored = new Set<string>();
+  const foreign = new Set<string>();
   if (action.restoreOriginal) {
-    for (const path of action.paths) if (await restoreOriginal(host.files, path)) restored.add(path);
+    for (const path of action.paths) if (await restoreOriginal(host.files, path)) foreign.add(path);
   }
-  await host.files.remove(action.paths.filter((path) => !restored.has(path)));
+  await host.files.remove(action.paths.filter((path) => !foreign.has(path)));
 }
 
 // ── originals: foreign files we replaced ─────────────────────────────────────────────────────────────────────────
@@ -82,13 +82,20 @@ function aboutText(path: string, stat: FileStat): string {
   return `${JSON.stringify({ path, mode: stat.mode, uid: stat.uid, gid: stat.gid })}\n`;
 }
 
+/** True when the foreign file is in its place afterwards. */
 async function restoreOriginal(files: Files, path: string): Promise<boolean> {
   const saved = originalPaths(path);
   const [about, content] = [await files.read(saved.about), await files.read(saved.content)];
-  if (!about || !content) return false;
+  if (!about || !content) {
+    // A file is replaced only after it was saved, and the saved one goes only after it was restored: a killed run got no
+    // further than before the one or after the other, and what is there is the foreign file.
+    await files.remove([saved.content]);
+    return (await files.stat(path))?.type === 'file';
+  }
   const { mode, uid, gid } = parseAbout(about.toString('utf8'), path);
   await files.write([{ type: 'file', path, content, mode, uid, gid }]);
-  await files.remove([saved.about, saved.content]);
+  await files.remove([saved.about]);
+  await files.remove([saved.content]);
   return true;
 }
 

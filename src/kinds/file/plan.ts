@@ -31,7 +31,7 @@ function writeStep(change: Change, resource: FileResource): Step {
   return {
     ...stepBase(resource),
     id: `write ${resource.id}`,
-    action: { do: 'write', path: resource.path, entry, keepOriginal: foreign && entry.type === 'file' },
+    action: { do: 'write', path: resource.path, entry, keepOriginal: foreign && entry.type !== 'directory' },
     reads: [],
     writes: [resource.path],
     needs: [],
