@@ -52,7 +52,9 @@ export const unitPlanner: KindPlanner<'unit'> = {
     if (resource.state === 'started' && !running) note('state', `is ${observed.activeState}, wanted started`);
     if (resource.state === 'stopped' && isRunning(observed.activeState))
       note('state', `is ${observed.activeState}, wanted stopped`);
-    if (resource.state === 'started' && running && resource.onChange !== 'none') {
+    if (resource.state === 'started' && running && owesStart(touched) && !facets.has('definition')) {
+      note('inputs', 'an earlier run did not get to its start');
+    } else if (resource.state === 'started' && running && resource.onChange !== 'none') {
       const changed = resource.inputs.filter((input) => context.contentChanges(input));
       const outdated = touched?.startedWith !== undefined && touched.startedWith !== context.startFingerprint(resource);
       if (changed.length > 0) note('inputs', `reads ${changed.join(', ')}, which changes`);
@@ -117,7 +119,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
       const running = observed !== undefined && isRunning(observed.activeState);
       const effect = !running
         ? 'start'
-        : resource.onChange === 'reload' && !change.facets.includes('definition')
+        : resource.onChange === 'reload' && !change.facets.includes('definition') && !owesStart(change.touched)
           ? 'reload'
           : 'restart';
       steps.push(
@@ -174,7 +176,11 @@ export const unitPlanner: KindPlanner<'unit'> = {
     const base = removalBase(touched);
     const steps: Step[] = [];
     const ownFile = definitions.some((definition) => definition.content !== undefined);
-    const paths = unitPaths(undefined, touched).filter((path) => observed.entries[path]?.type !== 'absent');
+    const known = unitPaths(undefined, touched);
+    const paths = known.filter((path) => observed.entries[path]?.type !== 'absent');
+    const folders = known.filter((path) => path.includes('.d/')).map((path) => path.slice(0, path.lastIndexOf('/')));
+    // A killed removal may have left the folder of the drop-ins it removed.
+    const leftovers = paths.length > 0 || !touched.done ? [...new Set([...paths, ...folders])] : [];
     const wasOurs = ownFile || definitions.some((definition) => definition.state === 'started');
     if (observed.live && ownFile && isRunning(observed.activeState)) {
       steps.push({
@@ -203,36 +209,53 @@ export const unitPlanner: KindPlanner<'unit'> = {
         needs: steps.map((step) => step.id),
       });
     }
-    if (paths.length > 0) {
+    if (leftovers.length > 0) {
       steps.push({
         ...base,
         id: `remove ${touched.id}`,
-        action: {
-          do: 'remove',
-          paths: [
-            ...paths,
-            ...paths.filter((path) => path.includes('.d/')).map((path) => path.slice(0, path.lastIndexOf('/'))),
-          ],
-          restoreOriginal: false,
-        },
+        action: { do: 'remove', paths: leftovers, restoreOriginal: false },
         writes: paths,
         needs: steps.map((step) => step.id),
       });
-      // A vendor's unit whose drop-in went away runs on without it: it must read its definition again.
-      if (observed.live && !ownFile && isRunning(observed.activeState)) {
-        steps.push({
+    }
+    // A vendor's unit whose drop-in went away runs on without it: it must read its definition again.
+    const outdated = paths.length > 0 || (owesStart(touched) && definitions.some(({ dropIns }) => dropIns.length > 0));
+    if (observed.live && !ownFile && outdated && isRunning(observed.activeState)) {
+      steps.push(
+        {
           ...base,
           id: `restart ${touched.id}`,
           action: { do: 'restart', unit: last.name, startedWith: '' },
           writes: [touched.id],
-          needs: [`remove ${touched.id}`],
+          needs: leftovers.length > 0 ? [`remove ${touched.id}`] : [],
           weightMs: 50,
-        });
-      }
+        },
+        {
+          ...base,
+          id: `ready ${touched.id}`,
+          action: {
+            do: 'ready',
+            unit: last.name,
+            readiness: { type: 'active' },
+            deadlineMs: last.deadlineMs,
+            startedWith: '',
+            transient: observed.transient,
+          },
+          writes: [],
+          reads: [touched.id],
+          needs: [`restart ${touched.id}`],
+          weightMs: 500,
+        },
+      );
     }
     return steps.length === 0 ? [releaseStep(touched)] : steps;
   },
 };
+
+/** Its start was intended, and nothing says that it came to that: what runs may be older than what is in place. */
+function owesStart(touched: Touched | undefined): boolean {
+  return touched?.startedWith === '';
+}
 
 export function isRunning(activeState: string): boolean {
   return (
