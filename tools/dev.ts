@@ -19,14 +19,13 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   test: {
     about: 'every test that needs no cluster',
-    run: (args) =>
-      test(['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/lab/**/*.test.ts'], args),
+    run: (args) => test(['{src,tools,packaging,bench,test/lab,test/conformance}/**/*.test.ts'], { args, processes: 2 }),
   },
   e2e: {
     about: 'the end-to-end cases on lab hosts, with the sabotage and crash suites (root)',
-    run: (args) => test(['test/e2e/**/*.test.ts'], args),
+    run: (args) => test(['test/e2e/**/*.test.ts'], { args, processes: 1 }),
   },
-  bench: { about: 'measure: ./dev bench boot|artifacts', run: bench },
+  bench: { about: 'measure: ./dev bench boot', run: bench },
   lint: { about: 'format, lint, types, import rules, unused code', run: lint },
   build: { about: 'build the bundle that runs on hosts', run: async () => (console.log(await buildBundle()), 0) },
   docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },
@@ -49,8 +48,11 @@ if (!verb) {
   process.exitCode = await verb.run(args);
 }
 
-/** Test files run one process each, one after the other where they drive real hosts: two at a time share two cores badly. */
-async function test(patterns: readonly string[], args: readonly string[]): Promise<number> {
+/** One process per file. Files that drive real hosts run one after the other: two at a time share two cores badly. */
+async function test(
+  patterns: readonly string[],
+  { args, processes }: { args: readonly string[]; processes: number },
+): Promise<number> {
   const wanted = args.filter((arg) => !arg.startsWith('-'));
   const files: string[] = [];
   for await (const file of glob([...patterns], { cwd: root }))
@@ -61,7 +63,7 @@ async function test(patterns: readonly string[], args: readonly string[]): Promi
     [
       '--disable-warning=ExperimentalWarning',
       '--test',
-      '--test-concurrency=2',
+      `--test-concurrency=${processes}`,
       '--test-reporter=spec',
       ...args.filter((arg) => arg.startsWith('-')),
       ...files.sort(),
@@ -81,8 +83,8 @@ async function bench(args: readonly string[]): Promise<number> {
 
 async function lint(): Promise<number> {
   const checks: readonly (readonly [string, readonly string[]])[] = [
-    ['oxfmt', ['--check', 'src', 'test', 'tools', 'bench']],
-    ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'tools', 'bench']],
+    ['oxfmt', ['--check', 'src', 'test', 'tools', 'bench', 'packaging']],
+    ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'tools', 'bench', 'packaging']],
     ['../typescript7/bin/tsc', ['-p', '.']],
     ['knip', ['--no-progress']],
   ];
