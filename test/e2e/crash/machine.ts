@@ -70,20 +70,38 @@ export async function snapshot(host: LabHost): Promise<Snapshot> {
 }
 
 /**
- * Claims, what is touched and how, the last generation's end. No times or numbers; and no seals, which only spare the
- * hashing of files and are made again when they are missing.
+ * Claims, what is touched and how, the last generation's end. No times; and no seals, which only spare the hashing of
+ * files and are made again when they are missing. Numbers grow from case to case: what counts is that files and table
+ * agree on the last one. And what kubelet and containerd run with: an end state of files means nothing to a process that
+ * was started before it.
  */
 const journalProgram = `
 const { DatabaseSync } = require('node:sqlite');
-const { readFileSync, readdirSync } = require('node:fs');
+const { execFileSync } = require('node:child_process');
+const { readFileSync, readdirSync, readlinkSync } = require('node:fs');
 const folder = '/var/lib/nodekiln';
 const db = new DatabaseSync(folder + '/state.db');
 const all = (sql) => db.prepare(sql).all();
-const newest = readdirSync(folder + '/generations').map((name) => parseInt(name)).sort((a, b) => b - a)[0];
+const names = readdirSync(folder + '/generations');
+const newest = names.map((name) => parseInt(name)).sort((a, b) => b - a)[0];
+const processOf = (unit) => {
+  const pid = execFileSync('systemctl', ['show', '--property=MainPID', '--value', unit], { encoding: 'utf8' }).trim();
+  if (pid === '0') return 'none';
+  const words = (file) => readFileSync('/proc/' + pid + '/' + file, 'utf8').split('\\0').filter((word) => word !== '');
+  const own = /^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|MEMORY_PRESSURE_\\w+|NOTIFY_SOCKET|FDSTORE)=/;
+  return {
+    program: readlinkSync('/proc/' + pid + '/exe'),
+    arguments: words('cmdline'),
+    environment: words('environ').filter((word) => !own.test(word)).sort(),
+  };
+};
 console.log(JSON.stringify({
   claims: all('SELECT source, id, resource FROM claims ORDER BY source, id'),
   touched: all('SELECT id, source, definitions, done, started_with, original FROM touched ORDER BY id'),
   generation: all('SELECT source, digest, status FROM generations ORDER BY number DESC LIMIT 1'),
+  lastIsBegun: newest === all('SELECT max(number) AS number FROM generations')[0].number,
+  temporaries: names.filter((name) => !/^[0-9]+[.]json$/.test(name)),
+  processes: ['kubelet.service', 'containerd.service'].map(processOf),
   file: JSON.parse(readFileSync(folder + '/generations/' + newest + '.json', 'utf8')).claims,
 }));`;
 
