@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import type { FileResource, Resource, UnitResource } from '../desired/resources.ts';
+import { reveal, type FileResource, type Resource, type UnitResource } from '../desired/resources.ts';
 import type { CrashPoint } from '../host/memory/effects.ts';
 import { createMemoryMachine, type MemoryMachine } from '../host/memory/machine.ts';
 import { effectiveClaims, type Claims } from '../plan/claims.ts';
@@ -200,8 +200,8 @@ function outdatedInputs(node: Node, claims: Claims): Set<string> {
   for (const { resource } of effectiveClaims(claims).values()) {
     if (resource.kind !== 'unit') continue;
     const started = node.started.get(resource.name);
-    const program = resource.content === undefined ? 'vendor' : /\/bin\/(\w+)/.exec(String(resource.content))?.[1];
-    const wanted = [`/bin/${program}`, ...resource.dropIns.map(({ name }) => name)].join(' ');
+    const text = resource.content === undefined ? unitText('vendor') : reveal(resource.content);
+    const wanted = [/ExecStart=(.+)/.exec(text)?.[1], ...resource.dropIns.map(({ name }) => name)].join(' ');
     assert.equal(started?.definition, wanted, `definition of ${resource.name}`);
     if (resource.onChange !== 'restart') continue;
     for (const input of resource.inputs) {
