@@ -328,10 +328,9 @@ describe('nothing of a lab stays behind', () => {
     process.kill(child.keeper, 'SIGKILL');
     child.process.kill('SIGKILL');
     await once(child.process, 'exit');
-    const lines: string[] = [];
-    const next = await openLab({ log: (line) => lines.push(line) });
-    assert.ok(lines.includes(`removed what the dead lab ${child.id} had left`));
-    assert.deepEqual(traces(child), []);
+    const next = await openLab();
+    // Another lab that opens at this moment may be the one that sweeps, and not be done yet.
+    await assertGone(child);
     await next.close();
   });
 
