@@ -45,7 +45,15 @@ interface Boot {
   readonly workMs?: number;
   /** Of nodekiln's boots: from the start of the host's systemd to the start of our process. */
   readonly processMs?: number;
+  /** Of nodekiln's boots: its own milestones and what happened when, from the start of the host's systemd. */
+  readonly stages?: readonly Stage[];
   readonly load: number;
+}
+
+interface Stage {
+  readonly name: string;
+  readonly startMs: number;
+  readonly endMs: number;
 }
 
 interface SecondRun {
@@ -143,7 +151,7 @@ async function bootOnce(hosts: BootHosts, { kind, cache }: Pick<Boot, 'kind' | '
     if (kind === 'floor') return common;
     const result = await untilBooted(host);
     const [process, queued] = [milestone(result, 'process'), milestone(result, 'kubelet-queued')];
-    return { ...common, workMs: queued - process, processMs: process - pid1Ms };
+    return { ...common, workMs: queued - process, processMs: process - pid1Ms, stages: stagesOf(result, pid1Ms) };
   } finally {
     await host.remove();
   }
@@ -154,6 +162,14 @@ async function userspaceMs(host: LabHost): Promise<number> {
   // Healthz can answer before systemd has finished, but never before its private socket is there.
   const text = await host.check(['systemctl', 'show', '--property=UserspaceTimestampMonotonic', '--value']);
   return Number(text.trim()) / 1000;
+}
+
+function stagesOf(result: BootResult, pid1Ms: number): Stage[] {
+  return [
+    ...result.spans,
+    ...result.steps.map(({ id, startMs, endMs }) => ({ name: id, startMs, endMs })),
+    ...result.milestones.map(({ name, atMs }) => ({ name, startMs: atMs, endMs: atMs })),
+  ].map(({ name, startMs, endMs }) => ({ name, startMs: startMs - pid1Ms, endMs: endMs - pid1Ms }));
 }
 
 function milestone(result: BootResult, name: MilestoneName): number {
