@@ -81,6 +81,11 @@ export const errors = {
     meaning: 'An artifact has another digest than the one asked for.',
     hint: 'Compare the digest in the manifest with the publisher’s; do not use the file.',
   },
+  NK_ARTIFACT_LIBRARIES: {
+    class: 'artifact',
+    meaning: 'A program needs shared libraries, or versions of their symbols, that the host does not have.',
+    hint: 'Install the libraries named, or take a build for this release of the distribution.',
+  },
   NK_ARTIFACT_MEMBER: {
     class: 'artifact',
     meaning: 'A package does not contain the member asked for, or contains it in an unusable form.',

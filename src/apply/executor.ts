@@ -7,6 +7,8 @@
  */
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
+import type { Progress } from '../artifacts/sources/download.ts';
+import { createDownloads } from '../kinds/binary/downloads.ts';
 import type { PerformContext } from '../kinds/performer.ts';
 import { performStep, performWriteBatch } from '../kinds/performers.ts';
 import { prerequisites } from '../plan/plan.ts';
@@ -41,12 +43,15 @@ export interface Report {
 export type ProgressEvent =
   | { readonly type: 'start'; readonly step: string }
   | { readonly type: 'end'; readonly record: StepRecord }
-  | { readonly type: 'progress'; readonly step: string; readonly message: string };
+  | { readonly type: 'progress'; readonly step: string; readonly message: string; readonly transfer?: Progress };
 
 export interface ExecuteInput {
   readonly schedule: Schedule;
   readonly host: Host;
-  readonly context: Omit<PerformContext, 'background' | 'progress' | 'detail' | 'host' | 'jobs' | 'signal'>;
+  readonly context: Omit<
+    PerformContext,
+    'background' | 'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'signal'
+  >;
   readonly onEvent?: (event: ProgressEvent) => void;
   readonly onDone?: (record: StepRecord) => void;
   readonly signal?: AbortSignal;
@@ -61,6 +66,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
   const records = new Map<string, StepRecord>();
   const running = new Set<Promise<void>>();
   const jobs: PerformContext['jobs'] = new Map();
+  const downloads = createDownloads(host);
   let fatal: NodekilnError | undefined;
 
   const record = (
@@ -112,9 +118,11 @@ export async function execute(input: ExecuteInput): Promise<Report> {
       ...input.context,
       host,
       jobs,
+      downloads,
       signal: input.signal,
       background: first.phase === 'deferred',
-      progress: (message) => input.onEvent?.({ type: 'progress', step: first.step.id, message }),
+      progress: (message, transfer) =>
+        input.onEvent?.({ type: 'progress', step: first.step.id, message, ...(transfer && { transfer }) }),
       detail: (text) => details.push(text),
     };
     try {
@@ -163,6 +171,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
     await Promise.race(running);
   }
   await Promise.all(running);
+  await downloads.close();
   if (input.signal?.aborted === true)
     throw new NodekilnError('NK_INTERRUPTED', 'stopped before the plan was carried out');
   for (const scheduled of waiting.values()) {

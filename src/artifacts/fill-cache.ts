@@ -42,6 +42,8 @@ export interface AddRequest {
   /** Refused when the binary is for another. */
   readonly architecture?: string;
   readonly signal?: AbortSignal;
+  /** A further check of the binary in its temporary place; what it throws refuses it. */
+  readonly check?: NonNullable<ExtractOptions['check']>;
 }
 
 export interface Added {
@@ -75,6 +77,7 @@ async function add(files: Files, request: AddRequest, slot: { key: string; path:
     ...request,
     check: async (result, temporary) => {
       architecture = await architectureOf(temporary);
+      await request.check?.(result, temporary);
       await checkConflict(files, existing, { path: slot.path, digest: result.digest });
     },
   });

@@ -153,7 +153,7 @@ async function ownProgram(): Promise<BinaryResource[]> {
         needs: [],
         tool,
         version: digest,
-        sources: [{ type: 'file', path, digest }],
+        sources: [{ type: 'file', role: 'manifest', from: { type: 'path', path }, digest }],
         place: { type: 'activate', target: `${programFolder}/${tool}` },
       };
     }),

@@ -7,6 +7,7 @@ import { itemDefaults, policyDefaults } from './defaults.ts';
 import type { Path } from './paths.ts';
 import { isNeverDeferrablePath, isNeverDeferrableUnit } from './schema-items.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
+import type { BinarySourcesDocument, TransferDocument } from './schema-sources.ts';
 
 type Item<List> = List extends readonly (infer Element)[] ? Element : never;
 type Section<Key extends keyof NodeSpecDocument> = NonNullable<NodeSpecDocument[Key]>;
@@ -43,6 +44,7 @@ export type ActionItem = With<ActionDocument, Policy | 'deferrable' | 'timeout' 
 export type ModuleItem = With<ModuleDocument, Policy>;
 export type SysctlItem = With<SysctlDocument, Policy | 'value'>;
 export type ToolItem = With<ToolDocument, Policy | 'deferrable' | 'version' | 'target' | 'type'>;
+export type TransferItem = Omit<TransferDocument, 'proxy'> & { readonly proxy?: SensitiveText };
 export type RegistryItem = Omit<RegistryDocument, 'mirrors'> & {
   readonly mirrors: readonly With<Item<RegistryDocument['mirrors']>, 'capabilities' | 'overridePath' | 'skipVerify'>[];
 };
@@ -68,6 +70,8 @@ export interface NodeSpec {
   readonly kernel: { readonly modules: readonly ModuleItem[]; readonly sysctls: readonly SysctlItem[] };
   readonly binaries: {
     readonly policy: NonNullable<Section<'binaries'>['policy']>;
+    readonly sources?: BinarySourcesDocument;
+    readonly transfer?: TransferItem;
     readonly tools: Readonly<Record<string, ToolItem>>;
   };
   readonly files: readonly FileItem[];
@@ -175,6 +179,8 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
       },
       binaries: {
         policy: spec.binaries?.policy ?? 'cache-first',
+        ...(spec.binaries?.sources && { sources: spec.binaries.sources }),
+        ...(spec.binaries?.transfer && { transfer: completeTransfer(spec.binaries.transfer) }),
         tools: Object.fromEntries(
           Object.entries(spec.binaries?.tools ?? {}).map(([name, tool]) => [name, completeTool(name, tool, version)]),
         ),
@@ -335,6 +341,11 @@ function completeCluster(cluster: Section<'cluster'>): Omit<ClusterItem, 'server
     dns: cluster.dns ?? [],
     ...(bootstrapToken !== undefined && { bootstrapToken: { sensitive: bootstrapToken } }),
   };
+}
+
+/** The transfers of an artifact; a proxy may hold a password. */
+export function completeTransfer({ proxy, ...transfer }: TransferDocument): TransferItem {
+  return { ...transfer, ...(proxy !== undefined && { proxy: { sensitive: proxy } }) };
 }
 
 function completeProxy(proxy: NonNullable<Section<'network'>['proxy']>): ProxyItem {

@@ -139,7 +139,7 @@ const invalid: readonly BadDocument[] = [
     name: 'a placeholder that does not exist',
     text: `${image}spec:\n  components:\n    - name: kubelet\n      action: cache\n      builds: [{version: 1.34.3, source: {type: deb, path: "k_{ver}.deb"}}]\n`,
     problems: [
-      'x.yaml:7:60: spec.components[0].builds[0].source.path: path has {ver}, which is not a placeholder; known are {version}, {upstream}, {arch}, {debArch}, {rpmArch}, {systemdArch}',
+      'x.yaml:7:60: spec.components[0].builds[0].source.path: path has {ver}, which is not a placeholder; known are {tool}, {version}, {upstream}, {tag}, {arch}, {debArch}, {rpmArch}, {systemdArch}',
     ],
   },
   {

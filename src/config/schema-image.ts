@@ -25,6 +25,7 @@ import {
 import { fileForms, files } from './schema-items.ts';
 import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
+import { manifestSource, transfer } from './schema-sources.ts';
 import { secretPaths } from './secrets.ts';
 
 function oneOrMore(what: string) {
@@ -47,34 +48,10 @@ const perArch = union([digest, fields({ amd64: opt('For amd64.', digest), arm64:
   error: wants('a digest like "sha256:" and 64 hexadecimal digits, or a map with amd64 and arm64'),
 });
 
-const location = {
-  path: opt('Path of the file, relative to the manifest.', template('a path')),
-  url: opt('URL of the file, when there is no path.', template('a URL')),
-};
-
-const packageSource = discriminatedUnion(
-  'type',
-  [
-    fields({
-      type: literal('deb'),
-      ...location,
-      member: opt('Path inside. Default: usr/bin/<name>.', template('a path')),
-    }),
-    fields({
-      type: literal('rpm'),
-      ...location,
-      member: opt('Path inside. Default: usr/bin/<name>.', template('a path')),
-    }),
-    fields({ type: literal('tarball'), ...location, member: doc('Path inside.', template('a path')) }),
-    fields({ type: literal('file'), ...location }),
-  ],
-  { error: wantsOneOf('type', 'deb', 'rpm', 'tarball', 'file') },
-);
-
 const build = fields({
   version: doc('Version as its publisher writes it; at most one build of a version per machine.', versionText),
   on: opt('Machines this build is for, in addition to the component’s.', on),
-  source: doc('Where it comes from.', packageSource),
+  source: doc('Where it comes from.', manifestSource),
   digest: opt('sha256 of the package or file, one or one per architecture.', perArch),
 });
 
@@ -135,7 +112,7 @@ const download = fields({
   ...common,
   action: doc('Put one file from somewhere at a path.', literal('download')),
   version: opt('Version, for the placeholders. Default: 0.', versionText),
-  url: doc('Where it is.', template('a URL')),
+  url: doc('Where it is: a URL, or an OCI reference.', template('a URL')),
   target: doc('Where it is put, executable.', absolutePath),
   digest: doc('sha256 of the file, one or one per architecture.', perArch),
 });
@@ -174,6 +151,7 @@ function withForms() {
 }
 
 const imageSpec = fields({
+  transfer: opt('How artifacts are transferred.', transfer),
   components: opt('What the image holds.', list(component)),
   files: opt('Files, links and folders.', files.check(withForms())),
   units: opt(

@@ -28,6 +28,7 @@ import {
   wants,
   wholeNumber,
 } from './schema-builders.ts';
+import { binarySources, form, transfer } from './schema-sources.ts';
 
 // ── what may be said about every item ────────────────────────────────────────────────────────────────────────────
 
@@ -245,12 +246,15 @@ export const kernel = fields({
 const tool = fields({
   version: opt('Default: the Kubernetes version.', versionText),
   url: opt(
-    'Where to get it instead: never ignored, and no other source is tried. Placeholders: {version} {upstream} {arch} {debArch} {rpmArch} {systemdArch}.',
+    'URL or OCI reference to get it from instead: never ignored, and no other source is tried. Placeholders: {tool} {version} {upstream} {tag} {arch} {debArch} {rpmArch} {systemdArch}.',
     template('a URL'),
   ),
+  privateUrl: opt('The same for a private build; `url` wins over it.', template('a URL')),
   digest: opt('sha256 of what `url` holds.', digest),
   member: opt('Path inside the package, when `url` names a package.', template('a path')),
-  type: opt('What `url` names. Default: file.', oneOf('deb', 'rpm', 'tarball', 'file')),
+  type: opt('What `url` names. Default: file.', form),
+  package: opt('Its name in package repositories. Default: the tool’s.', name),
+  sources: opt('Sources of this tool instead of those for all.', binarySources),
   target: opt('Where it is put. Default: /opt/bin/<tool>.', absolutePath),
   ...policy,
   deferrable,
@@ -261,6 +265,8 @@ export const binaries = fields({
     '`cache-first`: the cache filled at bake, then other sources. `cache-only`: nothing else. `package`: skip the cache. Default: cache-first.',
     oneOf('cache-first', 'cache-only', 'package'),
   ),
+  sources: opt('Where programs come from that are not in the cache.', binarySources),
+  transfer: opt('How they are transferred.', transfer),
   tools: opt(
     'Programs to activate, by name. kubelet and kubectl are there by default.',
     record(name, tool, { error: wants('a map') }),

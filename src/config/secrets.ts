@@ -12,6 +12,7 @@ export function secretPaths(spec: NodeSpecDocument): Path[] {
   for (const scheme of ['http', 'https'] as const) {
     if (/\/\/[^/@]*@/.test(proxy?.[scheme] ?? '')) paths.push(['network', 'proxy', scheme]);
   }
+  if (/\/\/[^/@]*@/.test(spec.binaries?.transfer?.proxy ?? '')) paths.push(['binaries', 'transfer', 'proxy']);
   for (const [index, file] of (spec.files ?? []).entries()) if (file.sensitive) paths.push(['files', index]);
   for (const [index, unit] of (spec.units ?? []).entries()) if (unit.sensitive) paths.push(['units', index]);
   return paths;

@@ -5,8 +5,12 @@
 
 /** Named values of a template. `version` is the text as written, `upstream` the version without packaging. */
 export interface TemplateValues {
+  /** The program's or component's name. */
+  readonly tool: string;
   readonly version: string;
   readonly upstream: string;
+  /** The version as registries tag it, `v1.34.3`. */
+  readonly tag: string;
   readonly arch: string;
   readonly debArch: string;
   readonly rpmArch: string;
@@ -14,8 +18,10 @@ export interface TemplateValues {
 }
 
 export const placeholders = [
+  'tool',
   'version',
   'upstream',
+  'tag',
   'arch',
   'debArch',
   'rpmArch',

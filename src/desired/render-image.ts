@@ -7,7 +7,7 @@
 import { posix } from 'node:path';
 import { cacheKey, parseVersion } from '../artifacts/version.ts';
 import { parseArch } from '../artifacts/arch.ts';
-import { completeFile } from '../config/complete.ts';
+import { completeFile, completeTransfer } from '../config/complete.ts';
 import { sourcePaths } from '../config/defaults.ts';
 import { invalidDocument } from '../config/invalid.ts';
 import type { Path } from '../config/paths.ts';
@@ -16,7 +16,6 @@ import type { ArchDigest, Component, ImageManifest, Selector } from '../config/s
 import { expandTemplate } from '../config/template.ts';
 import { NodekilnError, formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
-import { templateValues } from './binaries.ts';
 import type { Facts } from './facts.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
 import { installActions } from './packages.ts';
@@ -29,8 +28,10 @@ import type {
   ImageResource,
   Resource,
   ResourceId,
+  TransferSettings,
   UnitResource,
 } from './resources.ts';
+import { addressed, manifestBinarySource, templateValues, transferSettings } from './sources.ts';
 import { stableJson } from './stable.ts';
 
 export interface RenderImageOptions {
@@ -45,7 +46,9 @@ type Of<Action extends Component['action']> = Extract<Component, { action: Actio
 interface Context {
   readonly facts: Facts;
   readonly options: RenderImageOptions;
+  readonly transfer: TransferSettings | undefined;
   readonly add: (resource: Resource, path: Path) => void;
+  readonly report: (path: Path, message: string) => void;
   readonly warnings: string[];
   readonly originOf: (path: Path) => string | undefined;
 }
@@ -70,7 +73,8 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
     if (resources.has(resource.id)) report(path, `${resource.id} is named a second time for this machine`);
     resources.set(resource.id, resource);
   };
-  const context: Context = { facts, options, add, warnings, originOf };
+  const transfer = transferSettings(spec.transfer && completeTransfer(spec.transfer));
+  const context: Context = { facts, options, transfer, add, report, warnings, originOf };
 
   for (const [index, component] of (spec.components ?? []).entries()) {
     if (matches(component.on, facts)) renderComponent(component, ['spec', 'components', index], context);
@@ -153,13 +157,20 @@ function renderCache(component: Of<'cache'>, path: Path, context: Context): void
     }
     taken.set(key, build.version);
     const origin = context.originOf(buildPath);
+    const source = sourceOf(component, build, context);
+    if (!source) {
+      context.report([...buildPath, 'source'], 'names no place: give one of path, url, reference, layout');
+      continue;
+    }
     const resource: BinaryResource = {
       kind: 'binary',
       id: `binary:${component.name}-${key}`,
       ...base({ scope: 'shared', origin }),
       tool: component.name,
       version: build.version,
-      sources: [sourceOf(component, build, context)],
+      architecture: parseArch(context.facts.arch.cpu),
+      sources: [source],
+      ...(context.transfer && { transfer: context.transfer }),
       place: { type: 'cache' },
     };
     if (build.digest === undefined)
@@ -170,25 +181,13 @@ function renderCache(component: Of<'cache'>, path: Path, context: Context): void
 
 type Build = Of<'cache'>['builds'][number];
 
-function sourceOf(component: Of<'cache'>, build: Build, { facts, options }: Context): BinarySource {
-  const { source } = build;
-  const values = templateValues(build.version, facts);
-  const digest = digestFor(build.digest, facts);
-  const member =
-    'member' in source && source.member !== undefined
-      ? expandTemplate(source.member, values)
-      : defaultMember(component.name, source.type);
-  return {
-    type: source.type,
-    ...(source.path !== undefined && { path: located(expandTemplate(source.path, values), options) }),
-    ...(source.url !== undefined && { url: expandTemplate(source.url, values) }),
-    ...(member !== undefined && { member }),
-    ...(digest !== undefined && { digest }),
-  };
-}
-
-function defaultMember(name: string, type: Build['source']['type']): string | undefined {
-  return type === 'deb' || type === 'rpm' ? `usr/bin/${name}` : undefined;
+/** The source, or undefined when the build names no place. */
+function sourceOf(component: Of<'cache'>, build: Build, { facts, options }: Context): BinarySource | undefined {
+  const values = templateValues(component.name, build.version, facts);
+  return manifestBinarySource(build.source, values, {
+    digest: digestFor(build.digest, facts),
+    located: (path) => located(path, options),
+  });
 }
 
 function imageOf(component: Of<'image'>, path: Path, { facts, options, originOf }: Context): ImageResource {
@@ -198,13 +197,13 @@ function imageOf(component: Of<'image'>, path: Path, { facts, options, originOf 
     id: `image:${component.reference}`,
     ...base({ scope: 'shared', origin: originOf(path) }),
     reference: component.reference,
-    archive: located(expandTemplate(component.archive, templateValues('0', facts)), options),
+    archive: located(expandTemplate(component.archive, templateValues(component.name, '0', facts)), options),
     ...(digest !== undefined && { digest }),
     pin: component.pin ?? true,
   };
 }
 
-function downloadOf(component: Of<'download'>, path: Path, { facts, originOf }: Context): BinaryResource {
+function downloadOf(component: Of<'download'>, path: Path, { facts, transfer, originOf }: Context): BinaryResource {
   const version = component.version ?? '0';
   const digest = digestFor(component.digest, facts);
   return {
@@ -216,10 +215,12 @@ function downloadOf(component: Of<'download'>, path: Path, { facts, originOf }: 
     sources: [
       {
         type: 'file',
-        url: expandTemplate(component.url, templateValues(version, facts)),
+        role: 'manifest',
+        from: addressed(expandTemplate(component.url, templateValues(component.name, version, facts))),
         ...(digest !== undefined && { digest }),
       },
     ],
+    ...(transfer && { transfer }),
     place: { type: 'activate', target: component.target },
   };
 }

@@ -59,7 +59,7 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
   }
   for (const [tool, item] of Object.entries(spec.binaries.tools)) {
     const path = ['spec', 'binaries', 'tools', tool];
-    const binary = binaryOf(tool, item, { policy: spec.binaries.policy, facts, origin: originOf(path) });
+    const binary = binaryOf(tool, item, { binaries: spec.binaries, facts, origin: originOf(path) });
     if (binary.sources.length === 0) {
       const hint = 'Use the policy cache-first, or give the tool a url.';
       report(['spec', 'binaries', 'policy'], `the policy ${spec.binaries.policy} leaves no source for ${tool}`, hint);

@@ -92,16 +92,72 @@ export interface UnitResource extends ResourceBase {
   readonly deadlineMs: number;
 }
 
+/**
+ * Where an artifact is had from. `path` and `layout` are in the file system of the machine that works (beside the
+ * manifest at bake, on the host at boot). `folder`: the right package of a folder, by the packages' own metadata.
+ * `oci`: the only blob of an OCI artifact, or the one titled `file`. `image`: a member of a container image's layers.
+ */
+export type ArtifactLocation =
+  | { readonly type: 'path'; readonly path: string }
+  | { readonly type: 'folder'; readonly path: string }
+  | { readonly type: 'url'; readonly url: string }
+  | {
+      readonly type: 'oci';
+      readonly reference: string;
+      readonly file?: string;
+      readonly plainHttp?: boolean;
+      readonly signature?: SignatureRequirement;
+    }
+  | { readonly type: 'oci-layout'; readonly path: string; readonly tag?: string; readonly file?: string }
+  | { readonly type: 'image'; readonly reference: string; readonly plainHttp?: boolean }
+  | { readonly type: 'image-layout'; readonly path: string; readonly tag?: string }
+  | {
+      readonly type: 'apt';
+      readonly url: string;
+      readonly suite: string;
+      readonly components: readonly string[];
+      readonly package: string;
+      /** Path of a keyring, or armoured keys. */
+      readonly signedBy: string;
+    }
+  | {
+      readonly type: 'dnf';
+      readonly url: string;
+      readonly package: string;
+      /** Paths of keys, or armoured keys. */
+      readonly keys: readonly string[];
+      readonly repositorySigned?: boolean;
+    };
+
+/** Who must have signed an OCI artifact, with cosign: a key (path or PEM), or an identity vouched for by a pinned root. */
+export type SignatureRequirement =
+  | { readonly key: string }
+  | { readonly trustedRoot: string; readonly identity: string; readonly issuer: string };
+
+/** How transfers are made. */
+export interface TransferSettings {
+  /** For one artifact, retries included. */
+  readonly budgetMs: number;
+  /** Path of certificates (PEM) trusted instead of the machine's. */
+  readonly caFile?: string;
+  /** May hold a password. */
+  readonly proxy?: SensitiveText;
+  readonly noProxy?: readonly string[];
+}
+
+/** Which place in the order of sources one has: see `artifacts/order.ts`. `manifest`: the one an ImageManifest names. */
+export type SourceRole = 'custom' | 'cache' | 'local' | 'mirror' | 'repository' | 'registry' | 'tarball' | 'manifest';
+
 /** Where a binary can come from, in the order to try. Decided by `artifacts/order.ts` from typed configuration. */
 export type BinarySource =
-  /** The cache filled at bake: `/opt/bin/<tool>-<key>`. */
   | { readonly type: 'cache'; readonly version: string }
-  /** A package or plain file in a folder of the host, or beside the manifest at bake. */
   | {
       readonly type: 'deb' | 'rpm' | 'tarball' | 'file';
-      readonly path?: string;
-      readonly url?: string;
+      readonly role: SourceRole;
+      readonly from: ArtifactLocation;
+      /** Path inside the package; inside the image for `image`. */
       readonly member?: string;
+      /** Of the package; of the file itself for `file`. */
       readonly digest?: string;
     };
 
@@ -111,7 +167,12 @@ export interface BinaryResource extends ResourceBase {
   readonly tool: string;
   /** As asked for, `1.34.3`; compared by `artifacts/version.ts` only. */
   readonly version: string;
+  /** `amd64`, `arm64`: programs for another are refused. Absent: any. */
+  readonly architecture?: string;
   readonly sources: readonly BinarySource[];
+  /** Sources that have no part, and why: for `nodekiln plan`. */
+  readonly passedOver?: readonly { readonly source: string; readonly why: string }[];
+  readonly transfer?: TransferSettings;
   /** `cache`: keep it as `/opt/bin/<tool>-<key>` and in the index. `activate`: put it at `target`. */
   readonly place: { readonly type: 'cache' } | { readonly type: 'activate'; readonly target: string };
 }

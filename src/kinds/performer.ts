@@ -3,9 +3,11 @@
  * everything through the context: the host, the journal and what is desired.
  */
 import type { Resource, ResourceId } from '../desired/resources.ts';
+import type { Progress } from '../artifacts/sources/download.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import type { Seal } from '../apply/journal.ts';
 import type { StepAction, Touched } from '../plan/types.ts';
+import type { Downloads } from './binary/downloads.ts';
 
 /** The notes of the journal that kinds use. */
 export interface Notes {
@@ -31,8 +33,10 @@ export interface PerformContext {
   readonly jobs: Map<string, UnitJob>;
   /** Run helpers at low CPU and I/O priority. */
   readonly background: boolean;
-  /** Bytes and totals of long work, for progress. */
-  progress(message: string): void;
+  /** What this run fetches; shared by all steps. */
+  readonly downloads: Downloads;
+  /** How far long work is; `transfer` with the figures of a transfer. */
+  progress(message: string, transfer?: Progress): void;
   /** A fact worth keeping with the step's record: `activated by hardlink`. */
   detail(text: string): void;
 }

@@ -2,7 +2,8 @@
  * Effects of `binary` resources: filling the cache at bake, activating at boot. Sources are tried in their order; why each
  * earlier one did not serve is kept with the step and, when none served, in the error.
  */
-import { addToCache, materialise, type ArtifactSource } from '../../artifacts/fill-cache.ts';
+import { basename } from 'node:path';
+import { addToCache, materialise } from '../../artifacts/fill-cache.ts';
 import {
   activate,
   findCached,
@@ -15,10 +16,10 @@ import {
 } from '../../artifacts/cache.ts';
 import type { BinaryResource, BinarySource } from '../../desired/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
-import type { Files } from '../../host/port.ts';
+import type { Files, Host } from '../../host/port.ts';
 import type { BinaryObservation } from '../../plan/types.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
-import { artifactPath } from './artifacts.ts';
+import { openSource, type PackageSource } from './artifacts.ts';
 
 export async function observeBinary(context: ObserveContext, resource: BinaryResource): Promise<BinaryObservation> {
   const { files } = context.host;
@@ -80,36 +81,78 @@ async function sealedDigest(context: ObserveContext, path: string | undefined): 
 export async function performCache(context: PerformContext, resource: BinaryResource): Promise<void> {
   await firstThatServes(resource, async (source) => {
     if (source.type === 'cache') throw new NodekilnError('NK_INTERNAL', 'the cache cannot be filled from itself');
-    const added = await addToCache(context.host.files, {
-      tool: resource.tool,
-      version: resource.version,
-      source: artifactSource(context, source),
-      ...(context.signal && { signal: context.signal }),
-    });
-    context.detail(`cached as ${cachedPath(added.entry.tool, added.entry.key)} from ${added.entry.source.location}`);
+    const { entry } = await addToCache(context.host.files, await request(context, resource, source));
+    context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
   });
 }
 
 export async function performActivate(context: PerformContext, resource: BinaryResource): Promise<void> {
-  const { files } = context.host;
   const target = resource.place.type === 'activate' ? resource.place.target : '';
   await firstThatServes(resource, async (source) => {
-    if (source.type === 'cache') {
-      const lookup = await openCached(files, { tool: resource.tool, version: source.version });
-      if (!lookup.found) throw new NodekilnError('NK_ARTIFACT_MISSING', lookup.why.join('; '));
-      const { method } = await activate(files, { entry: lookup.entry, target });
-      await seal(context, target, lookup.entry.digest);
-      context.detail(`activated ${cachedPath(lookup.entry.tool, lookup.entry.key)} by ${method}`);
-      return;
+    if (source.type === 'cache') return activateCached(context, resource, target);
+    const wanted = await request(context, resource, source);
+    if (mayBeCached(resource, source)) {
+      const { entry } = await addToCache(context.host.files, wanted);
+      context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
+      return activateCached(context, resource, target);
     }
-    const placed = await materialise(files, target, {
-      tool: resource.tool,
-      source: artifactSource(context, source),
-      ...(context.signal && { signal: context.signal }),
-    });
+    const placed = await materialise(context.host.files, target, wanted);
     await seal(context, target, placed.digest);
-    context.detail(`placed from ${source.path ?? source.url ?? source.type}`);
+    return context.detail(`placed from ${wanted.source.location ?? wanted.source.path}`);
   });
+}
+
+async function activateCached(context: PerformContext, resource: BinaryResource, target: string): Promise<void> {
+  const { files } = context.host;
+  const lookup = await openCached(files, {
+    tool: resource.tool,
+    version: resource.version,
+    ...(resource.architecture !== undefined && { architecture: resource.architecture }),
+  });
+  if (!lookup.found) throw new NodekilnError('NK_ARTIFACT_MISSING', lookup.why.join('; '));
+  const { method } = await activate(files, { entry: lookup.entry, target });
+  await seal(context, target, lookup.entry.digest);
+  context.detail(`activated ${cachedPath(lookup.entry.tool, lookup.entry.key)} by ${method}`);
+}
+
+/**
+ * What comes from a source that stands in for the cache is kept there, so that a second start, a downgrade and a rollback
+ * need no network. Never what was asked for instead of the cache: it may be another build of the same version.
+ */
+function mayBeCached(resource: BinaryResource, source: PackageSource): boolean {
+  return source.role !== 'custom' && resource.sources.some(({ type }) => type === 'cache');
+}
+
+async function request(context: PerformContext, resource: BinaryResource, source: PackageSource) {
+  const { host } = context;
+  return {
+    tool: resource.tool,
+    version: resource.version,
+    source: await openSource(context, resource, source),
+    ...(resource.architecture !== undefined && { architecture: resource.architecture }),
+    ...(context.signal && { signal: context.signal }),
+    check: (_extracted: unknown, temporary: string) => requireLibraries(host, resource, temporary),
+  };
+}
+
+/** What cannot start must not replace what does. */
+async function requireLibraries(host: Host, resource: BinaryResource, file: string): Promise<void> {
+  if (!host.files.realPath) return;
+  const { checkLibraries } = await import('../../artifacts/libraries.ts');
+  const missing = await checkLibraries(file, host.root);
+  if (missing.length === 0) return;
+  throw new NodekilnError(
+    'NK_ARTIFACT_LIBRARIES',
+    `${resource.tool} ${resource.version} cannot start here: ${missing.map(({ library }) => library).join(', ')}`,
+    {
+      resource: resource.id,
+      lines: missing.map(({ library, neededBy, versions }) =>
+        versions.length === 0
+          ? `${library}, needed by ${neededBy === basename(file) ? resource.tool : neededBy}, is missing`
+          : `${library} lacks ${versions.join(', ')}, needed by ${neededBy === basename(file) ? resource.tool : neededBy}`,
+      ),
+    },
+  );
 }
 
 async function seal(context: PerformContext, path: string, digest: string): Promise<void> {
@@ -122,22 +165,6 @@ export async function performForget(context: PerformContext, action: ActionOf<'f
   await removeFromCache(context.host.files, action.tool, action.version);
 }
 
-function artifactSource(context: PerformContext, source: Exclude<BinarySource, { type: 'cache' }>): ArtifactSource {
-  if (source.path === undefined) {
-    throw new NodekilnError('NK_UNSUPPORTED', `${source.url ?? source.type}: only local artifacts can be read yet`, {
-      hint: 'Fetch it first and give its path.',
-    });
-  }
-  return {
-    format: source.type,
-    path: artifactPath(context.artifactBase, source.path),
-    ...(source.member !== undefined && { member: source.member }),
-    // For a plain file package and binary are the same bytes.
-    ...(source.digest !== undefined &&
-      (source.type === 'file' ? { digest: source.digest } : { packageDigest: source.digest })),
-  };
-}
-
 /** Tries the sources in order. With one source its own error is thrown; with several, one that names them all. */
 async function firstThatServes(resource: BinaryResource, use: (source: BinarySource) => Promise<void>): Promise<void> {
   const refusals: { source: BinarySource; error: NodekilnError }[] = [];
@@ -145,7 +172,9 @@ async function firstThatServes(resource: BinaryResource, use: (source: BinarySou
     try {
       return await use(source);
     } catch (thrown) {
-      refusals.push({ source, error: asNodekilnError(thrown) });
+      const error = asNodekilnError(thrown);
+      if (error.code === 'NK_INTERRUPTED') throw error;
+      refusals.push({ source, error });
     }
   }
   const [only] = refusals;
@@ -153,6 +182,8 @@ async function firstThatServes(resource: BinaryResource, use: (source: BinarySou
   throw new NodekilnError('NK_ARTIFACT_NONE_USABLE', `no source has a usable ${resource.tool} ${resource.version}`, {
     resource: resource.id,
     cause: only?.error,
-    problems: refusals.map(({ source, error }) => ({ message: `${source.type}: ${error.message}` })),
+    problems: refusals.map(({ source, error }) => ({
+      message: `${source.type === 'cache' ? 'cache' : source.role}: ${error.message}`,
+    })),
   });
 }

@@ -1,7 +1,73 @@
-/** Where artifact paths of a document lead. */
+/** From where a document says an artifact is to a local file to take the binary out of. */
 import { isAbsolute, join } from 'node:path';
+import type { ArtifactSource } from '../../artifacts/fill-cache.ts';
+import type { Progress } from '../../artifacts/sources/download.ts';
+import type { SourceSpec } from '../../artifacts/sources/source.ts';
+import type { BinaryResource, BinarySource } from '../../desired/resources.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { PerformContext } from '../performer.ts';
+
+export type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
 
 /** Relative paths are relative to the folder of the document they stand in. */
 export function artifactPath(base: string, path: string): string {
   return isAbsolute(path) ? path : join(base, path);
+}
+
+/** Fetches the artifact unless it is a file already. Errors of the source; NK_ARTIFACT_NONE_USABLE for a folder without the package. */
+export async function openSource(
+  context: PerformContext,
+  resource: BinaryResource,
+  source: PackageSource,
+): Promise<ArtifactSource> {
+  const { digest, from } = source;
+  // For a plain file package and binary are the same bytes.
+  const expected = digest === undefined ? {} : source.type === 'file' ? { digest } : { packageDigest: digest };
+  // A member of an image is taken out while it is fetched.
+  const member = source.member === undefined || from.type.startsWith('image') ? {} : { member: source.member };
+  const common = { format: source.type, ...expected, ...member };
+  if (from.type === 'path') return { ...common, path: artifactPath(context.artifactBase, from.path) };
+  if (from.type === 'folder') return { ...common, path: await packageIn(from.path, resource, source) };
+  const fetched = await context.downloads.fetch(sourceSpec(source), {
+    transfer: resource.transfer,
+    signal: context.signal,
+    onProgress: (progress) => context.progress(progressText(progress), progress),
+  });
+  return { ...common, path: fetched.path, location: fetched.location };
+}
+
+async function packageIn(directory: string, resource: BinaryResource, source: PackageSource): Promise<string> {
+  const { matchDirectory } = await import('../../artifacts/match-directory.ts');
+  const { chosen, passedOver } = await matchDirectory(directory, {
+    kind: source.type === 'rpm' ? 'rpm' : 'deb',
+    component: resource.tool,
+    version: resource.version,
+    architecture: resource.architecture ?? '',
+  });
+  if (chosen) return join(directory, chosen.file);
+  throw new NodekilnError(
+    'NK_ARTIFACT_MISSING',
+    `${directory} holds no package of ${resource.tool} ${resource.version}`,
+    {
+      resource: resource.id,
+      lines: passedOver.map(({ file, why }) => `${file}: ${why}`),
+    },
+  );
+}
+
+function sourceSpec({ from, digest }: PackageSource): SourceSpec {
+  const expected = digest === undefined ? {} : { digest };
+  if (from.type === 'url') return { type: 'http', url: from.url, ...expected };
+  throw new NodekilnError('NK_UNSUPPORTED', `artifacts cannot be had from ${from.type} yet`);
+}
+
+/** `45.2 of 98.1 MB, 12.0 MB/s, 4 s left` */
+export function progressText({ receivedBytes, totalBytes, bytesPerSecond, remainingMs }: Progress): string {
+  const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+  const amount =
+    totalBytes === undefined
+      ? `${megabytes(receivedBytes)} MB`
+      : `${megabytes(receivedBytes)} of ${megabytes(totalBytes)} MB`;
+  const left = remainingMs === undefined ? '' : `, ${Math.ceil(remainingMs / 1000)} s left`;
+  return `${amount}, ${megabytes(bytesPerSecond)} MB/s${left}`;
 }

@@ -1,0 +1,125 @@
+/**
+ * The artifacts one run fetches: each once, however many steps take something out of it, a few at a time, into the state
+ * folder, gone when the run ends. Nothing is loaded or made before the first fetch, since most boots have none.
+ */
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Progress } from '../../artifacts/sources/download.ts';
+import type { HttpClient } from '../../artifacts/sources/http-client.ts';
+import type { Fetched, SourceSpec } from '../../artifacts/sources/source.ts';
+import { reveal, type TransferSettings } from '../../desired/resources.ts';
+import { errnoOf, NodekilnError } from '../../errors.ts';
+import type { Host } from '../../host/port.ts';
+
+export interface Downloads {
+  /** The artifact as a local file, valid until `close`. Errors of the source. */
+  fetch(spec: SourceSpec, options: FetchOptions): Promise<Fetched>;
+  /** Removes what was fetched. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface FetchOptions {
+  readonly transfer: TransferSettings | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+const folder = '/var/lib/nodekiln/downloads';
+const defaultBudgetMs = 300_000;
+/** More transfers at a time share one line and make each slower. */
+const defaultLimit = 4;
+
+export function createDownloads(host: Host, limit = defaultLimit): Downloads {
+  const fetched = new Map<string, Promise<Fetched>>();
+  const clients = new Map<string, Promise<HttpClient>>();
+  const waiting: (() => void)[] = [];
+  let place: Promise<string> | undefined;
+  let free = limit;
+
+  const clientFor = (transfer: TransferSettings | undefined): Promise<HttpClient> => {
+    const key = JSON.stringify([transfer?.caFile, transfer?.proxy, transfer?.noProxy]);
+    const known = clients.get(key) ?? makeClient(transfer);
+    clients.set(key, known);
+    return known;
+  };
+
+  const take = async (): Promise<void> => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  const give = (): void => {
+    const next = waiting.shift();
+    if (next) next();
+    else free += 1;
+  };
+
+  const fetchNow = async (spec: SourceSpec, { transfer, signal, onProgress }: FetchOptions): Promise<Fetched> => {
+    await take();
+    try {
+      const { fetchArtifact } = await import('../../artifacts/sources/registry.ts');
+      return await fetchArtifact(spec, {
+        base: '/',
+        folder: await (place ??= downloadFolder(host)),
+        client: await clientFor(transfer),
+        clock: host.clock,
+        budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
+        onProgress,
+        ...(signal && { signal }),
+      });
+    } finally {
+      give();
+    }
+  };
+
+  return {
+    fetch: (spec, options) => {
+      const key = JSON.stringify(spec);
+      const known = fetched.get(key);
+      if (known) return known;
+      const work = fetchNow(spec, options);
+      fetched.set(key, work);
+      // A failure is not remembered: the next step may be luckier.
+      work.catch(() => fetched.delete(key));
+      return work;
+    },
+    close: async () => {
+      for (const client of await Promise.allSettled(clients.values()))
+        if (client.status === 'fulfilled') client.value.close();
+      clients.clear();
+      if (place) await rm(await place, { recursive: true, force: true });
+      place = undefined;
+    },
+  };
+}
+
+/** Emptied first: a killed run may have left something. Only one process works on a host at a time. */
+async function downloadFolder(host: Host): Promise<string> {
+  if (!host.files.realPath) return mkdtemp(join(tmpdir(), 'nodekiln-'));
+  const path = await host.files.realPath(folder);
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+async function makeClient(transfer: TransferSettings | undefined): Promise<HttpClient> {
+  const { createHttpClient } = await import('../../artifacts/sources/http-client.ts');
+  const ca = transfer?.caFile === undefined ? undefined : await readCertificates(transfer.caFile);
+  return createHttpClient({
+    // As every other tool of the field does without a setting of its own.
+    proxy: transfer?.proxy === undefined ? 'environment' : reveal(transfer.proxy),
+    ...(transfer?.noProxy && { noProxy: transfer.noProxy.join(',') }),
+    ...(ca !== undefined && { ca }),
+  });
+}
+
+async function readCertificates(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new NodekilnError('NK_DOCUMENT_INVALID', `the certificates ${path} cannot be read: ${errnoOf(cause) ?? ''}`, {
+      cause,
+      hint: 'Correct `transfer.caFile`.',
+    });
+  }
+}
