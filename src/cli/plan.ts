@@ -57,6 +57,13 @@ export function planText(report: PlanReport, style?: Styler): string {
     report.impact.map(({ effect, unit, why }) => [effect, unit, why]),
     style,
   );
+  const sources = table(
+    [{ title: 'PROGRAM' }, { title: 'SOURCE' }, { title: 'PART' }, { title: 'WHERE, OR WHY NOT' }],
+    report.sources.flatMap(({ id, version, sources: list }) =>
+      list.map(({ source, part, why }, index) => [index === 0 ? `${id} ${version}` : '', source, part, why]),
+    ),
+    style,
+  );
   const before = report.goal === undefined ? 'Steps' : `Before the goal (${report.goal})`;
   return paragraphs(
     warnings,
@@ -64,6 +71,7 @@ export function planText(report: PlanReport, style?: Styler): string {
     section('Changes', changes),
     section(before, steps('goal')),
     section('Once the goal is reached', steps('deferred')),
+    section('Sources of programs', sources),
     section('Impact', impact === '' ? 'no unit starts, stops, restarts or reloads' : impact),
     `${count(report.changes.length, 'resource')} to change in ${count(report.steps.length, 'step')}`,
   );

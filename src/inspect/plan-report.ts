@@ -4,10 +4,13 @@
  */
 import type { Prepared } from '../apply/reconcile.ts';
 import type { Change, Impact, ScheduledStep, StepAction } from '../plan/types.ts';
+import { plannedSources, type PlannedSources } from './plan-sources.ts';
 
 export interface PlanReport {
   readonly changes: readonly Pick<Change, 'id' | 'type' | 'facets' | 'details' | 'source'>[];
   readonly steps: readonly PlannedStep[];
+  /** Where the programs that change come from. */
+  readonly sources: readonly PlannedSources[];
   readonly goal: string | undefined;
   readonly impact: readonly Impact[];
   /** Resources that a later source has taken over: nothing is done for them. */
@@ -54,6 +57,7 @@ export function planReport(prepared: Prepared, warnings: readonly string[]): Pla
       deferrable: step.deferrable,
       remainingMs,
     })),
+    sources: plannedSources(prepared.plan.changes),
     goal: prepared.schedule.goal,
     impact: prepared.plan.impact,
     overridden: prepared.overridden,

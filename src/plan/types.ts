@@ -50,6 +50,8 @@ export interface BinaryObservation {
   readonly cacheRefusals: readonly string[];
   /** Digest of what is at the target, when activated binaries are concerned. */
   readonly targetDigest: string | undefined;
+  /** Digest of what we put there ourselves, when the journal has it. */
+  readonly placedDigest?: string;
 }
 
 export interface ImageObservation {

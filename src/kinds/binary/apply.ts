@@ -3,7 +3,7 @@
  * earlier one did not serve is kept with the step and, when none served, in the error.
  */
 import { basename } from 'node:path';
-import { addToCache, materialise } from '../../artifacts/fill-cache.ts';
+import { addToCache, materialise, type AddRequest } from '../../artifacts/fill-cache.ts';
 import {
   activate,
   findCached,
@@ -13,6 +13,7 @@ import {
   targetDigest,
   verifyCached,
   cachedPath,
+  type CacheRequest,
 } from '../../artifacts/cache.ts';
 import type { BinaryResource, BinarySource } from '../../desired/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
@@ -24,32 +25,29 @@ import { openSource, type PackageSource } from './artifacts.ts';
 export async function observeBinary(context: ObserveContext, resource: BinaryResource): Promise<BinaryObservation> {
   const { files } = context.host;
   const target = resource.place.type === 'activate' ? resource.place.target : undefined;
-  const cacheSource = resource.sources.find((source) => source.type === 'cache');
-  if (resource.place.type === 'activate' && !cacheSource) {
-    return { kind: 'binary', cached: undefined, cacheRefusals: [], targetDigest: await sealedDigest(context, target) };
-  }
-  const lookup = findCached(await readIndex(files), {
-    tool: resource.tool,
-    version: cacheSource?.version ?? resource.version,
+  const uncached = async (cacheRefusals: readonly string[]): Promise<BinaryObservation> => ({
+    kind: 'binary',
+    cached: undefined,
+    cacheRefusals,
+    ...(await placed(context, target)),
   });
-  if (!lookup.found)
-    return {
-      kind: 'binary',
-      cached: undefined,
-      cacheRefusals: lookup.why,
-      targetDigest: await sealedDigest(context, target),
-    };
+  if (target !== undefined && !resource.sources.some(({ type }) => type === 'cache')) return uncached([]);
+  const lookup = findCached(await readIndex(files), cacheRequest(resource));
+  if (!lookup.found) return uncached(lookup.why);
   const verified = await verifyCached(files, lookup.entry);
+  if (!verified.ok) return uncached([verified.why]);
   const { entry } = lookup;
+  const shared = target === undefined ? undefined : await sharedInode(files, target, entry);
   return {
     kind: 'binary',
-    cached: verified.ok ? { key: entry.key, file: cachedPath(entry.tool, entry.key), digest: entry.digest } : undefined,
-    cacheRefusals: verified.ok ? [] : [verified.why],
-    targetDigest:
-      target === undefined
-        ? undefined
-        : ((await sharedInode(files, target, entry)) ?? (await sealedDigest(context, target))),
+    cached: { key: entry.key, file: cachedPath(entry.tool, entry.key), digest: entry.digest },
+    cacheRefusals: [],
+    ...(shared === undefined ? await placed(context, target) : { targetDigest: shared }),
   };
+}
+
+function cacheRequest({ tool, version, architecture }: BinaryResource): CacheRequest {
+  return { tool, version, ...(architecture !== undefined && { architecture }) };
 }
 
 /** The digest when the target is the cached file itself (a hard link): nothing has to be read. */
@@ -64,18 +62,23 @@ async function sharedInode(
   return same ? targetDigest(files, target, entry) : undefined;
 }
 
-/** The digest of a file, read only when its seal in the journal does not hold. */
-async function sealedDigest(context: ObserveContext, path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
+/** What is at the target, read only when its seal in the journal does not hold, and what we put there. */
+async function placed(
+  context: ObserveContext,
+  path: string | undefined,
+): Promise<Pick<BinaryObservation, 'targetDigest' | 'placedDigest'>> {
+  if (path === undefined) return { targetDigest: undefined };
   const { files } = context.host;
   const stat = await files.stat(path);
-  if (stat?.type !== 'file') return undefined;
+  if (stat?.type !== 'file') return { targetDigest: undefined };
   const seal = context.notes?.seal(path);
-  if (seal?.size === stat.size && seal.mtimeNs === String(stat.mtimeNs) && seal.inode === String(stat.inode))
-    return seal.digest;
+  const current = { size: stat.size, mtimeNs: String(stat.mtimeNs), inode: String(stat.inode) };
+  if (seal?.size === current.size && seal.mtimeNs === current.mtimeNs && seal.inode === current.inode)
+    return { targetDigest: seal.digest, placedDigest: seal.digest };
   const digest = await files.digest(path);
-  context.notes?.setSeal(path, { size: stat.size, mtimeNs: String(stat.mtimeNs), inode: String(stat.inode), digest });
-  return digest;
+  // A seal over other content stays: it is what tells that somebody changed the file.
+  if (seal === undefined || seal.digest === digest) context.notes?.setSeal(path, { ...current, digest });
+  return { targetDigest: digest, ...(seal && { placedDigest: seal.digest }) };
 }
 
 export async function performCache(context: PerformContext, resource: BinaryResource): Promise<void> {
@@ -91,11 +94,8 @@ export async function performActivate(context: PerformContext, resource: BinaryR
   await firstThatServes(resource, async (source) => {
     if (source.type === 'cache') return activateCached(context, resource, target);
     const wanted = await request(context, resource, source);
-    if (mayBeCached(resource, source)) {
-      const { entry } = await addToCache(context.host.files, wanted);
-      context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
+    if (mayBeCached(resource, source) && (await keep(context, wanted)))
       return activateCached(context, resource, target);
-    }
     const placed = await materialise(context.host.files, target, wanted);
     await seal(context, target, placed.digest);
     return context.detail(`placed from ${wanted.source.location ?? wanted.source.path}`);
@@ -104,11 +104,7 @@ export async function performActivate(context: PerformContext, resource: BinaryR
 
 async function activateCached(context: PerformContext, resource: BinaryResource, target: string): Promise<void> {
   const { files } = context.host;
-  const lookup = await openCached(files, {
-    tool: resource.tool,
-    version: resource.version,
-    ...(resource.architecture !== undefined && { architecture: resource.architecture }),
-  });
+  const lookup = await openCached(files, cacheRequest(resource));
   if (!lookup.found) throw new NodekilnError('NK_ARTIFACT_MISSING', lookup.why.join('; '));
   const { method } = await activate(files, { entry: lookup.entry, target });
   await seal(context, target, lookup.entry.digest);
@@ -121,6 +117,20 @@ async function activateCached(context: PerformContext, resource: BinaryResource,
  */
 function mayBeCached(resource: BinaryResource, source: PackageSource): boolean {
   return source.role !== 'custom' && resource.sources.some(({ type }) => type === 'cache');
+}
+
+/** Puts it into the cache; false when its place there is taken by what is not ours to replace. */
+async function keep(context: PerformContext, wanted: AddRequest): Promise<boolean> {
+  try {
+    const { entry } = await addToCache(context.host.files, wanted);
+    context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
+    return true;
+  } catch (thrown) {
+    const { code, message } = asNodekilnError(thrown);
+    if (code !== 'NK_FILE_WRITE' && code !== 'NK_CACHE_CONFLICT') throw thrown;
+    context.detail(`not kept in the cache: ${message}`);
+    return false;
+  }
 }
 
 async function request(context: PerformContext, resource: BinaryResource, source: PackageSource) {

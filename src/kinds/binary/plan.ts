@@ -15,6 +15,8 @@ export const binaryPlanner: KindPlanner<'binary'> = {
       if (observed.cached.digest === observed.targetDigest) return undefined;
       return { facets: ['content'], details: [`${resource.place.target} is not ${resource.tool} ${resource.version}`] };
     }
+    if (observed.placedDigest !== undefined && observed.placedDigest !== observed.targetDigest)
+      return { facets: ['content'], details: [`${resource.place.target} was changed since it was placed`] };
     // Not from the cache (a custom URL, a package): what we placed ourselves for this very definition stays.
     const last = definitionsOf(touched, 'binary').at(-1);
     const same =

@@ -1,0 +1,76 @@
+/**
+ * From which source each program of a plan will come, in the order they are tried, and why the others do not serve.
+ * Addresses without credentials and queries. Pure.
+ */
+import type { ArtifactLocation, BinaryResource } from '../desired/resources.ts';
+import type { Change } from '../plan/types.ts';
+
+export interface PlannedSources {
+  readonly id: string;
+  readonly version: string;
+  readonly sources: readonly PlannedSource[];
+}
+
+export interface PlannedSource {
+  /** `cache`, `custom`, `local`, `mirror`, `repository`, `tarball`, `manifest` */
+  readonly source: string;
+  /** `serves`: known to have it. `next`: is asked when those before it fail. `spare`: a source before it serves. `refused`: has no part. */
+  readonly part: 'serves' | 'next' | 'spare' | 'refused';
+  /** The place, or why it has no part. */
+  readonly why: string;
+}
+
+/** Only of programs that change. */
+export function plannedSources(changes: readonly Change[]): PlannedSources[] {
+  return changes.flatMap(({ desired, observed }) => {
+    if (desired?.kind !== 'binary' || observed.kind !== 'binary' || desired.place.type !== 'activate') return [];
+    return [{ id: desired.id, version: desired.version, sources: sourcesOf(desired, observed) }];
+  });
+}
+
+function sourcesOf(
+  { sources, passedOver = [] }: BinaryResource,
+  observed: { readonly cached: { readonly file: string } | undefined; readonly cacheRefusals: readonly string[] },
+): PlannedSource[] {
+  const { cached, cacheRefusals } = observed;
+  const tried = sources.map((source): PlannedSource => {
+    if (source.type === 'cache') {
+      if (cached) return { source: 'cache', part: 'serves', why: cached.file };
+      return { source: 'cache', part: 'refused', why: cacheRefusals.join('; ') };
+    }
+    return {
+      source: source.role,
+      part: cached ? 'spare' : 'next',
+      why: `${source.type} from ${shownLocation(source.from)}`,
+    };
+  });
+  return [...tried, ...passedOver.map(({ source, why }): PlannedSource => ({ source, part: 'refused', why }))];
+}
+
+/** For people. */
+export function shownLocation(from: ArtifactLocation): string {
+  switch (from.type) {
+    case 'path':
+    case 'folder':
+      return from.path;
+    case 'url':
+      return withoutSecrets(from.url);
+    case 'oci':
+    case 'image':
+      return from.reference;
+    case 'oci-layout':
+    case 'image-layout':
+      return from.tag === undefined ? from.path : `${from.path}:${from.tag}`;
+    case 'apt':
+      return `${withoutSecrets(from.url)} ${from.suite}`;
+    case 'dnf':
+      return withoutSecrets(from.url);
+  }
+}
+
+/** Without user, password and query: those may be secrets. */
+function withoutSecrets(address: string): string {
+  if (!URL.canParse(address)) return 'an address that is none';
+  const { protocol, host, pathname, search } = new URL(address);
+  return `${protocol}//${host}${pathname}${search === '' ? '' : '?…'}`;
+}
