@@ -8,6 +8,7 @@ import type { Path } from './paths.ts';
 import { isNeverDeferrablePath, isNeverDeferrableUnit } from './schema-items.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
 import type { BinarySourcesDocument, TransferDocument } from './schema-sources.ts';
+import { holdsSecret } from './secrets.ts';
 
 type Item<List> = List extends readonly (infer Element)[] ? Element : never;
 type Section<Key extends keyof NodeSpecDocument> = NonNullable<NodeSpecDocument[Key]>;
@@ -43,7 +44,14 @@ export type UnitItem = Omit<
 export type ActionItem = With<ActionDocument, Policy | 'deferrable' | 'timeout' | 'argv' | 'guard'>;
 export type ModuleItem = With<ModuleDocument, Policy>;
 export type SysctlItem = With<SysctlDocument, Policy | 'value'>;
-export type ToolItem = With<ToolDocument, Policy | 'deferrable' | 'version' | 'target' | 'type'>;
+export type ToolItem = Omit<
+  With<ToolDocument, Policy | 'deferrable' | 'version' | 'target' | 'type'>,
+  'url' | 'privateUrl' | 'sources'
+> & { readonly url?: MaybeSecret; readonly privateUrl?: MaybeSecret; readonly sources?: BinarySourcesItem };
+/** Addresses may hold passwords or signatures. */
+export type BinarySourcesItem = Omit<BinarySourcesDocument, 'tarball'> & {
+  readonly tarball?: Omit<NonNullable<BinarySourcesDocument['tarball']>, 'url'> & { readonly url: MaybeSecret };
+};
 export type TransferItem = Omit<TransferDocument, 'proxy'> & { readonly proxy?: SensitiveText };
 export type RegistryItem = Omit<RegistryDocument, 'mirrors'> & {
   readonly mirrors: readonly With<Item<RegistryDocument['mirrors']>, 'capabilities' | 'overridePath' | 'skipVerify'>[];
@@ -70,7 +78,7 @@ export interface NodeSpec {
   readonly kernel: { readonly modules: readonly ModuleItem[]; readonly sysctls: readonly SysctlItem[] };
   readonly binaries: {
     readonly policy: NonNullable<Section<'binaries'>['policy']>;
-    readonly sources?: BinarySourcesDocument;
+    readonly sources?: BinarySourcesItem;
     readonly transfer?: TransferItem;
     readonly tools: Readonly<Record<string, ToolItem>>;
   };
@@ -179,7 +187,7 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
       },
       binaries: {
         policy: spec.binaries?.policy ?? 'cache-first',
-        ...(spec.binaries?.sources && { sources: spec.binaries.sources }),
+        ...(spec.binaries?.sources && { sources: completeSources(spec.binaries.sources) }),
         ...(spec.binaries?.transfer && { transfer: completeTransfer(spec.binaries.transfer) }),
         tools: Object.fromEntries(
           Object.entries(spec.binaries?.tools ?? {}).map(([name, tool]) => [name, completeTool(name, tool, version)]),
@@ -311,14 +319,26 @@ function completeUnit(unit: UnitDocument, lack: (path: Path, message: string) =>
   };
 }
 
-function completeTool(name: string, tool: ToolDocument, version: string): ToolItem {
+function completeTool(name: string, document: ToolDocument, version: string): ToolItem {
+  const { url, privateUrl, sources, ...tool } = document;
   return {
     ...withPolicy(tool),
+    ...(url !== undefined && { url: address(url) }),
+    ...(privateUrl !== undefined && { privateUrl: address(privateUrl) }),
+    ...(sources && { sources: completeSources(sources) }),
     version: tool.version ?? version,
     target: tool.target ?? `/opt/bin/${name}`,
     type: tool.type ?? itemDefaults.tool.type,
     deferrable: tool.deferrable ?? itemDefaults.tool.deferrable,
   };
+}
+
+function completeSources({ tarball, ...sources }: BinarySourcesDocument): BinarySourcesItem {
+  return { ...sources, ...(tarball && { tarball: { ...tarball, url: address(tarball.url) } }) };
+}
+
+function address(text: string): MaybeSecret {
+  return secret(text, holdsSecret(text));
 }
 
 function completeRegistry(registry: RegistryDocument): RegistryItem {

@@ -91,6 +91,12 @@ test('the dump holds no secret', async () => {
   kubernetes: {version: 1.34.3}
   cluster: {server: "https://a", caBundle: "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----", bootstrapToken: hunter2}
   network: {proxy: {http: "http://user:hunter2@proxy:3128"}}
+  binaries:
+    transfer: {proxy: "http://user:hunter2@proxy:3128"}
+    sources: {tarball: {url: "https://a/b.tgz?sig=hunter2"}}
+    tools:
+      a: {url: "https://user:hunter2@a/b"}
+      b: {privateUrl: "https://a/b?hunter2", sources: {tarball: {url: "https://hunter2@a/b"}}}
   files: [{path: /a, content: hunter2, sensitive: true}, {path: /b, contentBase64: aHVudGVyMg==, sensitive: true}]
   units: [{name: a.service, sensitive: true, content: hunter2, dropIns: [{name: a.conf, content: hunter2}]}]
 `,
@@ -98,13 +104,15 @@ test('the dump holds no secret', async () => {
   ]);
   const text = JSON.stringify(dump);
   assert.ok(!text.includes('hunter2') && !text.includes('aHVudGVyMg'), text);
-  assert.equal(dump.entries.filter((entry) => entry.value === '<redacted>').length, 6);
+  assert.equal(dump.entries.filter((entry) => entry.value === '<redacted>').length, 11);
 });
 
 test('a source with secrets must not be readable by others', async () => {
   const secret = await load('a.yaml', 'spec:\n  files: [{path: /a, content: x, sensitive: true}]\n');
   const plain = await load('a.yaml', 'spec: {}\n');
   refuseExposed(secret, 0o600);
+  const signed = await load('a.yaml', 'spec: {binaries: {tools: {a: {url: "https://a/b?sig=x"}}}}\n');
+  assert.throws(() => refuseExposed(signed, 0o644), { code: 'NK_DOCUMENT_EXPOSED' });
   refuseExposed(plain, 0o644);
   for (const mode of [0o644, 0o640, 0o604, 0o602]) {
     assert.throws(

@@ -4,6 +4,11 @@
 import type { Path } from './paths.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 
+/** A user and password in an address, or a query, which is where signed addresses have their signature. */
+export function holdsSecret(address: string): boolean {
+  return /^[a-z]+:\/\/(?:[^/?#]*@|[^?#]*\?)/i.test(address);
+}
+
 /** Paths inside the spec. */
 export function secretPaths(spec: NodeSpecDocument): Path[] {
   const { proxy } = spec.network ?? {};
@@ -13,6 +18,16 @@ export function secretPaths(spec: NodeSpecDocument): Path[] {
     if (/\/\/[^/@]*@/.test(proxy?.[scheme] ?? '')) paths.push(['network', 'proxy', scheme]);
   }
   if (/\/\/[^/@]*@/.test(spec.binaries?.transfer?.proxy ?? '')) paths.push(['binaries', 'transfer', 'proxy']);
+  const { sources, tools = {} } = spec.binaries ?? {};
+  const addresses: (readonly [Path, string | undefined])[] = [
+    [['binaries', 'sources', 'tarball', 'url'], sources?.tarball?.url],
+  ];
+  for (const [name, tool] of Object.entries(tools)) {
+    const path = ['binaries', 'tools', name];
+    addresses.push([[...path, 'url'], tool.url], [[...path, 'privateUrl'], tool.privateUrl]);
+    addresses.push([[...path, 'sources', 'tarball', 'url'], tool.sources?.tarball?.url]);
+  }
+  for (const [path, address] of addresses) if (holdsSecret(address ?? '')) paths.push([...path]);
   for (const [index, file] of (spec.files ?? []).entries()) if (file.sensitive) paths.push(['files', index]);
   for (const [index, unit] of (spec.units ?? []).entries()) if (unit.sensitive) paths.push(['units', index]);
   return paths;

@@ -100,7 +100,8 @@ export interface UnitResource extends ResourceBase {
 export type ArtifactLocation =
   | { readonly type: 'path'; readonly path: string }
   | { readonly type: 'folder'; readonly path: string }
-  | { readonly type: 'url'; readonly url: string }
+  /** Sensitive when it holds a password or a query. */
+  | { readonly type: 'url'; readonly url: string | SensitiveText }
   | {
       readonly type: 'oci';
       readonly reference: string;

@@ -8,12 +8,14 @@ import { sourceOrder } from '../artifacts/order.ts';
 import type { OrderedSource, SourceConfiguration, SourceOrder } from '../artifacts/order.ts';
 import { asReference, mirrorTag } from '../artifacts/reference.ts';
 import { parseVersion } from '../artifacts/version.ts';
-import type { NodeSpec, ToolItem, TransferItem } from '../config/complete.ts';
+import type { BinarySourcesItem, NodeSpec, ToolItem, TransferItem } from '../config/complete.ts';
 import { parseDuration } from '../config/duration.ts';
-import type { BinarySourcesDocument, ManifestSource, RepositoryDocument } from '../config/schema-sources.ts';
+import type { ManifestSource, RepositoryDocument } from '../config/schema-sources.ts';
+import { holdsSecret } from '../config/secrets.ts';
 import { expandTemplate } from '../config/template.ts';
 import type { TemplateValues } from '../config/template.ts';
 import type { Facts } from './facts.ts';
+import { reveal } from './resources.ts';
 import type { ArtifactLocation, BinarySource, SignatureRequirement, TransferSettings } from './resources.ts';
 
 type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
@@ -43,19 +45,19 @@ export interface ToolSources {
 /** The tool's own sources stand in for those of all tools. */
 export function toolSources(tool: string, item: ToolItem, { binaries, facts }: Context): ToolSources {
   const values = templateValues(tool, item.version, facts);
-  const documents = item.sources ?? binaries.sources ?? {};
+  const documents: BinarySourcesItem = item.sources ?? binaries.sources ?? {};
   const { local, mirror, repository, tarball } = documents;
   const configuration: SourceConfiguration = {
     version: item.version,
     policy: binaries.policy,
-    ...(item.url !== undefined && { customUrl: expandTemplate(item.url, values) }),
-    ...(item.privateUrl !== undefined && { privateUrl: expandTemplate(item.privateUrl, values) }),
+    ...(item.url !== undefined && { customUrl: expandTemplate(reveal(item.url), values) }),
+    ...(item.privateUrl !== undefined && { privateUrl: expandTemplate(reveal(item.privateUrl), values) }),
     ...(local && { local: { kind: local.type, directory: expandTemplate(local.directory, values) } }),
     ...(mirror && {
       mirror: { registry: expandTemplate(mirror.reference, values), ...(mirror.since && { since: mirror.since }) },
     }),
     ...(repository && { repository: { kind: repository.type, ...(repository.since && { since: repository.since }) } }),
-    ...(tarball && { tarball: { url: expandTemplate(tarball.url, values) } }),
+    ...(tarball && { tarball: { url: expandTemplate(reveal(tarball.url), values) } }),
   };
   const order = sourceOrder(configuration);
   return {
@@ -74,7 +76,7 @@ interface Context {
 
 function toolSource(
   source: OrderedSource,
-  { item, documents, values }: { item: ToolItem; documents: BinarySourcesDocument; values: TemplateValues },
+  { item, documents, values }: { item: ToolItem; documents: BinarySourcesItem; values: TemplateValues },
 ): BinarySource[] {
   const inside = (member: string | undefined) => ({
     ...(member !== undefined && { member: expandTemplate(member, values) }),
@@ -188,7 +190,8 @@ function manifestLocation(
 
 /** An address is a URL or an OCI reference; they cannot be mistaken for each other. */
 export function addressed(address: string): ArtifactLocation {
-  return asReference(address) ? { type: 'oci', reference: address } : { type: 'url', url: address };
+  if (asReference(address)) return { type: 'oci', reference: address };
+  return { type: 'url', url: holdsSecret(address) ? { sensitive: address } : address };
 }
 
 interface OciDocument {

@@ -2,6 +2,7 @@
  * From which source each program of a plan will come, in the order they are tried, and why the others do not serve.
  * Addresses without credentials and queries. Pure.
  */
+import { reveal } from '../desired/resources.ts';
 import type { ArtifactLocation, BinaryResource } from '../desired/resources.ts';
 import type { Change } from '../plan/types.ts';
 
@@ -54,7 +55,7 @@ export function shownLocation(from: ArtifactLocation): string {
     case 'folder':
       return from.path;
     case 'url':
-      return withoutSecrets(from.url);
+      return withoutSecrets(reveal(from.url));
     case 'oci':
     case 'image':
       return from.reference;

@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import type { ArtifactSource } from '../../artifacts/fill-cache.ts';
 import type { Progress } from '../../artifacts/sources/download.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
-import type { BinaryResource, BinarySource } from '../../desired/resources.ts';
+import { reveal, type BinaryResource, type BinarySource } from '../../desired/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { PerformContext } from '../performer.ts';
 
@@ -57,7 +57,7 @@ async function packageIn(directory: string, resource: BinaryResource, source: Pa
 
 function sourceSpec({ from, digest }: PackageSource): SourceSpec {
   const expected = digest === undefined ? {} : { digest };
-  if (from.type === 'url') return { type: 'http', url: from.url, ...expected };
+  if (from.type === 'url') return { type: 'http', url: reveal(from.url), ...expected };
   throw new NodekilnError('NK_UNSUPPORTED', `artifacts cannot be had from ${from.type} yet`);
 }
 
