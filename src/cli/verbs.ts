@@ -16,6 +16,7 @@ export const verbs = {
   'artifact compare': () => import('./artifact-compare.ts').then((module) => module.artifactCompareVerb),
   'artifact inspect': () => import('./artifact-inspect.ts').then((module) => module.artifactInspectVerb),
   'artifact extract': () => import('./artifact-extract.ts').then((module) => module.artifactExtractVerb),
+  'artifact fetch': () => import('./artifact-fetch.ts').then((module) => module.artifactFetchVerb),
   'artifact match': () => import('./artifact-match.ts').then((module) => module.artifactMatchVerb),
   'tools-image resolve': () => import('./tools-image-resolve.ts').then((module) => module.toolsImageResolveVerb),
   'tools-image publish': () => import('./tools-image-publish.ts').then((module) => module.toolsImagePublishVerb),

@@ -5,7 +5,7 @@
  * id that was given out again has another.
  */
 import { readFileSync } from 'node:fs';
-import { readdir, rmdir, unlink } from 'node:fs/promises';
+import { readdir, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../errors.ts';
 
@@ -73,6 +73,6 @@ async function removeEntry(path: string): Promise<void> {
     const errno = errnoOf(thrown);
     if (errno === 'ENOENT') return;
     if (errno !== 'EISDIR' && errno !== 'EPERM') throw thrown;
-    await rmdir(path);
+    await rm(path, { recursive: true });
   }
 }
