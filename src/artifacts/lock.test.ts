@@ -1,17 +1,51 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
-import { compareLock, formatLock, parseLock, requireFrozen } from './lock.ts';
+import {
+  compareLock,
+  emptyLock,
+  formatLock,
+  lockOf,
+  lockPathOf,
+  parseLock,
+  replaceTarget,
+  requireFrozen,
+  requireUnchanged,
+  type ArtifactLock,
+  type LockedArtifact,
+} from './lock.ts';
 
 const digest = (character: string): string => `sha256:${character.repeat(64)}`;
-const kubelet = { id: 'kubelet 1.34.3 amd64', location: 'https://h/kubelet.deb', digest: digest('a'), size: 10 };
-const kubectl = { id: 'kubectl 1.34.3 amd64', location: '/debs/kubectl.deb', digest: digest('b'), size: 11 };
+const kubelet: LockedArtifact = {
+  id: 'binary:kubelet-1.34.3 debian/13 amd64',
+  asked: 'kubelet 1.34.3 deb url https://h/kubelet.deb',
+  location: 'https://h/kubelet.deb',
+  digest: digest('a'),
+  size: 10,
+};
+const kubectl: LockedArtifact = {
+  id: 'binary:kubectl-1.34.3 debian/13 amd64',
+  asked: 'kubectl 1.34.3 deb path debs/kubectl.deb',
+  location: 'debs/kubectl.deb',
+  digest: digest('b'),
+  size: 11,
+  version: '1.34.3-1.1',
+};
+const runc = { id: 'package:runc:amd64 debian/13 amd64', version: '1.1.15+ds1-2+b4' };
+const of = (artifacts: LockedArtifact[]): ArtifactLock => ({ artifacts, packages: [] });
 
 describe('lock file', () => {
+  it('lies beside the manifest', () => {
+    assert.equal(lockPathOf('/m/image.yaml'), '/m/image.lock.json');
+    assert.equal(lockPathOf('image.json'), 'image.lock.json');
+    assert.equal(lockPathOf('image'), 'image.lock.json');
+  });
+
   it('is read as it was written, sorted', () => {
-    const text = formatLock([kubelet, kubectl]);
-    assert.deepEqual(parseLock(text, 'lock.json'), [kubectl, kubelet]);
+    const text = formatLock({ artifacts: [kubelet, kubectl], packages: [runc] });
+    assert.deepEqual(parseLock(text, 'lock.json'), { artifacts: [kubectl, kubelet], packages: [runc] });
     assert.equal(formatLock(parseLock(text, 'lock.json')), text);
+    assert.deepEqual(parseLock(formatLock(emptyLock), 'lock.json'), emptyLock);
   });
 
   it('is refused when damaged, naming the place', () => {
@@ -23,26 +57,49 @@ describe('lock file', () => {
     };
     refused('{', 'NK_DOCUMENT_SYNTAX', /lock\.json/);
     refused('{}', 'NK_DOCUMENT_INVALID', /apiVersion/);
-    refused(formatLock([kubelet]).replace('aaa', 'xxx'), 'NK_DOCUMENT_INVALID', /artifacts\.0\.digest/);
-    refused(formatLock([kubelet, kubelet]), 'NK_DOCUMENT_INVALID', /twice/);
+    refused(formatLock(of([kubelet])).replace('aaa', 'xxx'), 'NK_DOCUMENT_INVALID', /artifacts\.0\.digest/);
+    refused(formatLock(of([kubelet, kubelet])), 'NK_DOCUMENT_INVALID', /twice/);
+    refused(formatLock(of([kubelet])).replace('"asked"', '"askd"'), 'NK_DOCUMENT_INVALID', /artifacts\.0/);
   });
 
   it('frozen, refuses whatever is new, gone or changed', () => {
-    const now = [
-      { ...kubelet, digest: digest('c'), size: 12 },
-      { ...kubelet, id: 'runc 1.3.0 amd64' },
-    ];
-    assert.deepEqual(compareLock([kubelet, kubectl], now), [
+    const now: ArtifactLock = {
+      artifacts: [
+        { ...kubelet, digest: digest('c'), size: 12 },
+        { ...kubelet, id: 'binary:runc-1.3.0 debian/13 amd64' },
+      ],
+      packages: [{ ...runc, version: '1.1.15+ds1-2+b5' }],
+    };
+    const locked: ArtifactLock = { artifacts: [kubelet, kubectl], packages: [runc] };
+    assert.deepEqual(compareLock(locked, now), [
       { type: 'changed', id: kubelet.id, field: 'digest', locked: digest('a'), resolved: digest('c') },
       { type: 'changed', id: kubelet.id, field: 'size', locked: '10', resolved: '12' },
-      { type: 'unlocked', id: 'runc 1.3.0 amd64' },
+      { type: 'unlocked', id: 'binary:runc-1.3.0 debian/13 amd64' },
       { type: 'gone', id: kubectl.id },
+      { type: 'changed', id: runc.id, field: 'version', locked: runc.version, resolved: '1.1.15+ds1-2+b5' },
     ]);
     assert.throws(
-      () => requireFrozen([kubelet, kubectl], now, 'lock.json'),
+      () => requireFrozen(locked, now, 'lock.json'),
       (thrown) =>
-        thrown instanceof NodekilnError && thrown.code === 'NK_CHECK_DIFFERENCES' && thrown.problems.length === 4,
+        thrown instanceof NodekilnError && thrown.code === 'NK_CHECK_DIFFERENCES' && thrown.problems.length === 5,
     );
-    requireFrozen([kubelet, kubectl], [kubectl, kubelet], 'lock.json');
+    requireFrozen(of([kubelet, kubectl]), of([kubectl, kubelet]), 'lock.json');
+  });
+
+  it('refuses another artifact under the same source, and lets the manifest change', () => {
+    const changed = of([{ ...kubelet, digest: digest('c') }]);
+    assert.throws(
+      () => requireUnchanged(of([kubelet]), changed, 'lock.json'),
+      (thrown) => thrown instanceof NodekilnError && thrown.code === 'NK_ARTIFACT_DIGEST',
+    );
+    requireUnchanged(of([kubelet]), of([{ ...kubelet, asked: 'from elsewhere', digest: digest('c') }]), 'lock.json');
+    requireUnchanged(of([]), changed, 'lock.json');
+  });
+
+  it('keeps what other systems resolved to', () => {
+    const noble = { ...kubelet, id: 'binary:kubelet-1.34.3 ubuntu/24.04 amd64' };
+    const lock = of([kubelet, kubectl, noble]);
+    assert.deepEqual(lockOf(lock, 'debian/13 amd64'), of([kubelet, kubectl]));
+    assert.deepEqual(replaceTarget(lock, 'debian/13 amd64', of([kubectl])), of([noble, kubectl]));
   });
 });

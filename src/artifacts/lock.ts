@@ -1,31 +1,68 @@
 /**
- * The lock file of a manifest: what every artifact resolved to. With `--frozen` nothing may differ from it. Pure: text
- * and data in, text and data out. Sizes in bytes, digests `sha256:<hex>`.
+ * The lock file of a manifest (`image.yaml` → `image.lock.json`): what every artifact resolved to, for each system the
+ * manifest was baked for (its *target*, `debian/13 amd64`). Pure: text and data in, text and data out. Sizes in bytes,
+ * digests `sha256:<hex>`.
+ *
+ * As cargo and terraform do: what is locked is held (an artifact that changed under the same source is refused) until
+ * the person asks for new ones; what the manifest adds is added, what it drops is dropped. Frozen, as `npm ci`: nothing
+ * may differ at all. Packages of the distribution move with its mirrors and are held only when frozen.
  *
  * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID (a damaged lock file), NK_CHECK_DIFFERENCES (frozen).
  */
-import { array, literal, number, object, regex, string } from 'zod/mini';
+import { array, exactOptional, literal, number, regex, strictObject, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 
-const lockedArtifact = object({
-  /** Unique in the lock: `kubelet 1.34.3 ubuntu/24.04 amd64`. */
+export const digestText = string().check(regex(/^sha256:[0-9a-f]{64}$/));
+
+export const lockedArtifact = strictObject({
+  /** Unique in the lock, resource and target: `binary:kubelet-1.34.3 debian/13 amd64`. */
   id: string(),
-  /** The address, path or reference it was taken from, without secrets. */
+  /** What the manifest asked for, without what was resolved: while it stays, so must the digest. */
+  asked: string(),
+  /** The address, path or reference it was taken from, without secrets; paths relative to the manifest. */
   location: string(),
-  digest: string().check(regex(/^sha256:[0-9a-f]{64}$/)),
+  digest: digestText,
   size: number(),
+  /** In full, as the artifact states it. */
+  version: exactOptional(string()),
 });
-const lockFile = object({
+
+/** A package that the distribution's package manager put into the image. */
+export const lockedPackage = strictObject({
+  /** `package:containerd:amd64 debian/13 amd64` */
+  id: string(),
+  version: string(),
+  /** Of the package file, where the repository's metadata are at hand. */
+  digest: exactOptional(digestText),
+  size: exactOptional(number()),
+});
+
+const lockFile = strictObject({
   apiVersion: literal('nodekiln.dev/v1alpha1'),
   kind: literal('ArtifactLock'),
   artifacts: array(lockedArtifact),
+  packages: array(lockedPackage),
 });
 
 export type LockedArtifact = Infer<typeof lockedArtifact>;
+export type LockedPackage = Infer<typeof lockedPackage>;
 
-export function parseLock(text: string, file: string): LockedArtifact[] {
+export interface ArtifactLock {
+  readonly artifacts: readonly LockedArtifact[];
+  readonly packages: readonly LockedPackage[];
+}
+
+export const emptyLock: ArtifactLock = { artifacts: [], packages: [] };
+
+/** `image.yaml` → `image.lock.json`, beside it. */
+export function lockPathOf(manifest: string): string {
+  return `${manifest.replace(/\.(ya?ml|json)$/i, '')}.lock.json`;
+}
+
+export function parseLock(text: string, file: string): ArtifactLock {
+  const hint = 'Take it back from version control, or remove it and bake again.';
   let data: unknown;
   try {
     data = JSON.parse(text);
@@ -33,7 +70,7 @@ export function parseLock(text: string, file: string): LockedArtifact[] {
     throw new NodekilnError('NK_DOCUMENT_SYNTAX', `the lock file ${file} is no JSON`, {
       cause: thrown,
       place: { file },
-      hint: 'Write it again by baking without --frozen.',
+      hint,
     });
   }
   const parsed = lockFile.safeParse(data);
@@ -45,23 +82,70 @@ export function parseLock(text: string, file: string): LockedArtifact[] {
     throw new NodekilnError('NK_DOCUMENT_INVALID', `the lock file ${file} is not valid`, {
       place: { file },
       problems,
-      hint: 'Write it again by baking without --frozen.',
+      hint,
     });
   }
-  const ids = parsed.data.artifacts.map((artifact) => artifact.id);
+  const { artifacts, packages } = parsed.data;
+  const ids = [...artifacts, ...packages].map(({ id }) => id);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
   if (twice !== undefined)
     throw new NodekilnError('NK_DOCUMENT_INVALID', `the lock file ${file} has ${twice} twice`, { place: { file } });
-  return parsed.data.artifacts;
+  return { artifacts, packages };
 }
 
 /** Sorted by id and one field per line, so that a change is a small difference in version control. */
-export function formatLock(artifacts: readonly LockedArtifact[]): string {
-  const sorted = artifacts
-    .map(({ id, location, digest, size }) => ({ id, location, digest, size }))
-    .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-  return `${JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'ArtifactLock', artifacts: sorted }, undefined, 2)}\n`;
+export function formatLock(lock: ArtifactLock): string {
+  const artifacts = lock.artifacts
+    .map(({ id, asked, location, version, digest, size }) => ({
+      id,
+      asked,
+      location,
+      ...(version !== undefined && { version }),
+      digest,
+      size,
+    }))
+    .toSorted(byId);
+  const packages = lock.packages
+    .map(({ id, version, digest, size }) => ({
+      id,
+      version,
+      ...(digest !== undefined && { digest }),
+      ...(size !== undefined && { size }),
+    }))
+    .toSorted(byId);
+  const document = { apiVersion: 'nodekiln.dev/v1alpha1', kind: 'ArtifactLock', artifacts, packages };
+  return `${JSON.stringify(document, undefined, 2)}\n`;
 }
+
+function byId(left: { id: string }, right: { id: string }): number {
+  return left.id < right.id ? -1 : left.id > right.id ? 1 : 0;
+}
+
+// ── targets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** `binary:kubelet-1.34.3 debian/13 amd64` */
+export function lockedId(id: string, target: string): string {
+  return `${id} ${target}`;
+}
+
+/** The part of a lock that is about one target. */
+export function lockOf(lock: ArtifactLock, target: string): ArtifactLock {
+  const mine = ({ id }: { id: string }): boolean => id.endsWith(` ${target}`);
+  return { artifacts: lock.artifacts.filter(mine), packages: lock.packages.filter(mine) };
+}
+
+/** The lock with what one target resolved to now in place of what it had; other targets keep theirs. */
+export function replaceTarget(lock: ArtifactLock, target: string, resolved: ArtifactLock): ArtifactLock {
+  const others = ({ id }: { id: string }): boolean => !id.endsWith(` ${target}`);
+  return {
+    artifacts: [...lock.artifacts.filter(others), ...resolved.artifacts],
+    packages: [...lock.packages.filter(others), ...resolved.packages],
+  };
+}
+
+// ── differences ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+type Field = 'asked' | 'location' | 'version' | 'digest' | 'size';
 
 export type LockDifference =
   | { readonly type: 'unlocked'; readonly id: string }
@@ -69,14 +153,28 @@ export type LockDifference =
   | {
       readonly type: 'changed';
       readonly id: string;
-      readonly field: 'location' | 'digest' | 'size';
+      readonly field: Field;
       readonly locked: string;
       readonly resolved: string;
     };
 
-export function compareLock(locked: readonly LockedArtifact[], resolved: readonly LockedArtifact[]): LockDifference[] {
-  const before = new Map(locked.map((artifact) => [artifact.id, artifact]));
-  const after = new Map(resolved.map((artifact) => [artifact.id, artifact]));
+type Locked = { readonly id: string } & { readonly [F in Field]?: string | number | undefined };
+
+/** Every difference of two locks; a field that one of them does not know differs from none. */
+export function compareLock(locked: ArtifactLock, resolved: ArtifactLock): LockDifference[] {
+  return [
+    ...compareEntries(locked.artifacts, resolved.artifacts, ['asked', 'location', 'version', 'digest', 'size']),
+    ...compareEntries(locked.packages, resolved.packages, ['version', 'digest', 'size']),
+  ];
+}
+
+function compareEntries(
+  locked: readonly Locked[],
+  resolved: readonly Locked[],
+  fields: readonly Field[],
+): LockDifference[] {
+  const before = new Map(locked.map((entry) => [entry.id, entry]));
+  const after = new Map(resolved.map((entry) => [entry.id, entry]));
   const differences: LockDifference[] = [];
   for (const [id, now] of after) {
     const then = before.get(id);
@@ -84,9 +182,10 @@ export function compareLock(locked: readonly LockedArtifact[], resolved: readonl
       differences.push({ type: 'unlocked', id });
       continue;
     }
-    for (const field of ['location', 'digest', 'size'] as const) {
-      if (then[field] !== now[field])
-        differences.push({ type: 'changed', id, field, locked: String(then[field]), resolved: String(now[field]) });
+    for (const field of fields) {
+      const [was, is] = [then[field], now[field]];
+      if (was !== undefined && is !== undefined && was !== is)
+        differences.push({ type: 'changed', id, field, locked: String(was), resolved: String(is) });
     }
   }
   for (const id of before.keys()) if (!after.has(id)) differences.push({ type: 'gone', id });
@@ -94,20 +193,37 @@ export function compareLock(locked: readonly LockedArtifact[], resolved: readonl
 }
 
 /** NK_CHECK_DIFFERENCES with every difference, unless there is none. */
-export function requireFrozen(
-  locked: readonly LockedArtifact[],
-  resolved: readonly LockedArtifact[],
-  file: string,
-): void {
+export function requireFrozen(locked: ArtifactLock, resolved: ArtifactLock, file: string): void {
   const differences = compareLock(locked, resolved);
   if (differences.length === 0) return;
   throw new NodekilnError('NK_CHECK_DIFFERENCES', `the manifest does not resolve to what ${file} holds`, {
-    hint: 'Bake without --frozen to accept the changes, and review the lock file.',
+    hint: 'Bake without --frozen (with --update-lock where artifacts changed) and review the lock file.',
     problems: differences.map((difference) => ({ message: describeDifference(difference), place: { file } })),
   });
 }
 
-function describeDifference(difference: LockDifference): string {
+/** What changed under the same source: refused until the person asks for new artifacts. */
+export function requireUnchanged(locked: ArtifactLock, resolved: ArtifactLock, file: string): void {
+  const before = new Map(locked.artifacts.map((artifact) => [artifact.id, artifact]));
+  const changed = resolved.artifacts.flatMap((now) => {
+    const then = before.get(now.id);
+    return then && then.asked === now.asked && then.digest !== now.digest ? [{ then, now }] : [];
+  });
+  const [first] = changed;
+  if (!first) return;
+  throw new NodekilnError('NK_ARTIFACT_DIGEST', `${first.now.id} is not the artifact that ${file} holds`, {
+    hint: unchangedHint,
+    problems: changed.map(({ then, now }) => ({
+      message: `${now.id} has the digest ${now.digest}, and ${then.digest} is locked`,
+      place: { file },
+    })),
+  });
+}
+
+export const unchangedHint =
+  'Find out why it changed at its source. If the new one is wanted, bake with --update-lock and review the lock file.';
+
+export function describeDifference(difference: LockDifference): string {
   switch (difference.type) {
     case 'unlocked':
       return `${difference.id} is not in the lock file`;
