@@ -123,10 +123,20 @@ export const errors = {
   },
   NK_VERSION_INVALID: { class: 'artifact', meaning: 'A version text cannot be parsed.', hint: 'Write it like 1.34.3.' },
 
+  NK_REGISTRY_DENIED: {
+    class: 'network',
+    meaning: 'A registry does not let us in.',
+    hint: 'Log in with a container tool (docker login, oras login), or correct the credentials.',
+  },
   NK_SOURCE_UNAVAILABLE: {
     class: 'network',
     meaning: 'A source did not answer, or answered with a fault.',
     hint: 'Check the network and the address, then try again.',
+  },
+  NK_TAGS_UNAVAILABLE: {
+    class: 'network',
+    meaning: 'A registry does not list the tags of a repository, so no version can be chosen among them.',
+    hint: 'Name the exact tag, or the revision to use where tags cannot be listed.',
   },
 
   NK_NO_SYSTEMD: {

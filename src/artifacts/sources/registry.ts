@@ -1,16 +1,25 @@
-/** Every kind of source there is. */
-import { fileSource } from './file.ts';
-import { httpSource } from './http.ts';
+/** Every kind of source there is, each loaded when it is used. */
 import type { FetchContext, Fetched, Source, SourceSpec } from './source.ts';
 
-export const sources: { readonly [Type in SourceSpec['type']]: Source<Type> } = { file: fileSource, http: httpSource };
+const sources: { readonly [Type in SourceSpec['type']]: () => Promise<Source<Type>> } = {
+  file: () => import('./file.ts').then((module) => module.fileSource),
+  http: () => import('./http.ts').then((module) => module.httpSource),
+  oci: () => import('./oci/source.ts').then((module) => module.ociSource),
+  'oci-layout': () => import('./oci/source.ts').then((module) => module.ociLayoutSource),
+  'image-file': () => import('./oci/source.ts').then((module) => module.imageFileSource),
+};
 
 /** The artifact as a local file of the digest and size that the specification names. */
 export async function fetchArtifact(spec: SourceSpec, context: FetchContext): Promise<Fetched> {
-  switch (spec.type) {
-    case 'file':
-      return sources.file.fetch(spec, context);
-    case 'http':
-      return sources.http.fetch(spec, context);
-  }
+  return fetchFrom(spec.type, spec, context);
+}
+
+/** The compiler cannot see that a specification goes with the source of its type; the signature says so. */
+async function fetchFrom<Type extends SourceSpec['type']>(
+  type: Type,
+  spec: SourceSpec,
+  context: FetchContext,
+): Promise<Fetched> {
+  const source: Source<Type> = await sources[type]();
+  return source.fetch(spec as Extract<SourceSpec, { type: Type }>, context);
 }

@@ -2,11 +2,53 @@
 import type { Clock } from '../../host/port.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Progress } from './download.ts';
+import type { CredentialStore } from './oci/credentials.ts';
+import type { Repository } from './oci/repository.ts';
 
 export type SourceSpec =
   /** A file of our own file system; relative paths start at the context's base folder. */
   | { readonly type: 'file'; readonly path: string; readonly digest?: string; readonly size?: number }
-  | { readonly type: 'http'; readonly url: string; readonly digest?: string; readonly size?: number };
+  | { readonly type: 'http'; readonly url: string; readonly digest?: string; readonly size?: number }
+  /** A file of an OCI artifact in a registry: the only one, or the one titled `file`. `digest`: the file's. */
+  | ({ readonly type: 'oci'; readonly reference: string; readonly plainHttp?: boolean } & ArtifactFile)
+  /** The same in a folder with an OCI layout: the only tag, or the one named. */
+  | ({ readonly type: 'oci-layout'; readonly path: string; readonly tag?: string } & ArtifactFile)
+  /** One file of a container image in a registry or layout. */
+  | {
+      readonly type: 'image-file';
+      readonly reference?: string;
+      readonly plainHttp?: boolean;
+      readonly layout?: string;
+      readonly tag?: string;
+      readonly member: string;
+      readonly architecture?: string;
+      readonly digest?: string;
+    };
+
+interface ArtifactFile {
+  readonly file?: string;
+  /** Chosen from an index; in Go's names. */
+  readonly architecture?: string;
+  readonly digest?: string;
+  readonly size?: number;
+}
+
+/** A server asked before a registry, as in containerd's hosts.toml. */
+export interface RegistryMirror {
+  /** The registry as it stands in references; `_default` for all. */
+  readonly host: string;
+  readonly url: string;
+  /** The URL already names the API's root, so /v2 is not appended. */
+  readonly overridePath?: boolean;
+}
+
+/** Checks an OCI artifact's signature before anything of it is used; throws to refuse it. */
+export type VerifyArtifact = (subject: {
+  readonly repository: Repository;
+  /** Of the manifest or index that the reference names. */
+  readonly digest: string;
+  readonly reference: string;
+}) => Promise<void>;
 
 export interface FetchContext {
   /** Where relative paths start. */
@@ -16,6 +58,10 @@ export interface FetchContext {
   readonly client: HttpClient;
   readonly clock: Clock;
   readonly budgetMs: number;
+  /** Of registries; those of the user's Docker configuration when absent. */
+  readonly credentials?: CredentialStore;
+  readonly mirrors?: readonly RegistryMirror[];
+  readonly verify?: VerifyArtifact;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -28,6 +74,8 @@ export interface Fetched {
   readonly size: number;
   /** Where it came from, without secrets: for the index and the lock file. */
   readonly location: string;
+  /** As a repository states it. */
+  readonly version?: string;
   /** True when `path` is our own copy, to be removed after use. */
   readonly temporary: boolean;
 }

@@ -1,0 +1,193 @@
+/**
+ * One file out of a container image, as a container started from it would see it: layers from the top down, whiteouts,
+ * symbolic and hard links resolved inside the image. Nothing is unpacked but that file. Source: OCI image
+ * specification v1.1, "Layer Filesystem Changeset".
+ *
+ * Errors: NK_ARTIFACT_MEMBER (missing, a folder, a device, links without end), NK_ARTIFACT_ARCHITECTURE, those of the
+ * repository and of extract.ts.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { looseObject, exactOptional, string } from 'zod/mini';
+import { NodekilnError } from '../../../errors.ts';
+import { extractMember } from '../../extract.ts';
+import type { Extracted } from '../../extract.ts';
+import type { Entry } from '../../formats/format.ts';
+import { defaultLimits } from '../../formats/limits.ts';
+import { walkArtifact } from '../../formats/open.ts';
+import type { Descriptor, Manifest } from './model.ts';
+import type { BlobOptions, Repository } from './repository.ts';
+
+const maxLinks = 40;
+const maxConfigBytes = 4 * 1024 * 1024;
+const whiteout = '.wh.';
+const opaque = '.wh..wh..opq';
+
+const imageConfig = looseObject({ architecture: exactOptional(string()), os: exactOptional(string()) });
+
+export interface ImageFileRequest extends BlobOptions {
+  readonly repository: Repository;
+  readonly manifest: Manifest;
+  readonly what: string;
+  /** Path inside the image. */
+  readonly member: string;
+  readonly architecture: string | undefined;
+  readonly digest?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The file at `to`, durable. */
+export async function extractFromImage(request: ImageFileRequest, to: string): Promise<Extracted> {
+  await checkPlatform(request);
+  const layers = new Layers(request);
+  let wanted = normalise(request.member);
+  for (let links = 0; links <= maxLinks; links++) {
+    const found = await lookUp(layers, wanted, request);
+    if (found.type === 'link') {
+      wanted = found.path;
+      continue;
+    }
+    return extractMember({
+      source: await layers.path(found.layer),
+      what: request.what,
+      format: 'tarball',
+      member: found.name,
+      to,
+      packageDigest: false,
+      ...(request.digest !== undefined && { digest: request.digest }),
+      ...(request.signal && { signal: request.signal }),
+    });
+  }
+  throw unusable(request, 'leads through more links than can be followed');
+}
+
+/** Layers are fetched when they are looked into, each once. */
+class Layers {
+  readonly #request: ImageFileRequest;
+  readonly #paths = new Map<number, Promise<string>>();
+
+  constructor(request: ImageFileRequest) {
+    this.#request = request;
+  }
+
+  get count(): number {
+    return this.#request.manifest.layers.length;
+  }
+
+  path(index: number): Promise<string> {
+    const known = this.#paths.get(index);
+    if (known) return known;
+    const { repository, manifest } = this.#request;
+    const layer = manifest.layers[index] as Descriptor;
+    const work = repository.blob(layer, this.#request).then(({ path }) => path);
+    this.#paths.set(index, work);
+    return work;
+  }
+}
+
+type Found =
+  | { readonly type: 'file'; readonly layer: number; readonly name: string }
+  | { readonly type: 'link'; readonly path: string };
+
+/** Where the path is, or what a link on the way makes of it. */
+async function lookUp(layers: Layers, wanted: string, request: ImageFileRequest): Promise<Found> {
+  // A hard link names a file of its own or a lower layer; above it nothing has been there since.
+  let target = wanted;
+  for (let layer = layers.count - 1; layer >= 0; layer--) {
+    const seen = await scan(await layers.path(layer), target, request);
+    const { hidden } = seen;
+    let { entry } = seen;
+    for (let links = 0; entry?.type === 'hardlink'; links++) {
+      if (links === maxLinks) throw unusable(request, 'leads through more links than can be followed');
+      target = entry.target ?? '';
+      entry = (await scan(await layers.path(layer), target, request)).entry;
+    }
+    if (seen.parent) return { type: 'link', path: throughLink(seen.parent, target) };
+    if (entry) {
+      if (entry.type === 'file') return { type: 'file', layer, name: entry.name };
+      if (entry.type === 'symlink') return { type: 'link', path: linkTarget(entry) };
+      throw unusable(request, `is no regular file but a ${entry.type}`);
+    }
+    if (hidden) break;
+  }
+  throw unusable(request, 'is not in the image');
+}
+
+interface Scan {
+  readonly entry: Entry | undefined;
+  /** A folder on the way that is a symbolic link in this layer. */
+  readonly parent: Entry | undefined;
+  /** A whiteout, or a file where a folder would be: lower layers have no say. */
+  readonly hidden: boolean;
+}
+
+async function scan(path: string, wanted: string, { what, signal }: ImageFileRequest): Promise<Scan> {
+  const parents = new Set(ancestors(wanted));
+  const whiteouts = new Set([...parents, wanted].map((name) => beside(name, `${whiteout}${posix.basename(name)}`)));
+  const opaques = new Set(['', ...parents].map((name) => posix.join(name, opaque)));
+  let entry: Entry | undefined;
+  let parent: Entry | undefined;
+  let hidden = false;
+  await walkArtifact(
+    { source: path, what, format: 'tarball', limits: defaultLimits, digest: false, signal },
+    {
+      package: () => undefined,
+      entry: async (one) => {
+        if (one.name === wanted) entry = one;
+        else if (parents.has(one.name) && one.type === 'symlink') parent = one;
+        else if (parents.has(one.name) && one.type !== 'directory') hidden = true;
+        else if (whiteouts.has(one.name) || opaques.has(one.name)) hidden = true;
+      },
+    },
+  );
+  return { entry, parent, hidden };
+}
+
+/** `usr`, `usr/bin` of `usr/bin/kubelet`. */
+function ancestors(path: string): string[] {
+  const parts = path.split('/');
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'));
+}
+
+function beside(path: string, name: string): string {
+  return posix.join(posix.dirname(path), name);
+}
+
+function throughLink(link: Entry, wanted: string): string {
+  return normalise(posix.join(linkTarget(link), wanted.slice(link.name.length)));
+}
+
+/** Inside the image: `..` at its root stays there. */
+function linkTarget({ name, target = '' }: Entry): string {
+  return normalise(target.startsWith('/') ? target : posix.join('/', posix.dirname(name), target));
+}
+
+function normalise(path: string): string {
+  return posix.normalize(posix.join('/', path)).slice(1);
+}
+
+/** The image's own word, for images that come without an index. */
+async function checkPlatform(request: ImageFileRequest): Promise<void> {
+  const { architecture, repository, manifest, what } = request;
+  if (architecture === undefined || manifest.config.size > maxConfigBytes) return;
+  const { path, temporary } = await repository.blob(manifest.config, { folder: request.folder });
+  const parsed = imageConfig.safeParse(parseJson(await readFile(path, 'utf8')));
+  if (temporary) await rm(path, { force: true });
+  const stated = parsed.success ? parsed.data.architecture : undefined;
+  if (!stated || stated === architecture) return;
+  throw new NodekilnError('NK_ARTIFACT_ARCHITECTURE', `${what} is for ${stated}, not ${architecture}`, {
+    resource: what,
+  });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function unusable({ what, member }: ImageFileRequest, why: string): NodekilnError {
+  return new NodekilnError('NK_ARTIFACT_MEMBER', `${member} of ${what} ${why}`, { resource: what });
+}

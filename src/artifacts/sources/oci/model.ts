@@ -1,0 +1,90 @@
+/**
+ * What registries and layouts hold: manifests, indexes and blobs, as the OCI image and distribution specifications
+ * (v1.1) and Docker's schema 2 describe them. Foreign data: unknown keys are no errors. Sizes in bytes.
+ */
+import { array, exactOptional, looseObject, number, record, regex, string } from 'zod/mini';
+import type { infer as Infer } from 'zod/mini';
+import { NodekilnError } from '../../../errors.ts';
+
+const digest = string().check(regex(/^sha256:[0-9a-f]{64}$/));
+
+const descriptor = looseObject({
+  mediaType: string(),
+  digest,
+  size: number(),
+  annotations: exactOptional(record(string(), string())),
+  artifactType: exactOptional(string()),
+  platform: exactOptional(looseObject({ architecture: string(), os: string(), variant: exactOptional(string()) })),
+});
+
+const manifest = looseObject({
+  mediaType: exactOptional(string()),
+  artifactType: exactOptional(string()),
+  config: descriptor,
+  layers: array(descriptor),
+  annotations: exactOptional(record(string(), string())),
+});
+
+const index = looseObject({ mediaType: exactOptional(string()), manifests: array(descriptor) });
+
+export type Descriptor = Infer<typeof descriptor>;
+export type Manifest = Infer<typeof manifest>;
+export type Index = Infer<typeof index>;
+
+export const manifestTypes = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+] as const;
+export const indexTypes = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+] as const;
+export const emptyType = 'application/vnd.oci.empty.v1+json';
+export const titleAnnotation = 'org.opencontainers.image.title';
+
+/** Manifests are small; more is an attack or a mistake (distribution specification: at least 4 MiB must be accepted). */
+export const maxManifestBytes = 4 * 1024 * 1024;
+
+/** A manifest or index as it was served. */
+export interface RawManifest {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly content: Buffer;
+}
+
+export type ParsedManifest =
+  | { readonly type: 'manifest'; readonly digest: string; readonly manifest: Manifest }
+  | { readonly type: 'index'; readonly digest: string; readonly index: Index };
+
+/** NK_ARTIFACT_UNREADABLE for anything else, Docker's schema 1 included, which says nothing that could be verified. */
+export function parseManifest(raw: RawManifest, what: string): ParsedManifest {
+  const refuse = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_ARTIFACT_UNREADABLE', `the manifest of ${what} ${why}`, { resource: what, cause });
+  let data: unknown;
+  try {
+    data = JSON.parse(raw.content.toString('utf8'));
+  } catch (thrown) {
+    throw refuse('is no JSON', thrown);
+  }
+  const stated = mediaTypeOf(data) ?? raw.mediaType;
+  if (isOneOf(indexTypes, stated)) {
+    const parsed = index.safeParse(data);
+    if (parsed.success) return { type: 'index', digest: raw.digest, index: parsed.data };
+    throw refuse('is no valid index', parsed.error);
+  }
+  if (isOneOf(manifestTypes, stated)) {
+    const parsed = manifest.safeParse(data);
+    if (parsed.success) return { type: 'manifest', digest: raw.digest, manifest: parsed.data };
+    throw refuse('is no valid manifest', parsed.error);
+  }
+  throw refuse(`has the media type ${stated || 'unknown'}, which cannot be read`);
+}
+
+function mediaTypeOf(data: unknown): string | undefined {
+  if (typeof data !== 'object' || data === null || !('mediaType' in data)) return undefined;
+  return typeof data.mediaType === 'string' ? data.mediaType : undefined;
+}
+
+function isOneOf(types: readonly string[], type: string): boolean {
+  return types.includes(type.split(';')[0]?.trim() ?? '');
+}

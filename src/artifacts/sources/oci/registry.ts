@@ -1,0 +1,230 @@
+/**
+ * One repository of a registry, by the OCI distribution specification v1.1: manifests by tag and digest, blobs with
+ * resumption, tags in pages, referrers. Everything is verified by digest and size; HTTPS unless plain HTTP is asked for.
+ *
+ * Errors: NK_ARTIFACT_MISSING, NK_ARTIFACT_DIGEST, NK_ARTIFACT_UNREADABLE, NK_REGISTRY_DENIED, NK_TAGS_UNAVAILABLE,
+ * NK_SOURCE_UNAVAILABLE, NK_TIMEOUT, NK_INTERRUPTED.
+ */
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { array, looseObject, nullable, string } from 'zod/mini';
+import { NodekilnError } from '../../../errors.ts';
+import type { Clock } from '../../../host/port.ts';
+import { download, retryAfterMs } from '../download.ts';
+import { shownUrl } from '../http-client.ts';
+import type { HttpClient } from '../http-client.ts';
+import { RetryableError, retry } from '../retry.ts';
+import { authorizedClient } from './authorization.ts';
+import type { CredentialStore } from './credentials.ts';
+import { indexTypes, manifestTypes, maxManifestBytes, parseManifest } from './model.ts';
+import type { Descriptor, RawManifest } from './model.ts';
+import type { BlobOptions, Repository } from './repository.ts';
+
+export interface RegistryOptions {
+  /** `registry.example:5000` */
+  readonly registry: string;
+  readonly repository: string;
+  readonly client: Pick<HttpClient, 'open'>;
+  readonly credentials: CredentialStore;
+  readonly plainHttp: boolean;
+  /** Root of the API; `https://<registry>/v2` unless told. */
+  readonly api?: string;
+  readonly clock: Clock;
+  /** For each request, retries included. */
+  readonly budgetMs: number;
+  readonly signal?: AbortSignal;
+}
+
+const accept = [...manifestTypes, ...indexTypes].join(', ');
+/** Docker's short name of its registry is not the host that serves it. */
+const hosts: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' };
+const tagsPerPage = 1_000;
+const maxPages = 1_000;
+
+const tagPage = looseObject({ tags: nullable(array(string())) });
+
+export function openRegistry(options: RegistryOptions): Repository {
+  const { registry, repository, clock, budgetMs, signal } = options;
+  const client = authorizedClient(options);
+  const name = `${registry}/${repository}`;
+  const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${hosts[registry] ?? registry}/v2`;
+  const api = `${root}/${repository}`;
+  const reference = (tagOrDigest: string): string => `${name}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
+
+  /** One small answer; `refusal` says what a status means, or nothing for the usual. */
+  const get = (url: string, what: string, request: { headers?: Record<string, string>; refusal?: Refusal } = {}) =>
+    retry({ clock, budgetMs, what, signal }, async () => {
+      const response = await client.open(url, { ...(request.headers && { headers: request.headers }), signal });
+      const body = await readBody(response, what);
+      const status = response.statusCode ?? 0;
+      if (status === 200) return { body, headers: response.headers };
+      throw request.refusal?.(status) ?? usualRefusal(status, { response, body, what, now: clock.now() });
+    });
+
+  const manifest = async (tagOrDigest: string): Promise<RawManifest> => {
+    const what = reference(tagOrDigest);
+    const { body, headers } = await get(`${api}/manifests/${tagOrDigest}`, what, { headers: { accept } });
+    const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
+    const stated = headers['docker-content-digest'];
+    const wanted = tagOrDigest.includes(':') ? tagOrDigest : undefined;
+    for (const other of [wanted, typeof stated === 'string' ? stated : undefined]) {
+      if (other === undefined || !other.startsWith('sha256:') || other === digest) continue;
+      throw new NodekilnError('NK_ARTIFACT_DIGEST', `the manifest of ${what} has the digest ${digest}, not ${other}`, {
+        resource: what,
+      });
+    }
+    return { digest, mediaType: headers['content-type'] ?? '', content: body };
+  };
+
+  return {
+    name,
+    reference,
+    manifest,
+    blob: async ({ digest, size }, { folder, onProgress }: BlobOptions) => {
+      const { path } = await download({
+        client,
+        clock,
+        budgetMs,
+        url: `${api}/blobs/${digest}`,
+        to: join(folder, `${digest.replace(':', '-')}.blob`),
+        digest,
+        size,
+        ...(onProgress && { onProgress }),
+        ...(signal && { signal }),
+      });
+      return { path, temporary: true };
+    },
+    tags: () => listTags(`${api}/tags/list?n=${tagsPerPage}`, name, get),
+    referrers: (digest) => listReferrers({ api, name, digest, get, manifest }),
+  };
+}
+
+type Refusal = (status: number) => Error | undefined;
+type Get = (
+  url: string,
+  what: string,
+  request?: { headers?: Record<string, string>; refusal?: Refusal },
+) => Promise<{ body: Buffer; headers: IncomingMessage['headers'] }>;
+
+function usualRefusal(
+  status: number,
+  { response, body, what, now }: { response: IncomingMessage; body: Buffer; what: string; now: number },
+): Error {
+  const said = `the registry answered ${status}${errorCodes(body)}`;
+  if (status === 404) return new NodekilnError('NK_ARTIFACT_MISSING', `${what}: ${said}`, { resource: what });
+  if (status === 401 || status === 403)
+    return new NodekilnError('NK_REGISTRY_DENIED', `${what}: ${said}`, { resource: what });
+  if (status === 408 || status === 429 || status >= 500)
+    return new RetryableError(said, { waitMs: retryAfterMs(response.headers['retry-after'], now) });
+  return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${what}: ${said}`, { resource: what });
+}
+
+/** ` (MANIFEST_UNKNOWN)`: the specification's codes; a server's free text is not shown. */
+function errorCodes(body: Buffer): string {
+  const codes = [...body.toString('utf8').matchAll(/"code"\s*:\s*"([A-Z_]{1,40})"/g)].map(([, code]) => code);
+  return codes.length === 0 ? '' : ` (${codes.join(', ')})`;
+}
+
+async function readBody(response: IncomingMessage, what: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxManifestBytes)
+        throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${what} answers more than ${maxManifestBytes} bytes`, {
+          resource: what,
+        });
+      chunks.push(chunk);
+    }
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError) throw thrown;
+    throw new RetryableError(`the connection ended after ${size} bytes`, { cause: thrown });
+  } finally {
+    response.destroy();
+  }
+  if (!response.complete) throw new RetryableError(`the connection ended after ${size} bytes`);
+  return Buffer.concat(chunks);
+}
+
+// ── tags and referrers ───────────────────────────────────────────────────────────────────────────────────────────
+
+function unlistable(name: string, status: number): NodekilnError | undefined {
+  if (![401, 403, 405, 501].includes(status)) return undefined;
+  return new NodekilnError(
+    'NK_TAGS_UNAVAILABLE',
+    `the registry does not list the tags of ${name} (it answered ${status})`,
+    {
+      resource: name,
+    },
+  );
+}
+
+async function listTags(first: string, name: string, get: Get): Promise<string[]> {
+  const tags: string[] = [];
+  let next: string | undefined = first;
+  for (let page = 0; next !== undefined; page++) {
+    if (page === maxPages)
+      throw new NodekilnError('NK_TAGS_UNAVAILABLE', `${name} has more than ${maxPages} pages of tags`, {
+        resource: name,
+      });
+    const url: string = next;
+    const { body, headers } = await get(url, name, { refusal: (status) => unlistable(name, status) }).catch(
+      (thrown: unknown) => {
+        if (!(thrown instanceof NodekilnError) || thrown.code !== 'NK_REGISTRY_DENIED') throw thrown;
+        throw new NodekilnError('NK_TAGS_UNAVAILABLE', `the registry does not list the tags of ${name} for us`, {
+          cause: thrown,
+          resource: name,
+        });
+      },
+    );
+    const parsed = tagPage.safeParse(parseJson(body));
+    if (!parsed.success)
+      throw new NodekilnError('NK_TAGS_UNAVAILABLE', `${shownUrl(url)} answers no list of tags`, { resource: name });
+    tags.push(...(parsed.data.tags ?? []));
+    next = nextPage(headers.link, url);
+  }
+  return tags;
+}
+
+/** `</v2/…?last=x&n=100>; rel="next"`, on the same server. */
+function nextPage(link: string | string[] | undefined, current: string): string | undefined {
+  const target = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec([link ?? ''].flat().join(', '))?.[1];
+  if (target === undefined || !URL.canParse(target, current)) return undefined;
+  const url = new URL(target, current);
+  return url.origin === new URL(current).origin && url.href !== current ? url.href : undefined;
+}
+
+/** The referrers API, else its fallback: an index under the tag `sha256-<hex>`. */
+async function listReferrers(options: {
+  api: string;
+  name: string;
+  digest: string;
+  get: Get;
+  manifest: Repository['manifest'];
+}): Promise<Descriptor[]> {
+  const { api, name, digest, get, manifest } = options;
+  const what = `${name}@${digest}`;
+  const answered = await get(`${api}/referrers/${digest}`, what).catch(ignoreMissing);
+  const raw =
+    answered === undefined
+      ? await manifest(digest.replace(':', '-')).catch(ignoreMissing)
+      : { digest, mediaType: answered.headers['content-type'] ?? '', content: answered.body };
+  if (!raw) return [];
+  const parsed = parseManifest(raw, what);
+  return parsed.type === 'index' ? parsed.index.manifests : [];
+}
+
+function ignoreMissing(thrown: unknown): undefined {
+  if (thrown instanceof NodekilnError && thrown.code === 'NK_ARTIFACT_MISSING') return undefined;
+  throw thrown;
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
