@@ -54,11 +54,15 @@ export interface ExecuteInput {
   >;
   readonly onEvent?: (event: ProgressEvent) => void;
   readonly onDone?: (record: StepRecord) => void;
+  /** Steps at a time. */
+  readonly jobs?: number;
+  /** Transfers at a time. */
+  readonly transfers?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Steps that wait (joins, commands) cost nothing; this bounds the rest. */
-const concurrency = 16;
+/** Steps that wait (joins, commands, transfers) cost nothing; this bounds the rest. */
+const defaultJobs = 16;
 
 export async function execute(input: ExecuteInput): Promise<Report> {
   const { schedule, host } = input;
@@ -66,7 +70,8 @@ export async function execute(input: ExecuteInput): Promise<Report> {
   const records = new Map<string, StepRecord>();
   const running = new Set<Promise<void>>();
   const jobs: PerformContext['jobs'] = new Map();
-  const downloads = createDownloads(host);
+  const downloads = createDownloads(host, input.transfers);
+  const jobLimit = input.jobs ?? defaultJobs;
   let fatal: NodekilnError | undefined;
 
   const record = (
@@ -164,7 +169,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
       const writes = ready.filter(({ step }) => step.action.do === 'write');
       if (writes.length > 0) launch(writes);
       for (const scheduled of ready) {
-        if (scheduled.step.action.do !== 'write' && running.size < concurrency) launch([scheduled]);
+        if (scheduled.step.action.do !== 'write' && running.size < jobLimit) launch([scheduled]);
       }
     }
     if (running.size === 0) break;

@@ -50,6 +50,17 @@ export interface Seal {
   readonly digest: string;
 }
 
+/** What an artifact turned out to be when it was put into place. */
+export interface RecordedArtifact {
+  /** Without secrets. */
+  readonly location: string;
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  /** As the artifact states it. */
+  readonly version?: string;
+}
+
 export interface Intent {
   readonly source: Source;
   /** All claims of all sources after this document. */
@@ -80,6 +91,9 @@ export interface Journal {
   markGeneration(number: number, status: GenerationStatus): void;
   seal(path: string): Seal | undefined;
   setSeal(path: string, seal: Seal): void;
+  /** Stands no later than the mark that the resource is done: what is done has its record. */
+  setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
+  artifact(id: ResourceId): RecordedArtifact | undefined;
   /** Free notes by key (the agent's status, the last report), JSON. */
   note(key: string): unknown;
   setNote(key: string, value: unknown): void;
@@ -320,6 +334,8 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
     setNote(key, value) {
       pending.push(() => writeNote.run(key, JSON.stringify(value)));
     },
+    setArtifact: (id, artifact) => journal.setNote(`artifact ${id}`, artifact),
+    artifact: (id) => journal.note(`artifact ${id}`) as RecordedArtifact | undefined,
     flush() {
       if (pending.length === 0) return;
       const marks = pending;

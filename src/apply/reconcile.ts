@@ -74,6 +74,11 @@ function withoutOrigin(resource: Resource): Resource {
 
 export interface CarryOutOptions {
   readonly artifactBase: string;
+  /** Digests of artifacts that a lock file holds. */
+  readonly lockedDigests?: ReadonlyMap<ResourceId, string>;
+  /** Steps at a time, and transfers at a time among them; as many as serve the machine unless told. */
+  readonly jobs?: number;
+  readonly transfers?: number;
   readonly onEvent?: (event: ProgressEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -120,8 +125,11 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
         notes: journal,
         artifactBase: options.artifactBase,
         resource: (id) => resourceIn(prepared, id),
+        lockedDigests: options.lockedDigests ?? new Map(),
       },
       onDone,
+      ...(options.jobs !== undefined && { jobs: options.jobs }),
+      ...(options.transfers !== undefined && { transfers: options.transfers }),
       ...(options.onEvent && { onEvent: options.onEvent }),
       ...(options.signal && { signal: options.signal }),
     });

@@ -105,6 +105,7 @@ describe('addToCache', () => {
         type: 'rpm',
         location: packages.second,
         packageDigest: `sha256:${execFileSync('sha256sum', [packages.second], { encoding: 'utf8' }).slice(0, 64)}`,
+        packageSize: statSync(packages.second).size,
         revision: '1:1.34.4-5.azl3',
         package: 'kubelet',
         member: 'usr/bin/kubelet',

@@ -31,6 +31,7 @@ const cacheEntry = object({
     type: string(),
     location: string(),
     packageDigest: exactOptional(string()),
+    packageSize: exactOptional(number()),
     /** The package's own version, with epoch and revision. */
     revision: exactOptional(string()),
     package: exactOptional(string()),

@@ -96,6 +96,7 @@ async function add(files: Files, request: AddRequest, slot: { key: string; path:
       type: extracted.format,
       location: source.location ?? source.path,
       packageDigest: extracted.packageDigest,
+      packageSize: extracted.packageSize,
       ...(stated.version !== undefined && { revision: stated.version }),
       ...(stated.name !== undefined && { package: stated.name }),
       ...(extracted.member !== '' && { member: extracted.member }),

@@ -1,17 +1,34 @@
 /**
  * The bake: an ImageManifest and a root folder → everything a node will need at boot is in the root: versioned binaries in
  * the cache, packages installed, container images in containerd's content store, our own program and units. Nothing of it
- * runs: no maintainer script starts a service, and no unit is enabled that the manifest does not name.
+ * runs: no maintainer script starts a service, and no unit is enabled that the manifest does not name. What everything
+ * resolved to is kept in a lock file beside the manifest, and with all that `verify` asks in the root itself.
  *
- * Paths in the manifest are relative to the manifest. Baking again changes only what differs.
+ * Paths in the manifest are relative to the manifest. Baking again changes only what differs; a bake that was killed is
+ * taken up where it was.
  */
 import { realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { ProgressEvent } from '../apply/executor.ts';
-import { openJournal } from '../apply/journal.ts';
+import { openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
+import {
+  compareLock,
+  describeDifference,
+  emptyLock,
+  lockedId,
+  lockOf,
+  lockPathOf,
+  replaceTarget,
+  requireFrozen,
+  requireUnchanged,
+  unchangedHint,
+  type ArtifactLock,
+  type LockedPackage,
+} from '../artifacts/lock.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
 import { formatPath, type Path } from '../config/paths.ts';
 import { sha256 } from '../desired/canonical.ts';
@@ -24,13 +41,36 @@ import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { createRootExec } from '../host/linux/root-exec.ts';
 import type { Host } from '../host/port.ts';
+import type { ImageLock, ImagePackage } from '../image/lock.ts';
+import { installedPackages } from '../image/packages.ts';
+import { enabledUnits } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
+import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
+import {
+  lockedDigests,
+  noLock,
+  readLockFile,
+  requireSameQuestions,
+  targetOf,
+  withLockedPackages,
+  writeLockFile,
+} from './lock-file.ts';
 
 export interface BakeOptions {
   /** Path of the ImageManifest. */
   readonly manifest: string;
   /** The root folder of the image. */
   readonly root: string;
+  /** Path of the lock file; beside the manifest unless told. */
+  readonly lockFile?: string;
+  /** Nothing may differ from the lock file. */
+  readonly frozen?: boolean;
+  /** Artifacts that changed at their source are accepted. */
+  readonly updateLock?: boolean;
+  /** Steps at a time; one more than the processors unless told. */
+  readonly jobs?: number;
+  /** Transfers at a time. */
+  readonly transfers?: number;
   readonly onEvent?: (event: ProgressEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -44,10 +84,17 @@ export interface BakeReport {
   readonly steps: readonly ResultStep[];
   /** Units that packages had enabled and that are disabled again. */
   readonly disabledUnits: readonly string[];
+  readonly lock: {
+    readonly path: string;
+    readonly outcome: 'written' | 'unchanged';
+    /** What differs from the lock file as it was. */
+    readonly differences: readonly string[];
+  };
   readonly warnings: readonly string[];
 }
 
 const lockWaitMs = 10_000;
+const packagesNote = 'packages before the first bake';
 const programFolder = '/opt/nodekiln/bin';
 
 /** Throws before anything is changed when the manifest or the root is unusable, and with the first failed step's error. */
@@ -72,7 +119,8 @@ async function bakeHost(
   manifest: LoadedDocument<'ImageManifest'>,
   options: BakeOptions,
 ): Promise<BakeReport> {
-  const artifactBase = dirname(resolve(options.manifest));
+  const base = dirname(resolve(options.manifest));
+  const lockPath = resolve(options.lockFile ?? lockPathOf(options.manifest));
   const facts = await observeFacts(host);
   if (facts.os.id === '') {
     throw new NodekilnError(
@@ -83,22 +131,59 @@ async function bakeHost(
       },
     );
   }
-  const desired = withProgram(
-    renderImage(manifest.document, facts, { artifactBase, placeOf: (path) => placeIn(manifest, path) }),
-    await ownProgram(),
-  );
+  const target = targetOf(facts);
+  const whole = await readLockFile(lockPath);
+  if (options.frozen === true && !whole) throw noLock(lockPath);
+  const locked = lockOf(whole ?? emptyLock, target);
+  const rendered = renderImage(manifest.document, facts, {
+    artifactBase: base,
+    placeOf: (path) => placeIn(manifest, path),
+  });
+  if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
+  const asked =
+    options.frozen === true ? withLockedPackages(rendered, manifest.document, { lock: locked, target }) : rendered;
+  const desired = withProgram(asked, await ownProgram());
+  const hold = options.updateLock === true ? emptyLock : locked;
+  const held = lockedDigests(desired, { lock: hold, target, base });
+
   const lock = takeLock(host.root, lockWaitMs);
   const journal = openJournal(host.root);
   try {
+    const previous = await readImageLock(host.files);
+    const before = await packagesBefore({ host, journal, previous });
     const prepared = await prepare({ host, journal, source: 'image', desired });
-    const enabledBefore = await enabledUnits(host);
+    const enabledBefore = await enabledUnits(host.files);
     const result = await carryOut(prepared, {
-      artifactBase,
+      artifactBase: base,
+      lockedDigests: held,
+      jobs: options.jobs ?? availableParallelism() + 1,
+      ...(options.transfers !== undefined && { transfers: options.transfers }),
       ...(options.onEvent && { onEvent: options.onEvent }),
       ...(options.signal && { signal: options.signal }),
     });
     const disabledUnits = await disableUnasked(host, enabledBefore, desired);
-    if (result.error) throw result.error;
+    if (result.error) {
+      const failed = result.steps.find(({ error }) => error === result.error)?.resource ?? '';
+      throw explained(result.error, { held: lockedHere(hold, failed, target), file: lockPath });
+    }
+    const imagesUnchanged = !result.steps.some(({ resource }) => resource.startsWith('image:'));
+    const { lock: imageLock, warnings } = await collectImageLock({
+      host,
+      journal,
+      desired,
+      facts,
+      name: manifest.document.metadata?.name ?? '',
+      target,
+      base,
+      before,
+      previous,
+      imagesUnchanged,
+    });
+    const resolved: ArtifactLock = { artifacts: imageLock.artifacts, packages: lockedPackages(imageLock, target) };
+    requireUnchanged(hold, resolved, lockPath);
+    if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
+    const outcome = await writeLockFile(lockPath, replaceTarget(whole ?? emptyLock, target, resolved));
+    await writeImageLock(host.files, imageLock);
     return {
       root: options.root,
       outcome: result.outcome,
@@ -106,12 +191,61 @@ async function bakeHost(
       changes: result.changes,
       steps: result.steps.map(resultStep),
       disabledUnits,
-      warnings: desired.warnings,
+      lock: {
+        path: lockPath,
+        outcome,
+        differences: whole ? compareLock(locked, resolved).map(describeDifference) : [],
+      },
+      warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
     };
   } finally {
     journal.close();
     lock.release();
   }
+}
+
+/** Remembered before anything is installed: a bake that was killed and begins again must not take its own packages for the root's. */
+async function packagesBefore(about: {
+  host: Host;
+  journal: Journal;
+  previous: ImageLock | undefined;
+}): Promise<readonly ImagePackage[]> {
+  const { host, journal, previous } = about;
+  if (previous) return previous.packages.before;
+  const noted = journal.note(packagesNote);
+  if (noted !== undefined) return noted as ImagePackage[];
+  const { packages } = await installedPackages(host);
+  journal.setNote(packagesNote, packages);
+  journal.flush();
+  return packages;
+}
+
+/** What the manifest leaves open and the lock file does not. */
+function heldByLock(warning: string, held: ReadonlyMap<ResourceId, string>): boolean {
+  return [...held.keys()].some((id) => warning.startsWith(`${id} has no digest`));
+}
+
+function lockedHere(lock: ArtifactLock, resource: string, target: string): boolean {
+  return lock.artifacts.some(({ id }) => id === lockedId(resource, target));
+}
+
+/** A digest that the lock holds and the manifest does not was wanted by the lock file. */
+function explained(error: NodekilnError, { held, file }: { held: boolean; file: string }): NodekilnError {
+  if (error.code !== 'NK_ARTIFACT_DIGEST' || !held) return error;
+  return new NodekilnError(error.code, `${error.message} (${file})`, {
+    cause: error,
+    hint: unchangedHint,
+    lines: error.lines,
+    problems: error.problems,
+    ...(error.resource !== undefined && { resource: error.resource }),
+  });
+}
+
+function lockedPackages({ packages }: ImageLock, target: string): LockedPackage[] {
+  return packages.installed.map(({ name, architecture, version }) => ({
+    id: lockedId(`package:${name}:${architecture}`, target),
+    version,
+  }));
 }
 
 async function readManifest(path: string): Promise<LoadedDocument<'ImageManifest'>> {
@@ -168,22 +302,13 @@ function withProgram(desired: DesiredState, program: readonly BinaryResource[]):
 
 // ── units that packages enable ───────────────────────────────────────────────────────────────────────────────────
 
-const unitFolder = '/etc/systemd/system';
-
-/** Names linked into `*.wants` and `*.requires` folders: what starts at boot. */
-async function enabledUnits(host: Host): Promise<Set<string>> {
-  const folders = (await host.files.list(unitFolder)).filter((name) => /\.(wants|requires|upholds)$/.test(name));
-  const names = await Promise.all(folders.map((folder) => host.files.list(`${unitFolder}/${folder}`)));
-  return new Set(names.flat());
-}
-
-async function disableUnasked(host: Host, before: ReadonlySet<string>, desired: DesiredState): Promise<string[]> {
+async function disableUnasked(host: Host, before: readonly string[], desired: DesiredState): Promise<string[]> {
   const asked = new Set(
     [...desired.resources.values()].flatMap((resource) =>
       resource.kind === 'unit' && resource.enablement === 'enabled' ? [resource.name] : [],
     ),
   );
-  const unasked = [...(await enabledUnits(host))].filter((name) => !before.has(name) && !asked.has(name)).sort();
+  const unasked = (await enabledUnits(host.files)).filter((name) => !before.includes(name) && !asked.has(name));
   if (unasked.length > 0) await host.units.setEnablement('disable', unasked);
   return unasked;
 }

@@ -1,8 +1,9 @@
 /** `nodekiln bake MANIFEST --root DIR` */
+import type { BakeReport } from '../bake/bake.ts';
 import { count } from '../inspect/format.ts';
 import { NodekilnError } from '../errors.ts';
 import { formatWarnings, paragraphs } from './output.ts';
-import { textOption, type Verb } from './verb.ts';
+import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
 export const bakeVerb: Verb = {
   spec: {
@@ -11,8 +12,15 @@ export const bakeVerb: Verb = {
     description:
       'Caches and verifies binaries, installs packages, imports container images. Nothing in the root is started. Baking again changes only what differs.',
     arguments: [{ name: 'MANIFEST', about: 'an ImageManifest (YAML or JSON)', required: true }],
-    options: [{ flag: '--root', value: 'DIR', about: 'the root folder of the image', required: true }],
-    examples: ['nodekiln bake image.yaml --root /srv/image'],
+    options: [
+      { flag: '--root', value: 'DIR', about: 'the root folder of the image', required: true },
+      { flag: '--lock', value: 'FILE', about: 'the lock file; beside the manifest unless told' },
+      { flag: '--frozen', about: 'refuse to differ from the lock file in anything' },
+      { flag: '--update-lock', about: 'accept artifacts that changed at their source since they were locked' },
+      { flag: '--jobs', value: 'N', about: 'steps at a time; one more than the processors unless told' },
+      { flag: '--transfers', value: 'N', about: 'transfers at a time; 4 unless told' },
+    ],
+    examples: ['nodekiln bake image.yaml --root /srv/image', 'nodekiln bake image.yaml --root /srv/image --frozen'],
     kind: 'BakeReport',
     root: 'always',
     endsItself: true,
@@ -20,7 +28,24 @@ export const bakeVerb: Verb = {
   async run({ arguments: [manifest = ''], options, signal, onEvent, terminal }) {
     const root = textOption(options, 'root') ?? '';
     const { bake } = await import('../bake/bake.ts');
-    const report = await bake({ manifest, root, signal, onEvent });
+    const [lockFile, jobs, transfers] = [
+      textOption(options, 'lock'),
+      countOption(options, 'jobs'),
+      countOption(options, 'transfers'),
+    ];
+    const [frozen, updateLock] = [flagOption(options, 'frozen'), flagOption(options, 'update-lock')];
+    if (frozen && updateLock) throw new NodekilnError('NK_USAGE', '--frozen and --update-lock contradict each other');
+    const report = await bake({
+      manifest,
+      root,
+      frozen,
+      updateLock,
+      ...(lockFile !== undefined && { lockFile }),
+      ...(jobs !== undefined && { jobs }),
+      ...(transfers !== undefined && { transfers }),
+      signal,
+      onEvent,
+    });
     const failed = report.steps.filter((step) => step.status === 'failed');
     const done =
       report.changes === 0
@@ -32,10 +57,25 @@ export const bakeVerb: Verb = {
         : `disabled again, since the manifest does not ask for them: ${report.disabledUnits.join(', ')}`;
     return {
       data: report,
-      text: paragraphs(formatWarnings(report.warnings, terminal.style), [done, disabled].filter(Boolean).join('\n')),
+      text: paragraphs(
+        formatWarnings(report.warnings, terminal.style),
+        [done, disabled, lockText(report.lock)].filter(Boolean).join('\n'),
+      ),
       ...(report.outcome === 'failed' && {
         error: new NodekilnError('NK_INTERNAL', `the bake failed in ${failed.map((step) => step.id).join(', ')}`),
       }),
     };
   },
 };
+
+function countOption(options: Options, name: string): number | undefined {
+  const text = textOption(options, name);
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new NodekilnError('NK_USAGE', `--${name} wants a number from 1 up, not ${text}`);
+}
+
+function lockText({ path, outcome, differences }: BakeReport['lock']): string {
+  if (outcome === 'unchanged') return '';
+  return [`locked in ${path}`, ...differences.map((difference) => `  ${difference}`)].join('\n');
+}

@@ -106,6 +106,10 @@ const image = fields({
   archive: doc('Archive (OCI layout or docker-archive tar), relative to the manifest.', template('a path')),
   digest: opt('sha256 of the archive, one or one per architecture.', perArch),
   pin: opt('Keep kubelet from removing it. Default: true.', flag()),
+  unpack: opt(
+    'Make its layers into snapshots at bake: `always`, `never` (when its first container starts), or `auto`, archives below 200 MiB only. Default: auto.',
+    oneOf('auto', 'always', 'never'),
+  ),
 });
 
 const download = fields({

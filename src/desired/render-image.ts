@@ -200,6 +200,8 @@ function imageOf(component: Of<'image'>, path: Path, { facts, options, originOf 
     archive: located(expandTemplate(component.archive, templateValues(component.name, '0', facts)), options),
     ...(digest !== undefined && { digest }),
     pin: component.pin ?? true,
+    unpack: component.unpack ?? 'auto',
+    architecture: parseArch(facts.arch.cpu),
   };
 }
 

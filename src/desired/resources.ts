@@ -194,6 +194,10 @@ export interface ImageResource extends ResourceBase {
   readonly digest?: string;
   /** Kept out of kubelet's image garbage collection (`io.cri-containerd.pinned`). */
   readonly pin?: boolean;
+  /** Whether its layers are made into snapshots right away; `auto` (by its size) when absent. */
+  readonly unpack?: 'auto' | 'always' | 'never';
+  /** `amd64`, `arm64`: an archive without an image for it is refused. Absent: any. */
+  readonly architecture?: string;
 }
 
 export interface KernelResource extends ResourceBase {

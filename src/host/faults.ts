@@ -65,6 +65,7 @@ export function withFaults(host: Host): Host {
     units: faultyUnits,
     exec: { run: (argv, options) => point(`exec ${argv.join(' ')}`, () => exec.run(argv, options)) },
     containers: {
+      ...host.containers,
       importArchive: (archive, options) =>
         point(`import ${archive}`, () => host.containers.importArchive(archive, options)),
     },

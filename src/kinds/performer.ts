@@ -5,7 +5,7 @@
 import type { Resource, ResourceId } from '../desired/resources.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
 import type { Host, UnitJob } from '../host/port.ts';
-import type { Seal } from '../apply/journal.ts';
+import type { RecordedArtifact, Seal } from '../apply/journal.ts';
 import type { StepAction, Touched } from '../plan/types.ts';
 import type { Downloads } from './binary/downloads.ts';
 
@@ -14,6 +14,8 @@ export interface Notes {
   seal(path: string): Seal | undefined;
   setSeal(path: string, seal: Seal): void;
   markStarted(id: ResourceId, startedWith: string): void;
+  /** What a resource's artifact resolved to, for the lock file. */
+  setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
 }
 
 export interface ObserveContext {
@@ -35,6 +37,8 @@ export interface PerformContext {
   readonly background: boolean;
   /** What this run fetches; shared by all steps. */
   readonly downloads: Downloads;
+  /** Digests of artifacts that a lock file holds, by resource; they stand in where the resource names none. */
+  readonly lockedDigests: ReadonlyMap<ResourceId, string>;
   /** How far long work is; `transfer` with the figures of a transfer. */
   progress(message: string, transfer?: Progress): void;
   /** A fact worth keeping with the step's record: `activated by hardlink`. */

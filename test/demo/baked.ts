@@ -65,8 +65,9 @@ export async function bakedRoot(progress: Progress = () => undefined): Promise<s
     await mkdir(dir, { recursive: true });
     await unpackRoot('trixie', dir, progress);
     await chmod(dir, 0o755);
-    await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir], {
-      timeoutMs: 600_000,
-    });
+    // The packages of each machine's cache are its own: their lock file is not the example's.
+    const lock = `${dir}.lock.json`;
+    await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir, '--lock', lock], { timeoutMs: 600_000 });
+    await rm(lock, { force: true });
   });
 }

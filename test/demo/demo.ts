@@ -121,7 +121,11 @@ async function prepare({ say }: DemoOptions): Promise<string> {
 async function bake(demo: Demo): Promise<void> {
   const manifest = await demoManifest(demo.say, demo.sabotage === 'wrong-digest' ? withWrongDigest : undefined);
   demo.say(`$ nodekiln bake examples/demo/${manifest.slice(manifest.lastIndexOf('/') + 1)} --root ${demo.root}`);
-  const result = await nodekiln(['bake', manifest, '--root', demo.root, '--json'], { onLine: progressLine(demo) });
+  // The packages of each machine's cache are its own: their lock file is not the example's.
+  const lock = `${demo.root}.lock.json`;
+  const result = await nodekiln(['bake', manifest, '--root', demo.root, '--lock', lock, '--json'], {
+    onLine: progressLine(demo),
+  });
   const error = errorCodeOf(result.stdout);
   if (result.status !== 0)
     demo.fail(`nodekiln bake ended with exit status ${result.status}: ${error?.message ?? result.stderr.trim()}`, {

@@ -1,16 +1,16 @@
 /**
  * Container images through containerd's own tool `ctr`, namespace `k8s.io`. On a running machine its containerd is asked;
- * in a root folder the root's containerd is started in namespaces of its own (nothing of it outlives us, however we end)
- * with a private configuration, and stopped by `close`.
+ * in a root folder, and where no containerd runs, the host's containerd is started in namespaces of its own (nothing of it
+ * outlives us, however we end) with a private configuration, and stopped by `close`. No unit is touched.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { readImageArchive } from '../../artifacts/image-archive.ts';
 import { errnoOf, NodekilnError } from '../../errors.ts';
-import type { Containers, Net } from '../port.ts';
+import { unpackBelowBytes, type Containers, type Net, type StoredImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
   close(): Promise<void>;
@@ -24,45 +24,57 @@ const stopTimeoutMs = 10_000;
 
 export function createLinuxContainers(root: string, net: Net): LinuxContainers {
   let daemon: Promise<ChildProcess> | undefined;
-  const address = root === '/' ? liveSocket : `${privateFolder}/containerd.sock`;
-  const prefix = root === '/' ? [] : ['chroot', root];
+  let running: Promise<string> | undefined;
+  const privateSocket = `${privateFolder}/containerd.sock`;
+
+  /** The address of a containerd that answers; started when there is none. */
+  const address = (): Promise<string> =>
+    (running ??= (async () => {
+      if (root === '/' && (await net.socketAnswers(liveSocket, 500))) return liveSocket;
+      await (daemon ??= startDaemon(root, net));
+      return privateSocket;
+    })());
 
   async function ctr(args: readonly string[], input?: string): Promise<string> {
-    const argv = [...prefix, 'ctr', '--address', address, '--namespace', 'k8s.io', ...args];
-    return runFed(argv, input);
+    const prefix = root === '/' ? [] : ['chroot', root];
+    return runFed([...prefix, 'ctr', '--address', await address(), '--namespace', 'k8s.io', ...args], input);
   }
 
+  const list = async (): Promise<StoredImage[]> => storedImages(await ctr(['images', 'list']));
+
   return {
-    async importArchive(archive, options) {
-      await checkArchive(archive, options.digest);
-      if (root !== '/') await (daemon ??= startDaemon(root, net));
-      await ctr(['images', 'import', '-'], archive);
-      const names = (await ctr(['images', 'list', '--quiet']))
-        .split('\n')
-        .filter((name) => name !== '' && !name.startsWith('sha256:'));
+    list,
+    async importArchive(archive, { digest, pin, unpack = 'auto', architecture }) {
+      const about = await readImageArchive(archive, {
+        ...(digest !== undefined && { digest }),
+        ...(architecture !== undefined && { architecture }),
+      });
+      const unpacked = unpack === 'auto' ? about.size < unpackBelowBytes : unpack === 'always';
+      await ctr(['images', 'import', ...(unpacked ? [] : ['--no-unpack']), '-'], archive);
+      const stored = await list();
       // The label by which the CRI tells kubelet never to collect an image.
-      for (const name of options.pin ? names : [])
-        await ctr(['images', 'label', name, 'io.cri-containerd.pinned=pinned']);
-      return names;
+      for (const { reference, pinned } of pin ? stored : [])
+        if (!pinned) await ctr(['images', 'label', reference, 'io.cri-containerd.pinned=pinned']);
+      const { digest: found, size } = about;
+      return { references: stored.map(({ reference }) => reference), digest: found, size, unpacked };
     },
     async close() {
-      const running = await daemon?.catch(() => undefined);
-      daemon = undefined;
-      if (running) await stopDaemon(running);
-      if (root !== '/') await rm(join(root, privateFolder), { recursive: true, force: true });
+      const started = await daemon?.catch(() => undefined);
+      [daemon, running] = [undefined, undefined];
+      if (!started) return;
+      await stopDaemon(started);
+      await rm(join(root, privateFolder), { recursive: true, force: true });
     },
   };
 }
 
-async function checkArchive(archive: string, digest: string | undefined): Promise<void> {
-  const found = await stat(archive).catch(() => undefined);
-  if (!found?.isFile()) throw new NodekilnError('NK_ARTIFACT_MISSING', `${archive} does not exist or is no file`);
-  if (digest === undefined) return;
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(archive), hash);
-  const actual = `sha256:${hash.digest('hex')}`;
-  if (actual !== digest)
-    throw new NodekilnError('NK_ARTIFACT_DIGEST', `${archive} has the digest ${actual}, wanted ${digest}`);
+/** `REF TYPE DIGEST SIZE PLATFORMS LABELS`; the store names each image a second time by its digest. */
+function storedImages(listing: string): StoredImage[] {
+  return listing.split('\n').flatMap((line) => {
+    const [, reference, digest, rest] = /^(\S+)\s+\S+\s+(sha256:[0-9a-f]{64})\s+(.*)$/.exec(line) ?? [];
+    if (reference === undefined || digest === undefined || reference.startsWith('sha256:')) return [];
+    return [{ reference, digest, pinned: /\bio\.cri-containerd\.pinned=pinned\b/.test(rest ?? '') }];
+  });
 }
 
 async function startDaemon(root: string, net: Net): Promise<ChildProcess> {

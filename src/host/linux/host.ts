@@ -45,6 +45,7 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
 const noContainers: Containers & { close?: () => Promise<void> } = {
   importArchive: (archive) =>
     Promise.reject(new NodekilnError('NK_UNSUPPORTED', `nothing here can import the container image ${archive}`)),
+  list: () => Promise.reject(new NodekilnError('NK_UNSUPPORTED', 'nothing here can list container images')),
 };
 
 function realRoot(root: string): string {

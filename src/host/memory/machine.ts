@@ -7,8 +7,9 @@
  *     const host = machine.open({ crash: { at: 3, when: 'after' } });
  */
 import { posix } from 'node:path';
+import { sha256 } from '../../desired/canonical.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { ExecOptions, ExecResult, Files, Host, HttpRequest, Units } from '../port.ts';
+import type { ExecOptions, ExecResult, Files, Host, HttpRequest, StoredImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
@@ -88,6 +89,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
   const programs = new Map<string, Program>();
   const endpoints = new Map<string, Endpoint>();
   const archives = new Map<string, readonly string[]>();
+  const images = new Map<string, StoredImage>();
   const quiet = createEffects({ onEffect: () => undefined });
   const files = createMemoryFiles({ disk, effects: quiet, clock });
   const units = createSystemd(files, clock);
@@ -153,11 +155,19 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
         },
       },
       containers: {
-        importArchive: async (archive) => {
+        importArchive: async (archive, options) => {
           effects.alive();
           const references = archives.get(archive);
           if (!references) throw new NodekilnError('NK_ARTIFACT_MISSING', `there is no archive ${archive}`);
-          return effects.run(`import ${archive}`, () => [...references]);
+          return effects.run(`import ${archive}`, () => {
+            const digest = sha256(archive);
+            for (const reference of references) images.set(reference, { reference, digest, pinned: options.pin });
+            return { references: [...images.keys()], digest, size: archive.length, unpacked: true };
+          });
+        },
+        list: async () => {
+          effects.alive();
+          return [...images.values()];
         },
       },
       clock: {

@@ -98,6 +98,12 @@ export async function performActivate(context: PerformContext, resource: BinaryR
       return activateCached(context, resource, target);
     const placed = await materialise(context.host.files, target, wanted);
     await seal(context, target, placed.digest);
+    context.notes.setArtifact(resource.id, {
+      location: wanted.source.location ?? wanted.source.path,
+      digest: placed.packageDigest,
+      size: placed.packageSize,
+      ...(placed.package.version !== undefined && { version: placed.package.version }),
+    });
     return context.detail(`placed from ${wanted.source.location ?? wanted.source.path}`);
   });
 }
@@ -138,11 +144,17 @@ async function request(context: PerformContext, resource: BinaryResource, source
   return {
     tool: resource.tool,
     version: resource.version,
-    source: await openSource(context, resource, source),
+    source: await openSource(context, resource, locked(context, resource, source)),
     ...(resource.architecture !== undefined && { architecture: resource.architecture }),
     ...(context.signal && { signal: context.signal }),
     check: (_extracted: unknown, temporary: string) => requireLibraries(host, resource, temporary),
   };
+}
+
+/** Where the document names no digest, the one of the lock file stands in. */
+function locked(context: PerformContext, { id }: BinaryResource, source: PackageSource): PackageSource {
+  const digest = source.digest ?? context.lockedDigests.get(id);
+  return digest === undefined ? source : { ...source, digest };
 }
 
 /** What cannot start must not replace what does. */

@@ -12,20 +12,27 @@ export function observeImage(resource: ImageResource, touched: Touched | undefin
     last?.kind === 'image' &&
     last.reference === resource.reference &&
     last.digest === resource.digest &&
-    last.archive === resource.archive;
+    last.archive === resource.archive &&
+    (last.unpack ?? 'auto') === (resource.unpack ?? 'auto');
   return { kind: 'image', present: touched?.done === true && same };
 }
 
 export async function performImport(context: PerformContext, resource: ImageResource): Promise<void> {
   const archive = artifactPath(context.artifactBase, resource.archive);
-  const names = await context.host.containers.importArchive(archive, {
+  const wanted = resource.digest ?? context.lockedDigests.get(resource.id);
+  const imported = await context.host.containers.importArchive(archive, {
     pin: resource.pin ?? true,
-    ...(resource.digest && { digest: resource.digest }),
+    unpack: resource.unpack ?? 'auto',
+    ...(wanted !== undefined && { digest: wanted }),
+    ...(resource.architecture !== undefined && { architecture: resource.architecture }),
   });
-  if (names.includes(resource.reference)) return;
+  const { references, digest, size, unpacked } = imported;
+  context.notes.setArtifact(resource.id, { location: resource.archive, digest, size });
+  context.detail(unpacked ? 'unpacked' : 'not unpacked: containerd does it when its first container starts');
+  if (references.includes(resource.reference)) return;
   throw new NodekilnError(
     'NK_IMAGE_IMPORT',
-    `${resource.archive} holds ${names.join(', ') || 'no image'}, not ${resource.reference}`,
+    `${resource.archive} holds ${references.join(', ') || 'no image'}, not ${resource.reference}`,
     {
       resource: resource.id,
       hint: 'Correct `reference` in the manifest, or use another archive.',

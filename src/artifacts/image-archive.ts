@@ -1,0 +1,125 @@
+/**
+ * Looks into an archive of container images (OCI layout or docker-archive tar, compressed or not) before containerd does:
+ * its digest, its size, and for which systems its images are. One pass; nothing is unpacked. The formats:
+ * OCI image-layout and image-index; docker image specification v1.2 (`manifest.json`).
+ *
+ * Errors: NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, NK_ARTIFACT_ARCHITECTURE.
+ */
+import { array, exactOptional, looseObject, string } from 'zod/mini';
+import { NodekilnError } from '../errors.ts';
+import { asArch } from './arch.ts';
+import { defaultLimits } from './formats/limits.ts';
+import { walkArtifact } from './formats/open.ts';
+import { unreadable } from './formats/unreadable.ts';
+
+export interface ImageArchive {
+  readonly digest: string;
+  readonly size: number;
+  /** One per image manifest; `linux/amd64`, with a variant where the image names one. */
+  readonly platforms: readonly string[];
+}
+
+export interface ImageArchiveOptions {
+  /** Of the archive. */
+  readonly digest?: string;
+  /** Refused when no image in the archive is for it. */
+  readonly architecture?: string;
+  readonly signal?: AbortSignal;
+}
+
+const platform = looseObject({
+  architecture: string(),
+  os: string(),
+  variant: exactOptional(string()),
+});
+const descriptor = looseObject({ digest: string(), mediaType: exactOptional(string()) });
+const index = looseObject({ manifests: array(descriptor) });
+const manifest = looseObject({ config: descriptor });
+const dockerManifest = array(looseObject({ Config: string() }));
+
+/** Manifests, indexes and configurations are small; layers are not read. */
+const largestJson = 4 * 1024 * 1024;
+
+export async function readImageArchive(path: string, options: ImageArchiveOptions = {}): Promise<ImageArchive> {
+  const documents = new Map<string, unknown>();
+  const { digest, size } = await walkArtifact(
+    {
+      source: path,
+      what: path,
+      format: 'tarball',
+      // The archive is not unpacked by us: only what is read into memory needs a bound.
+      limits: { ...defaultLimits, totalBytes: 64 * 1024 ** 3, members: 1_000_000 },
+      digest: true,
+      signal: options.signal,
+    },
+    {
+      package: () => undefined,
+      async entry(entry, content) {
+        if (entry.type !== 'file' || entry.size > largestJson) return;
+        const document = await json(content);
+        if (document !== undefined) documents.set(entry.name, document);
+      },
+    },
+  );
+  if (options.digest !== undefined && digest !== options.digest)
+    throw new NodekilnError('NK_ARTIFACT_DIGEST', `${path} has the digest ${digest}, wanted ${options.digest}`);
+  const platforms = platformsIn(documents, path);
+  if (options.architecture !== undefined) requirePlatform(platforms, options.architecture, path);
+  return { digest, size, platforms };
+}
+
+/** The content as JSON when it begins like an object or a list; layers and signatures are left unread. */
+async function json(content: AsyncIterable<Buffer>): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of content) {
+    if (chunks.length === 0 && !/^\s*[[{]/.test(chunk.subarray(0, 16).toString('latin1'))) return undefined;
+    chunks.push(Buffer.from(chunk));
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function platformsIn(documents: ReadonlyMap<string, unknown>, path: string): string[] {
+  const configs = new Map<string, unknown>();
+  const blob = (digest: string): unknown => documents.get(`blobs/${digest.replace(':', '/')}`);
+  const follow = (digest: string, depth: number): void => {
+    const document = blob(digest);
+    const nested = index.safeParse(document);
+    if (nested.success) {
+      if (depth > 4) throw unreadable(path, 'nests image indexes deeper than four levels');
+      for (const { digest: inner } of nested.data.manifests) follow(inner, depth + 1);
+      return;
+    }
+    const found = manifest.safeParse(document);
+    if (found.success) configs.set(found.data.config.digest, blob(found.data.config.digest));
+  };
+  const docker = dockerManifest.safeParse(documents.get('manifest.json'));
+  const layout = index.safeParse(documents.get('index.json'));
+  if (layout.success) for (const { digest } of layout.data.manifests) follow(digest, 0);
+  else if (docker.success) for (const { Config } of docker.data) configs.set(Config, documents.get(Config));
+  else throw unreadable(path, 'is no archive of container images: it has neither index.json nor manifest.json');
+  return [...configs.values()].flatMap((config) => {
+    const parsed = platform.safeParse(config);
+    // Attestations are manifests too; their configuration names no system, or an unknown one.
+    if (!parsed.success || parsed.data.os === 'unknown') return [];
+    const { os, architecture, variant } = parsed.data;
+    return [[os, architecture, variant].filter((part) => part !== undefined && part !== '').join('/')];
+  });
+}
+
+function requirePlatform(platforms: readonly string[], architecture: string, path: string): void {
+  const wanted = asArch(architecture) ?? architecture;
+  const serves = platforms.some((text) => {
+    const [os, arch] = text.split('/');
+    return os === 'linux' && arch === wanted;
+  });
+  if (serves) return;
+  throw new NodekilnError(
+    'NK_ARTIFACT_ARCHITECTURE',
+    `${path} holds images for ${platforms.join(', ') || 'no system'}, and the host is linux/${wanted}`,
+    { resource: path, hint: 'Name an archive for the host’s architecture in the manifest.' },
+  );
+}

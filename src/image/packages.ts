@@ -1,0 +1,90 @@
+/**
+ * The packages that the distribution's package manager says are installed. dpkg's database is a text file; RPM's is asked
+ * through `rpm` of the host itself. A package in any state but installed carries that state in its version, so that it
+ * never counts as what was locked.
+ *
+ * Errors: NK_TOOL_MISSING, NK_ACTION_FAILED (rpm does not answer).
+ */
+import { NodekilnError } from '../errors.ts';
+import type { Host } from '../host/port.ts';
+import type { ImageLock, ImagePackage } from './lock.ts';
+
+export interface InstalledPackages {
+  readonly manager: ImageLock['packages']['manager'];
+  readonly packages: readonly ImagePackage[];
+}
+
+const dpkgStatus = '/var/lib/dpkg/status';
+const rpmDatabases = ['/usr/lib/sysimage/rpm', '/var/lib/rpm'];
+const rpmQuery = ['rpm', '--query', '--all', '--queryformat'];
+const rpmFormat = '%{NAME}\\t%{ARCH}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n';
+
+export async function installedPackages(host: Pick<Host, 'files' | 'exec'>): Promise<InstalledPackages> {
+  const status = await host.files.read(dpkgStatus);
+  if (status !== undefined) return { manager: 'dpkg', packages: parseDpkgStatus(status.toString('utf8')) };
+  for (const folder of rpmDatabases) {
+    if ((await host.files.list(folder)).length > 0) return { manager: 'rpm', packages: await queryRpm(host.exec) };
+  }
+  return { manager: 'none', packages: [] };
+}
+
+async function queryRpm(exec: Host['exec']): Promise<ImagePackage[]> {
+  const result = await exec.run([...rpmQuery, rpmFormat], { timeoutMs: 60_000, maxOutput: 16 * 1024 * 1024 });
+  if (result.status !== 0) {
+    throw new NodekilnError('NK_ACTION_FAILED', `rpm --query ended with exit status ${result.status}`, {
+      lines: result.stderr.trim().split('\n').slice(-5),
+    });
+  }
+  return result.stdout.split('\n').flatMap((line) => {
+    const [name, architecture, version] = line.split('\t');
+    return name && architecture && version ? [{ name, architecture, version }] : [];
+  });
+}
+
+/** deb822 paragraphs; see dpkg-query(1) for the three words of `Status`. */
+export function parseDpkgStatus(text: string): ImagePackage[] {
+  return text.split(/\n\n+/).flatMap((paragraph) => {
+    const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(paragraph)?.[1];
+    const [name, version] = [field('Package'), field('Version')];
+    const state = field('Status')?.split(' ').at(-1);
+    // Removed, with or without configuration files left.
+    if (name === undefined || version === undefined || state === 'not-installed' || state === 'config-files') return [];
+    const shown = state === 'installed' ? version : `${version} (${state})`;
+    return [{ name, architecture: field('Architecture') ?? '', version: shown }];
+  });
+}
+
+export type PackageDifference =
+  | { readonly type: 'unexpected' | 'missing'; readonly package: ImagePackage }
+  | { readonly type: 'version'; readonly package: ImagePackage; readonly wanted: string };
+
+/** How the installed set differs from the wanted one. Several versions of one package (kernels) are compared one by one. Pure. */
+export function comparePackages(
+  wanted: readonly ImagePackage[],
+  installed: readonly ImagePackage[],
+): PackageDifference[] {
+  const exact = ({ name, architecture, version }: ImagePackage): string => `${name}\0${architecture}\0${version}`;
+  const loose = ({ name, architecture }: ImagePackage): string => `${name}\0${architecture}`;
+  const wantedExactly = new Set(wanted.map(exact));
+  const installedExactly = new Set(installed.map(exact));
+  const missing = wanted.filter((item) => !installedExactly.has(exact(item)));
+  const extra = installed.filter((item) => !wantedExactly.has(exact(item)));
+  const open = new Map(missing.map((item) => [loose(item), item]));
+  const differences = extra.map((item): PackageDifference => {
+    const other = open.get(loose(item));
+    if (!other) return { type: 'unexpected', package: item };
+    open.delete(loose(item));
+    return { type: 'version', package: item, wanted: other.version };
+  });
+  const paired = new Set(
+    differences.flatMap((difference) =>
+      difference.type === 'version' ? [exact({ ...difference.package, version: difference.wanted })] : [],
+    ),
+  );
+  return [
+    ...differences,
+    ...missing
+      .filter((item) => !paired.has(exact(item)))
+      .map((item): PackageDifference => ({ type: 'missing', package: item })),
+  ];
+}

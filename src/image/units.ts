@@ -1,0 +1,20 @@
+/** Which units start at boot, and which are masked, by the links in /etc/systemd/system. Reads only. */
+import type { Files } from '../host/port.ts';
+
+const unitFolder = '/etc/systemd/system';
+
+/** Names linked into `*.wants`, `*.requires` and `*.upholds` folders, sorted. */
+export async function enabledUnits(files: Files): Promise<string[]> {
+  const folders = (await files.list(unitFolder)).filter((name) => /\.(wants|requires|upholds)$/.test(name));
+  const names = await Promise.all(folders.map((folder) => files.list(`${unitFolder}/${folder}`)));
+  return [...new Set(names.flat())].sort();
+}
+
+/** Names that lead to /dev/null, sorted. */
+export async function maskedUnits(files: Files): Promise<string[]> {
+  const names = await files.list(unitFolder);
+  const masked = await Promise.all(
+    names.map(async (name) => (await files.stat(`${unitFolder}/${name}`))?.target === '/dev/null'),
+  );
+  return names.filter((_name, index) => masked[index]);
+}
