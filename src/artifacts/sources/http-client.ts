@@ -133,7 +133,7 @@ async function exchange(url: URL, agent: Agent, options: OpenOptions): Promise<I
 function requestError(url: URL, error: Error, signal: AbortSignal | undefined): Error {
   if (signal?.aborted) return signal.reason instanceof Error ? signal.reason : error;
   const code = errnoOf(error) ?? '';
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
+  if (/wrong version number|packet length too long/i.test(`${code.replaceAll('_', ' ')} ${error.message}`))
     return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${url.host} does not speak TLS`, {
       cause: error,
       hint: 'Use http:// or `plainHttp` where the network can be trusted.',

@@ -32,7 +32,10 @@ export interface RetryOptions {
 const firstPauseMs = 250;
 const longestPauseMs = 15_000;
 
-/** NK_SOURCE_UNAVAILABLE with the last failure when the budget is used up; other errors of the attempt pass through. */
+/**
+ * NK_SOURCE_UNAVAILABLE with the last failure when the budget is used up, NK_INTERRUPTED when the signal fires; other
+ * errors of the attempt pass through.
+ */
 export async function retry<T>(
   options: RetryOptions,
   attempt: (number: number, remainingMs: number) => Promise<T>,
@@ -41,17 +44,23 @@ export async function retry<T>(
   const deadline = clock.monotonic() + budgetMs;
   let pauseMs = firstPauseMs;
   for (let number = 1; ; number++) {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted === true) throw interrupted(undefined);
     try {
       return await attempt(number, Math.max(0, deadline - clock.monotonic()));
     } catch (thrown) {
+      if (options.signal?.aborted === true && !(thrown instanceof NodekilnError)) throw interrupted(thrown);
       if (!(thrown instanceof RetryableError)) throw thrown;
       if (thrown.progressed) pauseMs = firstPauseMs;
       const waitMs = thrown.waitMs ?? pauseMs;
       if (clock.monotonic() + waitMs >= deadline) throw exhausted(number, thrown);
-      await clock.sleep(waitMs, options.signal);
+      await clock.sleep(waitMs, options.signal).catch((stopped: unknown) => {
+        throw options.signal?.aborted === true ? interrupted(stopped) : stopped;
+      });
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
+  }
+  function interrupted(cause: unknown): NodekilnError {
+    return new NodekilnError('NK_INTERRUPTED', `${what} was interrupted`, { cause, resource: what });
   }
   function exhausted(attempts: number, last: RetryableError): NodekilnError {
     const tries = attempts === 1 ? 'one attempt' : `${attempts} attempts`;

@@ -54,9 +54,17 @@ export function openRegistry(options: RegistryOptions): Repository {
 
   /** One small answer; `refusal` says what a status means, or nothing for the usual. */
   const get = (url: string, what: string, request: { headers?: Record<string, string>; refusal?: Refusal } = {}) =>
-    retry({ clock, budgetMs, what, signal }, async () => {
-      const response = await client.open(url, { ...(request.headers && { headers: request.headers }), signal });
-      const body = await readBody(response, what);
+    retry({ clock, budgetMs, what, signal }, async (_, remainingMs) => {
+      const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(remainingMs)));
+      const until = signal ? AbortSignal.any([deadline, signal]) : deadline;
+      const options = { ...(request.headers && { headers: request.headers }), signal: until };
+      const { response, body } = await client
+        .open(url, options)
+        .then(async (answered) => ({ response: answered, body: await readBody(answered, what) }))
+        .catch((thrown: unknown) => {
+          if (!deadline.aborted) throw thrown;
+          throw new NodekilnError('NK_TIMEOUT', `${what} did not answer within ${budgetMs} ms`, { cause: thrown });
+        });
       const status = response.statusCode ?? 0;
       if (status === 200) return { body, headers: response.headers };
       throw request.refusal?.(status) ?? usualRefusal(status, { response, body, what, now: clock.now() });
