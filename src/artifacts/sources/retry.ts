@@ -44,20 +44,23 @@ export async function retry<T>(
   const deadline = clock.monotonic() + budgetMs;
   let pauseMs = firstPauseMs;
   for (let number = 1; ; number++) {
-    if (options.signal?.aborted === true) throw interrupted(undefined);
+    if (stopped()) throw interrupted(undefined);
     try {
       return await attempt(number, Math.max(0, deadline - clock.monotonic()));
     } catch (thrown) {
-      if (options.signal?.aborted === true && !(thrown instanceof NodekilnError)) throw interrupted(thrown);
+      if (stopped() && !(thrown instanceof NodekilnError)) throw interrupted(thrown);
       if (!(thrown instanceof RetryableError)) throw thrown;
       if (thrown.progressed) pauseMs = firstPauseMs;
       const waitMs = thrown.waitMs ?? pauseMs;
       if (clock.monotonic() + waitMs >= deadline) throw exhausted(number, thrown);
-      await clock.sleep(waitMs, options.signal).catch((stopped: unknown) => {
-        throw options.signal?.aborted === true ? interrupted(stopped) : stopped;
+      await clock.sleep(waitMs, options.signal).catch((thrownInSleep: unknown) => {
+        throw stopped() ? interrupted(thrownInSleep) : thrownInSleep;
       });
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
+  }
+  function stopped(): boolean {
+    return options.signal?.aborted === true;
   }
   function interrupted(cause: unknown): NodekilnError {
     return new NodekilnError('NK_INTERRUPTED', `${what} was interrupted`, { cause, resource: what });

@@ -118,11 +118,19 @@ async function askHelper(name: string, registry: string): Promise<Credentials | 
 
 function runHelper(program: string, input: string): Promise<{ status: number; stdout: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: helperTimeoutMs });
+    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const late = setTimeout(() => child.kill('SIGKILL'), helperTimeoutMs);
     let stdout = '';
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ status: code ?? 1, stdout }));
+    child.once('error', (error) => {
+      clearTimeout(late);
+      reject(error);
+    });
+    child.once('close', (code) => {
+      clearTimeout(late);
+      resolve({ status: code ?? 1, stdout });
+    });
+    // A program that ends without reading is no error of its own.
     child.stdin.once('error', () => undefined);
     child.stdin.end(input);
   });
