@@ -19,6 +19,7 @@ import {
   secretText,
   template,
   text,
+  url,
   versionText,
   wants,
   wantsOneOf,
@@ -54,6 +55,16 @@ export const transfer = fields({
     secretText('a URL like "http://proxy.example.org:3128"'),
   ),
   noProxy: opt('Hosts, domains and subnets reached directly.', list(text())),
+  mirrors: opt(
+    'Servers asked before a registry that OCI artifacts come from, in order.',
+    list(
+      fields({
+        host: doc('The registry as it stands in references; `_default` for all.', text()),
+        url: doc('The mirror. Plain HTTP only when it says so.', url),
+        overridePath: opt('The URL already names the API’s root, so /v2 is not appended. Default: false.', flag()),
+      }),
+    ),
+  ),
 });
 
 /** A package repository, whose metadata must be signed. */

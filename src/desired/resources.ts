@@ -144,6 +144,8 @@ export interface TransferSettings {
   /** May hold a password. */
   readonly proxy?: SensitiveText;
   readonly noProxy?: readonly string[];
+  /** Servers asked before a registry, in order. `host` as in references, `_default` for all registries. */
+  readonly mirrors?: readonly { readonly host: string; readonly url: string; readonly overridePath?: boolean }[];
 }
 
 /** Which place in the order of sources one has: see `artifacts/order.ts`. `manifest`: the one an ImageManifest names. */

@@ -260,5 +260,12 @@ export function transferSettings(item: TransferItem | undefined): TransferSettin
     ...(item.caFile !== undefined && { caFile: item.caFile }),
     ...(item.proxy !== undefined && { proxy: item.proxy }),
     ...(item.noProxy !== undefined && { noProxy: item.noProxy }),
+    ...(item.mirrors !== undefined && {
+      mirrors: item.mirrors.map(({ host, url, overridePath }) => ({
+        host,
+        url,
+        ...(overridePath === true && { overridePath }),
+      })),
+    }),
   };
 }

@@ -28,7 +28,7 @@ export async function openSource(
   const common = { format: source.type, ...expected, ...member };
   if (from.type === 'path') return { ...common, path: artifactPath(context.artifactBase, from.path) };
   if (from.type === 'folder') return { ...common, path: await packageIn(from.path, resource, source) };
-  const fetched = await context.downloads.fetch(sourceSpec(source), {
+  const fetched = await context.downloads.fetch(sourceSpec(resource, source), {
     transfer: resource.transfer,
     signal: context.signal,
     onProgress: (progress) => context.progress(progressText(progress), progress),
@@ -55,10 +55,29 @@ async function packageIn(directory: string, resource: BinaryResource, source: Pa
   );
 }
 
-function sourceSpec({ from, digest }: PackageSource): SourceSpec {
+function sourceSpec(resource: BinaryResource, { from, digest, member = '' }: PackageSource): SourceSpec {
   const expected = digest === undefined ? {} : { digest };
-  if (from.type === 'url') return { type: 'http', url: reveal(from.url), ...expected };
-  throw new NodekilnError('NK_UNSUPPORTED', `artifacts cannot be had from ${from.type} yet`);
+  const platform = resource.architecture === undefined ? {} : { architecture: resource.architecture };
+  switch (from.type) {
+    case 'url':
+      return { type: 'http', url: reveal(from.url), ...expected };
+    case 'oci':
+    case 'oci-layout': {
+      const { signature: _, ...location } = { signature: undefined, ...from };
+      return { ...location, ...platform, ...expected };
+    }
+    case 'image':
+      return { ...from, type: 'image-file', member, ...platform, ...expected };
+    case 'image-layout': {
+      const { path, tag } = from;
+      return { type: 'image-file', layout: path, ...(tag !== undefined && { tag }), member, ...platform, ...expected };
+    }
+    case 'apt':
+    case 'dnf':
+    case 'path':
+    case 'folder':
+      throw new NodekilnError('NK_UNSUPPORTED', `artifacts cannot be had from ${from.type} yet`);
+  }
 }
 
 /** `45.2 of 98.1 MB, 12.0 MB/s, 4 s left` */

@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync
 import { createServer, type Server } from 'node:http';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { artifact, image, startRegistry, writeLayout } from '../../../test/servers/registry.ts';
 import { openJournal, type Journal } from '../../apply/journal.ts';
 import { carryOut, prepare, type Prepared, type Result } from '../../apply/reconcile.ts';
 import { cacheIndexPath, cachedPath } from '../../artifacts/cache.ts';
@@ -233,6 +234,36 @@ describe('programs', () => {
     assert.equal(result.error?.code, 'NK_ARTIFACT_LIBRARIES');
     assert.match(result.error?.lines.join('\n') ?? '', /libc\.so\.6, needed by kubelet, is missing/);
     assert.deepEqual(at('opt/bin/kubelet'), program(20));
+  });
+
+  it('takes packages out of OCI artifacts, and programs out of container images', async () => {
+    const packed = readFileSync(
+      buildDeb(folder, { name: 'kubelet', version: '1.34.3-1.1', files: { 'usr/bin/kubelet': program(60) } }),
+    );
+    const tree = buildTarball(folder, 'layer.tar', { files: { 'usr/local/bin/kube-proxy': program(61) } });
+    const registry = await startRegistry();
+    try {
+      await registry.push({ repository: 'k/kubelet', tag: 'v1.34.3', ...artifact({ 'kubelet.deb': packed }) });
+      await writeLayout(join(folder, 'layout'), [{ ...image([readFileSync(tree)]), tag: 'v1.34.3' }]);
+      const reference = `${registry.host}/k/kubelet:v1.34.3`;
+      const mirror: BinarySource = { type: 'deb', role: 'mirror', from: { type: 'oci', reference, plainHttp: true } };
+      const layout: BinarySource = {
+        type: 'file',
+        role: 'manifest',
+        from: { type: 'image-layout', path: join(folder, 'layout') },
+        member: 'usr/local/bin/kube-proxy',
+      };
+      await applied(
+        binary('kubelet', '1.34.3', [cacheFirst('1.34.3'), mirror]),
+        binary('kube-proxy', '1.34.3', [layout]),
+      );
+    } finally {
+      await registry.close();
+    }
+    assert.deepEqual(at('opt/bin/kubelet'), program(60));
+    assert.deepEqual(at('opt/bin/kube-proxy'), program(61));
+    assert.match(at(cacheIndexPath.slice(1)).toString(), /k\/kubelet:v1\.34\.3@sha256:/);
+    assert.deepEqual(leftovers(), []);
   });
 
   it('names every source that failed', async () => {

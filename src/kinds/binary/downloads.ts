@@ -65,6 +65,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
         clock: host.clock,
         budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
         onProgress,
+        ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
         ...(signal && { signal }),
       });
     } finally {
