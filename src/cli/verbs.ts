@@ -3,6 +3,8 @@ import type { Verb } from './verb.ts';
 
 export const verbs = {
   bake: () => import('./bake.ts').then((module) => module.bakeVerb),
+  verify: () => import('./verify.ts').then((module) => module.verifyVerb),
+  seal: () => import('./seal.ts').then((module) => module.sealVerb),
   boot: () => import('./boot.ts').then((module) => module.bootVerb),
   plan: () => import('./plan.ts').then((module) => module.planVerb),
   agent: () => import('./agent.ts').then((module) => module.agentVerb),

@@ -57,3 +57,18 @@ export function agentUnit(source: string): string {
     Install: ['WantedBy=multi-user.target'],
   });
 }
+
+export const sshHostKeysUnitName = 'nodekiln-ssh-host-keys.service';
+
+/** For sealed images of distributions that make host keys only when the SSH server is installed (Debian). */
+export function sshHostKeysUnit(): string {
+  return unitText({
+    Unit: [
+      'Description=nodekiln: make this machine’s SSH host keys',
+      'Before=ssh.service sshd.service ssh.socket sshd.socket',
+      'ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key',
+    ],
+    Service: ['Type=oneshot', 'RemainAfterExit=yes', execStart(['/usr/bin/ssh-keygen', '-A'])],
+    Install: ['WantedBy=multi-user.target'],
+  });
+}

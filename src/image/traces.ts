@@ -89,10 +89,7 @@ export const traces: readonly Trace[] = [
     '/root/.config/containers/auth.json',
     '/root/.netrc',
   ]),
-  identity('boot-records', 'records of nodekiln about this machine', [
-    '/var/lib/nodekiln/boot',
-    '/var/lib/nodekiln/lock.pid',
-  ]),
+  identity('boot-records', 'records of nodekiln about this machine', ['/var/lib/nodekiln/boot']),
 
   residue('downloads', 'unfinished downloads', ['/var/lib/nodekiln/downloads']),
   residue('package-caches', 'caches of package managers', [

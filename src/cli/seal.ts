@@ -1,0 +1,58 @@
+/** `nodekiln seal` */
+import type { SealReport } from '../bake/seal.ts';
+import { count } from '../inspect/format.ts';
+import { hostRoot, liveOption } from './live.ts';
+import { paragraphs, table, type Styler } from './output.ts';
+import { flagOption, type Verb } from './verb.ts';
+
+export const sealVerb: Verb = {
+  spec: {
+    name: 'seal',
+    summary: 'take everything out of an image that belongs to one machine only',
+    description:
+      'Stops and disables containerd and kubelet, empties /etc/machine-id, removes host keys, leases, state of cloud-init and kubelet, credentials, logs and caches, and reads every cached binary once more. Sealing again finds nothing to do.',
+    arguments: [],
+    options: [
+      { flag: '--root', value: 'DIR', about: 'the root folder of the image' },
+      liveOption,
+      { flag: '--dry-run', about: 'say what would be done and change nothing' },
+    ],
+    examples: ['nodekiln seal --root /srv/image', 'nodekiln seal --live --dry-run'],
+    kind: 'SealReport',
+    root: 'always',
+    endsItself: true,
+  },
+  async run({ options, terminal }) {
+    const root = hostRoot(options);
+    const { seal } = await import('../bake/seal.ts');
+    const report = await seal({ root, dryRun: flagOption(options, 'dry-run') });
+    return { data: report, text: sealText(report, terminal.style) };
+  },
+};
+
+function sealText(report: SealReport, style: Styler): string {
+  const { dryRun, changed, root, removed, cache } = report;
+  const verified = `${count(cache.verified, 'cached binary').replace('binarys', 'binaries')} read in full`;
+  if (!changed) return `${root} is sealed already; ${verified}`;
+  const rows = [
+    ...removed.map(({ title, paths }) => [dryRun ? 'would remove' : 'removed', title, few(paths)]),
+    ...rowOf(dryRun ? 'would empty' : 'emptied', 'files', report.emptied),
+    ...rowOf(dryRun ? 'would write' : 'wrote', 'files', report.written),
+    ...rowOf(dryRun ? 'would stop' : 'stopped', 'units', report.stopped),
+    ...rowOf(dryRun ? 'would disable' : 'disabled', 'units', report.disabled),
+    ...rowOf(dryRun ? 'would renew' : 'renewed', 'seals', cache.renewed),
+  ];
+  return paragraphs(
+    table([{ title: 'DONE' }, { title: 'WHAT' }, { title: 'WHERE' }], rows, style),
+    dryRun ? `${root} is not sealed; nothing was changed` : `sealed: ${root}; ${verified}`,
+  );
+}
+
+function rowOf(done: string, what: string, names: readonly string[]): string[][] {
+  return names.length === 0 ? [] : [[done, what, few(names)]];
+}
+
+function few(names: readonly string[]): string {
+  const shown = names.slice(0, 3).join(', ');
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
+}

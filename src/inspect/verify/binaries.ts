@@ -1,0 +1,61 @@
+/** Every locked binary: present, a regular file, not empty, executable, of the right digest, printing the right version. */
+import { cachedPath, verifyCached, type CacheIndex } from '../../artifacts/cache.ts';
+import type { Host } from '../../host/port.ts';
+import type { ImageBinary } from '../../image/lock.ts';
+import { printsLine } from '../../image/version-output.ts';
+import { subjectOf, type Check } from './check.ts';
+
+export interface BinaryOptions {
+  readonly index: CacheIndex;
+  /** Take files whose seal holds as right, without reading them. */
+  readonly trustSeals: boolean;
+}
+
+export async function checkBinary(host: Host, binary: ImageBinary, options: BinaryOptions): Promise<Check[]> {
+  const checks: Check[] = [];
+  const { path } = binary;
+  const subject = subjectOf(checks, 'binaries', path);
+  const rest = ['regular', 'not empty', 'executable', 'digest', 'version'];
+  const skip = (from: string, why: string): Check[] => {
+    for (const property of rest.slice(rest.indexOf(from))) subject.skip(property, why);
+    return checks;
+  };
+  const stat = await host.files.stat(path);
+  if (!subject.judge('present', stat ? undefined : `${path} is missing`) || !stat)
+    return skip('regular', 'it is missing');
+  if (!subject.judge('regular', stat.type === 'file' ? undefined : `${path} is a ${stat.type}`))
+    return skip('not empty', 'it is no file');
+  if (!subject.judge('not empty', stat.size > 0 ? undefined : `${path} is empty`))
+    return skip('executable', 'it is empty');
+  const problem = attributeProblem(stat);
+  const runnable = subject.judge('executable', problem === undefined ? undefined : `${path} ${problem}`);
+  const right = subject.judge('digest', await digestProblem(host, binary, options));
+  const { prints } = binary;
+  if (!prints) subject.skip('version', 'it does not say its version');
+  else if (!right) subject.skip('version', 'it is not the program that was locked');
+  else if (!runnable) subject.skip('version', 'it cannot be run');
+  else {
+    const printed = await printsLine(host.exec, path, prints);
+    subject.judge('version', printed === true ? undefined : `${path} ${printed}`);
+  }
+  return checks;
+}
+
+function attributeProblem({ mode, uid }: { mode: number; uid: number }): string | undefined {
+  if ((mode & 0o111) !== 0o111) return `has the mode ${mode.toString(8)}: not everybody may run it`;
+  if ((mode & 0o022) !== 0) return `has the mode ${mode.toString(8)}: others than root may change it`;
+  return uid === 0 ? undefined : `belongs to user ${uid}, not to root`;
+}
+
+async function digestProblem(host: Host, binary: ImageBinary, options: BinaryOptions): Promise<string | undefined> {
+  const { path, digest: wanted } = binary;
+  const entry = options.index.entries.find(
+    ({ tool, key, digest }) => cachedPath(tool, key) === path && digest === wanted,
+  );
+  if (entry && options.trustSeals) {
+    const verified = await verifyCached(host.files, entry);
+    return verified.ok ? undefined : verified.why;
+  }
+  const digest = await host.files.digest(path);
+  return digest === wanted ? undefined : `${path} has the digest ${digest}, not ${wanted}`;
+}

@@ -1,0 +1,27 @@
+/** Nothing in the image belongs to one machine only: what `seal` removes is not there. */
+import type { Files } from '../../host/port.ts';
+import { findTrace, machineIdPath, machineIdProblem, traces } from '../../image/traces.ts';
+import { subjectOf, type Check } from './check.ts';
+
+export async function checkIdentity(
+  files: Files,
+  about: { live: boolean; kept: ReadonlySet<string> },
+): Promise<Check[]> {
+  const checks: Check[] = [];
+  const machineId = subjectOf(checks, 'identity', machineIdPath);
+  if (about.live) machineId.skip('empty', running);
+  else machineId.judge('empty', await machineIdProblem(files));
+  for (const trace of traces) {
+    if (trace.class !== 'identity') continue;
+    const subject = subjectOf(checks, 'identity', trace.title);
+    if (about.live) {
+      subject.skip('absent', running);
+      continue;
+    }
+    const paths = await findTrace(files, trace, about.kept);
+    subject.judge('absent', paths.length === 0 ? undefined : `${paths.join(', ')}: run nodekiln seal`);
+  }
+  return checks;
+}
+
+const running = 'a running machine has its own';
