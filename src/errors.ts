@@ -116,6 +116,11 @@ export const errors = {
     meaning: 'Two artifacts would be cached under one key.',
     hint: 'Keep one of the two in the manifest.',
   },
+  NK_SIGNATURE: {
+    class: 'artifact',
+    meaning: 'A signature is missing, wrong, expired or by another key.',
+    hint: 'Get the artifact and the key from their publisher; do not use what is not vouched for.',
+  },
   NK_TOOLS_IMAGE_NONE: {
     class: 'artifact',
     meaning: 'No tools image is listed for the cluster’s version, and the policy allows no other.',

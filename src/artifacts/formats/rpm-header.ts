@@ -7,6 +7,8 @@ import { unreadable } from './unreadable.ts';
 /** The tags that are read here, by rpm's names. */
 export const rpmTag = {
   // signature header
+  dsaHeader: 267,
+  rsaHeader: 268,
   sha256Header: 273,
   // header
   name: 1000,
@@ -42,6 +44,7 @@ export interface RpmHeader {
   string(tag: number): string | undefined;
   strings(tag: number): string[];
   numbers(tag: number): number[];
+  bytes(tag: number): Buffer | undefined;
 }
 
 /** `body`: the index and the store, without the intro. */
@@ -85,5 +88,13 @@ export function parseRpmHeader(body: Buffer, entries: number, what: string): Rpm
       return width === 8 ? Number(store.readBigUInt64BE(at)) : store.readUIntBE(at, width);
     });
   };
-  return { string: (tag) => strings(tag)[0], strings, numbers };
+  const bytes = (tag: number): Buffer | undefined => {
+    const entry = index.get(tag);
+    // 7: binary.
+    if (entry?.type !== 7) return undefined;
+    if (entry.offset + entry.count > store.length)
+      throw unreadable(what, 'has an RPM header whose index leads outside');
+    return store.subarray(entry.offset, entry.offset + entry.count);
+  };
+  return { string: (tag) => strings(tag)[0], strings, numbers, bytes };
 }

@@ -7,6 +7,8 @@ const sources: { readonly [Type in SourceSpec['type']]: () => Promise<Source<Typ
   oci: () => import('./oci/source.ts').then((module) => module.ociSource),
   'oci-layout': () => import('./oci/source.ts').then((module) => module.ociLayoutSource),
   'image-file': () => import('./oci/source.ts').then((module) => module.imageFileSource),
+  apt: () => import('./packages/apt.ts').then((module) => module.aptSource),
+  dnf: () => import('./packages/dnf.ts').then((module) => module.dnfSource),
 };
 
 /** The artifact as a local file of the digest and size that the specification names. */

@@ -23,7 +23,30 @@ export type SourceSpec =
       readonly member: string;
       readonly architecture?: string;
       readonly digest?: string;
-    };
+    }
+  /** The highest revision of a version in a repository, for an architecture in any vocabulary. */
+  | ({
+      readonly type: 'apt';
+      readonly suite: string;
+      readonly components: readonly string[];
+      /** Path of a keyring, or armoured keys. */
+      readonly signedBy: string;
+    } & RepositoryPackage)
+  | ({
+      readonly type: 'dnf';
+      /** Paths of keys, or armoured keys. */
+      readonly keys: readonly string[];
+      /** The metadata is signed, too; packages need no signature of their own then. */
+      readonly repositorySigned?: boolean;
+    } & RepositoryPackage);
+
+interface RepositoryPackage {
+  readonly url: string;
+  readonly package: string;
+  readonly version: string;
+  readonly architecture: string;
+  readonly digest?: string;
+}
 
 interface ArtifactFile {
   readonly file?: string;

@@ -74,9 +74,10 @@ function sourceSpec(resource: BinaryResource, { from, digest, member = '' }: Pac
     }
     case 'apt':
     case 'dnf':
+      return { ...from, version: resource.version, architecture: resource.architecture ?? process.arch, ...expected };
     case 'path':
     case 'folder':
-      throw new NodekilnError('NK_UNSUPPORTED', `artifacts cannot be had from ${from.type} yet`);
+      throw new NodekilnError('NK_INTERNAL', `a ${from.type} needs no fetching`);
   }
 }
 

@@ -1,0 +1,149 @@
+/**
+ * One package from a dnf repository, without dnf: repomd.xml, the primary index it vouches for, the package the index
+ * vouches for, and the package's own signature (`gpgcheck`), or that of the metadata (`repo_gpgcheck`): at least one of
+ * them counts. Source: createrepo_c's metadata, rpm's docs/manual/format_v4.md and signatures_digests.md.
+ *
+ * Errors: NK_SIGNATURE, NK_ARTIFACT_MISSING (no such repository, package or build, with what was seen),
+ * NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, those of downloads.
+ */
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { NodekilnError } from '../../../errors.ts';
+import { rpmArch } from '../../arch.ts';
+import { chooseBuild } from '../../match.ts';
+import type { Candidate } from '../../match.ts';
+import { download } from '../download.ts';
+import { shownUrl } from '../http-client.ts';
+import type { FetchContext, Fetched, Source, SourceSpec } from '../source.ts';
+import { fileBelow, getIndex, getSmall, pieces, requireDigest, withoutSlash } from './get.ts';
+import { verifyDetached } from './openpgp.ts';
+import { verifyRpmSignature } from './rpm-signature.ts';
+import { elements, firstElement, textOf } from './xml.ts';
+
+type DnfSpec = Extract<SourceSpec, { type: 'dnf' }>;
+
+export const dnfSource: Source<'dnf'> = { type: 'dnf', fetch: fetchPackage };
+
+interface Listed extends Candidate {
+  readonly location: string;
+  readonly base: string | undefined;
+  readonly sha256: string | undefined;
+  readonly size: number | undefined;
+}
+
+async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetched> {
+  const base = withoutSlash(spec.url);
+  const shown = shownUrl(base);
+  const primary = await readRepomd(spec, base, context);
+  const architecture = rpmArch(spec.architecture);
+  const candidates: Listed[] = [];
+  const text = getIndex(fileBelow(base, primary.location), primary, context);
+  for await (const piece of pieces(text, '</package>', shown)) {
+    const listed = parsePackage(piece, `${candidates.length}`);
+    if (listed?.name === spec.package) candidates.push(listed);
+  }
+  const { chosen } = chooseBuild(
+    { kind: 'rpm', component: spec.package, version: spec.version, architecture },
+    candidates,
+  );
+  const found = candidates.find(({ file }) => file === chosen?.file);
+  if (!found) {
+    throw new NodekilnError(
+      'NK_ARTIFACT_MISSING',
+      `${shown} has no ${spec.package} ${spec.version} for ${architecture}`,
+      {
+        resource: shown,
+        lines:
+          candidates.length === 0
+            ? [`it has no package ${spec.package}`]
+            : candidates.map((one) => `it has ${one.version} for ${one.architecture}`),
+      },
+    );
+  }
+  if (found.sha256 === undefined || found.size === undefined)
+    throw new NodekilnError(
+      'NK_ARTIFACT_UNREADABLE',
+      `${shown} names no SHA-256 digest or size for ${spec.package} ${found.version}`,
+    );
+  const url = fileBelow(found.base ?? base, found.location);
+  requireDigest(spec.digest, `sha256:${found.sha256}`, shownUrl(url));
+  const to = join(context.folder, basename(new URL(url).pathname));
+  const { path, digest } = await download({ ...context, url, to, digest: `sha256:${found.sha256}`, size: found.size });
+  try {
+    await checkSignature(path, spec, { shown: shownUrl(url), context });
+  } catch (thrown) {
+    await rm(path, { force: true });
+    throw thrown;
+  }
+  return { path, digest, size: found.size, location: shownUrl(url), version: found.version, temporary: true };
+}
+
+/** A signed index vouches for its packages, which then need no signature of their own; a wrong one is refused all the same. */
+async function checkSignature(
+  path: string,
+  { keys, repositorySigned }: DnfSpec,
+  { shown, context }: { shown: string; context: FetchContext },
+): Promise<void> {
+  const outcome = await verifyRpmSignature({ path, what: shown, keys, folder: context.folder, signal: context.signal });
+  if (outcome === 'signed' || repositorySigned === true) return;
+  throw new NodekilnError('NK_SIGNATURE', `${shown} is not signed`, {
+    resource: shown,
+    hint: 'Where only the repository’s metadata is signed, say `repositorySigned: true`.',
+  });
+}
+
+// ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Primary {
+  readonly location: string;
+  readonly digest: string;
+  readonly size?: number;
+}
+
+async function readRepomd(spec: DnfSpec, base: string, context: FetchContext): Promise<Primary> {
+  const shown = shownUrl(base);
+  const url = `${base}/repodata/repomd.xml`;
+  const content = await getSmall(url, context);
+  if (!content)
+    throw new NodekilnError('NK_ARTIFACT_MISSING', `${shown} is no dnf repository: it has no repodata/repomd.xml`, {
+      resource: shown,
+      hint: 'Name the folder that holds repodata; mirror lists are not followed.',
+    });
+  if (spec.repositorySigned === true) {
+    const signature = await getSmall(`${url}.asc`, context);
+    const what = `the metadata of ${shown}`;
+    if (!signature) throw new NodekilnError('NK_SIGNATURE', `${what} is not signed`, { resource: shown });
+    await verifyDetached({ what, keys: spec.keys, folder: context.folder, signal: context.signal, content, signature });
+  }
+  const text = content.toString('utf8');
+  const data = elements(text, 'data').find(({ attributes }) => attributes['type'] === 'primary');
+  const location = data && firstElement(data.inner, 'location')?.attributes['href'];
+  const checksum = data && firstElement(data.inner, 'checksum');
+  const hex = checksum?.attributes['type'] === 'sha256' ? checksum.inner.trim() : '';
+  if (location === undefined || !/^[0-9a-f]{64}$/.test(hex))
+    throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${url} names no primary index with a SHA-256 digest`, {
+      resource: shown,
+    });
+  const size = Number(textOf(data?.inner ?? '', 'size'));
+  return { location, digest: `sha256:${hex}`, ...(Number.isSafeInteger(size) && size > 0 && { size }) };
+}
+
+function parsePackage(piece: string, file: string): Listed | undefined {
+  const name = textOf(piece, 'name');
+  const version = firstElement(piece, 'version')?.attributes;
+  const location = firstElement(piece, 'location')?.attributes;
+  if (name === undefined || !version || location?.['href'] === undefined) return undefined;
+  const epoch = version['epoch'] ?? '0';
+  const checksum = firstElement(piece, 'checksum');
+  const size = Number(firstElement(piece, 'size')?.attributes['package']);
+  return {
+    file,
+    name,
+    version: `${epoch === '0' ? '' : `${epoch}:`}${version['ver'] ?? ''}-${version['rel'] ?? ''}`,
+    architecture: textOf(piece, 'arch') ?? '',
+    location: location['href'],
+    base: location['xml:base'],
+    sha256: checksum?.attributes['type'] === 'sha256' ? checksum.inner.trim() : undefined,
+    size: Number.isSafeInteger(size) ? size : undefined,
+  };
+}
