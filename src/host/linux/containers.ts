@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { readImageArchive } from '../../artifacts/image-archive.ts';
@@ -19,18 +19,22 @@ export interface LinuxContainers extends Containers {
 const liveSocket = '/run/containerd/containerd.sock';
 /** Inside the root folder. */
 const privateFolder = '/run/nodekiln-containerd';
+/** containerd makes it wherever its state is. */
+const runtimeFolder = '/run/containerd';
 const startTimeoutMs = 30_000;
 const stopTimeoutMs = 10_000;
 
 export function createLinuxContainers(root: string, net: Net): LinuxContainers {
   let daemon: Promise<ChildProcess> | undefined;
   let running: Promise<string> | undefined;
+  let leftovers: readonly string[] = [];
   const privateSocket = `${privateFolder}/containerd.sock`;
 
   /** The address of a containerd that answers; started when there is none. */
   const address = (): Promise<string> =>
     (running ??= (async () => {
       if (root === '/' && (await net.socketAnswers(liveSocket, 500))) return liveSocket;
+      leftovers = [privateFolder, ...((await exists(join(root, runtimeFolder))) ? [] : [runtimeFolder])];
       await (daemon ??= startDaemon(root, net));
       return privateSocket;
     })());
@@ -61,9 +65,9 @@ export function createLinuxContainers(root: string, net: Net): LinuxContainers {
     async close() {
       const started = await daemon?.catch(() => undefined);
       [daemon, running] = [undefined, undefined];
-      if (!started) return;
-      await stopDaemon(started);
-      await rm(join(root, privateFolder), { recursive: true, force: true });
+      if (started) await stopDaemon(started);
+      for (const folder of leftovers) await rm(join(root, folder), { recursive: true, force: true });
+      leftovers = [];
     },
   };
 }
@@ -75,6 +79,13 @@ function storedImages(listing: string): StoredImage[] {
     if (reference === undefined || digest === undefined || reference.startsWith('sha256:')) return [];
     return [{ reference, digest, pinned: /\bio\.cri-containerd\.pinned=pinned\b/.test(rest ?? '') }];
   });
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function startDaemon(root: string, net: Net): Promise<ChildProcess> {
