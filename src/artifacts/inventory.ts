@@ -17,7 +17,7 @@ export type Facts = Readonly<Record<string, unknown>>;
 export interface InventoryPackage {
   readonly name: string;
   /** Folder in the image that downloads land in. */
-  readonly location?: string;
+  readonly location?: string | undefined;
   readonly blocks: readonly PlatformBlock[];
   readonly other: Facts;
 }
@@ -29,34 +29,34 @@ export interface PlatformBlock {
   /** `r2204`, `v3.0`, `current` */
   readonly release: string;
   /** `OSGUARD`, `DEFAULT` */
-  readonly variant?: string;
+  readonly variant?: string | undefined;
   /** Template of the address; the platform's package manager serves when absent. */
-  readonly url?: string;
-  readonly entries?: readonly VersionEntry[] | null;
+  readonly url?: string | undefined;
+  readonly entries?: readonly VersionEntry[] | null | undefined;
   /** The older form: a plain list. */
-  readonly legacyVersions?: readonly string[];
+  readonly legacyVersions?: readonly string[] | undefined;
   readonly other: Facts;
 }
 
 /** At most two versions of one line. `skip`: the platform brings its own, nothing is to be done. */
 export interface VersionEntry {
   readonly skip: boolean;
-  readonly latest?: string | null;
-  readonly previous?: string | null;
+  readonly latest?: string | null | undefined;
+  readonly previous?: string | null | undefined;
   /** The Kubernetes minor version it belongs to: `1.34`. */
-  readonly kubernetes?: string;
+  readonly kubernetes?: string | undefined;
   /** How a bot finds newer ones; `false`: never update. */
-  readonly update?: string | false;
+  readonly update?: string | false | undefined;
   readonly other: Facts;
 }
 
 export interface InventoryImage {
   /** `mcr.microsoft.com/oss/pause:*`, the asterisk standing for the version. */
   readonly reference: string;
-  readonly amd64Only?: readonly string[];
-  readonly multiArch?: readonly VersionEntry[] | null;
-  readonly legacyMultiArch?: readonly string[];
-  readonly windows?: readonly VersionEntry[];
+  readonly amd64Only?: readonly string[] | undefined;
+  readonly multiArch?: readonly VersionEntry[] | null | undefined;
+  readonly legacyMultiArch?: readonly string[] | undefined;
+  readonly windows?: readonly VersionEntry[] | undefined;
   readonly other: Facts;
 }
 
@@ -70,6 +70,6 @@ export interface InventoryArtifact {
   readonly name: string;
   /** Template of the reference. */
   readonly reference: string;
-  readonly windows?: readonly VersionEntry[];
+  readonly windows?: readonly VersionEntry[] | undefined;
   readonly other: Facts;
 }

@@ -15,6 +15,23 @@ spec:
   kubernetes:
     version: 1.34.3
 `;
+/** In AgentBaker's format. */
+const components = JSON.stringify({
+  Packages: [
+    {
+      name: 'kubelet',
+      downloadURIs: {
+        ubuntu: {
+          r2404: {
+            downloadURL: 'https://h/${version}-${CPU_ARCH}.deb',
+            versionsV2: [{ latestVersion: '1.34.3-u1', previousLatestVersion: '1.34.2-u1' }],
+          },
+        },
+      },
+    },
+  ],
+});
+
 const withTypo = `${nodeConfig}  kubelt: {}\n`;
 const withWrongType = nodeConfig.replace('version: 1.34.3', 'version: [1]');
 const withSecret = `${nodeConfig}  files:
@@ -80,6 +97,61 @@ const good: readonly GoodCase[] = [
     files: { plain: 'a plain file\n' },
     kind: 'ExtractedMember',
     text: /out: 13 bytes, sha256:[0-9a-f]{64}/,
+  },
+  {
+    name: 'artifact fetch',
+    args: ['artifact', 'fetch', 'plain', '--to', 'fetched'],
+    files: { plain: 'a plain file\n' },
+    kind: 'FetchedArtifact',
+    text: /fetched: 13 bytes, sha256:[0-9a-f]{64}/,
+  },
+  {
+    name: 'artifact match in a folder',
+    args: [
+      'artifact',
+      'match',
+      '--component',
+      'kubelet',
+      '--version',
+      '1.34.1',
+      '--arch',
+      'amd64',
+      '--kind',
+      'sysext',
+      '--dir',
+      'd',
+    ],
+    files: {
+      'd/kubelet-v1.34.1-2-azlinux3-x86-64.raw': '',
+      'd/kubelet-v1.34.1-10-azlinux3-x86-64.raw': '',
+      'd/kubelet-v1.34.10-1-azlinux3-x86-64.raw': '',
+    },
+    kind: 'BuildMatch',
+    text: /^kubelet-v1\.34\.1-10-azlinux3-x86-64\.raw /,
+  },
+  {
+    name: 'manifest resolve',
+    args: [
+      'manifest',
+      'resolve',
+      'components.json',
+      '--os',
+      'ubuntu/24.04',
+      '--arch',
+      'arm64',
+      '--kubernetes',
+      '1.34.1',
+    ],
+    files: { 'components.json': components },
+    kind: 'ResolvedManifest',
+    text: /kubelet +1\.34\.3-u1 +ubuntu\.r2404 +https:\/\/h\/1\.34\.3-u1-arm64\.deb\n +1\.34\.2-u1[^]*→ 1\.34\.3-u1 +same-minor/,
+  },
+  {
+    name: 'manifest import',
+    args: ['manifest', 'import', 'agentbaker', 'components.json'],
+    files: { 'components.json': components },
+    kind: 'Inventory',
+    text: /"kind": "Inventory"/,
   },
   {
     name: 'status of an empty root',
@@ -167,9 +239,85 @@ const bad: readonly BadCase[] = [
   { name: 'no version', args: ['artifact', 'version', '???'], code: 'NK_VERSION_INVALID', says: /\?\?\?/ },
   {
     name: 'nothing cached',
-    args: ['artifact', 'match', 'kubelet', '1.34.3', '--root', '.'],
+    args: ['artifact', 'match', '--component', 'kubelet', '--version', '1.34.3', '--root', '.'],
     code: 'NK_ARTIFACT_NONE_USABLE',
     says: /no version of kubelet is cached/,
+  },
+  {
+    name: 'a folder without the build',
+    args: [
+      'artifact',
+      'match',
+      '--component',
+      'kubelet',
+      '--version',
+      '1.34.1',
+      '--arch',
+      'amd64',
+      '--kind',
+      'sysext',
+      '--dir',
+      'd',
+    ],
+    files: { 'd/kubelet-v1.34.10-1-azlinux3-x86-64.raw': '', 'd/kubelet-v1.34.1~rc1-1-azlinux3-x86-64.raw': '' },
+    code: 'NK_ARTIFACT_NONE_USABLE',
+    says: /kubelet-v1\.34\.10-1-azlinux3-x86-64\.raw is 1\.34\.10/,
+  },
+  {
+    name: 'a folder without its kind',
+    args: ['artifact', 'match', '--component', 'kubelet', '--version', '1.34.1', '--dir', '.'],
+    code: 'NK_USAGE',
+    says: /--kind/,
+  },
+  {
+    name: 'a component that the platform does not get',
+    args: [
+      'manifest',
+      'resolve',
+      'components.json',
+      '--os',
+      'mariner/2.0',
+      '--arch',
+      'amd64',
+      '--component',
+      'kubelet',
+    ],
+    files: { 'components.json': components },
+    code: 'NK_ARTIFACT_NONE_USABLE',
+    says: /nothing under mariner\.DEFAULT\/v2\.0, mariner\.v2\.0, .*default\.current/,
+  },
+  {
+    name: 'no version of that minor',
+    args: [
+      'manifest',
+      'resolve',
+      'components.json',
+      '--os',
+      'ubuntu/24.04',
+      '--arch',
+      'amd64',
+      '--component',
+      'kubelet',
+      '--kubernetes',
+      '1.33.0',
+    ],
+    files: { 'components.json': components },
+    code: 'NK_ARTIFACT_NONE_USABLE',
+    says: /no version goes with Kubernetes 1\.33\.0 under the policy fail/,
+  },
+  {
+    name: 'an inventory in no known format',
+    args: ['manifest', 'import', 'debian', 'components.json'],
+    files: { 'components.json': components },
+    code: 'NK_USAGE',
+    says: /agentbaker/,
+  },
+  {
+    name: 'an Inventory with a typo',
+    args: ['manifest', 'export', 'agentbaker', 'inventory.json'],
+    files: { 'inventory.json': '{"apiVersion":"nodekiln.dev/v1alpha1","kind":"Inventory","spec":{"package":[]}}' },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /did you mean "packages"/,
   },
   { name: 'no boot result', args: ['timeline', '--root', '.'], code: 'NK_STATE_UNUSABLE', says: /no boot result/ },
   {

@@ -54,6 +54,8 @@ export function commandTree(all: readonly Verb[], settle: (parsed: Parsed) => vo
     .helpCommand('help [VERB…]', 'print the help of a verb')
     .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false })
     .showSuggestionAfterError(true)
+    // `--version` after a verb is the verb's own.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       '\nThe help of one verb: nodekiln VERB --help\nExit status: 0, or the class of the error (docs/reference/exit-codes.md).',

@@ -14,6 +14,9 @@ export const verbs = {
   'config check': () => import('./config-check.ts').then((module) => module.configCheckVerb),
   'config dump': () => import('./config-dump.ts').then((module) => module.configDumpVerb),
   schema: () => import('./schema.ts').then((module) => module.schemaVerb),
+  'manifest resolve': () => import('./manifest-resolve.ts').then((module) => module.manifestResolveVerb),
+  'manifest import': () => import('./manifest-import.ts').then((module) => module.manifestImportVerb),
+  'manifest export': () => import('./manifest-export.ts').then((module) => module.manifestExportVerb),
   'artifact version': () => import('./artifact-version.ts').then((module) => module.artifactVersionVerb),
   'artifact compare': () => import('./artifact-compare.ts').then((module) => module.artifactCompareVerb),
   'artifact inspect': () => import('./artifact-inspect.ts').then((module) => module.artifactInspectVerb),
@@ -28,6 +31,7 @@ export const verbs = {
 /** What the verbs with two words are about. */
 export const groups: Readonly<Record<string, string>> = {
   config: 'check documents, or show the configuration they make',
-  artifact: 'look at versions, packages and the cache',
+  manifest: 'ask what a manifest or inventory gives a platform; import and export inventories',
+  artifact: 'look at versions, packages and the cache; fetch one artifact',
   'tools-image': 'find the current revision of a tools image, or publish one',
 };

@@ -161,5 +161,5 @@ for (const kind of ['ImageManifest', 'NodeConfig'] as const) {
 }
 
 test('the kinds that `schema` knows', () => {
-  assert.deepEqual(Object.keys(kinds), ['ImageManifest', 'NodeConfig']);
+  assert.deepEqual(Object.keys(kinds), ['ImageManifest', 'NodeConfig', 'Inventory']);
 });

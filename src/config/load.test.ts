@@ -236,7 +236,7 @@ const wrongKinds = [
   },
   {
     text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfg\n',
-    message: 'x.yaml has a kind that is not known: it must be ImageManifest or NodeConfig',
+    message: 'x.yaml has a kind that is not known: it must be ImageManifest, NodeConfig or Inventory',
     line: 2,
   },
   { text: `${image}spec: {}\n`, message: 'x.yaml is of kind ImageManifest, but NodeConfig is wanted here', line: 2 },

@@ -17,19 +17,26 @@ import { placeOf, problemsOf } from './problems.ts';
 import type { DocumentText } from './problems.ts';
 import { imageManifest } from './schema-image.ts';
 import type { ImageManifest } from './schema-image.ts';
+import { inventoryDocument } from './schema-inventory.ts';
+import type { InventoryDocument } from './schema-inventory.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 import type { NodeConfigDocument } from './schema-node.ts';
 import { alternatives, nearest } from './words.ts';
 import { parseYaml } from './yaml.ts';
 
 /** Our own kinds, each with its schema. */
-export const kinds = { ImageManifest: imageManifest, NodeConfig: nodeConfigDocument } as const;
+export const kinds = {
+  ImageManifest: imageManifest,
+  NodeConfig: nodeConfigDocument,
+  Inventory: inventoryDocument,
+} as const;
 
 export type DocumentKind = keyof typeof kinds;
 
 export interface DocumentOf {
   ImageManifest: ImageManifest;
   NodeConfig: NodeConfigDocument;
+  Inventory: InventoryDocument;
 }
 
 export interface DocumentSource {
@@ -54,8 +61,14 @@ export async function parseDocument(source: DocumentSource, wanted?: DocumentKin
   const text = await parseText(source);
   const kind = kindOf(text, wanted);
   const { file, positions } = text;
-  if (kind === 'NodeConfig') return { file, kind, positions, document: checkSchema(nodeConfigDocument, text, kind) };
-  return { file, kind, positions, document: checkSchema(imageManifest, text, kind) };
+  switch (kind) {
+    case 'NodeConfig':
+      return { file, kind, positions, document: checkSchema(nodeConfigDocument, text, kind) };
+    case 'ImageManifest':
+      return { file, kind, positions, document: checkSchema(imageManifest, text, kind) };
+    case 'Inventory':
+      return { file, kind, positions, document: checkSchema(inventoryDocument, text, kind) };
+  }
 }
 
 async function parseText(source: DocumentSource): Promise<DocumentText> {

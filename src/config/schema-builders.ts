@@ -18,6 +18,7 @@ import {
   regex,
   strictObject,
   string,
+  union,
   unknown,
 } from 'zod/mini';
 import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
@@ -128,6 +129,15 @@ export function wantsOneOf(key: string, ...values: readonly string[]): (issue: R
     if (!isMap(input)) return wants(`a map with ${key}: ${wanted}`)({ input });
     return wants(wanted)({ input: input[key] });
   };
+}
+
+/** One of two types. */
+export function oneOfTypes<First extends ZodMiniType, Second extends ZodMiniType>(
+  first: First,
+  second: Second,
+  what: string,
+) {
+  return union([first, second], { error: wants(what) });
 }
 
 export function flag() {

@@ -1,0 +1,28 @@
+/** `nodekiln manifest import FORMAT FILE` */
+import { apiVersion } from './output.ts';
+import { readDocuments } from './documents.ts';
+import { requireFormat, writeOutput } from './manifest-formats.ts';
+import { textOption, type Verb } from './verb.ts';
+
+export const manifestImportVerb: Verb = {
+  spec: {
+    name: 'manifest import',
+    summary: 'make an Inventory of another tool’s inventory, with every fact of it',
+    arguments: [
+      { name: 'FORMAT', about: 'agentbaker (components.json)', required: true },
+      { name: 'FILE', about: 'the other tool’s inventory', required: true },
+    ],
+    options: [{ flag: '--output', value: 'FILE', about: 'write the Inventory there instead of to stdout' }],
+    examples: ['nodekiln manifest import agentbaker components.json --output inventory.json'],
+    kind: 'Inventory',
+    root: 'never',
+  },
+  async run({ arguments: [format = '', file = ''], options }) {
+    requireFormat(format);
+    const [source] = await readDocuments([file]);
+    const { importAgentbaker } = await import('../artifacts/import-agentbaker.ts');
+    const spec = importAgentbaker(source?.text ?? '', file);
+    const document = { apiVersion, kind: 'Inventory', spec };
+    return { data: document, text: await writeOutput(document, textOption(options, 'output')) };
+  },
+};
