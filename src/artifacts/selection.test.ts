@@ -194,6 +194,53 @@ describe('importAgentbaker', () => {
   });
 });
 
+interface RawBlock {
+  readonly downloadURL?: string;
+  readonly versionsV2?: { latestVersion?: string | null; previousLatestVersion?: string | null }[] | null;
+  readonly versions?: string[];
+}
+interface RawPackage {
+  readonly name: string;
+  readonly downloadURIs: Readonly<Record<string, Readonly<Record<string, RawBlock>>>>;
+}
+
+/** The rules of selection written down a second time, straight from the file's own form. */
+function byTheRules(
+  { downloadURIs }: RawPackage,
+  { os, release, variant, architecture }: { os: string; release: string; variant: string; architecture: string },
+): { versions: readonly string[] | 'skip'; urls: readonly string[] | 'refused' } {
+  const kind = variant === '' ? 'DEFAULT' : variant;
+  const azure = ['azurelinux', 'azurelinuxkata', 'mariner', 'marinerkata'].includes(os);
+  const name =
+    release === '' ? undefined : os === 'ubuntu' ? `r${release.replace('.', '')}` : azure ? `v${release}` : undefined;
+  const system = downloadURIs[os] ?? {};
+  const isAcl = os === 'acl' || (os === 'azurelinux' && kind === 'ACL');
+  const block = isAcl
+    ? (downloadURIs['flatcar']?.['current'] ?? downloadURIs['default']?.['current'])
+    : ((name === undefined ? undefined : (system[`${kind}/${name}`] ?? system[name])) ??
+      system[`${kind}/current`] ??
+      system['current'] ??
+      downloadURIs['default']?.['current']);
+  const flat = block?.versionsV2
+    ? block.versionsV2
+        .flatMap((entry) => [entry.latestVersion, entry.previousLatestVersion])
+        .filter((text) => text != null)
+    : (block?.versions ?? []);
+  if (flat[0] === '<SKIP>') return { versions: 'skip', urls: [] };
+  if (!block?.downloadURL) return { versions: flat, urls: [] };
+  const systemd = architecture === 'amd64' ? 'x86-64' : 'arm64';
+  const urls = flat.map((version) =>
+    (block.downloadURL ?? '')
+      .split('${version}')
+      .join(version)
+      .split('${CPU_ARCH}')
+      .join(architecture)
+      .split('${SYSTEMD_ARCH}')
+      .join(systemd),
+  );
+  return { versions: flat, urls: urls.some((url) => /[$`]/.test(url)) ? 'refused' : urls };
+}
+
 // The real inventory is foreign data and not part of this repository: NODEKILN_AGENTBAKER_COMPONENTS names it where it is.
 const realPath = process.env['NODEKILN_AGENTBAKER_COMPONENTS'];
 if (realPath !== undefined) {
@@ -232,6 +279,30 @@ if (realPath !== undefined) {
           }
         }
       }
+    });
+
+    it('gives what the rules give for every package, system, release, variant and architecture', () => {
+      const raw = JSON.parse(realText) as { Packages: RawPackage[] };
+      const systems = new Set(['other', ...raw.Packages.flatMap((item) => Object.keys(item.downloadURIs))]);
+      let compared = 0;
+      for (const os of [...systems, 'acl']) {
+        for (const release of ['', '20.04', '22.04', '24.04', '26.04', '2.0', '3.0']) {
+          for (const variant of ['', 'DEFAULT', 'OSGUARD', 'ACL', 'KATA']) {
+            for (const architecture of ['amd64', 'arm64']) {
+              const resolved = resolveInventory(real, { os, release, variant, architecture });
+              for (const [index, item] of raw.Packages.entries()) {
+                const wanted = byTheRules(item, { os, release, variant, architecture });
+                const one = resolved[index];
+                assert.ok(one);
+                const found = { versions: versionsOf(one.choice), urls: one.refused ? 'refused' : one.urls };
+                assert.deepEqual(found, wanted, `${item.name} on ${os} ${release} ${variant} ${architecture}`);
+                compared += 1;
+              }
+            }
+          }
+        }
+      }
+      assert.ok(compared > 10_000, String(compared));
     });
 
     it('resolves as its own rules say (C2)', () => {
