@@ -30,6 +30,7 @@ export async function openSource(
   if (from.type === 'folder') return { ...common, path: await packageIn(from.path, resource, source) };
   const fetched = await context.downloads.fetch(sourceSpec(resource, source), {
     transfer: resource.transfer,
+    ...(from.type === 'oci' && from.signature && { signature: from.signature }),
     signal: context.signal,
     onProgress: (progress) => context.progress(progressText(progress), progress),
   });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Progress } from '../../artifacts/sources/download.ts';
 import type { HttpClient } from '../../artifacts/sources/http-client.ts';
 import type { Fetched, SourceSpec } from '../../artifacts/sources/source.ts';
-import { reveal, type TransferSettings } from '../../desired/resources.ts';
+import { reveal, type SignatureRequirement, type TransferSettings } from '../../desired/resources.ts';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
 
@@ -21,6 +21,8 @@ export interface Downloads {
 
 export interface FetchOptions {
   readonly transfer: TransferSettings | undefined;
+  /** Who must have signed an OCI artifact. */
+  readonly signature?: SignatureRequirement;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: (progress: Progress) => void;
 }
@@ -54,18 +56,26 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     else free += 1;
   };
 
-  const fetchNow = async (spec: SourceSpec, { transfer, signal, onProgress }: FetchOptions): Promise<Fetched> => {
+  const fetchNow = async (spec: SourceSpec, options: FetchOptions): Promise<Fetched> => {
+    const { transfer, signature, signal, onProgress } = options;
     await take();
     try {
       const { fetchArtifact } = await import('../../artifacts/sources/registry.ts');
+      const into = await (place ??= downloadFolder(host));
       return await fetchArtifact(spec, {
         base: '/',
-        folder: await (place ??= downloadFolder(host)),
+        folder: into,
         client: await clientFor(transfer),
         clock: host.clock,
         budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
         onProgress,
         ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
+        ...(signature && {
+          verify: async (subject) => {
+            const { verifyArtifact } = await import('../../artifacts/verification/cosign.ts');
+            await verifyArtifact({ ...subject, folder: into }, signature);
+          },
+        }),
         ...(signal && { signal }),
       });
     } finally {
@@ -75,7 +85,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
 
   return {
     fetch: (spec, options) => {
-      const key = JSON.stringify(spec);
+      const key = JSON.stringify([spec, options.signature]);
       const known = fetched.get(key);
       if (known) return known;
       const work = fetchNow(spec, options);

@@ -1,0 +1,353 @@
+/** Signatures by keys and by identities, on a real registry and in a layout; each way in which they must not count. */
+import assert from 'node:assert/strict';
+import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fulcioHandler, initializeCA, initializeCTLog, initializeTLog } from '@sigstore/mock';
+import {
+  artifact,
+  describe as describeBlob,
+  digestOf,
+  manifestDescriptor,
+  ociManifest,
+  startRegistry,
+  writeLayout,
+  type Pushed,
+  type TestRegistry,
+} from '../../../test/servers/registry.ts';
+import type { SignatureRequirement } from '../../desired/resources.ts';
+import { createLinuxClock } from '../../host/linux/clock.ts';
+import { createHttpClient } from '../sources/http-client.ts';
+import { fetchArtifact } from '../sources/registry.ts';
+import type { SourceSpec } from '../sources/source.ts';
+import { programBytes, removeFolder, temporaryFolder } from '../testing.ts';
+import { verifyArtifact } from './cosign.ts';
+
+const config = Buffer.from('{}');
+const identity = 'https://github.example/team/kubelet/.github/workflows/release.yaml@refs/tags/v1';
+const issuer = 'https://token.example';
+const pem = (key: KeyObject): string =>
+  key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }).toString();
+
+interface LoggedEntry {
+  readonly body: string;
+  readonly integratedTime: number;
+  readonly logIndex: number;
+  readonly logID: string;
+  readonly verification: { readonly signedEntryTimestamp: string };
+}
+
+/** What cosign signs. */
+function payloadFor(digest: string): Buffer {
+  return Buffer.from(
+    JSON.stringify({
+      critical: {
+        identity: { 'docker-reference': 'x' },
+        image: { 'docker-manifest-digest': digest },
+        type: 'cosign container image signature',
+      },
+      optional: null,
+    }),
+  );
+}
+
+/** The manifest under `sha256-<hex>.sig`. */
+function signatureManifest(
+  digest: string,
+  payload: Buffer,
+  annotations: Readonly<Record<string, string>>,
+): Omit<Pushed, 'repository'> {
+  return {
+    mediaType: ociManifest,
+    tag: `${digest.replace(':', '-')}.sig`,
+    blobs: [config, payload],
+    manifest: {
+      schemaVersion: 2,
+      mediaType: ociManifest,
+      config: describeBlob(config, 'application/vnd.oci.image.config.v1+json'),
+      layers: [{ ...describeBlob(payload, 'application/vnd.dev.cosign.simplesigning.v1+json'), annotations }],
+    },
+  };
+}
+
+describe('signatures', () => {
+  const folder = temporaryFolder();
+  const client = createHttpClient();
+  let registry: TestRegistry;
+  let count = 0;
+
+  before(async () => {
+    registry = await startRegistry();
+  });
+  after(async () => {
+    client.close();
+    await registry?.close();
+    removeFolder(folder);
+  });
+
+  /** A new artifact, with what vouches for it, in the registry; fetched only when the requirement is met. */
+  async function fetch(
+    requirement: SignatureRequirement,
+    sign: (digest: string) => readonly Omit<Pushed, 'repository'>[] | Promise<readonly Omit<Pushed, 'repository'>[]>,
+    where: 'registry' | 'layout' = 'registry',
+  ): Promise<void> {
+    const repository = `team/signed-${count++}`;
+    const content = { ...artifact({ kubelet: programBytes(1_000, count) }), tag: 'v1' };
+    const { digest } = manifestDescriptor(content);
+    const all = [content, ...(await sign(digest))];
+    const into = join(folder, `into-${count}`);
+    mkdirSync(into);
+    let spec: SourceSpec;
+    if (where === 'layout') {
+      await writeLayout(join(folder, `layout-${count}`), all);
+      spec = { type: 'oci-layout', path: join(folder, `layout-${count}`), tag: 'v1' };
+    } else {
+      for (const each of all) await registry.push({ repository, ...each });
+      spec = { type: 'oci', reference: `${registry.host}/${repository}:v1`, plainHttp: true };
+    }
+    await fetchArtifact(spec, {
+      base: folder,
+      folder: into,
+      client,
+      clock: createLinuxClock(),
+      budgetMs: 5_000,
+      credentials: async () => undefined,
+      verify: (subject) => verifyArtifact({ ...subject, folder: into }, requirement),
+    });
+  }
+
+  async function refused(work: Promise<void>, why: RegExp, code = 'NK_SIGNATURE'): Promise<void> {
+    await assert.rejects(work, (error: Error & { code?: string; lines?: readonly string[] }) => {
+      const text = [error.message, ...(error.lines ?? [])].join('\n');
+      assert.equal(error.code, code, text);
+      assert.match(text, why);
+      return true;
+    });
+  }
+
+  describe('by a key', () => {
+    const pairs = {
+      'ECDSA P-256': generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+      'RSA 2048': generateKeyPairSync('rsa', { modulusLength: 2048 }),
+      Ed25519: generateKeyPairSync('ed25519'),
+    };
+    const { publicKey, privateKey } = pairs['ECDSA P-256'];
+    const byKey =
+      (key: KeyObject, payload: (digest: string) => Buffer = payloadFor) =>
+      (digest: string) => {
+        const signed = payload(digest);
+        const algorithm = key.asymmetricKeyType === 'ed25519' ? undefined : 'sha256';
+        return [
+          signatureManifest(digest, signed, {
+            'dev.cosignproject.cosign/signature': sign(algorithm, signed, key).toString('base64'),
+          }),
+        ];
+      };
+
+    for (const [name, pair] of Object.entries(pairs)) {
+      for (const where of ['registry', 'layout'] as const) {
+        it(`counts: ${name}, in a ${where}`, () => fetch({ key: pem(pair.publicKey) }, byKey(pair.privateKey), where));
+      }
+    }
+
+    it('takes the key from a file, and says when that is none', async () => {
+      const path = join(folder, 'cosign.pub');
+      writeFileSync(path, pem(publicKey));
+      await fetch({ key: path }, byKey(privateKey));
+      await refused(
+        fetch({ key: join(folder, 'none.pub') }, byKey(privateKey)),
+        /cannot be read: ENOENT/,
+        'NK_DOCUMENT_INVALID',
+      );
+      await refused(
+        fetch({ key: '-----BEGIN NONSENSE-----' }, byKey(privateKey)),
+        /no public key/,
+        'NK_DOCUMENT_INVALID',
+      );
+    });
+
+    it('does not count by another key', async () => {
+      const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      await refused(fetch({ key: pem(publicKey) }, byKey(other.privateKey)), /another key, or over other content/);
+    });
+
+    it('does not count for another artifact: a replay', async () => {
+      const elsewhere = `sha256:${'1'.repeat(64)}`;
+      await refused(
+        fetch(
+          { key: pem(publicKey) },
+          byKey(privateKey, () => payloadFor(elsewhere)),
+        ),
+        /it is for sha256:1111/,
+      );
+    });
+
+    it('does not count over a text that was changed', async () => {
+      await refused(
+        fetch({ key: pem(publicKey) }, (digest) => [
+          signatureManifest(digest, Buffer.concat([payloadFor(digest), Buffer.from(' ')]), {
+            'dev.cosignproject.cosign/signature': sign('sha256', payloadFor(digest), privateKey).toString('base64'),
+          }),
+        ]),
+        /another key, or over other content/,
+      );
+    });
+
+    it('does not count when there is none, or half of one', async () => {
+      await refused(
+        fetch({ key: pem(publicKey) }, () => []),
+        /is not signed/,
+      );
+      await refused(
+        fetch({ key: pem(publicKey) }, (digest) => [signatureManifest(digest, payloadFor(digest), {})]),
+        /holds no signature/,
+      );
+      await refused(
+        fetch({ key: pem(publicKey) }, (digest) => [signatureManifest(digest, Buffer.from('{}'), {})]),
+        /no statement about an image/,
+      );
+    });
+  });
+
+  describe('by an identity', () => {
+    type Services = Awaited<ReturnType<typeof services>>;
+    let ours: Services;
+    let others: Services;
+
+    before(async () => {
+      [ours, others] = [await services(), await services()];
+    });
+
+    /** A certificate authority, its log and a transparency log, and the trusted root that names them. */
+    async function services(clock?: Date) {
+      const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const ctLog = await initializeCTLog(pair(), clock);
+      const ca = await initializeCA(pair(), ctLog, clock);
+      const tLog = await initializeTLog('https://log.example', pair(), clock);
+      const bytes = (view: ArrayBufferView): string =>
+        Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('base64');
+      const validFor = { start: '2020-01-01T00:00:00Z' };
+      const log = (key: Buffer, logId: string) => ({
+        baseUrl: 'https://log.example',
+        hashAlgorithm: 'SHA2_256',
+        publicKey: { rawBytes: key.toString('base64'), keyDetails: 'PKIX_ECDSA_P256_SHA_256', validFor },
+        logId: { keyId: logId },
+      });
+      const root = {
+        mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+        tlogs: [log(tLog.publicKey, createHash('sha256').update(tLog.publicKey).digest('base64'))],
+        certificateAuthorities: [
+          {
+            subject: { organization: 'test', commonName: 'test' },
+            uri: 'https://ca.example',
+            certChain: { certificates: [{ rawBytes: bytes(ca.rootCertificate) }] },
+            validFor,
+          },
+        ],
+        ctlogs: [log(ctLog.publicKey, bytes(ctLog.logID))],
+        timestampAuthorities: [],
+      };
+      const path = join(folder, `root-${count++}.json`);
+      writeFileSync(path, JSON.stringify(root));
+      return { ca, tLog, path };
+    }
+
+    /** What `cosign sign` without a key leaves. */
+    const keyless =
+      ({ ca, tLog }: Services, more: { log?: boolean; payload?: (digest: string) => Buffer } = {}) =>
+      async (digest: string) => {
+        const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+        const claims = Buffer.from(JSON.stringify({ sub: identity, iss: issuer })).toString('base64url');
+        const answer = await fulcioHandler(ca).fn(
+          JSON.stringify({
+            credentials: { oidcIdentityToken: `eyJhbGciOiJub25lIn0.${claims}.` },
+            publicKeyRequest: { publicKey: { content: pem(publicKey) } },
+          }),
+        );
+        const issued = JSON.parse(String(answer.response)) as Record<string, { chain: { certificates: string[] } }>;
+        const [certificate = '', ...chain] = Object.values(issued)[0]?.chain.certificates ?? [];
+        const payload = (more.payload ?? payloadFor)(digest);
+        const signature = sign('sha256', payload, privateKey).toString('base64');
+        const logged = await tLog.log({
+          kind: 'hashedrekord',
+          apiVersion: '0.0.1',
+          spec: {
+            data: { hash: { algorithm: 'sha256', value: digestOf(payload).slice('sha256:'.length) } },
+            signature: { content: signature, publicKey: { content: Buffer.from(certificate).toString('base64') } },
+          },
+        });
+        const [entry] = Object.values(logged) as LoggedEntry[];
+        const bundle = {
+          SignedEntryTimestamp: entry?.verification.signedEntryTimestamp,
+          Payload: {
+            body: entry?.body,
+            integratedTime: entry?.integratedTime,
+            logIndex: entry?.logIndex,
+            logID: entry?.logID,
+          },
+        };
+        return [
+          signatureManifest(digest, payload, {
+            'dev.cosignproject.cosign/signature': signature,
+            'dev.sigstore.cosign/certificate': certificate,
+            'dev.sigstore.cosign/chain': chain.join('\n'),
+            ...(more.log !== false && { 'dev.sigstore.cosign/bundle': JSON.stringify(bundle) }),
+          }),
+        ];
+      };
+
+    const by = (
+      more: Partial<{ trustedRoot: string; identity: string; issuer: string }> = {},
+    ): SignatureRequirement => ({
+      trustedRoot: ours.path,
+      identity,
+      issuer,
+      ...more,
+    });
+
+    it('counts when the root vouches for exactly that identity', async () => {
+      await fetch(by(), keyless(ours));
+      await fetch(by({ identity: '/https://github\\.example/team/.*/' }), keyless(ours), 'layout');
+    });
+
+    it('does not count for another identity or issuer, nor for a part of one', async () => {
+      for (const wrong of [
+        'https://github.example/team/kubelet',
+        identity.replace('github.example', 'githubXexample'),
+        '/team/',
+      ])
+        await refused(fetch(by({ identity: wrong }), keyless(ours)), /certificate identity error/);
+      await refused(fetch(by({ issuer: 'https://token.example.evil' }), keyless(ours)), /expected issuer=/);
+    });
+
+    it('does not count by another authority or log', async () => {
+      await refused(fetch(by(), keyless(others)), /./);
+      await refused(fetch(by(), keyless({ ...ours, tLog: others.tLog })), /./);
+    });
+
+    it('does not count without an entry in the log, for another artifact, or by a key', async () => {
+      await refused(fetch(by(), keyless(ours, { log: false })), /not in a transparency log/);
+      await refused(
+        fetch(by(), keyless(ours, { payload: () => payloadFor(`sha256:${'2'.repeat(64)}`) })),
+        /it is for sha256:2222/,
+      );
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      await refused(
+        fetch(by(), (digest) => [
+          signatureManifest(digest, payloadFor(digest), {
+            'dev.cosignproject.cosign/signature': sign('sha256', payloadFor(digest), privateKey).toString('base64'),
+          }),
+        ]),
+        /by a key, and an identity is asked for/,
+      );
+    });
+
+    it('says when the root cannot be read', () =>
+      refused(
+        fetch(by({ trustedRoot: join(folder, 'none.json') }), keyless(ours)),
+        /cannot be read/,
+        'NK_DOCUMENT_INVALID',
+      ));
+  });
+});
