@@ -226,6 +226,11 @@ export const errors = {
   },
 
   NK_CHECK_DIFFERENCES: { class: 'check', meaning: 'A check found differences.', hint: 'See the list.' },
+  NK_CHECK_SIZE: {
+    class: 'check',
+    meaning: 'An image is larger than its budget.',
+    hint: 'Leave out what takes the most, or raise --size-budget.',
+  },
   NK_INTERRUPTED: { class: 'interrupted', meaning: 'Asked to stop.', hint: 'Run the same command again to go on.' },
   NK_INTERNAL: {
     class: 'internal',

@@ -8,7 +8,7 @@
  * taken up where it was.
  */
 import { realpathSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { ProgressEvent } from '../apply/executor.ts';
@@ -41,10 +41,13 @@ import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { createRootExec } from '../host/linux/root-exec.ts';
 import type { Host } from '../host/port.ts';
-import type { ImageLock, ImagePackage } from '../image/lock.ts';
+import { sbomPath, type ImageLock, type ImagePackage } from '../image/lock.ts';
 import { installedPackages } from '../image/packages.ts';
+import { spdxDocument } from '../image/sbom.ts';
+import { measureSpace, type Space } from '../image/space.ts';
 import { enabledUnits } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
+import { version } from '../version.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import {
   lockedDigests,
@@ -71,6 +74,10 @@ export interface BakeOptions {
   readonly jobs?: number;
   /** Transfers at a time. */
   readonly transfers?: number;
+  /** Where to write the bill of materials, beside its place in the root. */
+  readonly sbom?: string;
+  /** Measure what takes space in the root. */
+  readonly space?: boolean;
   readonly onEvent?: (event: ProgressEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -90,6 +97,8 @@ export interface BakeReport {
     /** What differs from the lock file as it was. */
     readonly differences: readonly string[];
   };
+  /** When it was asked for. */
+  readonly space?: Space;
   readonly warnings: readonly string[];
 }
 
@@ -183,6 +192,7 @@ async function bakeHost(
     requireUnchanged(hold, resolved, lockPath);
     if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
     const outcome = await writeLockFile(lockPath, replaceTarget(whole ?? emptyLock, target, resolved));
+    await writeSbom(host, imageLock, options);
     await writeImageLock(host.files, imageLock);
     return {
       root: options.root,
@@ -196,6 +206,7 @@ async function bakeHost(
         outcome,
         differences: whole ? compareLock(locked, resolved).map(describeDifference) : [],
       },
+      ...(options.space === true && { space: await measureSpace(host.root, imageLock) }),
       warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
     };
   } finally {
@@ -239,6 +250,25 @@ function explained(error: NodekilnError, { held, file }: { held: boolean; file: 
     problems: error.problems,
     ...(error.resource !== undefined && { resource: error.resource }),
   });
+}
+
+/** Before the lock, which is the last thing a bake writes. */
+async function writeSbom(host: Host, lock: ImageLock, { manifest, sbom }: BakeOptions): Promise<void> {
+  const content = Buffer.from(spdxDocument(lock, { toolVersion: version, createdMs: await createdAt(manifest) }));
+  await host.files.write([{ type: 'file', path: sbomPath, content, mode: 0o644, uid: 0, gid: 0 }]);
+  if (sbom === undefined) return;
+  try {
+    await writeFile(sbom, content);
+  } catch (cause) {
+    throw new NodekilnError('NK_FILE_WRITE', `${sbom} cannot be written: ${errnoOf(cause) ?? ''}`, { cause });
+  }
+}
+
+/** The time that reproducible builds agree on (reproducible-builds.org/specs/source-date-epoch), else the manifest's own. */
+async function createdAt(manifest: string): Promise<number> {
+  const epoch = process.env['SOURCE_DATE_EPOCH'];
+  if (epoch !== undefined && /^\d{1,12}$/.test(epoch)) return Number(epoch) * 1000;
+  return (await stat(manifest)).mtimeMs;
 }
 
 function lockedPackages({ packages }: ImageLock, target: string): LockedPackage[] {

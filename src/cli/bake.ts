@@ -2,7 +2,8 @@
 import type { BakeReport } from '../bake/bake.ts';
 import { count } from '../inspect/format.ts';
 import { NodekilnError } from '../errors.ts';
-import { formatWarnings, paragraphs } from './output.ts';
+import { formatSize, parseSize, type Space } from '../image/space.ts';
+import { formatWarnings, paragraphs, table, type Styler } from './output.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
 export const bakeVerb: Verb = {
@@ -17,6 +18,9 @@ export const bakeVerb: Verb = {
       { flag: '--lock', value: 'FILE', about: 'the lock file; beside the manifest unless told' },
       { flag: '--frozen', about: 'refuse to differ from the lock file in anything' },
       { flag: '--update-lock', about: 'accept artifacts that changed at their source since they were locked' },
+      { flag: '--sbom', value: 'FILE', about: 'write the bill of materials (SPDX 2.3, JSON) here, too' },
+      { flag: '--space', about: 'list what takes space in the root' },
+      { flag: '--size-budget', value: 'SIZE', about: 'list it, and fail when the root takes more; 3GiB, 800MB' },
       { flag: '--jobs', value: 'N', about: 'steps at a time; one more than the processors unless told' },
       { flag: '--transfers', value: 'N', about: 'transfers at a time; 4 unless told' },
     ],
@@ -35,8 +39,11 @@ export const bakeVerb: Verb = {
     ];
     const [frozen, updateLock] = [flagOption(options, 'frozen'), flagOption(options, 'update-lock')];
     if (frozen && updateLock) throw new NodekilnError('NK_USAGE', '--frozen and --update-lock contradict each other');
+    const [sbom, budget] = [textOption(options, 'sbom'), sizeOption(options)];
     const report = await bake({
       manifest,
+      space: flagOption(options, 'space') || budget !== undefined,
+      ...(sbom !== undefined && { sbom }),
       root,
       frozen,
       updateLock,
@@ -59,8 +66,12 @@ export const bakeVerb: Verb = {
       data: report,
       text: paragraphs(
         formatWarnings(report.warnings, terminal.style),
+        spaceText(report, terminal.style),
         [done, disabled, lockText(report.lock)].filter(Boolean).join('\n'),
       ),
+      ...(report.space &&
+        budget !== undefined &&
+        report.space.totalBytes > budget && { error: tooLarge(report.space, budget) }),
       ...(report.outcome === 'failed' && {
         error: new NodekilnError('NK_INTERNAL', `the bake failed in ${failed.map((step) => step.id).join(', ')}`),
       }),
@@ -78,4 +89,31 @@ function countOption(options: Options, name: string): number | undefined {
 function lockText({ path, outcome, differences }: BakeReport['lock']): string {
   if (outcome === 'unchanged') return '';
   return [`locked in ${path}`, ...differences.map((difference) => `  ${difference}`)].join('\n');
+}
+
+function sizeOption(options: Options): number | undefined {
+  const text = textOption(options, 'size-budget');
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return bytes;
+  throw new NodekilnError('NK_USAGE', `--size-budget wants a size like 3GiB or 800MB, not ${text}`);
+}
+
+function spaceText({ space }: BakeReport, style: Styler): string {
+  if (!space) return '';
+  const rows = [...space.components, { component: 'all', bytes: space.totalBytes }];
+  return table(
+    [{ title: 'COMPONENT' }, { title: 'SIZE', align: 'right' }],
+    rows.map(({ component, bytes }) => [component, formatSize(bytes)]),
+    style,
+  );
+}
+
+function tooLarge({ totalBytes, components }: Space, budget: number): NodekilnError {
+  const [first] = components;
+  const most = first ? `; most of it is ${first.component} (${formatSize(first.bytes)})` : '';
+  return new NodekilnError(
+    'NK_CHECK_SIZE',
+    `the root takes ${formatSize(totalBytes)}, more than the budget of ${formatSize(budget)}${most}`,
+  );
 }

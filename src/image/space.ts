@@ -1,0 +1,104 @@
+/**
+ * What takes space in a root, by component: every file counted once (hard links, too), in bytes of disk it occupies. Files
+ * are attributed by where the lock says components lie, then by the package manager's own lists; the rest is the root's.
+ */
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../errors.ts';
+import type { ImageLock } from './lock.ts';
+
+export interface Space {
+  readonly totalBytes: number;
+  /** Largest first. */
+  readonly components: readonly { readonly component: string; readonly bytes: number }[];
+}
+
+const contentStore = '/var/lib/containerd/io.containerd.content.v1.content';
+const snapshots = '/var/lib/containerd';
+/** Of the machine that bakes, should they be mounted. */
+const foreign = new Set(['/proc', '/sys', '/dev']);
+
+export async function measureSpace(root: string, lock: ImageLock): Promise<Space> {
+  const owner = await owners(root, lock);
+  const bytes = new Map<string, number>();
+  const counted = new Set<string>();
+  const top = await lstat(root);
+  const visit = async (path: string): Promise<void> => {
+    const stat = await lstat(join(root, path));
+    if (stat.dev !== top.dev || foreign.has(path)) return;
+    const inode = `${stat.dev}:${stat.ino}`;
+    if (!stat.isDirectory() && stat.nlink > 1) {
+      if (counted.has(inode)) return;
+      counted.add(inode);
+    }
+    const component = owner(path);
+    bytes.set(component, (bytes.get(component) ?? 0) + stat.blocks * 512);
+    if (!stat.isDirectory()) return;
+    for (const name of await readdir(join(root, path))) await visit(join(path, name));
+  };
+  await visit('/');
+  const components = [...bytes]
+    .map(([component, size]) => ({ component, bytes: size }))
+    .filter((entry) => entry.bytes > 0)
+    .toSorted((a, b) => b.bytes - a.bytes || (a.component < b.component ? -1 : 1));
+  return { totalBytes: components.reduce((sum, entry) => sum + entry.bytes, 0), components };
+}
+
+async function owners(root: string, lock: ImageLock): Promise<(path: string) => string> {
+  const files = new Map<string, string>();
+  for (const { name, architecture } of lock.packages.installed) {
+    for (const path of await packageFiles(root, name, architecture)) files.set(path, `package ${name}`);
+  }
+  for (const { path, tool, version, id } of lock.binaries)
+    files.set(path, id.startsWith('binary:nodekiln/') ? 'nodekiln' : `${tool} ${version}`);
+  for (const { path } of lock.files) files.set(path, 'files of the manifest');
+  return (path) => {
+    const known = files.get(path);
+    if (known !== undefined) return known;
+    if (path.startsWith(`${contentStore}/`)) return 'container images, as fetched';
+    if (path.startsWith(`${snapshots}/`)) return 'container images, unpacked';
+    if (path.startsWith('/opt/nodekiln/') || path.startsWith('/var/lib/nodekiln/')) return 'nodekiln';
+    if (/^\/var\/(cache|log|tmp|lib\/apt\/lists)\//.test(path) || path.startsWith('/tmp/')) return 'caches and logs';
+    return 'operating system';
+  };
+}
+
+/** Regular files of a package as dpkg lists them; merged /usr is followed. RPM's lists are not read: its packages count as the system's. */
+async function packageFiles(root: string, name: string, architecture: string): Promise<string[]> {
+  for (const file of [`${name}.list`, `${name}:${architecture}.list`]) {
+    try {
+      const text = await readFile(join(root, 'var/lib/dpkg/info', file), 'utf8');
+      return text.split('\n').map((path) => path.replace(/^\/(bin|sbin|lib|lib64)\//, '/usr/$1/'));
+    } catch (thrown) {
+      if (errnoOf(thrown) !== 'ENOENT') throw thrown;
+    }
+  }
+  return [];
+}
+
+const units: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+
+/** `3GiB`, `800 MB` → bytes; undefined when it is none. Pure. */
+export function parseSize(text: string): number | undefined {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)$/.exec(text) ?? [];
+  const factor = units[unit ?? ''];
+  return number === undefined || factor === undefined ? undefined : Math.round(Number(number) * factor);
+}
+
+/** `1.21 GiB`. Pure. */
+export function formatSize(bytes: number): string {
+  for (const unit of ['GiB', 'MiB', 'KiB'] as const) {
+    const factor = units[unit] ?? 1;
+    if (bytes >= factor)
+      return `${(bytes / factor).toFixed(bytes >= 100 * factor ? 0 : bytes >= 10 * factor ? 1 : 2)} ${unit}`;
+  }
+  return `${bytes} B`;
+}
