@@ -7,7 +7,8 @@ const unitFolder = '/etc/systemd/system';
 export async function enabledUnits(files: Files): Promise<string[]> {
   const folders = (await files.list(unitFolder)).filter((name) => /\.(wants|requires|upholds)$/.test(name));
   const names = await Promise.all(folders.map((folder) => files.list(`${unitFolder}/${folder}`)));
-  return [...new Set(names.flat())].sort();
+  // A hidden name is no unit's: a killed process left it.
+  return [...new Set(names.flat())].filter((name) => !name.startsWith('.')).sort();
 }
 
 /** Names that lead to /dev/null, sorted. */

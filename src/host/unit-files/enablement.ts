@@ -270,12 +270,19 @@ async function enabledIn(files: Files, install: Install): Promise<string | undef
   let enabled: string | undefined;
   for (const folder of searchPath) {
     const links = await linksIn(files, folder);
-    const hit = links.some((link) => !link.sameName && link.target !== '/dev/null' && enables(link, install, names));
+    const hit = links.some(
+      (link) => !isHidden(link.path) && !link.sameName && link.target !== '/dev/null' && enables(link, install, names),
+    );
     if (!hit) continue;
     if (folder === configFolder || folder === runtimeFolder) return folder;
     enabled ??= folder;
   }
   return enabled;
+}
+
+/** No unit's name: a link under a temporary name, that a killed process left. systemd does not follow it either. */
+function isHidden(path: string): boolean {
+  return posix.basename(path).startsWith('.');
 }
 
 function enables(link: UnitLink, install: Install, names: ReadonlySet<string>): boolean {

@@ -99,6 +99,8 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
         if (client.status === 'fulfilled') client.value.close();
       clients.clear();
       if (place) await rm(await place, { recursive: true, force: true });
+      // What a killed run left goes, too, when this one fetched nothing.
+      else if (host.files.realPath) await rm(await host.files.realPath(folder), { recursive: true, force: true });
       place = undefined;
     },
   };

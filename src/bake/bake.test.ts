@@ -1,0 +1,301 @@
+/** Bakes into small roots, with the real program: the lock file, frozen, changed artifacts, and bakes that are killed. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { copyFile, cp, readdir } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
+import { diffTrees, snapshotTree, type TreeEntry } from '../../test/lab/tree.ts';
+import { buildDeb, programBytes } from '../artifacts/testing.ts';
+import { parseLock } from '../artifacts/lock.ts';
+import { parseImageLock } from '../image/lock.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
+let bundle: string;
+let server: Server;
+let url: string;
+
+before(async () => {
+  bundle = await buildBundle();
+  mkdirSync(join(folder, 'debs'));
+  await deb('kubelet', '1.34.3', 1);
+  await deb('kubectl', '1.34.3', 2);
+  server = createServer((request, response) => {
+    const path = join(folder, 'debs', request.url ?? '');
+    response.setHeader('content-length', statSync(path).size);
+    createReadStream(path).pipe(response);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  url = typeof address === 'object' && address ? `http://127.0.0.1:${address.port}` : '';
+});
+after(() => {
+  server.close();
+  server.closeAllConnections();
+  rmSync(folder, { recursive: true });
+});
+
+async function deb(tool: string, version: string, seed: number): Promise<void> {
+  const built = buildDeb(folder, {
+    name: tool,
+    version,
+    release: '1.1',
+    files: { [`usr/bin/${tool}`]: programBytes(200_000, seed) },
+  });
+  await copyFile(built, join(folder, 'debs', `${tool}_${version}.deb`));
+}
+
+interface Place {
+  readonly root: string;
+  readonly manifest: string;
+  readonly lock: string;
+}
+
+/** What the program's own runtime needs. */
+function libraries(): string[] {
+  const listing = execFileSync('ldd', [nodeBinary], { encoding: 'utf8' });
+  return listing.match(/\/\S+(?= \(0x)/g) ?? [];
+}
+
+/** A root that has a name and what Node needs, and a manifest of two programs: one from a path, one over HTTP. */
+function place(more = ''): Place {
+  const base = mkdtempSync(join(folder, 'case-'));
+  const root = join(base, 'root');
+  mkdirSync(join(root, 'etc'), { recursive: true });
+  writeFileSync(join(root, 'etc/os-release'), 'ID=debian\nVERSION_ID="13"\n');
+  for (const library of libraries()) {
+    mkdirSync(join(root, dirname(library)), { recursive: true });
+    copyFileSync(library, join(root, library));
+  }
+  const manifest = join(base, 'image.yaml');
+  writeFileSync(
+    manifest,
+    `apiVersion: nodekiln.dev/v1alpha1
+kind: ImageManifest
+metadata: { name: small }
+spec:
+  components:
+    - name: kubelet
+      action: cache
+      builds:
+        - { version: 1.34.3, source: { type: deb, path: ../debs/kubelet_1.34.3.deb } }
+    - name: kubectl
+      action: cache
+      builds:
+        - { version: 1.34.3, source: { type: deb, url: "${url}/kubectl_1.34.3.deb" } }
+${more}  files:
+    - { path: /etc/motd, content: "hello\\n" }
+`,
+  );
+  return { root, manifest, lock: join(base, 'image.lock.json') };
+}
+
+interface Outcome {
+  readonly status: number | null;
+  readonly code: string;
+  readonly text: string;
+  readonly data: { readonly changes?: number; readonly lock?: { outcome: string; differences: string[] } };
+}
+
+async function bake(at: Place, args: readonly string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
+  const argv = [nodeFlag, bundle, 'bake', at.manifest, '--root', at.root, '--json', '--quiet', ...args];
+  const child = spawn(nodeBinary, argv, { env: { ...process.env, SOURCE_DATE_EPOCH: '1700000000', ...env } });
+  let [text, errors] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const [status] = (await once(child, 'close')) as [number | null];
+  if (text === '') return { status, code: '', text: errors, data: {} };
+  const said = JSON.parse(text) as { data: Outcome['data'] | null; error: { code: string } | null };
+  return { status, code: said.error?.code ?? '', text, data: said.data ?? {} };
+}
+
+describe('the lock file of a bake', () => {
+  it('is written beside the manifest, holds what was resolved, and is left alone when nothing differs', async () => {
+    const at = place();
+    const first = await bake(at);
+    assert.equal(first.status, 0, first.text);
+    assert.equal(first.data.lock?.outcome, 'written');
+    const { artifacts } = parseLock(readFileSync(at.lock, 'utf8'), at.lock);
+    assert.deepEqual(
+      artifacts.map(({ id, location, version, size }) => ({ id, location, version, size })),
+      [
+        {
+          id: 'binary:kubectl-1.34.3 debian/13 amd64',
+          location: `${url}/kubectl_1.34.3.deb`,
+          version: '1.34.3-1.1',
+          size: statSync(join(folder, 'debs/kubectl_1.34.3.deb')).size,
+        },
+        {
+          id: 'binary:kubelet-1.34.3 debian/13 amd64',
+          location: join(folder, 'debs/kubelet_1.34.3.deb'),
+          version: '1.34.3-1.1',
+          size: statSync(join(folder, 'debs/kubelet_1.34.3.deb')).size,
+        },
+      ],
+    );
+    const inRoot = parseImageLock(readFileSync(join(at.root, 'opt/nodekiln/image.lock.json'), 'utf8'), 'lock');
+    assert.deepEqual(inRoot.artifacts, artifacts);
+    assert.deepEqual(
+      inRoot.binaries.map(({ path }) => path),
+      ['/opt/bin/kubectl-1.34.3', '/opt/bin/kubelet-1.34.3', '/opt/nodekiln/bin/node', '/opt/nodekiln/bin/nodekiln'],
+    );
+    const again = await bake(at);
+    assert.deepEqual([again.data.lock?.outcome, again.data.changes], ['unchanged', 0]);
+    assert.doesNotMatch(again.text, /has no digest/, 'what the lock holds is not left open');
+  });
+
+  it('frozen, is needed, and refuses a manifest that asks for more or less before anything is done', async () => {
+    const at = place();
+    assert.deepEqual((await bake(at, ['--frozen'])).code, 'NK_DOCUMENT_MISSING');
+    assert.equal((await bake(at)).status, 0);
+    assert.equal((await bake(at, ['--frozen'])).status, 0);
+    const text = readFileSync(at.manifest, 'utf8');
+    writeFileSync(at.manifest, text.replace('name: kubectl', 'name: kubeadm'));
+    const before = await treeOf(at.root);
+    const refused = await bake(at, ['--frozen']);
+    assert.deepEqual([refused.status, refused.code], [12, 'NK_CHECK_DIFFERENCES']);
+    assert.match(refused.text, /binary:kubeadm-1\.34\.3 debian\/13 amd64 is not in the lock file/);
+    assert.match(refused.text, /binary:kubectl-1\.34\.3 debian\/13 amd64 is in the lock file and no longer/);
+    assert.deepEqual(diffTrees(before, await treeOf(at.root)), []);
+  });
+
+  it('holds artifacts whose manifest names no digest, until it is told to take new ones', async () => {
+    const at = place();
+    assert.equal((await bake(at)).status, 0);
+    const fresh = { ...place(), manifest: at.manifest, lock: at.lock };
+    await deb('kubectl', '1.34.3', 3);
+    for (const args of [[], ['--frozen']]) {
+      const refused = await bake(fresh, args);
+      assert.deepEqual([refused.status, refused.code], [4, 'NK_ARTIFACT_DIGEST'], refused.text);
+      assert.match(refused.text, /--update-lock/);
+    }
+    // A root that has the earlier one already is not fetched for again, and is as the lock says.
+    assert.equal((await bake(at, ['--frozen'])).status, 0);
+    const updated = await bake(fresh, ['--update-lock']);
+    assert.equal(updated.status, 0, updated.text);
+    assert.match(updated.data.lock?.differences.join('\n') ?? '', /kubectl-1\.34\.3 debian\/13 amd64 has the digest/);
+    // And now it is the earlier root that differs.
+    assert.equal((await bake(at)).code, 'NK_ARTIFACT_DIGEST');
+  });
+
+  it('keeps what another system resolved to, and drops what the manifest drops', async () => {
+    const at = place();
+    assert.equal((await bake(at)).status, 0);
+    const noble = { ...place(), manifest: at.manifest, lock: at.lock };
+    writeFileSync(join(noble.root, 'etc/os-release'), 'ID=ubuntu\nVERSION_ID="24.04"\n');
+    assert.equal((await bake(noble)).status, 0);
+    const text = readFileSync(at.manifest, 'utf8');
+    writeFileSync(at.manifest, text.replace(/ {4}- name: kubectl[^]*?deb" } }\n/, ''));
+    const dropped = await bake(at);
+    assert.deepEqual(dropped.data.lock?.differences, [
+      'binary:kubectl-1.34.3 debian/13 amd64 is in the lock file and no longer in the manifest',
+    ]);
+    assert.deepEqual(
+      parseLock(readFileSync(at.lock, 'utf8'), at.lock).artifacts.map(({ id }) => id),
+      [
+        'binary:kubectl-1.34.3 ubuntu/24.04 amd64',
+        'binary:kubelet-1.34.3 debian/13 amd64',
+        'binary:kubelet-1.34.3 ubuntu/24.04 amd64',
+      ],
+    );
+  });
+
+  it('makes equal images of equal manifests', async () => {
+    const [one, two] = [place(), place()];
+    for (const at of [one, two]) assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(diffTrees(await treeOf(one.root), await treeOf(two.root)), []);
+  });
+});
+
+describe('a bake that is killed', () => {
+  it('at any effect is taken up and ends as an undisturbed one', { timeout: 300_000 }, async (context) => {
+    const undisturbed = place();
+    const counted = join(folder, 'effects');
+    const first = await bake(undisturbed, [], { NODEKILN_FAULT: `count:${counted}` });
+    assert.equal(first.status, 0, first.text);
+    const wanted = await treeOf(undisturbed.root);
+    const effects = readFileSync(counted, 'utf8').trim().split('\n');
+    // Every second one, another half each time: a whole round takes a minute and a half.
+    const half = Math.random() < 0.5 ? 0 : 1;
+    const faults = effects
+      .map((_effect, index) => `${Math.random() < 0.5 ? 'before' : 'after'}:${index + 1}`)
+      .filter((_fault, index) => index % 2 === half);
+    context.diagnostic(`${faults.join(', ')} of ${effects.length}`);
+    assert.ok(faults.length > 10, effects.join('\n'));
+    await eachInTwoLanes(faults, async (fault) => {
+      const at = place();
+      const killed = await bake(at, [], { NODEKILN_FAULT: fault });
+      assert.notEqual(killed.status, 0, `${fault} did not kill it`);
+      const again = await bake(at);
+      assert.equal(again.status, 0, `${fault}: ${again.text}`);
+      assert.deepEqual(diffTrees(wanted, await treeOf(at.root)), [], fault);
+      rmSync(at.root, { recursive: true });
+    });
+  });
+
+  it('at any moment, too', { timeout: 120_000 }, async (context) => {
+    const undisturbed = place();
+    assert.equal((await bake(undisturbed)).status, 0);
+    const wanted = await treeOf(undisturbed.root);
+    const at = place();
+    const delays = Array.from({ length: 6 }, () => Math.round(Math.random() * 900));
+    context.diagnostic(`killed after ${delays.join(', ')} ms`);
+    for (const delayMs of delays) {
+      const child = spawn(nodeBinary, [nodeFlag, bundle, 'bake', at.manifest, '--root', at.root, '--quiet'], {
+        stdio: 'ignore',
+        env: { ...process.env, SOURCE_DATE_EPOCH: '1700000000' },
+      });
+      const ended = once(child, 'close');
+      setTimeout(() => child.kill('SIGKILL'), delayMs);
+      await ended;
+    }
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(diffTrees(wanted, await treeOf(at.root)), []);
+    assert.deepEqual((await readdir(join(at.root, '..'))).sort(), ['image.lock.json', 'image.yaml', 'root']);
+  });
+});
+
+async function eachInTwoLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const lane = async (start: number): Promise<void> => {
+    for (let index = start; index < items.length; index += 2) {
+      const item = items[index];
+      if (item !== undefined) await work(item);
+    }
+  };
+  const settled = await Promise.allSettled([lane(0), lane(1)]);
+  for (const result of settled) if (result.status === 'rejected') throw result.reason;
+}
+
+/** Without times: those of the seals in the cache's index, and the journal, whose numbers count every attempt. */
+async function treeOf(root: string): Promise<TreeEntry[]> {
+  const copy = mkdtempSync(join(folder, 'tree-'));
+  try {
+    const index = 'opt/nodekiln/cache/index.json';
+    await cp(join(root, index), join(copy, index), { recursive: true }).catch(() => undefined);
+    const text = execFileSync('sh', ['-c', 'cat "$1" 2>/dev/null || true', 'sh', join(copy, index)], {
+      encoding: 'utf8',
+    });
+    mkdirSync(join(copy, 'opt/nodekiln/cache'), { recursive: true });
+    writeFileSync(join(copy, index), text.replaceAll(/"mtimeNs": "\d+"/g, '"mtimeNs": ""'));
+    const [tree, normal] = await Promise.all([
+      snapshotTree(root, ['/'], { exclude: [/^\/var\/lib\/nodekiln\/(state\.db|lock\.|generations\/)/, `/${index}`] }),
+      snapshotTree(copy, [`/${index}`]),
+    ]);
+    return [...tree, ...normal];
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
