@@ -1,0 +1,252 @@
+/** The pure parts of images, and reading versions off real programs. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { NodekilnError } from '../errors.ts';
+import { createLinuxExec } from '../host/linux/exec.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
+import { formatImageLock, parseImageLock, type ImageLock, type ImagePackage } from './lock.ts';
+import { comparePackages, parseDpkgStatus } from './packages.ts';
+import { spdxDocument } from './sbom.ts';
+import { formatSize, measureSpace, parseSize } from './space.ts';
+import { findLogs, findTrace, machineIdProblem, traces } from './traces.ts';
+import { printsLine, readVersion } from './version-output.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nodekiln-image-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const digest = `sha256:${'a'.repeat(64)}`;
+const lock: ImageLock = {
+  apiVersion: 'nodekiln.dev/v1alpha1',
+  kind: 'ImageLock',
+  image: { name: 'demo', os: 'debian', release: '13', architecture: 'amd64' },
+  artifacts: [
+    {
+      id: 'binary:kubelet-1.34.3 debian/13 amd64',
+      asked: 'kubelet 1.34.3 deb url https://h/kubelet.deb',
+      location: 'https://h/kubelet.deb?…',
+      digest,
+      size: 3,
+    },
+  ],
+  binaries: [
+    {
+      id: 'binary:kubelet-1.34.3',
+      path: '/opt/bin/kubelet-1.34.3',
+      tool: 'kubelet',
+      version: '1.34.3',
+      digest,
+      size: 3,
+      prints: { arguments: ['--version'], line: 'Kubernetes v1.34.3' },
+    },
+  ],
+  packages: {
+    manager: 'dpkg',
+    before: [{ name: 'libc6', architecture: 'amd64', version: '2.41-12' }],
+    installed: [{ name: 'runc', architecture: 'amd64', version: '1.1.15+ds1-2+b4' }],
+  },
+  images: [{ reference: 'registry.k8s.io/pause:3.10', digest, pinned: true }],
+  units: [{ name: 'containerd.service', state: 'disabled' }],
+  files: [{ path: '/etc/motd', digest, mode: '0644', uid: 0, gid: 0 }],
+};
+
+describe('the lock of an image', () => {
+  it('is read as it was written, and refused when anything about it is unknown', () => {
+    const text = formatImageLock(lock);
+    assert.deepEqual(parseImageLock(text, 'lock'), lock);
+    assert.throws(() => parseImageLock(text.replace('"units"', '"unitz"'), 'lock'), { code: 'NK_DOCUMENT_INVALID' });
+    assert.throws(() => parseImageLock(text.slice(0, 40), 'lock'), { code: 'NK_DOCUMENT_SYNTAX' });
+  });
+});
+
+interface Vector {
+  readonly id: string;
+  readonly tool: string;
+  readonly version: string;
+  readonly prints: string;
+  /** The line that is locked, the error, or `none`. */
+  readonly expect: string;
+}
+
+describe('versions that programs print', () => {
+  const vectors = JSON.parse(
+    readFileSync(join(import.meta.dirname, 'version-output.vectors.json'), 'utf8'),
+  ) as readonly Vector[];
+  const exec = createLinuxExec('/');
+  for (const { id, tool, version, prints, expect } of vectors) {
+    it(`${id}: ${tool} ${version} prints ${prints.split('\n')[0]}`, async () => {
+      const path = join(folder, id);
+      writeFileSync(path, `#!/bin/sh\ncat <<'END'\n${prints}\nEND\n`);
+      chmodSync(path, 0o755);
+      const wanted = version === 'any' ? undefined : version;
+      const answer = readVersion(exec, { path, tool, version: wanted }).catch((thrown: unknown) =>
+        thrown instanceof NodekilnError ? thrown.code : Promise.reject(thrown),
+      );
+      const said = await answer;
+      if (typeof said === 'string') return assert.equal(said, expect);
+      assert.equal(said.prints?.line ?? 'none', expect);
+      if (!said.prints) return assert.ok(said.why);
+      assert.equal(await printsLine(exec, path, said.prints), true);
+      const longer = await printsLine(exec, path, { ...said.prints, line: `${said.prints.line}0` });
+      assert.match(String(longer), /^prints “/);
+      return undefined;
+    });
+  }
+
+  it('says why a program prints nothing', async () => {
+    const path = join(folder, 'broken');
+    writeFileSync(path, '#!/bin/sh\necho no luck >&2\nexit 3\n', { mode: 0o755 });
+    const wanted = { arguments: ['--version'], line: 'Kubernetes v1.34.3' };
+    assert.match(String(await printsLine(exec, path, wanted)), /exit status 3: no luck/);
+    assert.match(String(await printsLine(exec, join(folder, 'absent'), wanted)), /no such program/);
+  });
+});
+
+describe('installed packages', () => {
+  it('are read as dpkg itself reads them', () => {
+    const mine = parseDpkgStatus(readFileSync('/var/lib/dpkg/status', 'utf8'));
+    const format = '--showformat=${db:Status-Status} ${Package} ${Architecture} ${Version}\n';
+    const wanted = execFileSync('dpkg-query', ['--show', format], { encoding: 'utf8', maxBuffer: 1 << 26 });
+    assert.deepEqual(
+      mine.map(({ name, architecture, version }) => `installed ${name} ${architecture} ${version}`).sort(),
+      wanted
+        .trim()
+        .split('\n')
+        .filter((line) => line.startsWith('installed '))
+        .sort(),
+    );
+  });
+
+  it('are compared one by one', () => {
+    const item = (name: string, version: string): ImagePackage => ({ name, architecture: 'amd64', version });
+    const kernels = [item('kernel', '6.1'), item('kernel', '6.2')];
+    assert.deepEqual(comparePackages(kernels, kernels), []);
+    assert.deepEqual(comparePackages([item('a', '1'), item('b', '1')], [item('a', '2'), item('c', '1')]), [
+      { type: 'version', package: item('a', '2'), wanted: '1' },
+      { type: 'unexpected', package: item('c', '1') },
+      { type: 'missing', package: item('b', '1') },
+    ]);
+    assert.deepEqual(comparePackages(kernels, [item('kernel', '6.3')]), [
+      { type: 'version', package: item('kernel', '6.3'), wanted: '6.2' },
+      { type: 'missing', package: item('kernel', '6.1') },
+    ]);
+  });
+});
+
+describe('the bill of materials', () => {
+  const text = spdxDocument(lock, { toolVersion: '0.1.0', createdMs: 1_700_000_000_500 });
+
+  it('is the same for the same lock and time', () => {
+    assert.equal(spdxDocument(structuredClone(lock), { toolVersion: '0.1.0', createdMs: 1_700_000_000_000 }), text);
+  });
+
+  it('names everything once, with its digest and package URL', () => {
+    const document = JSON.parse(text) as {
+      creationInfo: { created: string };
+      packages: { SPDXID: string; downloadLocation: string; externalRefs?: { referenceLocator: string }[] }[];
+      relationships: { relatedSpdxElement: string }[];
+    };
+    assert.equal(document.creationInfo.created, '2023-11-14T22:13:20Z');
+    assert.deepEqual(
+      document.packages.flatMap(({ externalRefs = [] }) => externalRefs.map((ref) => ref.referenceLocator)),
+      [
+        `pkg:generic/kubelet@1.34.3?checksum=${digest}`,
+        `pkg:oci/pause@${digest}?repository_url=registry.k8s.io%2Fpause&tag=3.10`,
+        'pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=debian-13',
+        'pkg:deb/debian/runc@1.1.15%2Bds1-2%2Bb4?arch=amd64&distro=debian-13',
+      ],
+    );
+    const ids = document.packages.map(({ SPDXID }) => SPDXID);
+    assert.equal(new Set(ids).size, ids.length);
+    for (const id of ids) assert.match(id, /^SPDXRef-[A-Za-z0-9.-]+$/);
+    assert.deepEqual(document.relationships.map((each) => each.relatedSpdxElement).sort(), ids.sort());
+    assert.ok(document.packages.some(({ downloadLocation }) => downloadLocation === 'https://h/kubelet.deb'));
+  });
+});
+
+describe('space', () => {
+  it('counts each file once and says whose it is', async () => {
+    const root = mkdtempSync(join(folder, 'space-'));
+    const put = (path: string, bytes: number): void => {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), Buffer.alloc(bytes, 1));
+    };
+    put('/opt/bin/kubelet-1.34.3', 1 << 20);
+    linkSync(join(root, '/opt/bin/kubelet-1.34.3'), join(root, '/opt/bin/kubelet'));
+    put('/usr/sbin/runc', 2 << 20);
+    put('/var/lib/dpkg/info/runc.list', 0);
+    writeFileSync(join(root, 'var/lib/dpkg/info/runc.list'), '/.\n/sbin/runc\n');
+    put('/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/x', 3 << 20);
+    const { components, totalBytes } = await measureSpace(root, lock);
+    const of = (component: string): number | undefined =>
+      components.find((entry) => entry.component === component)?.bytes;
+    assert.equal(components[0]?.component, 'container images, as fetched');
+    assert.ok((of('container images, as fetched') ?? 0) >= 3 << 20);
+    assert.equal(of('package runc'), 2 << 20);
+    assert.equal((of('kubelet 1.34.3') ?? 0) + (of('operating system') ?? 0) >= 1 << 20, true);
+    assert.ok(totalBytes < 7 << 20, 'a hard link counted twice');
+  });
+
+  it('is read and written in the units people use', () => {
+    assert.deepEqual(['3GiB', '800MB', '1.5 GiB', '3', 'GiB', '-1MB', '3gib'].map(parseSize), [
+      3 * 1024 ** 3,
+      800e6,
+      1.5 * 1024 ** 3,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    assert.deepEqual([0, 512, 2048, 1.21 * 1024 ** 3, 760 * 1024 ** 2].map(formatSize), [
+      '0 B',
+      '512 B',
+      '2.00 KiB',
+      '1.21 GiB',
+      '760 MiB',
+    ]);
+  });
+});
+
+describe('traces of a machine', () => {
+  it('are found by pattern, and left where a document put them', async () => {
+    const root = mkdtempSync(join(folder, 'traces-'));
+    const put = (path: string): void => {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), 'x');
+    };
+    for (const path of [
+      '/etc/ssh/ssh_host_rsa_key',
+      '/etc/ssh/sshd_config',
+      '/home/ada/.ssh/authorized_keys',
+      '/root/.ssh/authorized_keys',
+      '/var/lib/dhcp/a/b.leases',
+      '/var/log/app/app.log.1.gz',
+      '/var/log/app/app.log',
+    ])
+      put(path);
+    mkdirSync(join(root, 'var/lib/dbus'), { recursive: true });
+    symlinkSync('/etc/machine-id', join(root, 'var/lib/dbus/machine-id'));
+    const { files } = createLinuxHost({ root });
+    const found = async (id: string, kept: readonly string[] = []): Promise<string[]> => {
+      const trace = traces.find((each) => each.id === id);
+      assert.ok(trace);
+      return findTrace(files, trace, new Set(kept));
+    };
+    assert.deepEqual(await found('ssh-host-keys'), ['/etc/ssh/ssh_host_rsa_key']);
+    assert.deepEqual(await found('leases'), ['/var/lib/dhcp/a']);
+    assert.deepEqual(await found('dbus-machine-id'), []);
+    assert.deepEqual(await found('logs'), ['/var/log/app/app.log.1.gz']);
+    assert.deepEqual(await found('authorized-keys', ['/root/.ssh/authorized_keys']), [
+      '/home/ada/.ssh/authorized_keys',
+    ]);
+    const logs = await findLogs(files, ['/var/log/app/app.log.1.gz']);
+    assert.deepEqual(
+      logs.map(({ path }) => path),
+      ['/var/log/app/app.log'],
+    );
+    assert.match((await machineIdProblem(files)) ?? '', /is missing/);
+  });
+});
