@@ -224,7 +224,7 @@ function byTheRules(
   const flat = block?.versionsV2
     ? block.versionsV2
         .flatMap((entry) => [entry.latestVersion, entry.previousLatestVersion])
-        .filter((text) => text != null)
+        .filter((text) => typeof text === 'string')
     : (block?.versions ?? []);
   if (flat[0] === '<SKIP>') return { versions: 'skip', urls: [] };
   if (!block?.downloadURL) return { versions: flat, urls: [] };

@@ -1,7 +1,8 @@
 /**
  * Decompression as a stream in bounded memory: gzip and zstd by node:zlib, xz and bzip2 by their programs, because a
- * program decodes on its own core (and `xz -T0` on several). Without an xz program a WebAssembly decoder takes over;
- * without bzip2 it is NK_TOOL_MISSING. Damaged, truncated or trailing data is NK_ARTIFACT_UNREADABLE.
+ * program decodes on its own core (xz on one: two would hold whole blocks, 90 MB of them). Without an xz program a
+ * WebAssembly decoder takes over; without bzip2 it is NK_TOOL_MISSING. Damaged, truncated or trailing data is
+ * NK_ARTIFACT_UNREADABLE.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -154,7 +155,7 @@ function missingProgram(program: string, what: string, cause: unknown): Nodekiln
 }
 
 async function* throughXz(input: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
-  const program = throughProgram(['xz', '-dc', '-T0'], input, what);
+  const program = throughProgram(['xz', '-dc', '-T1'], input, what);
   let first: IteratorResult<Buffer>;
   try {
     first = await program.next();

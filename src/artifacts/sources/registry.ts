@@ -13,15 +13,7 @@ const sources: { readonly [Type in SourceSpec['type']]: () => Promise<Source<Typ
 
 /** The artifact as a local file of the digest and size that the specification names. */
 export async function fetchArtifact(spec: SourceSpec, context: FetchContext): Promise<Fetched> {
-  return fetchFrom(spec.type, spec, context);
-}
-
-/** The compiler cannot see that a specification goes with the source of its type; the signature says so. */
-async function fetchFrom<Type extends SourceSpec['type']>(
-  type: Type,
-  spec: SourceSpec,
-  context: FetchContext,
-): Promise<Fetched> {
-  const source: Source<Type> = await sources[type]();
-  return source.fetch(spec as Extract<SourceSpec, { type: Type }>, context);
+  // The compiler cannot see that a specification goes with the source of its type; the table's type says so.
+  const source = (await sources[spec.type]()) as Source<typeof spec.type>;
+  return source.fetch(spec, context);
 }

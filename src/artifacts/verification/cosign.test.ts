@@ -265,7 +265,7 @@ describe('signatures', () => {
             publicKeyRequest: { publicKey: { content: pem(publicKey) } },
           }),
         );
-        const issued = JSON.parse(String(answer.response)) as Record<string, { chain: { certificates: string[] } }>;
+        const issued = JSON.parse(answer.response as string) as Record<string, { chain: { certificates: string[] } }>;
         const [certificate = '', ...chain] = Object.values(issued)[0]?.chain.certificates ?? [];
         const payload = (more.payload ?? payloadFor)(digest);
         const signature = sign('sha256', payload, privateKey).toString('base64');
@@ -277,7 +277,7 @@ describe('signatures', () => {
             signature: { content: signature, publicKey: { content: Buffer.from(certificate).toString('base64') } },
           },
         });
-        const [entry] = Object.values(logged) as LoggedEntry[];
+        const [entry] = Object.values<LoggedEntry>(logged as Record<string, LoggedEntry>);
         const bundle = {
           SignedEntryTimestamp: entry?.verification.signedEntryTimestamp,
           Payload: {

@@ -63,7 +63,7 @@ function firstOf([first, ...others]: readonly Repository[]): Repository {
   };
   return {
     name: rest.name,
-    reference: rest.reference,
+    reference: (tagOrDigest) => rest.reference(tagOrDigest),
     manifest: (reference) => either((repository) => repository.manifest(reference)),
     blob: (descriptor, options) => either((repository) => repository.blob(descriptor, options)),
     tags: () => either((repository) => repository.tags()),

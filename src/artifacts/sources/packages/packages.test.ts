@@ -256,7 +256,7 @@ describe('package repositories', () => {
       );
       assert.ok(
         outcome === 'NK_SIGNATURE' || (typeof outcome === 'object' && outcome.version === '1.34.8-10.1'),
-        String(outcome),
+        JSON.stringify(outcome),
       );
     });
 
