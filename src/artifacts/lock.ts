@@ -207,14 +207,14 @@ export function requireUnchanged(locked: ArtifactLock, resolved: ArtifactLock, f
   const before = new Map(locked.artifacts.map((artifact) => [artifact.id, artifact]));
   const changed = resolved.artifacts.flatMap((now) => {
     const then = before.get(now.id);
-    return then && then.asked === now.asked && then.digest !== now.digest ? [{ then, now }] : [];
+    return then && then.asked === now.asked && then.digest !== now.digest ? [{ was: then, now }] : [];
   });
   const [first] = changed;
   if (!first) return;
   throw new NodekilnError('NK_ARTIFACT_DIGEST', `${first.now.id} is not the artifact that ${file} holds`, {
     hint: unchangedHint,
-    problems: changed.map(({ then, now }) => ({
-      message: `${now.id} has the digest ${now.digest}, and ${then.digest} is locked`,
+    problems: changed.map(({ was, now }) => ({
+      message: `${now.id} has the digest ${now.digest}, and ${was.digest} is locked`,
       place: { file },
     })),
   });
