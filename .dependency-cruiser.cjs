@@ -1,5 +1,5 @@
 /** The two import rules of docs/architecture.md, and no cycles. */
-const pure = '^src/(config|desired|plan)/|^src/artifacts/version|^src/kinds/[^/]+/(schema|plan)\\.ts$|^src/errors\\.ts$';
+const pure = '^src/(config|desired|plan)/|^src/artifacts/(version|lock)|^src/image/(lock|sbom)\\.ts$|^src/kinds/[^/]+/(schema|plan)\\.ts$|^src/errors\\.ts$';
 const effects =
   '^(node:)?(fs|fs/promises|child_process|net|http|https|dgram|os|process|worker_threads|sqlite|tls|dns|cluster|readline)$';
 const moments = ['bake', 'boot', 'agent', 'fleet', 'inspect'];

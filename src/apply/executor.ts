@@ -5,7 +5,9 @@
  * A failed `required` step ends the run: nothing new starts, what runs is awaited. After a failed `bestEffort` or
  * `background` step only its dependents are passed over. Returns a report; throws only for defects and interruption.
  */
+import { availableParallelism } from 'node:os';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { createGate } from '../host/parallel.ts';
 import type { Host } from '../host/port.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
 import { createDownloads } from '../kinds/binary/downloads.ts';
@@ -50,11 +52,11 @@ export interface ExecuteInput {
   readonly host: Host;
   readonly context: Omit<
     PerformContext,
-    'background' | 'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'signal'
+    'background' | 'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'unpacking' | 'signal'
   >;
   readonly onEvent?: (event: ProgressEvent) => void;
   readonly onDone?: (record: StepRecord) => void;
-  /** Steps at a time. */
+  /** Packages unpacked and images imported at a time: work for a processor and the disk. As many as processors unless told. */
   readonly jobs?: number;
   /** Transfers at a time. */
   readonly transfers?: number;
@@ -62,7 +64,7 @@ export interface ExecuteInput {
 }
 
 /** Steps that wait (joins, commands, transfers) cost nothing; this bounds the rest. */
-const defaultJobs = 16;
+const concurrency = 16;
 
 export async function execute(input: ExecuteInput): Promise<Report> {
   const { schedule, host } = input;
@@ -71,7 +73,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
   const running = new Set<Promise<void>>();
   const jobs: PerformContext['jobs'] = new Map();
   const downloads = createDownloads(host, input.transfers);
-  const jobLimit = input.jobs ?? defaultJobs;
+  const unpacking = createGate(input.jobs ?? availableParallelism());
   let fatal: NodekilnError | undefined;
 
   const record = (
@@ -124,6 +126,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
       host,
       jobs,
       downloads,
+      unpacking,
       signal: input.signal,
       background: first.phase === 'deferred',
       progress: (message, transfer) =>
@@ -169,7 +172,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
       const writes = ready.filter(({ step }) => step.action.do === 'write');
       if (writes.length > 0) launch(writes);
       for (const scheduled of ready) {
-        if (scheduled.step.action.do !== 'write' && running.size < jobLimit) launch([scheduled]);
+        if (scheduled.step.action.do !== 'write' && running.size < concurrency) launch([scheduled]);
       }
     }
     if (running.size === 0) break;

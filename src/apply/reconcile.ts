@@ -76,7 +76,7 @@ export interface CarryOutOptions {
   readonly artifactBase: string;
   /** Digests of artifacts that a lock file holds. */
   readonly lockedDigests?: ReadonlyMap<ResourceId, string>;
-  /** Steps at a time, and transfers at a time among them; as many as serve the machine unless told. */
+  /** Packages unpacked and images imported at a time, and transfers; see `ExecuteInput`. */
   readonly jobs?: number;
   readonly transfers?: number;
   readonly onEvent?: (event: ProgressEvent) => void;

@@ -9,7 +9,6 @@
  */
 import { realpathSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { ProgressEvent } from '../apply/executor.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
@@ -70,7 +69,7 @@ export interface BakeOptions {
   readonly frozen?: boolean;
   /** Artifacts that changed at their source are accepted. */
   readonly updateLock?: boolean;
-  /** Steps at a time; one more than the processors unless told. */
+  /** Packages unpacked and images imported at a time; as many as processors unless told. */
   readonly jobs?: number;
   /** Transfers at a time. */
   readonly transfers?: number;
@@ -165,7 +164,7 @@ async function bakeHost(
     const result = await carryOut(prepared, {
       artifactBase: base,
       lockedDigests: held,
-      jobs: options.jobs ?? availableParallelism() + 1,
+      ...(options.jobs !== undefined && { jobs: options.jobs }),
       ...(options.transfers !== undefined && { transfers: options.transfers }),
       ...(options.onEvent && { onEvent: options.onEvent }),
       ...(options.signal && { signal: options.signal }),

@@ -2,7 +2,8 @@
 import type { BakeReport } from '../bake/bake.ts';
 import { count } from '../inspect/format.ts';
 import { NodekilnError } from '../errors.ts';
-import { formatSize, parseSize, type Space } from '../image/space.ts';
+import { formatSize, parseSize } from '../config/size.ts';
+import type { Space } from '../image/space.ts';
 import { formatWarnings, paragraphs, table, type Styler } from './output.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
@@ -21,7 +22,7 @@ export const bakeVerb: Verb = {
       { flag: '--sbom', value: 'FILE', about: 'write the bill of materials (SPDX 2.3, JSON) here, too' },
       { flag: '--space', about: 'list what takes space in the root' },
       { flag: '--size-budget', value: 'SIZE', about: 'list it, and fail when the root takes more; 3GiB, 800MB' },
-      { flag: '--jobs', value: 'N', about: 'steps at a time; one more than the processors unless told' },
+      { flag: '--jobs', value: 'N', about: 'packages unpacked at a time; as many as processors unless told' },
       { flag: '--transfers', value: 'N', about: 'transfers at a time; 4 unless told' },
     ],
     examples: ['nodekiln bake image.yaml --root /srv/image', 'nodekiln bake image.yaml --root /srv/image --frozen'],

@@ -132,6 +132,18 @@ describe('progress', () => {
     ]);
   });
 
+  it('says now and then where there is no terminal that a transfer goes on', () => {
+    const out = stream(false);
+    let now = 0;
+    const progress = createProgress(out, { quiet: false, nowMs: () => now });
+    progress.onEvent({ type: 'start', step: 'cache binary:a' });
+    const transfer = { receivedBytes: 1, totalBytes: 2, bytesPerSecond: 1, remainingMs: 1 };
+    for (now = 1_000; now <= 25_000; now += 1_000)
+      progress.onEvent({ type: 'progress', step: 'cache binary:a', message: `${now} ms`, transfer });
+    progress.onEvent({ type: 'progress', step: 'cache binary:a', message: 'no transfer' });
+    assert.deepEqual(out.written, ['fetch   cache binary:a: 10000 ms\n', 'fetch   cache binary:a: 20000 ms\n']);
+  });
+
   it('is nothing when quiet', () => {
     const out = stream(true);
     const progress = createProgress(out, { quiet: true, nowMs: () => 0 });

@@ -1,6 +1,7 @@
 /**
  * Progress on stderr. On a terminal: one live line of what runs, with the time it has been running, above it a line for
- * what failed or took long. Elsewhere: one plain line per finished step. Nothing when quiet.
+ * what failed or took long. Elsewhere: one plain line per finished step, and one about each transfer every ten seconds.
+ * Nothing when quiet.
  */
 import type { ProgressEvent } from '../apply/executor.ts';
 import { formatDuration, shorten } from '../inspect/format.ts';
@@ -22,6 +23,9 @@ const frameMs = 100;
 /** Steps shorter than this are not worth a line on a terminal. */
 const longMs = 200;
 
+/** Between two lines about one transfer, where there is no terminal. */
+const reportMs = 10_000;
+
 export interface ProgressOptions {
   readonly quiet: boolean;
   readonly nowMs: () => number;
@@ -29,7 +33,7 @@ export interface ProgressOptions {
 
 export function createProgress(stream: ProgressStream, options: ProgressOptions): Progress {
   if (options.quiet) return { onEvent: () => undefined, stop: () => undefined };
-  return stream.isTTY === true ? liveProgress(stream, options) : plainProgress(stream);
+  return stream.isTTY === true ? liveProgress(stream, options) : plainProgress(stream, options);
 }
 
 type EndedStep = Extract<ProgressEvent, { type: 'end' }>['record'];
@@ -41,10 +45,20 @@ function finishedLine(record: EndedStep): string {
   return `${record.status.padEnd(7)} ${record.id}${time}${details}${error}`;
 }
 
-function plainProgress(stream: ProgressStream): Progress {
+function plainProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Progress {
+  const said = new Map<string, number>();
   return {
     onEvent(event) {
-      if (event.type === 'end') stream.write(`${finishedLine(event.record)}\n`);
+      if (event.type === 'start') said.set(event.step, nowMs());
+      if (event.type === 'progress' && event.transfer) {
+        // A log is read later: long transfers say now and then that they go on.
+        if (nowMs() - (said.get(event.step) ?? 0) < reportMs) return;
+        said.set(event.step, nowMs());
+        stream.write(`fetch   ${event.step}: ${event.message}\n`);
+      }
+      if (event.type !== 'end') return;
+      said.delete(event.record.id);
+      stream.write(`${finishedLine(event.record)}\n`);
     },
     stop: () => undefined,
   };

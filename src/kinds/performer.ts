@@ -4,6 +4,7 @@
  */
 import type { Resource, ResourceId } from '../desired/resources.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
+import type { Gate } from '../host/parallel.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import type { RecordedArtifact, Seal } from '../apply/journal.ts';
 import type { StepAction, Touched } from '../plan/types.ts';
@@ -37,6 +38,8 @@ export interface PerformContext {
   readonly background: boolean;
   /** What this run fetches; shared by all steps. */
   readonly downloads: Downloads;
+  /** Work for a processor and the disk, few at a time; shared by all steps. */
+  readonly unpacking: Gate;
   /** Digests of artifacts that a lock file holds, by resource; they stand in where the resource names none. */
   readonly lockedDigests: ReadonlyMap<ResourceId, string>;
   /** How far long work is; `transfer` with the figures of a transfer. */

@@ -84,7 +84,8 @@ async function placed(
 export async function performCache(context: PerformContext, resource: BinaryResource): Promise<void> {
   await firstThatServes(resource, async (source) => {
     if (source.type === 'cache') throw new NodekilnError('NK_INTERNAL', 'the cache cannot be filled from itself');
-    const { entry } = await addToCache(context.host.files, await request(context, resource, source));
+    const wanted = await request(context, resource, source);
+    const { entry } = await context.unpacking(() => addToCache(context.host.files, wanted));
     context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
   });
 }
@@ -96,7 +97,7 @@ export async function performActivate(context: PerformContext, resource: BinaryR
     const wanted = await request(context, resource, source);
     if (mayBeCached(resource, source) && (await keep(context, wanted)))
       return activateCached(context, resource, target);
-    const placed = await materialise(context.host.files, target, wanted);
+    const placed = await context.unpacking(() => materialise(context.host.files, target, wanted));
     await seal(context, target, placed.digest);
     context.notes.setArtifact(resource.id, {
       location: wanted.source.location ?? wanted.source.path,
@@ -128,7 +129,7 @@ function mayBeCached(resource: BinaryResource, source: PackageSource): boolean {
 /** Puts it into the cache; false when its place there is taken by what is not ours to replace. */
 async function keep(context: PerformContext, wanted: AddRequest): Promise<boolean> {
   try {
-    const { entry } = await addToCache(context.host.files, wanted);
+    const { entry } = await context.unpacking(() => addToCache(context.host.files, wanted));
     context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
     return true;
   } catch (thrown) {

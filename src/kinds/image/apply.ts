@@ -20,12 +20,14 @@ export function observeImage(resource: ImageResource, touched: Touched | undefin
 export async function performImport(context: PerformContext, resource: ImageResource): Promise<void> {
   const archive = artifactPath(context.artifactBase, resource.archive);
   const wanted = resource.digest ?? context.lockedDigests.get(resource.id);
-  const imported = await context.host.containers.importArchive(archive, {
-    pin: resource.pin ?? true,
-    unpack: resource.unpack ?? 'auto',
-    ...(wanted !== undefined && { digest: wanted }),
-    ...(resource.architecture !== undefined && { architecture: resource.architecture }),
-  });
+  const imported = await context.unpacking(() =>
+    context.host.containers.importArchive(archive, {
+      pin: resource.pin ?? true,
+      unpack: resource.unpack ?? 'auto',
+      ...(wanted !== undefined && { digest: wanted }),
+      ...(resource.architecture !== undefined && { architecture: resource.architecture }),
+    }),
+  );
   const { references, digest, size, unpacked } = imported;
   context.notes.setArtifact(resource.id, { location: resource.archive, digest, size });
   context.detail(unpacked ? 'unpacked' : 'not unpacked: containerd does it when its first container starts');

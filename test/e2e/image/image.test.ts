@@ -7,7 +7,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { seal } from '../../../src/bake/seal.ts';
-import { verify } from '../../../src/inspect/verify/verify.ts';
+import { verify, type VerifyReport } from '../../../src/inspect/verify/verify.ts';
 import { demoFolder, nodekiln } from '../../demo/baked.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { artifacts } from '../../lab/packages.ts';
@@ -46,6 +46,7 @@ describe('a sealed image', { concurrency: 1 }, () => {
         assert.match(await host.check(['ssh-keyscan', '127.0.0.1']), /ssh-ed25519/);
       }),
     );
+    await verifiesLive(hosts);
     assertDistinct(identities);
     for (const { hostKeys } of identities) assert.ok(hostKeys.length > 0);
     for (const host of hosts) await host.remove();
@@ -83,6 +84,29 @@ describe('a sealed image', { concurrency: 1 }, () => {
     assert.match(full?.stdout ?? '', /NK_UNSUPPORTED.*belongs to it alone/, 'a whole node was sealed');
   });
 });
+
+/** A started machine still is what was baked; a containerd that does not run is asked all the same, and left as it was. */
+async function verifiesLive(hosts: readonly LabHost[]): Promise<void> {
+  const look = async (host: LabHost): Promise<VerifyReport> => {
+    const result = await host.exec([program, 'verify', '--live', '--json'], { timeoutMs: 60_000 });
+    return (JSON.parse(result.stdout) as { data: VerifyReport }).data;
+  };
+  for (const host of hosts) {
+    const running = await look(host);
+    assert.deepEqual(failed(running), []);
+    await host.check(['systemctl', 'stop', 'kubelet.service', 'containerd.service']);
+    const state = ['systemctl', 'show', '--property=ActiveState,UnitFileState,InvocationID', 'containerd.service'];
+    const before = await host.check(state);
+    assert.deepEqual((await look(host)).checks, running.checks);
+    assert.equal(await host.check(state), before);
+    assert.equal((await host.exec(['pgrep', '--exact', 'containerd'])).stdout, '', 'a containerd was left running');
+    assert.notEqual((await host.exec(['test', '-e', '/run/nodekiln-containerd'])).status, 0);
+  }
+}
+
+function failed({ checks }: VerifyReport): string[] {
+  return checks.filter(({ status }) => status === 'failed').map(({ subject, detail }) => `${subject}: ${detail}`);
+}
 
 /** The demo's manifest with an SSH server that starts at boot, its paths made absolute. */
 async function manifestWithSsh(copy: BakedCopy): Promise<string> {
