@@ -7,7 +7,8 @@
  */
 import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { carryOut, prepare } from '../apply/reconcile.ts';
+import { reclaimAfter } from '../apply/reclaim.ts';
+import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
 import { readFolder, type Documents } from '../apply/documents.ts';
 import type { Outcome, ProgressEvent } from '../apply/executor.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
@@ -150,8 +151,9 @@ async function reconcileFolder({ host, folder, options }: Reconciliation): Promi
   const lock = takeLock(host.root, lockWaitMs);
   const journal = openJournal(host.root);
   try {
-    const report = await reconcile({ host, folder, options, journal, startedMs });
+    const { report, prepared } = await reconcile({ host, folder, options, journal, startedMs });
     journal.setNote('agent', report);
+    if (prepared && report.outcome === 'converged') await reclaimAfter(host, prepared);
     options.onEvent?.({ type: 'reconciled', report });
     return report;
   } finally {
@@ -160,7 +162,9 @@ async function reconcileFolder({ host, folder, options }: Reconciliation): Promi
   }
 }
 
-async function reconcile(input: Reconciliation & { journal: Journal; startedMs: number }): Promise<AgentReport> {
+async function reconcile(
+  input: Reconciliation & { journal: Journal; startedMs: number },
+): Promise<{ report: AgentReport; prepared?: Prepared }> {
   const { host, folder, options, journal, startedMs } = input;
   let digest = '';
   const finish = (
@@ -186,15 +190,17 @@ async function reconcile(input: Reconciliation & { journal: Journal; startedMs: 
       onEvent: (event) => options.onEvent?.({ type: 'step', event }),
       ...(options.signal && { signal: options.signal }),
     });
-    return finish({
+    const report = finish({
       outcome: result.outcome,
       generation: result.generation,
       changes: result.changes,
       impact: prepared.plan.impact,
       error: result.error,
     });
+    return { report, prepared };
   } catch (thrown) {
-    return finish({ outcome: 'failed', generation: undefined, changes: 0, impact: [], error: asNodekilnError(thrown) });
+    const error = asNodekilnError(thrown);
+    return { report: finish({ outcome: 'failed', generation: undefined, changes: 0, impact: [], error }) };
   }
 }
 

@@ -80,8 +80,9 @@ export async function writeEntry(files: Files, entry: CacheEntry): Promise<void>
 /** Removes a version's file and entry. False when it was not cached. */
 export async function removeFromCache(files: Files, tool: string, version: string): Promise<boolean> {
   const slot = { tool, key: cacheKey(parseVersion(version)) };
-  const removed = await changeIndex(files, (entries) => entries.filter((other) => !sameSlot(other, slot)));
+  // An entry without a file is refused; a file without an entry would be there for ever.
   const gone = await files.remove([cachedPath(slot.tool, slot.key)]);
+  const removed = await changeIndex(files, (entries) => entries.filter((other) => !sameSlot(other, slot)));
   return removed || gone.length > 0;
 }
 

@@ -10,6 +10,7 @@ import { readBootDocuments, readNamed, type Documents } from '../apply/documents
 import type { ProgressEvent, Report, StepRecord } from '../apply/executor.ts';
 import { openExistingJournal, openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
+import { reclaimAfter } from '../apply/reclaim.ts';
 import { bootResultPath } from '../apply/state.ts';
 import { parseDuration } from '../config/duration.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
@@ -59,8 +60,9 @@ export async function bootHost(host: Host, options: BootOptions): Promise<BootRe
   try {
     const journal = openJournal(host.root);
     try {
-      const result = await reconcileBoot({ host, journal, recording, options });
+      const { result, prepared } = await reconcileBoot({ host, journal, recording, options });
       await publish(host, result);
+      if (result.outcome === 'converged') await reclaimAfter(host, prepared);
       return result;
     } finally {
       journal.close();
@@ -78,7 +80,12 @@ interface BootRun {
   readonly options: BootOptions;
 }
 
-async function reconcileBoot({ host, journal, recording, options }: BootRun): Promise<BootResult> {
+async function reconcileBoot({
+  host,
+  journal,
+  recording,
+  options,
+}: BootRun): Promise<{ result: BootResult; prepared: Prepared }> {
   let warnings: readonly string[] = [];
   try {
     const selfUnit = process.env['NODEKILN_UNIT'];
@@ -96,7 +103,7 @@ async function reconcileBoot({ host, journal, recording, options }: BootRun): Pr
       carryOut(made.prepared, { artifactBase: '/', signal, ...(options.onEvent && { onEvent: options.onEvent }) }),
     );
     await recordMilestones({ host, report: result, recording });
-    return await bootResult(host, recording, {
+    const published = await bootResult(host, recording, {
       outcome: result.outcome,
       unchanged: result.changes === 0,
       generation: result.generation,
@@ -104,6 +111,7 @@ async function reconcileBoot({ host, journal, recording, options }: BootRun): Pr
       warnings,
       ...(result.error && { error: result.error.toJSON() }),
     });
+    return { result: published, prepared: made.prepared };
   } catch (thrown) {
     const error = asNodekilnError(thrown);
     await publish(

@@ -80,6 +80,7 @@ export interface NodeSpec {
     readonly policy: NonNullable<Section<'binaries'>['policy']>;
     readonly sources?: BinarySourcesItem;
     readonly transfer?: TransferItem;
+    readonly cache?: Section<'binaries'>['cache'];
     readonly tools: Readonly<Record<string, ToolItem>>;
   };
   readonly files: readonly FileItem[];
@@ -188,6 +189,7 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
       binaries: {
         policy: spec.binaries?.policy ?? 'cache-first',
         ...(spec.binaries?.sources && { sources: completeSources(spec.binaries.sources) }),
+        ...(spec.binaries?.cache && { cache: spec.binaries.cache }),
         ...(spec.binaries?.transfer && { transfer: completeTransfer(spec.binaries.transfer) }),
         tools: Object.fromEntries(
           Object.entries(spec.binaries?.tools ?? {}).map(([name, tool]) => [name, completeTool(name, tool, version)]),

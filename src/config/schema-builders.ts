@@ -26,6 +26,7 @@ import type { $strict } from 'zod/v4/core';
 import { parseVersion } from '../artifacts/version.ts';
 import { durationPattern } from './duration.ts';
 import { isMap } from './paths.ts';
+import { sizePattern } from './size.ts';
 import { badPlaceholder, placeholders } from './template.ts';
 import { alternatives, inWords } from './words.ts';
 
@@ -155,6 +156,7 @@ export function freeMap() {
 
 export const mode = matching(/^0[0-7]{3,4}$/, 'a string like "0644"');
 export const duration = matching(durationPattern, 'a duration like "90s", "5m" or "1h30m"');
+export const size = matching(sizePattern, 'a size like "2GiB"');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'a digest like "sha256:" and 64 hexadecimal digits');
 export const absolutePath = matching(
   /^\/(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/)[^\0\n]*$/,

@@ -20,6 +20,7 @@ import {
   opt,
   doc,
   resourceId,
+  size,
   template,
   text,
   unitName,
@@ -267,6 +268,16 @@ export const binaries = fields({
   ),
   sources: opt('Where programs come from that are not in the cache.', binarySources),
   transfer: opt('How they are transferred.', transfer),
+  cache: opt(
+    'Which versions the cache gives up, once a boot or a change has succeeded. Absent: none. What is in use always stays.',
+    fields({
+      keep: opt(
+        'How many versions of each program stay beside the one in use, the newest first. Default: 1.',
+        wholeNumber(),
+      ),
+      maxSize: opt('What all that is kept beside may take, like "2GiB"; the oldest versions go first.', size),
+    }),
+  ),
   tools: opt(
     'Programs to activate, by name. kubelet and kubectl are there by default.',
     record(name, tool, { error: wants('a map') }),

@@ -3,9 +3,10 @@
  */
 import { parseArch } from '../artifacts/arch.ts';
 import type { NodeSpec, ToolItem } from '../config/complete.ts';
+import { parseSize } from '../config/size.ts';
 import type { Facts } from './facts.ts';
 import { base } from './render-items.ts';
-import type { BinaryResource } from './resources.ts';
+import type { BinaryResource, CachePolicy } from './resources.ts';
 import { toolSources, transferSettings } from './sources.ts';
 
 export function binaryOf(
@@ -28,4 +29,13 @@ export function binaryOf(
     ...(transfer && { transfer }),
     place: { type: 'activate', target: item.target },
   };
+}
+
+/** One version beside the one in use is enough to go back. */
+const defaultKeep = 1;
+
+export function cachePolicy(item: NodeSpec['binaries']['cache']): CachePolicy | undefined {
+  if (!item) return undefined;
+  const maxBytes = item.maxSize === undefined ? undefined : parseSize(item.maxSize);
+  return { keep: item.keep ?? defaultKeep, ...(maxBytes !== undefined && { maxBytes }) };
 }

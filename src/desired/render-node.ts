@@ -11,7 +11,7 @@ import type { Path } from '../config/paths.ts';
 import { nearest } from '../config/words.ts';
 import { formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
-import { binaryOf } from './binaries.ts';
+import { binaryOf, cachePolicy } from './binaries.ts';
 import { containerdFiles, containerdUnit } from './containerd.ts';
 import type { Facts } from './facts.ts';
 import { kernelFiles } from './kernel.ts';
@@ -95,7 +95,8 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
   checkReferences();
   if (problems.length > 0) throw invalidDocument('the NodeConfig contradicts itself', problems);
   if (spec.takeover) for (const resource of resources.values()) add({ ...resource, takeover: true });
-  return { resources: sorted(resources), goal: 'unit:kubelet.service', warnings };
+  const cache = cachePolicy(spec.binaries.cache);
+  return { resources: sorted(resources), goal: 'unit:kubelet.service', ...(cache && { cache }), warnings };
 
   function overrideDeferral(): void {
     for (const [id, deferrable] of Object.entries(spec.boot.deferrable)) {

@@ -233,11 +233,21 @@ export type Resource =
 /** Everything a document asks for. Keys are the resources' ids. */
 export type ResourceMap = ReadonlyMap<ResourceId, Resource>;
 
+/** Which versions in the cache are given up after a success. */
+export interface CachePolicy {
+  /** Versions of each program beside those in use. */
+  readonly keep: number;
+  /** Of all versions beside those in use. */
+  readonly maxBytes?: number;
+}
+
 /** What rendering returns: the resources, what reaching the goal means, and remarks for the person. */
 export interface DesiredState {
   readonly resources: ResourceMap;
   /** The unit whose readiness is the goal of the schedule (`unit:kubelet.service`), if any. */
   readonly goal: ResourceId | undefined;
+  /** Absent: nothing is given up. */
+  readonly cache?: CachePolicy;
   readonly warnings: readonly string[];
 }
 

@@ -11,7 +11,8 @@ import { createLinuxHost } from '../host/linux/host.ts';
 import { formatImageLock, parseImageLock, type ImageLock, type ImagePackage } from './lock.ts';
 import { comparePackages, parseDpkgStatus } from './packages.ts';
 import { spdxDocument } from './sbom.ts';
-import { formatSize, measureSpace, parseSize } from './space.ts';
+import { formatSize, parseSize } from '../config/size.ts';
+import { measureSpace } from './space.ts';
 import { findLogs, findTrace, machineIdProblem, traces } from './traces.ts';
 import { printsLine, readVersion } from './version-output.ts';
 

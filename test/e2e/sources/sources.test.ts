@@ -120,6 +120,18 @@ describe('programs over the network', { concurrency: 1 }, () => {
     },
   );
 
+  test('the cache gives up what the policy lets it, once the boot has succeeded', { timeout: 120_000 }, async () => {
+    const document = (await host.readFile('/etc/nodekiln/conf.d/10-node.yaml')).replace('1.34.9', '1.34.3');
+    const listed = async (): Promise<string[]> => (await host.check(['ls', '/opt/bin'])).trim().split('\n');
+    const before = await listed();
+    assert.ok(before.includes('kubelet-1.34.4'));
+    const policy = document.replace('  binaries:\n', '  binaries:\n    cache: { keep: 0 }\n');
+    await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', policy, { mode: 0o600 });
+    await host.check([program, 'boot']);
+    assert.deepEqual(await listed(), ['kubectl', 'kubectl-1.32.3', 'kubelet', 'kubelet-1.34.3']);
+    await waitHttp(host, { port: 10248, timeoutMs: 60_000 });
+  });
+
   async function stepDetails(): Promise<string> {
     const result = JSON.parse(await host.readFile('/var/lib/nodekiln/boot/result.json')) as {
       outcome: string;

@@ -1,0 +1,21 @@
+/** After a success: the cache gives up what the document lets it. What any source of this host uses stays. */
+import { reclaim } from '../artifacts/reclaim.ts';
+import type { BinaryResource } from '../desired/resources.ts';
+import type { Host } from '../host/port.ts';
+import type { Prepared } from './reconcile.ts';
+
+/** Paths of the versions given up; none without a policy, or when not everything was applied. */
+export async function reclaimAfter(host: Host, prepared: Prepared): Promise<string[]> {
+  const { desired, sharedOnly } = prepared.input;
+  // A half-booted machine is an image: its nodes may ask for any version.
+  if (!desired.cache || sharedOnly === true) return [];
+  const inUse = [...prepared.effective.values()].flatMap(({ resource }) =>
+    resource.kind === 'binary' && resource.place.type === 'activate' && !isOwnProgram(resource) ? [resource] : [],
+  );
+  return reclaim(host.files, inUse, desired.cache);
+}
+
+/** Placed by the bake itself; the version is a digest, and the cache never has it. */
+function isOwnProgram({ sources }: BinaryResource): boolean {
+  return sources.every((source) => source.type !== 'cache' && source.role === 'manifest');
+}
