@@ -41,7 +41,7 @@ import { createLinuxHost } from '../host/linux/host.ts';
 import { createRootExec } from '../host/linux/root-exec.ts';
 import type { Host } from '../host/port.ts';
 import { sbomPath, type ImageLock, type ImagePackage } from '../image/lock.ts';
-import { installedPackages } from '../image/packages.ts';
+import { installedPackages, packageFiles, type PackageFile } from '../image/packages.ts';
 import { spdxDocument } from '../image/sbom.ts';
 import { measureSpace, type Space } from '../image/space.ts';
 import { enabledUnits } from '../image/units.ts';
@@ -187,7 +187,10 @@ async function bakeHost(
       previous,
       imagesUnchanged,
     });
-    const resolved: ArtifactLock = { artifacts: imageLock.artifacts, packages: lockedPackages(imageLock, target) };
+    const resolved: ArtifactLock = {
+      artifacts: imageLock.artifacts,
+      packages: await lockedPackages(host, imageLock, { target, locked }),
+    };
     requireUnchanged(hold, resolved, lockPath);
     if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
     const outcome = await writeLockFile(lockPath, replaceTarget(whole ?? emptyLock, target, resolved));
@@ -270,11 +273,34 @@ async function createdAt(manifest: string): Promise<number> {
   return (await stat(manifest)).mtimeMs;
 }
 
-function lockedPackages({ packages }: ImageLock, target: string): LockedPackage[] {
-  return packages.installed.map(({ name, architecture, version }) => ({
-    id: lockedId(`package:${name}:${architecture}`, target),
-    version,
+/** With digest and size of each package file where the repository's metadata are at hand, or were when it was locked. */
+async function lockedPackages(
+  host: Host,
+  { packages }: ImageLock,
+  about: { target: string; locked: ArtifactLock },
+): Promise<LockedPackage[]> {
+  const known = new Map(about.locked.packages.map((item) => [`${item.id} ${item.version}`, item]));
+  const items = packages.installed.map((item) => ({
+    item,
+    id: lockedId(`package:${item.name}:${item.architecture}`, about.target),
   }));
+  const open = items.filter(({ item, id }) => known.get(`${id} ${item.version}`)?.digest === undefined);
+  const found =
+    packages.manager === 'dpkg'
+      ? await packageFiles(
+          host,
+          open.map(({ item }) => item),
+        )
+      : new Map<string, PackageFile>();
+  return items.map(({ item: { name, architecture, version }, id }) => {
+    const { digest, size } = known.get(`${id} ${version}`) ?? found.get(`${name} ${architecture} ${version}`) ?? {};
+    return {
+      id,
+      version,
+      ...(digest !== undefined && { digest }),
+      ...(size !== undefined && { size }),
+    };
+  });
 }
 
 async function readManifest(path: string): Promise<LoadedDocument<'ImageManifest'>> {

@@ -54,6 +54,36 @@ export function parseDpkgStatus(text: string): ImagePackage[] {
   });
 }
 
+export interface PackageFile {
+  readonly digest: string;
+  readonly size: number;
+}
+
+/** What apt's lists say of the files of these packages, by `name architecture version`; nothing where there are no lists. */
+export async function packageFiles(
+  host: Pick<Host, 'exec' | 'files'>,
+  packages: readonly ImagePackage[],
+): Promise<Map<string, PackageFile>> {
+  const found = new Map<string, PackageFile>();
+  if (packages.length === 0 || (await host.files.stat('/usr/bin/apt-cache')) === undefined) return found;
+  const wanted = packages.map(({ name, architecture, version }) =>
+    // Packages for every architecture are listed under the host's own.
+    architecture === 'all' ? `${name}=${version}` : `${name}:${architecture}=${version}`,
+  );
+  const { stdout } = await host.exec.run(['apt-cache', 'show', '--no-all-versions', ...wanted], {
+    timeoutMs: 60_000,
+    maxOutput: 16 * 1024 * 1024,
+    env: { LC_ALL: 'C.UTF-8' },
+  });
+  for (const paragraph of stdout.split(/\n\n+/)) {
+    const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(paragraph)?.[1];
+    const [digest, size] = [field('SHA256'), Number(field('Size'))];
+    if (digest === undefined || !Number.isSafeInteger(size)) continue;
+    found.set(`${field('Package')} ${field('Architecture')} ${field('Version')}`, { digest: `sha256:${digest}`, size });
+  }
+  return found;
+}
+
 export type PackageDifference =
   | { readonly type: 'unexpected' | 'missing'; readonly package: ImagePackage }
   | { readonly type: 'version'; readonly package: ImagePackage; readonly wanted: string };

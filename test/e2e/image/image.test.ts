@@ -7,6 +7,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { seal } from '../../../src/bake/seal.ts';
+import { parseLock } from '../../../src/artifacts/lock.ts';
 import { verify, type VerifyReport } from '../../../src/inspect/verify/verify.ts';
 import { demoFolder, nodekiln } from '../../demo/baked.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
@@ -31,6 +32,13 @@ describe('a sealed image', { concurrency: 1 }, () => {
     const manifest = await manifestWithSsh(copy);
     const baked = await nodekiln(['bake', manifest, '--root', copy.root]);
     assert.equal(baked.status, 0, baked.stderr);
+    const lockFile = manifest.replace('.yaml', '.lock.json');
+    const server = parseLock(await readFile(lockFile, 'utf8'), lockFile).packages.find(({ id }) =>
+      id.startsWith('package:openssh-server:'),
+    );
+    assert.match(server?.digest ?? '', /^sha256:/);
+    const frozen = await nodekiln(['bake', manifest, '--root', copy.root, '--frozen', '--json']);
+    assert.equal(frozen.status, 0, frozen.stdout);
     assert.deepEqual(await failing(copy.root), ['SSH host keys', 'host name']);
 
     const report = await seal({ root: copy.root });
