@@ -29,6 +29,7 @@ export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const shortestPauseMs = 100;
 const firstPauseMs = 250;
 const longestPauseMs = 15_000;
 
@@ -51,7 +52,8 @@ export async function retry<T>(
       if (stopped() && !(thrown instanceof NodekilnError)) throw interrupted(thrown);
       if (!(thrown instanceof RetryableError)) throw thrown;
       if (thrown.progressed) pauseMs = firstPauseMs;
-      const waitMs = thrown.waitMs ?? pauseMs;
+      // "At once" from a busy server is no invitation to ask it without a pause.
+      const waitMs = Math.max(thrown.waitMs ?? pauseMs, shortestPauseMs);
       if (clock.monotonic() + waitMs >= deadline) throw exhausted(number, thrown);
       await clock.sleep(waitMs, options.signal).catch((thrownInSleep: unknown) => {
         throw stopped() ? interrupted(thrownInSleep) : thrownInSleep;
