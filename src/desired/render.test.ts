@@ -70,6 +70,30 @@ function checkReferences({ resources, goal }: DesiredState): void {
   assert.deepEqual([...resources.keys()], [...resources.keys()].sort());
 }
 
+test('the examples of sources render, and name every kind of source', async () => {
+  const read = (name: string): string => readFileSync(join(demo, '..', 'sources', name), 'utf8');
+  const [image, node] = [await renderImageText(read('image.yaml')), await renderNodeText(read('node.yaml'))];
+  const kinds = [...image.resources.values(), ...node.resources.values()].flatMap((resource) =>
+    resource.kind === 'binary'
+      ? resource.sources.map((source) => (source.type === 'cache' ? 'cache' : `${source.role} ${source.from.type}`))
+      : [],
+  );
+  assert.deepEqual([...new Set(kinds)].sort(), [
+    'cache',
+    'custom oci',
+    'custom url',
+    'local folder',
+    'manifest apt',
+    'manifest image',
+    'manifest oci',
+    'manifest path',
+    'manifest url',
+    'mirror oci',
+    'repository dnf',
+    'tarball url',
+  ]);
+});
+
 test('the documents of the demo render', async () => {
   const image = await renderImageText(readFileSync(join(demo, 'image.yaml'), 'utf8'));
   const node = await renderNodeText(readFileSync(join(demo, 'node.yaml'), 'utf8'));
