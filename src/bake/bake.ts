@@ -14,6 +14,7 @@ import type { ProgressEvent } from '../apply/executor.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
+import { cachedPath, cacheIndexPath } from '../artifacts/cache.ts';
 import {
   compareLock,
   describeDifference,
@@ -39,12 +40,13 @@ import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { createRootExec } from '../host/linux/root-exec.ts';
+import { sweepTemporaries } from '../host/linux/temporaries.ts';
 import type { Host } from '../host/port.ts';
-import { sbomPath, type ImageLock, type ImagePackage } from '../image/lock.ts';
+import { imageLockPath, sbomPath, type ImageLock, type ImagePackage } from '../image/lock.ts';
 import { installedPackages, packageFiles, type PackageFile } from '../image/packages.ts';
 import { spdxDocument } from '../image/sbom.ts';
 import { measureSpace, type Space } from '../image/space.ts';
-import { enabledUnits } from '../image/units.ts';
+import { enabledUnits, unitFolders } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
 import { version } from '../version.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
@@ -157,6 +159,7 @@ async function bakeHost(
   const lock = takeLock(host.root, lockWaitMs);
   const journal = openJournal(host.root);
   try {
+    await sweep(host, desired);
     const previous = await readImageLock(host.files);
     const before = await packagesBefore({ host, journal, previous });
     const prepared = await prepare({ host, journal, source: 'image', desired });
@@ -215,6 +218,24 @@ async function bakeHost(
     journal.close();
     lock.release();
   }
+}
+
+/** What a killed bake left under temporary names, wherever this one might have written: it may have nothing to write there. */
+async function sweep(host: Host, desired: DesiredState): Promise<void> {
+  const folders = new Set(['/', imageLockPath, cacheIndexPath].flatMap(foldersOf));
+  for (const resource of desired.resources.values()) {
+    if (resource.kind === 'file') for (const folder of foldersOf(resource.path)) folders.add(folder);
+    if (resource.kind === 'binary' && resource.place.type === 'activate')
+      for (const folder of foldersOf(resource.place.target)) folders.add(folder);
+  }
+  for (const folder of [...foldersOf(cachedPath('any', '0')), ...(await unitFolders(host.files))]) folders.add(folder);
+  for (const folder of folders) if (host.files.realPath) await sweepTemporaries(await host.files.realPath(folder));
+}
+
+/** The folders above a path, the root included. */
+function foldersOf(path: string): string[] {
+  const parts = path.split('/').slice(1, -1);
+  return ['/', ...parts.map((_part, index) => `/${parts.slice(0, index + 1).join('/')}`)];
 }
 
 /** Remembered before anything is installed: a bake that was killed and begins again must not take its own packages for the root's. */

@@ -73,6 +73,7 @@ async function removeEntry(path: string): Promise<void> {
     const errno = errnoOf(thrown);
     if (errno === 'ENOENT') return;
     if (errno !== 'EISDIR' && errno !== 'EPERM') throw thrown;
-    await rm(path, { recursive: true });
+    // Another sweep of the same folder may be quicker.
+    await rm(path, { recursive: true, force: true });
   }
 }
