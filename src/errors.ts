@@ -116,6 +116,11 @@ export const errors = {
     meaning: 'Two artifacts would be cached under one key.',
     hint: 'Keep one of the two in the manifest.',
   },
+  NK_EXTENSION_REFUSED: {
+    class: 'artifact',
+    meaning: 'A system extension does not fit this host, or holds what must not be merged.',
+    hint: 'Use a build of the extension for this system; it may only bring files of /usr.',
+  },
   NK_SIGNATURE: {
     class: 'artifact',
     meaning: 'A signature is missing, wrong, expired or by another key.',
@@ -144,6 +149,11 @@ export const errors = {
     hint: 'Name the exact tag, or the revision to use where tags cannot be listed.',
   },
 
+  NK_EXTENSION_MERGE: {
+    class: 'host',
+    meaning: 'systemd could not merge the system extensions; those of before are in place again.',
+    hint: 'Read what systemd-sysext said; look for a broken extension in /etc/extensions, /run/extensions and /var/lib/extensions.',
+  },
   NK_NO_SYSTEMD: {
     class: 'host',
     meaning: 'systemd does not run here, or cannot be reached.',

@@ -22,6 +22,7 @@ type ActionDocument = Item<Section<'actions'>>;
 type ModuleDocument = Item<Section<'kernel'>['modules']>;
 type SysctlDocument = Item<Section<'kernel'>['sysctls']>;
 type ToolDocument = NonNullable<Section<'binaries'>['tools']>[string];
+type ExtensionDocument = Item<Section<'extensions'>>;
 type StaticPodDocument = Item<Section<'kubelet'>['staticPods']>;
 type RegistryDocument = Item<Section<'containerd'>['registries']>;
 
@@ -53,6 +54,7 @@ export type BinarySourcesItem = Omit<BinarySourcesDocument, 'tarball'> & {
   readonly tarball?: Omit<NonNullable<BinarySourcesDocument['tarball']>, 'url'> & { readonly url: MaybeSecret };
 };
 export type TransferItem = Omit<TransferDocument, 'proxy'> & { readonly proxy?: SensitiveText };
+export type ExtensionItem = Omit<With<ExtensionDocument, 'tools'>, 'url'> & { readonly url?: MaybeSecret };
 export type RegistryItem = Omit<RegistryDocument, 'mirrors'> & {
   readonly mirrors: readonly With<Item<RegistryDocument['mirrors']>, 'capabilities' | 'overridePath' | 'skipVerify'>[];
 };
@@ -83,6 +85,7 @@ export interface NodeSpec {
     readonly cache?: Section<'binaries'>['cache'];
     readonly tools: Readonly<Record<string, ToolItem>>;
   };
+  readonly extensions: readonly ExtensionItem[];
   readonly files: readonly FileItem[];
   readonly units: readonly UnitItem[];
   readonly actions: readonly ActionItem[];
@@ -124,6 +127,23 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
   if (cni.type === 'bridge' && !cni.subnet) {
     lacks.push({ path: ['spec', 'network', 'cni', 'subnet'], message: 'subnet is missing: a bridge needs one' });
   }
+
+  const extensions = (spec.extensions ?? []).map((extension, index) => {
+    if ([extension.path, extension.registry, extension.url].every((source) => source === undefined)) {
+      lacks.push({
+        path: ['spec', 'extensions', index],
+        message: `the extension ${extension.name} has no source: give at least one of path, registry, url`,
+      });
+    }
+    const item = completeExtension(extension, version);
+    if (item.registry !== undefined && item.version === undefined) {
+      lacks.push({
+        path: ['spec', 'extensions', index, 'version'],
+        message: `version is missing for the extension ${extension.name}: a tag is chosen by it`,
+      });
+    }
+    return item;
+  });
 
   const config: NodeConfig = {
     apiVersion: document.apiVersion,
@@ -192,9 +212,12 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
         ...(spec.binaries?.cache && { cache: spec.binaries.cache }),
         ...(spec.binaries?.transfer && { transfer: completeTransfer(spec.binaries.transfer) }),
         tools: Object.fromEntries(
-          Object.entries(spec.binaries?.tools ?? {}).map(([name, tool]) => [name, completeTool(name, tool, version)]),
+          Object.entries(spec.binaries?.tools ?? {})
+            .filter(([name, tool]) => !(isPlain(tool) && extensions.some(({ tools }) => tools.includes(name))))
+            .map(([name, tool]) => [name, completeTool(name, tool, version)]),
         ),
       },
+      extensions,
       files: (spec.files ?? []).map((file, index) =>
         completeFile(file, (path, message) => lacks.push({ path: ['spec', 'files', index, ...path], message })),
       ),
@@ -244,6 +267,8 @@ export function isNeverDeferrable(id: string): boolean {
       return isNeverDeferrablePath(name);
     case 'unit':
       return isNeverDeferrableUnit(name);
+    case 'extension':
+      return true;
     case 'binary':
       return name === 'kubelet';
     default:
@@ -332,6 +357,22 @@ function completeTool(name: string, document: ToolDocument, version: string): To
     target: tool.target ?? `/opt/bin/${name}`,
     type: tool.type ?? itemDefaults.tool.type,
     deferrable: tool.deferrable ?? itemDefaults.tool.deferrable,
+  };
+}
+
+/** Nothing says where it comes from or goes, as in our defaults: an extension that brings the program takes its place. */
+function isPlain({ version, target, type, url, privateUrl, sources }: ToolDocument): boolean {
+  return [version, target, type, url, privateUrl, sources].every((value) => value === undefined);
+}
+
+function completeExtension({ url, ...extension }: ExtensionDocument, kubernetes: string): ExtensionItem {
+  const ofKubernetes = extension.name === 'kubernetes';
+  const version = extension.version ?? (ofKubernetes ? kubernetes : undefined);
+  return {
+    ...extension,
+    ...(version !== undefined && { version }),
+    ...(url !== undefined && { url: address(url) }),
+    tools: extension.tools ?? (ofKubernetes ? ['kubelet', 'kubectl'] : [extension.name]),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   absolutePath,
   anyText,
   contentText,
+  digest,
   doc,
   duration,
   fields,
@@ -29,6 +30,7 @@ import {
   wholeNumber,
 } from './schema-builders.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
+import { signature } from './schema-sources.ts';
 
 export const apiVersion = 'nodekiln.dev/v1alpha1';
 
@@ -167,6 +169,34 @@ const network = fields({
   ),
 });
 
+const extension = fields({
+  name: doc(
+    'Name of the extension, as in the `extension-release` file it carries.',
+    matching(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'a name of letters, digits, "_", "." and "-"'),
+  ),
+  version: opt(
+    'Version, `1.34.3`; a line (`1.34`) takes its newest release. Default for `kubernetes`: the Kubernetes version; for others: any.',
+    text(),
+  ),
+  path: opt('On the host: a `.raw` image, a folder of such images, or an extension that is a folder.', absolutePath),
+  registry: opt(
+    'Repository of OCI artifacts, without a tag; tags are `v<version>-<revision>-<distribution>-<architecture>`.',
+    matching(/^[^\s@]+\/[^\s@:]+$/, 'a repository like "registry.example/extensions/kubernetes", without a tag'),
+  ),
+  revision: opt(
+    'Revision and distribution, `1-azlinux3`, that complete the tag where the registry cannot list tags.',
+    matching(/^[^\s/:@]+$/, 'a revision like "1-azlinux3"'),
+  ),
+  plainHttp: opt('The registry speaks HTTP. Default: false.', flag()),
+  signature: opt('Who must have signed the OCI artifact.', signature),
+  url: opt('URL of the image, asked last.', url),
+  digest: opt('sha256 of the image.', digest),
+  tools: opt(
+    'Programs of its /usr/bin to link from /opt/bin. Default: kubelet and kubectl for `kubernetes`, else the name itself.',
+    list(name),
+  ),
+});
+
 const boot = fields({
   deadline: opt('Budget of the whole boot, retries included. Default: 10m.', duration),
   deferrable: opt(
@@ -183,6 +213,10 @@ export const nodeSpec = fields({
   network: opt('Proxy and pod network.', network),
   kernel: opt('Kernel modules and settings.', kernel),
   binaries: opt('Where kubelet and other programs come from.', binaries),
+  extensions: opt(
+    'System extensions (systemd-sysext) merged into /usr; merged by name. A program that one brings is no longer taken from `binaries`.',
+    keyedList('name', extension),
+  ),
   files: opt('Further files, links and folders; merged by path.', files),
   units: opt('Further units, or additions to ours; merged by name.', units),
   actions: opt('Commands with a guard; merged by name.', actions),

@@ -106,6 +106,7 @@ export function kubeletUnit(config: NodeConfig): UnitResource {
       .sort(byName)
       .map(([name, value]) => `--${name}=${value}`),
   ];
+  const extension = spec.extensions.find(({ tools }) => tools.includes('kubelet'));
   // Stand-alone, kubelet needs no network; in a cluster it looks for the node's address when it starts.
   const after = ['containerd.service', ...(spec.cluster ? ['network-online.target'] : [])].join(' ');
   return {
@@ -133,7 +134,7 @@ export function kubeletUnit(config: NodeConfig): UnitResource {
     enablement: 'enabled',
     state: 'started',
     // containerd is no input: kubelet finds it again by itself when it restarts.
-    inputs: [`file:${kubeletConfigPath}`, 'binary:kubelet'],
+    inputs: [`file:${kubeletConfigPath}`, extension ? `extension:${extension.name}` : 'binary:kubelet'],
     onChange: 'restart',
     readiness: { type: 'http', url: healthz(spec) },
     deadlineMs: 120_000,

@@ -13,6 +13,7 @@ import { formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { containerdFiles, containerdUnit } from './containerd.ts';
+import { extensionOf, mergeUnit } from './extensions.ts';
 import type { Facts } from './facts.ts';
 import { kernelFiles } from './kernel.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
@@ -66,6 +67,20 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
     }
     add(binary, path);
   }
+  const toolOwners = new Map<string, string>();
+  for (const [index, item] of spec.extensions.entries()) {
+    const path = ['spec', 'extensions', index];
+    add(extensionOf(item, { spec, facts, origin: originOf(path) }), path);
+    for (const tool of item.tools) {
+      const other = toolOwners.get(tool);
+      const binary = spec.binaries.tools[tool];
+      if (other !== undefined) report(path, `${tool} is a tool of the extension ${other} already`);
+      else if (binary?.target === `/opt/bin/${tool}`)
+        report(path, `${tool} comes from binaries.tools already`, 'Remove one of the two.');
+      toolOwners.set(tool, item.name);
+    }
+  }
+  if (spec.extensions.length > 0) add(mergeUnit());
   add(containerdUnit(spec));
   add(kubeletUnit(config));
 

@@ -182,9 +182,36 @@ export interface BinaryResource extends ResourceBase {
 
 export interface ExtensionResource extends ResourceBase {
   readonly kind: 'extension';
+  /** As systemd knows it: `/etc/extensions/<name>.raw`. */
   readonly name: string;
-  readonly version: string;
+  /** `1.34.3`, or a line (`1.34`) for its newest release. Absent: whatever the source gives. */
+  readonly version?: string;
+  /** `amd64`, `arm64` */
+  readonly architecture: string;
+  /** In the order to try. */
+  readonly sources: readonly ExtensionSource[];
+  /** Of the image. */
+  readonly digest?: string;
+  /** Programs of its /usr/bin, linked from /opt/bin. */
+  readonly tools: readonly string[];
+  readonly transfer?: TransferSettings;
 }
+
+/** Where a system extension can come from. */
+export type ExtensionSource =
+  /** A `.raw` image, a folder that holds such images, or an extension that is a folder (it has a `usr`). */
+  | { readonly type: 'local'; readonly path: string }
+  /** A repository with a tag `v<version>-<revision>-<distribution>-<architecture>` for each build. */
+  | {
+      readonly type: 'registry';
+      readonly reference: string;
+      /** `1-azlinux3`: completes the tag where tags cannot be listed. */
+      readonly revision?: string;
+      readonly plainHttp?: boolean;
+      readonly signature?: SignatureRequirement;
+    }
+  /** Sensitive when it holds a password or a query. */
+  | { readonly type: 'url'; readonly url: string | SensitiveText };
 
 export interface ImageResource extends ResourceBase {
   readonly kind: 'image';

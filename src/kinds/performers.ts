@@ -4,6 +4,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Observation, Step } from '../plan/types.ts';
 import { observeAction, performAction } from './action/apply.ts';
 import { observeBinary, performActivate, performCache, performForget } from './binary/apply.ts';
+import { observeExtension, performFetchExtension } from './extension/apply.ts';
 import { observeEntry, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
@@ -42,7 +43,7 @@ export async function observe(
       if (desired?.kind === 'action') return observeAction(context.host, desired);
       return { kind, done: true };
     case 'extension':
-      throw new NodekilnError('NK_UNSUPPORTED', 'system extensions are not supported yet', { resource: id });
+      return observeExtension(context, id.slice('extension:'.length));
   }
   throw new NodekilnError('NK_STATE_UNUSABLE', `the journal knows nothing of ${id}`, { resource: id });
 }
@@ -73,6 +74,13 @@ export async function performStep(step: Step, context: PerformContext): Promise<
       return performActivate(context, resourceOf(context, action.binary, 'binary'));
     case 'forget-cached':
       return performForget(context, action);
+    case 'fetch-extension':
+      return performFetchExtension(context, resourceOf(context, action.extension, 'extension'));
+    case 'merge-extensions': {
+      // Loaded only where there are extensions.
+      const { performMerge } = await import('./extension/merge.ts');
+      return performMerge(context, action);
+    }
     case 'import':
       return performImport(context, resourceOf(context, action.image, 'image'));
     case 'module':

@@ -4,6 +4,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Change, Observation, Step, Touched } from '../plan/types.ts';
 import { actionPlanner } from './action/plan.ts';
 import { binaryPlanner } from './binary/plan.ts';
+import { extensionPlanner } from './extension/plan.ts';
 import { filePlanner } from './file/plan.ts';
 import { imagePlanner } from './image/plan.ts';
 import { kernelPlanner } from './kernel/plan.ts';
@@ -30,7 +31,7 @@ export function compareResource(
     case 'action':
       return actionPlanner.compare({ resource, observed: of('action', observed), ...about });
     case 'extension':
-      throw unsupported(resource.id);
+      return extensionPlanner.compare({ resource, observed: of('extension', observed), ...about });
   }
 }
 
@@ -50,7 +51,7 @@ export function stepsFor(change: Change, resource: Resource, context: PlanContex
     case 'action':
       return actionPlanner.steps(change, resource, context);
     case 'extension':
-      throw unsupported(resource.id);
+      return extensionPlanner.steps(change, resource, context);
   }
 }
 
@@ -71,7 +72,7 @@ export function removalSteps(touched: Touched, observed: Observation): Step[] {
     case 'action':
       return actionPlanner.removal(touched, of(kind, observed));
     case 'extension':
-      throw unsupported(touched.id);
+      return extensionPlanner.removal(touched, of(kind, observed));
   }
 }
 
@@ -90,8 +91,4 @@ function of<K extends Observation['kind']>(kind: K, observed: Observation): Obse
 
 function isOf<K extends Observation['kind']>(kind: K, observed: Observation): observed is ObservationOf<K> {
   return observed.kind === kind;
-}
-
-function unsupported(id: ResourceId): NodekilnError {
-  return new NodekilnError('NK_UNSUPPORTED', 'system extensions are not supported yet', { resource: id });
 }

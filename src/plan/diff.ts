@@ -8,6 +8,7 @@ import { fingerprint } from '../desired/canonical.ts';
 import type { Resource, ResourceId, Source, UnitResource } from '../desired/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { PlanContext } from '../kinds/planner.ts';
+import { localPath } from '../kinds/extension/plan.ts';
 import { compareResource } from '../kinds/planners.ts';
 import { changesContent } from '../kinds/unit/plan.ts';
 import type { Change, Observation, Touched } from './types.ts';
@@ -115,7 +116,7 @@ function readContent(resource: Resource): unknown {
     case 'binary':
       return [resource.tool, resource.version, resource.place];
     case 'extension':
-      return [resource.name, resource.version];
+      return [resource.name, resource.version, resource.digest, localPath(resource)];
     case 'image':
       return [resource.reference, resource.digest];
     case 'kernel':

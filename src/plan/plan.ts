@@ -6,6 +6,7 @@
  */
 import type { Resource, ResourceId } from '../desired/resources.ts';
 import { NodekilnError } from '../errors.ts';
+import { withMerge } from '../kinds/extension/plan.ts';
 import { removalSteps, stepsFor } from '../kinds/planners.ts';
 import { isRunning, unitEntries } from '../kinds/unit/plan.ts';
 import type { Claim, Diff } from './diff.ts';
@@ -22,7 +23,8 @@ export function plan(input: PlanInput): Plan {
     if (change.desired) return stepsFor(change, change.desired, input.context);
     return change.touched ? removalSteps(change.touched, change.observed) : [];
   });
-  const steps = precedeGoal(joinDependencies(withReload(own, input.changes), input.desired), input.goal);
+  const merged = yieldTargets(withMerge(own, input.changes));
+  const steps = precedeGoal(joinDependencies(withReload(merged, input.changes), input.desired), input.goal);
   checkWriters(steps);
   checkNeeds(steps);
   return {
@@ -31,6 +33,16 @@ export function plan(input: PlanInput): Plan {
     goal: steps.find((step) => step.action.do === 'ready' && step.resource === input.goal)?.id,
     impact: steps.flatMap((step) => impactOf(step)),
   };
+}
+
+/** What another resource writes is not removed for the sake of the one it belonged to before. */
+function yieldTargets(steps: readonly Step[]): Step[] {
+  const written = new Set(steps.filter(({ action }) => action.do !== 'remove').flatMap(({ writes }) => writes));
+  return steps.map((step) =>
+    step.action.do === 'remove' && step.resource.startsWith('binary:') && step.writes.every((path) => written.has(path))
+      ? { ...step, action: { do: 'release' }, writes: [] }
+      : step,
+  );
 }
 
 export const reloadStepId = 'daemon-reload';
@@ -49,18 +61,20 @@ function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] 
   const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
   const enablements = steps.filter((step) => step.action.do === 'enablement' && units.has(step.resource));
   const reloads: Step[] = [];
-  const [subject] = changed;
+  // An extension may bring units and drop-ins.
+  const merge = steps.find((step) => step.action.do === 'merge-extensions' && isLive(changes, step));
+  const subject = merge?.resource ?? [...changed][0];
   if (subject !== undefined) {
-    const ids = definitions.map((step) => step.id);
-    const deferrable = definitions.every((step) => step.deferrable) && stale.length === 0;
-    const unlessRead = unreadPaths(definitions, live, stale.length > 0);
+    const ids = [...definitions, ...(merge ? [merge] : [])].map((step) => step.id);
+    const deferrable = !merge && definitions.every((step) => step.deferrable) && stale.length === 0;
+    const unlessRead = merge ? undefined : unreadPaths(definitions, live, stale.length > 0);
     reloads.push(
       reloadStep({
         id: reloadStepId,
         resource: subject,
         needs: ids,
         deferrable,
-        why: 'unit files change',
+        why: merge ? 'extensions change' : 'unit files change',
         ...(unlessRead && { unlessRead }),
       }),
     );
@@ -81,8 +95,14 @@ function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] 
       }),
     );
   }
-  const waits = (step: Step): boolean => isJob(step) && step.action.do !== 'stop' && changed.has(step.resource);
+  const waits = (step: Step): boolean =>
+    isJob(step) && step.action.do !== 'stop' && (merge !== undefined || changed.has(step.resource));
   return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), ...reloads];
+}
+
+function isLive(changes: readonly Change[], step: Step): boolean {
+  const observed = changes.find(({ id }) => id === step.resource)?.observed;
+  return observed?.kind === 'extension' && observed.live;
 }
 
 function neededBy(steps: readonly Step[], id: string, needed: string): boolean {

@@ -54,6 +54,36 @@ export interface BinaryObservation {
   readonly placedDigest?: string;
 }
 
+export interface ExtensionObservation {
+  readonly kind: 'extension';
+  /** False where no systemd runs: the links count, systemd merges them at its start. */
+  readonly live: boolean;
+  /** What we made of it last; undefined when nothing of it is on the host. */
+  readonly record: ExtensionRecord | undefined;
+  /** Why it is not in force as recorded: `the link is gone`; empty when it is. */
+  readonly deviations: readonly string[];
+}
+
+/** An extension as we put it in force; kept beside the images. */
+export interface ExtensionRecord {
+  readonly name: string;
+  /** As asked for. */
+  readonly version?: string;
+  readonly path?: string;
+  readonly digest?: string;
+  /** The image or folder that the link names. */
+  readonly file: string;
+  /** `/etc/extensions/kubernetes.raw` */
+  readonly link: string;
+  readonly size: number;
+  readonly mtimeNs: string;
+  /** Links to /dev/null over what would start units. */
+  readonly masks: readonly string[];
+  readonly tools: readonly string[];
+  /** False while it is being put in force. */
+  readonly settled: boolean;
+}
+
 export interface ImageObservation {
   readonly kind: 'image';
   readonly present: boolean;
@@ -74,6 +104,7 @@ export type Observation =
   | FileObservation
   | UnitObservation
   | BinaryObservation
+  | ExtensionObservation
   | ImageObservation
   | KernelObservation
   | ActionObservation;
@@ -135,6 +166,10 @@ export type StepAction =
     }
   | { readonly do: 'cache' | 'activate'; readonly binary: ResourceId }
   | { readonly do: 'forget-cached'; readonly tool: string; readonly version: string }
+  /** Gets and checks the extension; changes nothing in force. */
+  | { readonly do: 'fetch-extension'; readonly extension: ResourceId }
+  /** Puts all that were fetched in force and takes away the others, with one refresh, or leaves everything as it was. */
+  | { readonly do: 'merge-extensions'; readonly extensions: readonly ResourceId[]; readonly remove: readonly string[] }
   | { readonly do: 'import'; readonly image: ResourceId }
   | { readonly do: 'module'; readonly name: string }
   | { readonly do: 'sysctl'; readonly key: string; readonly value: string }

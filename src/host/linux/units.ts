@@ -231,7 +231,7 @@ function enablementCall(change: Enablement, names: readonly string[]): SystemdCa
   const files = [...names];
   switch (change) {
     case 'enable':
-      return managerCall('EnableUnitFiles', 'asbb', [files, false, false]);
+      return managerCall('EnableUnitFiles', 'asbb', [files, false, true]);
     case 'disable':
       return managerCall('DisableUnitFiles', 'asb', [files, false]);
     case 'mask':

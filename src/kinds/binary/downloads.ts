@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Progress } from '../../artifacts/sources/download.ts';
 import type { HttpClient } from '../../artifacts/sources/http-client.ts';
+import type { RegistryAddress } from '../../artifacts/sources/oci/open.ts';
 import type { Fetched, SourceSpec } from '../../artifacts/sources/source.ts';
 import { reveal, type SignatureRequirement, type TransferSettings } from '../../desired/resources.ts';
 import { errnoOf, NodekilnError } from '../../errors.ts';
@@ -15,6 +16,8 @@ import type { Host } from '../../host/port.ts';
 export interface Downloads {
   /** The artifact as a local file, valid until `close`. Errors of the source. */
   fetch(spec: SourceSpec, options: FetchOptions): Promise<Fetched>;
+  /** All tags of a repository. NK_TAGS_UNAVAILABLE when they cannot be listed. */
+  tags(address: RegistryAddress, options: Omit<FetchOptions, 'signature'>): Promise<string[]>;
   /** Removes what was fetched. Idempotent. */
   close(): Promise<void>;
 }
@@ -93,6 +96,19 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
       // A failure is not remembered: the next step may be luckier.
       work.catch(() => fetched.delete(key));
       return work;
+    },
+    tags: async (address, { transfer, signal }) => {
+      const { openReference } = await import('../../artifacts/sources/oci/open.ts');
+      const { repository } = openReference(address, {
+        base: '/',
+        folder: await (place ??= downloadFolder(host)),
+        client: await clientFor(transfer),
+        clock: host.clock,
+        budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
+        ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
+        ...(signal && { signal }),
+      });
+      return repository.tags();
     },
     close: async () => {
       for (const client of await Promise.allSettled(clients.values()))

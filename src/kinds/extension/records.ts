@@ -1,0 +1,61 @@
+/** The folder of extensions' images, and beside them what we made of each: a record in force and one of a fetched candidate. */
+import { boolean, object, array, number, optional, string } from 'zod/mini';
+import type { Files } from '../../host/port.ts';
+import type { ExtensionRecord } from '../../plan/types.ts';
+
+export const imagesFolder = '/var/lib/nodekiln/extensions';
+
+const record = object({
+  name: string(),
+  version: optional(string()),
+  path: optional(string()),
+  digest: optional(string()),
+  file: string(),
+  link: string(),
+  size: number(),
+  mtimeNs: string(),
+  masks: array(string()),
+  tools: array(string()),
+  settled: boolean(),
+});
+
+type Which = 'record' | 'candidate';
+
+function recordPath(name: string, which: Which): string {
+  return `${imagesFolder}/${name}.${which}.json`;
+}
+
+/** Undefined when there is none, or none that can be read: then it is made anew. */
+export async function readRecord(files: Files, name: string, which: Which): Promise<ExtensionRecord | undefined> {
+  const content = await files.read(recordPath(name, which));
+  if (!content) return undefined;
+  try {
+    const { version, path, digest, ...rest } = record.parse(JSON.parse(content.toString('utf8')));
+    return {
+      ...rest,
+      ...(version !== undefined && { version }),
+      ...(path !== undefined && { path }),
+      ...(digest !== undefined && { digest }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+export async function writeRecords(files: Files, which: Which, records: readonly ExtensionRecord[]): Promise<void> {
+  await files.write([
+    { type: 'directory', path: imagesFolder, mode: 0o755, uid: 0, gid: 0 },
+    ...records.map((content) => ({
+      type: 'file' as const,
+      path: recordPath(content.name, which),
+      content: Buffer.from(`${JSON.stringify(content)}\n`),
+      mode: 0o600,
+      uid: 0,
+      gid: 0,
+    })),
+  ]);
+}
+
+export async function removeRecords(files: Files, which: Which, names: readonly string[]): Promise<void> {
+  await files.remove(names.map((name) => recordPath(name, which)));
+}
