@@ -7,6 +7,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { bakeCase, verifyCase, type ImageCase, type ImageOptions } from './artifacts/images.ts';
 import { packages, memberBytes, memberPath, type Compression, type Package } from './artifacts/packages.ts';
 import { peakMemory, timed } from './artifacts/programs.ts';
 import { describeMachine, load } from './lib/machine.ts';
@@ -24,7 +25,7 @@ import { findProgram } from '../test/lab/prerequisites.ts';
 import { artifact, digestOf, startRegistry } from '../test/servers/registry.ts';
 import { buildBundle, nodeBinary, nodeFlag } from '../tools/build.ts';
 
-const usage = `usage: ./dev bench artifacts [--quick] [--runs N] [--only extract|activate|fetch] [--json]
+const usage = `usage: ./dev bench artifacts [--quick] [--runs N] [--only extract|activate|fetch|verify|bake] [--json]
 
   --runs N   measurements of each kind, taken in turns (default 9; --quick 3)
   --json     everything measured, as JSON, instead of the tables`;
@@ -54,7 +55,7 @@ const { values } = parseArgs({
     help: { type: 'boolean' },
   },
 });
-const parts = ['extract', 'activate', 'fetch'] as const;
+const parts = ['extract', 'activate', 'fetch', 'verify', 'bake'] as const;
 const runs = Number(values.runs ?? (values.quick === true ? 3 : 9));
 const wanted = parts.filter((part) => values.only === undefined || values.only === part);
 if (values.help === true || !Number.isInteger(runs) || runs < 1 || wanted.length === 0) {
@@ -79,6 +80,10 @@ try {
     extract: wanted.includes('extract') ? await measureExtraction() : [],
     activate: wanted.includes('activate') ? await measureActivation() : [],
     fetch: wanted.includes('fetch') ? await measureFetching() : [],
+    images: [
+      ...(wanted.includes('verify') ? await measureImage(verifyCase) : []),
+      ...(wanted.includes('bake') ? await measureImage(bakeCase) : []),
+    ],
     loadAfter: load(),
   };
   console.log(values.json === true ? JSON.stringify(measured, undefined, 2) : asText(measured));
@@ -260,6 +265,15 @@ async function measureFetching(): Promise<Comparison[]> {
   }
 }
 
+async function measureImage(prepare: (options: ImageOptions) => Promise<ImageCase>): Promise<Comparison[]> {
+  const { what, contestants, remark, close } = await prepare({ bundle, folder });
+  try {
+    return [await compare(what, contestants, { remark })];
+  } finally {
+    await close();
+  }
+}
+
 async function emptyFolder(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
   await mkdir(path);
@@ -292,6 +306,7 @@ interface Measured {
   readonly extract: readonly Comparison[];
   readonly activate: readonly Comparison[];
   readonly fetch: readonly Comparison[];
+  readonly images: readonly Comparison[];
 }
 
 function asText({
@@ -301,12 +316,14 @@ function asText({
   extract,
   activate: activation,
   fetch,
+  images,
 }: Measured): string {
   return [
     `${new Date().toISOString().slice(0, 10)}, ${about.cores} cores (${about.processor}), ${(about.memoryBytes / 2 ** 30).toFixed(0)} GiB, Linux ${about.kernel}; load ${before.toFixed(1)} before, ${loadAfter.toFixed(1)} after; ${runs} runs of each in turns`,
     ...section(`One program of ${memberBytes / 1e6} MB out of a package, with its digest`, extract),
     ...section('Activation', activation),
     ...section('Fetching', fetch),
+    ...section('Images', images),
     ...verdicts(extract),
   ].join('\n');
 }
