@@ -20,7 +20,7 @@ export interface ImageCase {
   readonly what: string;
   readonly contestants: readonly { readonly name: string; readonly run: () => Promise<number> }[];
   readonly remark: string;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface ImageOptions {
