@@ -3,7 +3,7 @@
  * Addresses without credentials and queries. Pure.
  */
 import { reveal } from '../desired/resources.ts';
-import type { ArtifactLocation, BinaryResource } from '../desired/resources.ts';
+import type { ArtifactLocation, BinaryResource, ExtensionResource, ExtensionSource } from '../desired/resources.ts';
 import type { Change } from '../plan/types.ts';
 
 export interface PlannedSources {
@@ -24,9 +24,27 @@ export interface PlannedSource {
 /** Only of programs that change. */
 export function plannedSources(changes: readonly Change[]): PlannedSources[] {
   return changes.flatMap(({ desired, observed }) => {
+    if (desired?.kind === 'extension')
+      return [{ id: desired.id, version: desired.version ?? 'any', sources: extensionSources(desired) }];
     if (desired?.kind !== 'binary' || observed.kind !== 'binary' || desired.place.type !== 'activate') return [];
     return [{ id: desired.id, version: desired.version, sources: sourcesOf(desired, observed) }];
   });
+}
+
+/** Which of them serves is known only when they are asked. */
+function extensionSources({ sources }: ExtensionResource): PlannedSource[] {
+  return sources.map((source): PlannedSource => ({ source: source.type, part: 'next', why: shownExtension(source) }));
+}
+
+function shownExtension(source: ExtensionSource): string {
+  switch (source.type) {
+    case 'local':
+      return source.path;
+    case 'registry':
+      return source.reference;
+    case 'url':
+      return withoutSecrets(reveal(source.url));
+  }
 }
 
 function sourcesOf(
