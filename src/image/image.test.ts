@@ -5,11 +5,12 @@ import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { buildRpm } from '../artifacts/testing.ts';
 import { NodekilnError } from '../errors.ts';
 import { createLinuxExec } from '../host/linux/exec.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { formatImageLock, parseImageLock, type ImageLock, type ImagePackage } from './lock.ts';
-import { comparePackages, parseDpkgStatus } from './packages.ts';
+import { comparePackages, installedPackages, parseDpkgStatus } from './packages.ts';
 import { spdxDocument } from './sbom.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import { measureSpace } from './space.ts';
@@ -119,6 +120,35 @@ describe('installed packages', () => {
         .filter((line) => line.startsWith('installed '))
         .sort(),
     );
+  });
+
+  it('are read as rpm says, with epoch and release', async () => {
+    const database = join(folder, 'rpm');
+    const rpms = [
+      buildRpm(folder, {
+        name: 'kubelet',
+        version: '1.34.3',
+        release: '5.azl3',
+        epoch: 1,
+        files: { 'usr/bin/kubelet': 'x' },
+      }),
+      buildRpm(folder, { name: 'runc', version: '1.1', release: '1', files: { 'usr/bin/runc': 'x' } }),
+    ];
+    const options = ['--justdb', '--nodeps', '--ignorearch'];
+    execFileSync('rpm', ['--dbpath', database, '--install', ...options, ...rpms], { stdio: 'pipe' });
+    const root = mkdtempSync(join(folder, 'rpm-root-'));
+    mkdirSync(join(root, 'usr/lib/sysimage/rpm'), { recursive: true });
+    writeFileSync(join(root, 'usr/lib/sysimage/rpm/rpmdb.sqlite'), '');
+    const { run } = createLinuxExec('/');
+    const found = await installedPackages({
+      files: createLinuxHost({ root }).files,
+      exec: { run: ([program = '', ...args], rest) => run([program, '--dbpath', database, ...args], rest) },
+    });
+    assert.equal(found.manager, 'rpm');
+    assert.deepEqual(found.packages.map(({ name, version }) => `${name} ${version}`).sort(), [
+      'kubelet 1:1.34.3-5.azl3',
+      'runc 1.1-1',
+    ]);
   });
 
   it('are compared one by one', () => {
