@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { parseDocument } from '../config/load.ts';
 import type { ErrorCode } from '../errors.ts';
 import { findCached, type CacheEntry } from './cache.ts';
 import { sourceOrder } from './order.ts';
@@ -78,6 +79,16 @@ describe('A2: what a request finds in the cache', () => {
     );
     assert.ok(skipped.some(({ source, why }) => source === 'cache' && why === 'the policy is package'));
   });
+  for (const policy of ['TRUE', '1', '', 'true', 'Package']) {
+    it(`A212, G28: the policy ${JSON.stringify(policy)} is refused with the document`, () =>
+      assert.rejects(
+        parseDocument({
+          file: 'node.yaml',
+          text: `apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\nspec:\n  binaries: {policy: "${policy}"}\n`,
+        }),
+        { code: 'NK_DOCUMENT_INVALID' },
+      ));
+  }
   it('A216: an empty version is an error, never a wildcard', () => refuses(() => found(['1.34.0'], '')));
 });
 

@@ -75,6 +75,14 @@ describe('selectVersions', () => {
     });
   });
 
+  it('gives the block of that release alone (C22)', () => {
+    const { block } = selectBlock(packageNamed(inventory, 'demo'), { os: 'UBUNTU', release: '20.04', variant: '' });
+    assert.deepEqual(
+      [block?.os, block?.release, block?.entries?.map(({ latest }) => latest)],
+      ['ubuntu', 'r2004', ['b']],
+    );
+  });
+
   it('leaves the address out where the package manager serves (C11)', () => {
     const choice = selectVersions(packageNamed(inventory, 'demo'), { os: 'ubuntu', release: '20.04' });
     assert.equal(choice.type === 'versions' && choice.url, undefined);
@@ -158,6 +166,15 @@ describe('componentForKubernetes', () => {
       if (choice.type === 'none') assert.deepEqual(choice.seen, candidates);
     });
   }
+  it('never chooses a text that is no version, and is not stopped by it', () => {
+    const request = { kubernetes: '1.34.0', policy: 'nearest', order: 'deb' } as const;
+    assert.deepEqual(componentForKubernetes(['latest', '1.34.2-1', ''], request), {
+      type: 'match',
+      version: '1.34.2-1',
+      how: 'same-minor',
+    });
+    assert.equal(componentForKubernetes(['latest'], request).type, 'none');
+  });
   it('answers "none" where there is nothing, and refuses a version that is none (D13)', () => {
     assert.equal(componentForKubernetes([], { kubernetes: '1.36.0', policy: 'nearest', order: 'rpm' }).type, 'none');
     assert.throws(

@@ -144,10 +144,13 @@ export interface ComponentRequest {
   readonly order: Exclude<Order, 'semver'>;
 }
 
-/** NK_VERSION_INVALID when the Kubernetes version is none. */
+/** NK_VERSION_INVALID when the Kubernetes version is none. Texts of the inventory that are none are never chosen. */
 export function componentForKubernetes(versions: readonly string[], request: ComponentRequest): ComponentChoice {
   const wanted = minorOf(parseVersion(request.kubernetes));
-  const candidates = versions.map((text) => ({ text, minor: minorOf(parseVersion(text)) }));
+  const candidates = versions.flatMap((text) => {
+    const version = versionOrNone(text);
+    return version ? [{ text, minor: minorOf(version) }] : [];
+  });
   const highestOf = (minor: number | undefined): string | undefined =>
     candidates
       .filter((candidate) => candidate.minor === minor)
@@ -167,6 +170,15 @@ export function componentForKubernetes(versions: readonly string[], request: Com
       ? 'the platform has no versions'
       : `no version goes with Kubernetes ${request.kubernetes} under the policy ${request.policy}`;
   return { type: 'none', why, seen: versions };
+}
+
+function versionOrNone(text: string): Version | undefined {
+  try {
+    return parseVersion(text);
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError && thrown.code === 'NK_VERSION_INVALID') return undefined;
+    throw thrown;
+  }
 }
 
 /** Major and minor as one number that orders. */

@@ -147,6 +147,28 @@ const good: readonly GoodCase[] = [
     text: /kubelet +1\.34\.3-u1 +ubuntu\.r2404 +https:\/\/h\/1\.34\.3-u1-arm64\.deb\n +1\.34\.2-u1[^]*→ 1\.34\.3-u1 +same-minor/,
   },
   {
+    name: 'a component that the platform brings itself, whatever Kubernetes',
+    args: [
+      'manifest',
+      'resolve',
+      'components.json',
+      '--os',
+      'flatcar',
+      '--arch',
+      'amd64',
+      '--component',
+      'containerd',
+      '--kubernetes',
+      '1.34.1',
+    ],
+    files: {
+      'components.json':
+        '{"Packages":[{"name":"containerd","downloadURIs":{"flatcar":{"current":{"versionsV2":[{"latestVersion":"<SKIP>"}]}}}}]}',
+    },
+    kind: 'ResolvedManifest',
+    text: /containerd +flatcar\.current +the platform brings its own/,
+  },
+  {
     name: 'manifest import',
     args: ['manifest', 'import', 'agentbaker', 'components.json'],
     files: { 'components.json': components },
@@ -304,6 +326,16 @@ const bad: readonly BadCase[] = [
     files: { 'components.json': components },
     code: 'NK_ARTIFACT_NONE_USABLE',
     says: /no version goes with Kubernetes 1\.33\.0 under the policy fail/,
+  },
+  {
+    name: 'a component whose address a shell would have to evaluate',
+    args: ['manifest', 'resolve', 'c.json', '--os', 'ubuntu/24.04', '--arch', 'amd64', '--component', 'evil'],
+    files: {
+      'c.json':
+        '{"Packages":[{"name":"evil","downloadURIs":{"default":{"current":{"versionsV2":[{"latestVersion":"1.0"}],"downloadURL":"https://h/$(id)"}}}}]}',
+    },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /evil: .*\$\(id\).*no placeholder/,
   },
   {
     name: 'an inventory in no known format',

@@ -50,9 +50,9 @@ export const manifestResolveVerb: Verb = {
     const components = await resolveComponents({ file, text: source?.text ?? '' }, request);
     const wanted = request.component;
     const found = wanted === undefined ? components : components.filter(({ name }) => name === wanted);
-    const usable = found.some(({ choice, forKubernetes }) => choice.type !== 'none' && forKubernetes?.type !== 'none');
     const data = { platform: request.platform, components: found };
-    if (wanted !== undefined && !usable) return { data, text: '', error: nothing(wanted, request, found) };
+    const error = wanted === undefined ? undefined : whyUnusable(wanted, request, found);
+    if (error) return { data, text: '', error };
     return { data, text: text(found, terminal.style) };
   },
 };
@@ -132,9 +132,11 @@ async function fromInventory(inventory: Inventory, { platform, kubernetes, polic
       choice,
       addresses: urls,
       ...(refused && { refused: refused.message }),
-      ...(kubernetes !== undefined && {
-        forKubernetes: componentForKubernetes(versionsOf(choice), { kubernetes, policy, order }),
-      }),
+      // Where the platform brings its own, there is nothing to choose from, and nothing is missing.
+      ...(kubernetes !== undefined &&
+        choice.type !== 'skip' && {
+          forKubernetes: componentForKubernetes(versionsOf(choice), { kubernetes, policy, order }),
+        }),
     }),
   );
   const image = (reference: string, versions: readonly string[]): Resolved => ({
@@ -266,18 +268,38 @@ function whyNone({ key, absent }: Extract<VersionChoice, { type: 'none' }>): str
   return absent.length === 0 ? 'nothing is listed' : `nothing under ${absent.join(', ')}`;
 }
 
-function nothing(name: string, { platform }: Request, found: readonly Resolved[]): NodekilnError {
+/** Of a component that was asked for by name. */
+function whyUnusable(
+  name: string,
+  { platform, policy }: Request,
+  found: readonly Resolved[],
+): NodekilnError | undefined {
+  if (
+    found.some(
+      ({ choice, refused, forKubernetes }) => choice.type !== 'none' && !refused && forKubernetes?.type !== 'none',
+    )
+  )
+    return undefined;
+  const refused = found.find((one) => one.refused !== undefined)?.refused;
+  if (refused !== undefined)
+    return new NodekilnError('NK_DOCUMENT_INVALID', `${name}: ${refused}`, {
+      hint: 'Placeholders are ${version}, ${CPU_ARCH} and ${SYSTEMD_ARCH}; nothing is ever evaluated.',
+    });
   const where = [platform.os, platform.release, platform.variant, platform.arch].filter(Boolean).join(' ');
   return new NodekilnError('NK_ARTIFACT_NONE_USABLE', `there is no ${name} for ${where}`, {
-    hint:
-      found.length === 0
-        ? 'The file does not name it.'
-        : 'Ask for another version, or say with --minor-policy which may stand in.',
-    lines: found.flatMap(({ choice, forKubernetes }) => [
-      ...(choice.type === 'none' ? [whyNone(choice)] : []),
-      ...(forKubernetes?.type === 'none'
-        ? [forKubernetes.why, ...forKubernetes.seen.map((seen) => `it has ${seen}`)]
-        : []),
-    ]),
+    hint: hintFor(found, policy),
+    lines: found.flatMap(({ choice, forKubernetes }) => {
+      if (choice.type === 'none') return [whyNone(choice)];
+      if (forKubernetes?.type !== 'none') return [];
+      return [forKubernetes.why, ...forKubernetes.seen.map((seen) => `it has ${seen}`)];
+    }),
   });
+}
+
+function hintFor(found: readonly Resolved[], policy: MinorPolicy): string {
+  if (found.length === 0) return 'The file does not name it.';
+  if (found.every(({ choice }) => choice.type === 'none')) return 'Ask for another platform, or add it to the file.';
+  return policy === 'nearest'
+    ? 'Add a version.'
+    : 'Ask for another version, or say with --minor-policy which may stand in.';
 }
