@@ -241,7 +241,7 @@ describe('a bake that is killed', () => {
       // An effect that came to nothing, since another step was quicker, has no end to be killed at.
       assert.ok(
         killed.status === null || (killed.status === 0 && fault.startsWith('after')),
-        `${fault} did not kill it`,
+        `${fault} did not kill it: ${killed.status} ${killed.text}`,
       );
       const again = await bake(at);
       assert.equal(again.status, 0, `${fault}: ${again.text}`);
