@@ -99,15 +99,19 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     },
     tags: async (address, { transfer, signal }) => {
       const { openReference } = await import('../../artifacts/sources/oci/open.ts');
-      const { repository } = openReference(address, {
-        base: '/',
-        folder: await (place ??= downloadFolder(host)),
-        client: await clientFor(transfer),
-        clock: host.clock,
-        budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
-        ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
-        ...(signal && { signal }),
-      });
+      // Any tag serves: only their list is asked for.
+      const { repository } = openReference(
+        { ...address, reference: `${address.reference}:latest` },
+        {
+          base: '/',
+          folder: await (place ??= downloadFolder(host)),
+          client: await clientFor(transfer),
+          clock: host.clock,
+          budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
+          ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
+          ...(signal && { signal }),
+        },
+      );
       return repository.tags();
     },
     close: async () => {

@@ -68,7 +68,11 @@ describe('system extensions', { concurrency: 1 }, () => {
 
     const tool = (script: string, more = {}) => ({ name: 'tool', programs: { tool: { script } }, ...more });
     await makeImage(image('local/tool.raw'), tool('echo one'));
-    await makeImage(image('local/tool-2.raw'), tool('echo two'), 'erofs');
+    await makeImage(
+      image('local/tool-2.raw'),
+      tool('echo two', { files: { 'usr/share/tool/data': 'data '.repeat(20_000) } }),
+      'erofs',
+    );
     await makeTree(image('local/folder'), { name: 'folder', programs: { folder: { script: 'echo folder' } } });
     await makeImage(image('local/stranger.raw'), tool('', { release: 'ID=flatcar\nVERSION_ID=1\n' }));
     await makeImage(image('local/older.raw'), tool('', { release: 'ID=debian\nVERSION_ID=11\n' }));
@@ -197,7 +201,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       test('a refresh that fails leaves what was merged before', async () => {
         const before = await state();
         await host.check(['touch', '/run/refresh-fails']);
-        const { error } = await apply(['kubernetes-next', 'folder', 'tool-next'], 1);
+        const { error } = await apply(['kubernetes-next', 'folder', 'tool-next'], 6);
         assert.equal(error?.code, 'NK_EXTENSION_MERGE');
         assert.deepEqual(await state(), before);
         assert.equal(await said(['/opt/bin/tool']), 'one');
