@@ -139,10 +139,10 @@ describe('installed packages', () => {
     const root = mkdtempSync(join(folder, 'rpm-root-'));
     mkdirSync(join(root, 'usr/lib/sysimage/rpm'), { recursive: true });
     writeFileSync(join(root, 'usr/lib/sysimage/rpm/rpmdb.sqlite'), '');
-    const { run } = createLinuxExec('/');
+    const exec = createLinuxExec('/');
     const found = await installedPackages({
       files: createLinuxHost({ root }).files,
-      exec: { run: ([program = '', ...args], rest) => run([program, '--dbpath', database, ...args], rest) },
+      exec: { run: ([program = '', ...args], rest) => exec.run([program, '--dbpath', database, ...args], rest) },
     });
     assert.equal(found.manager, 'rpm');
     assert.deepEqual(found.packages.map(({ name, version }) => `${name} ${version}`).sort(), [
