@@ -17,7 +17,7 @@ const earlyUnit = `[Unit]
 Description=What a lab host needs to be like a machine of its own
 DefaultDependencies=no
 After=systemd-journald.service
-Before=sysinit.target systemd-sysctl.service shutdown.target
+Before=sysinit.target systemd-sysctl.service systemd-sysext.service shutdown.target
 Conflicts=shutdown.target
 
 [Service]
