@@ -86,6 +86,8 @@ export interface NodeSpec {
     readonly tools: Readonly<Record<string, ToolItem>>;
   };
   readonly extensions: readonly ExtensionItem[];
+  readonly usrLocal: 'host' | 'writable';
+  readonly trust: { readonly anchors: readonly { readonly name: string; readonly certificates: string }[] };
   readonly files: readonly FileItem[];
   readonly units: readonly UnitItem[];
   readonly actions: readonly ActionItem[];
@@ -218,6 +220,18 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
         ),
       },
       extensions,
+      usrLocal: spec.usrLocal ?? 'host',
+      trust: {
+        anchors: (spec.trust?.anchors ?? []).map((anchor, index) => ({
+          name: anchor.name,
+          certificates: required(
+            anchor.certificates,
+            ['spec', 'trust', 'anchors', index, 'certificates'],
+            `certificates are missing for the authority ${anchor.name}`,
+            '',
+          ),
+        })),
+      },
       files: (spec.files ?? []).map((file, index) =>
         completeFile(file, (path, message) => lacks.push({ path: ['spec', 'files', index, ...path], message })),
       ),

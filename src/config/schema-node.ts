@@ -205,6 +205,11 @@ const boot = fields({
   ),
 });
 
+const trustAnchor = fields({
+  name: doc('A name for the files that hold it.', name),
+  certificates: opt('Its certificates in PEM form.', pem),
+});
+
 export const nodeSpec = fields({
   kubernetes: opt('Which Kubernetes.', kubernetes),
   cluster: opt('The cluster to join. Absent: kubelet runs stand-alone, with static pods only.', cluster),
@@ -216,6 +221,14 @@ export const nodeSpec = fields({
   extensions: opt(
     'System extensions (systemd-sysext) merged into /usr; merged by name. A program that one brings is no longer taken from `binaries`.',
     keyedList('name', extension),
+  ),
+  usrLocal: opt(
+    '`writable`: make /usr/local writable on a system whose /usr is read-only, or becomes so by system extensions; what is written lies in /opt/nodekiln/usr-local. Default: host, as it is.',
+    oneOf('host', 'writable'),
+  ),
+  trust: opt(
+    'Whom this machine trusts, beside the distribution’s own list.',
+    fields({ anchors: opt('Authorities; merged by name.', keyedList('name', trustAnchor)) }),
   ),
   files: opt('Further files, links and folders; merged by path.', files),
   units: opt('Further units, or additions to ours; merged by name.', units),

@@ -14,6 +14,8 @@ import type { Place, Problem } from '../errors.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { containerdFiles, containerdUnit } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
+import { afterTrust, trustResources } from './trust.ts';
+import { writableUsrLocal } from './usr-local.ts';
 import type { Facts } from './facts.ts';
 import { kernelFiles } from './kernel.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
@@ -80,8 +82,11 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
       toolOwners.set(tool, item.name);
     }
   }
-  if (spec.extensions.length > 0) add(mergeUnit());
-  add(containerdUnit(spec));
+  if (spec.usrLocal === 'writable') for (const resource of writableUsrLocal(facts)) add(resource);
+  if (spec.extensions.length > 0 || spec.usrLocal === 'writable') add(mergeUnit());
+  const trust = trustResources(spec, facts);
+  for (const resource of trust) add(resource, ['spec', 'trust']);
+  add(afterTrust(containerdUnit(spec), trust));
   add(kubeletUnit(config));
 
   for (const [index, item] of spec.files.entries()) {
