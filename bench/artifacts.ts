@@ -7,6 +7,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { extensionCase } from './artifacts/extensions.ts';
 import { bakeCase, verifyCase, type ImageCase, type ImageOptions } from './artifacts/images.ts';
 import { packages, memberBytes, memberPath, type Compression, type Package } from './artifacts/packages.ts';
 import { peakMemory, timed } from './artifacts/programs.ts';
@@ -25,7 +26,7 @@ import { findProgram } from '../test/lab/prerequisites.ts';
 import { artifact, digestOf, startRegistry } from '../test/servers/registry.ts';
 import { buildBundle, nodeBinary, nodeFlag } from '../tools/build.ts';
 
-const usage = `usage: ./dev bench artifacts [--quick] [--runs N] [--only extract|activate|fetch|verify|bake] [--json]
+const usage = `usage: ./dev bench artifacts [--quick] [--runs N] [--only extract|activate|fetch|extension|verify|bake] [--json]
 
   --runs N   measurements of each kind, taken in turns (default 9; --quick 3)
   --json     everything measured, as JSON, instead of the tables`;
@@ -55,7 +56,7 @@ const { values } = parseArgs({
     help: { type: 'boolean' },
   },
 });
-const parts = ['extract', 'activate', 'fetch', 'verify', 'bake'] as const;
+const parts = ['extract', 'activate', 'fetch', 'extension', 'verify', 'bake'] as const;
 const runs = Number(values.runs ?? (values.quick === true ? 3 : 9));
 const wanted = parts.filter((part) => values.only === undefined || values.only === part);
 if (values.help === true || !Number.isInteger(runs) || runs < 1 || wanted.length === 0) {
@@ -81,6 +82,7 @@ try {
     activate: wanted.includes('activate') ? await measureActivation() : [],
     fetch: wanted.includes('fetch') ? await measureFetching() : [],
     images: [
+      ...(wanted.includes('extension') ? await measureImage(withOras) : []),
       ...(wanted.includes('verify') ? await measureImage(verifyCase) : []),
       ...(wanted.includes('bake') ? await measureImage(bakeCase) : []),
     ],
@@ -272,6 +274,10 @@ async function measureImage(prepare: (options: ImageOptions) => Promise<ImageCas
   } finally {
     await close();
   }
+}
+
+async function withOras(options: ImageOptions): Promise<ImageCase> {
+  return extensionCase({ ...options, oras: await findOras(), rounds: runs });
 }
 
 async function emptyFolder(path: string): Promise<void> {
