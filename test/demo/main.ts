@@ -5,15 +5,22 @@
  */
 import { parseArgs } from 'node:util';
 import { runDemo, StageFailure } from './demo.ts';
+import { runImmutable } from './immutable.ts';
 import { isSabotage, sabotages } from './sabotage.ts';
 
-const usage = `usage: ./dev demo [--keep] [--sabotage ${Object.keys(sabotages).join('|')}]
+const usage = `usage: ./dev demo [--immutable] [--keep] [--sabotage ${Object.keys(sabotages).join('|')}]
 
+  --immutable a host with a read-only /usr instead, whose kubelet is a system extension
   --keep      leave the host up at the end and say how to enter and remove it
   --sabotage  break the named thing on purpose; the demo must fail at its stage`;
 
 const { values } = parseArgs({
-  options: { keep: { type: 'boolean' }, sabotage: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    immutable: { type: 'boolean' },
+    keep: { type: 'boolean' },
+    sabotage: { type: 'string' },
+    help: { type: 'boolean' },
+  },
 });
 if (values.help === true || (values.sabotage !== undefined && !isSabotage(values.sabotage))) {
   console.log(usage);
@@ -22,11 +29,13 @@ if (values.help === true || (values.sabotage !== undefined && !isSabotage(values
 
 const started = performance.now();
 try {
-  await runDemo({
-    keep: values.keep === true,
-    ...(values.sabotage !== undefined && isSabotage(values.sabotage) && { sabotage: values.sabotage }),
-    say: (line) => console.log(line),
-  });
+  if (values.immutable === true) await runImmutable((line) => console.log(line));
+  else
+    await runDemo({
+      keep: values.keep === true,
+      ...(values.sabotage !== undefined && isSabotage(values.sabotage) && { sabotage: values.sabotage }),
+      say: (line) => console.log(line),
+    });
   console.log(`\ndemo: everything did what it says, in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 } catch (error) {
   if (!(error instanceof StageFailure)) throw error;

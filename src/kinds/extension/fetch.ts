@@ -17,6 +17,7 @@ import type { PerformContext } from '../performer.ts';
 import { inspectExtension } from './inspect.ts';
 import { localPath } from './plan.ts';
 import { imagesFolder, writeRecords } from './records.ts';
+import { extensionFromTarball } from './tarball.ts';
 
 export async function fetchExtension(context: PerformContext, resource: ExtensionResource): Promise<void> {
   const refusals: { source: ExtensionSource; error: NodekilnError }[] = [];
@@ -62,6 +63,7 @@ async function obtain(context: PerformContext, resource: ExtensionResource, sour
     const label = resource.version === undefined ? 'fetched' : `v${resource.version.replace(/^v/, '')}`;
     return keep(context, path, `${resource.name}-${label}-${systemdArch(resource.architecture)}.raw`);
   }
+  if (source.type === 'tarball') return extensionFromTarball(context, resource, { source, options });
   const { plainHttp, signature } = source;
   const address = { ...(plainHttp === true && { plainHttp }) };
   const tag = await chooseTag(context, resource, source);
@@ -130,7 +132,9 @@ async function chooseTag(
     )
     .catch((thrown: unknown) => {
       const error = asNodekilnError(thrown);
-      if (revision === undefined || error.code !== 'NK_TAGS_UNAVAILABLE') throw error;
+      // A mirror that fetches on demand knows no repository before its first artifact was asked for.
+      const unlisted = error.code === 'NK_TAGS_UNAVAILABLE' || error.code === 'NK_ARTIFACT_MISSING';
+      if (revision === undefined || !unlisted) throw error;
       context.detail(`tags cannot be listed, the configured revision is used: ${error.message}`);
       return undefined;
     });

@@ -5,6 +5,7 @@
  * A record is written before the first change, so that a killed run is taken up, and what it left can be removed.
  * NK_EXTENSION_MERGE.
  */
+import { rm } from 'node:fs/promises';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, FileWrite, Host } from '../../host/port.ts';
 import type { ExtensionRecord } from '../../plan/types.ts';
@@ -197,10 +198,16 @@ async function removeOwn(files: Files, paths: readonly string[], target: string)
 
 /** Of each extension the image in force and the one before stay, for a way back without a network. */
 async function forgetImages(files: Files, turns: readonly Turn[]): Promise<void> {
-  const names = (await files.list(imagesFolder)).filter((name) => name.endsWith('.raw'));
+  const all = await files.list(imagesFolder);
+  const names = all.filter((name) => name.endsWith('.raw'));
+  const folders = all.filter((name) => /-tarball-(x86-64|arm64)$/.test(name));
   for (const { name, next, previous } of turns) {
     const kept = next ? [next.file, previous?.file] : [];
     const own = names.filter((file) => file.startsWith(`${name}-v`) || file.startsWith(`${name}-fetched-`));
     await files.remove(own.map((file) => `${imagesFolder}/${file}`).filter((path) => !kept.includes(path)));
+    for (const folder of folders.filter((file) => file.startsWith(`${name}-v`))) {
+      const path = `${imagesFolder}/${folder}`;
+      if (!kept.includes(path)) await rm((await files.realPath?.(path)) ?? path, { recursive: true, force: true });
+    }
   }
 }

@@ -17,6 +17,15 @@ import { makeImage, makeTree } from './images.ts';
 
 const suites: readonly Suite[] = ['bookworm', 'trixie'];
 const registryPort = 5000;
+/** The registry as some mirrors are: it gives artifacts, but lists no tags. */
+const listlessPort = 5001;
+const listless = `require('node:http').createServer((asked, answer) => {
+  if (asked.url.includes('/tags/list')) return answer.writeHead(405, { 'content-type': 'application/json' }).end('{}');
+  require('node:http').get({ host: '${networkAddress}', port: ${registryPort}, path: asked.url, headers: asked.headers, method: asked.method }, (got) => {
+    answer.writeHead(got.statusCode, got.headers);
+    got.pipe(answer);
+  });
+}).listen(${listlessPort}, '${networkAddress}')`;
 const architecture = process.arch === 'arm64' ? 'arm64' : 'x86-64';
 const node = '/opt/nodekiln/bin/node';
 const program = '/opt/nodekiln/bin/nodekiln.cjs';
@@ -38,9 +47,10 @@ const eager = {
   'usr/lib/systemd/system/multi-user.target.d/10-kubelet-kubelet.conf': '[Unit]\nUpholds=kubelet.service\n',
   'usr/lib/systemd/system/eager.service': '[Service]\nExecStart=/bin/sleep infinity\n',
   'usr/lib/systemd/system/multi-user.target.d/20-eager.conf': '[Unit]\nUpholds=eager.service\n',
-  'usr/lib/systemd/system/multi-user.target.wants/eager.service': '[Service]\nExecStart=/bin/sleep infinity\n',
   'usr/lib/systemd/system/kubelet.service.d/10-extension.conf': '[Service]\nEnvironment=FROM_EXTENSION=yes\n',
 };
+
+const eagerLinks = { 'usr/lib/systemd/system/multi-user.target.wants/eager.service': '../eager.service' };
 
 interface Result {
   readonly ok: boolean;
@@ -61,6 +71,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       name: 'kubernetes',
       programs: { kubelet: { from }, kubectl: { script: 'echo kubectl' } },
       files: eager,
+      links: eagerLinks,
     });
     await mkdir(join(work, 'local'));
     await makeImage(image(`local/kubernetes-v1.34.3-1-azlinux3-${architecture}.raw`), kubernetes(first));
@@ -134,6 +145,7 @@ describe('system extensions', { concurrency: 1 }, () => {
         };
         await writeFile(config, JSON.stringify(settings));
         lab.spawnInNetwork(['docker-registry', 'serve', config], { stdio: 'ignore' });
+        lab.spawnInNetwork([nodeBinary, '-e', listless], { stdio: 'ignore' });
         await host.start();
         await host.waitRunning(60_000);
       });
@@ -256,6 +268,15 @@ describe('system extensions', { concurrency: 1 }, () => {
         const none = await apply(['kubernetes-none'], 4);
         assert.equal(none.error?.code, 'NK_ARTIFACT_MISSING');
         assert.match(none.error.message, /no tag of .* is kubernetes 1\.34\.41/);
+        // What was fetched before would serve.
+        await host.exec(['sh', '-c', 'rm /var/lib/nodekiln/extensions/*.raw']);
+        const unlisted = await apply(['kubernetes-listless'], 5);
+        assert.equal(unlisted.error?.code, 'NK_TAGS_UNAVAILABLE');
+        // With a revision the tag is made from it: it is asked for and there is none of the first, and one of the second.
+        const wrong = await apply(['kubernetes-listless-1-azlinux3'], 4);
+        assert.match(wrong.error?.message ?? '', /v1\.34\.4-1-azlinux3/);
+        await apply(['kubernetes-listless-2-azlinux3', 'folder', 'tool']);
+        assert.equal(await kubeletVersion(), 'Kubernetes v1.34.4');
       });
 
       test(
@@ -350,11 +371,14 @@ function documentText(names: readonly string[]): string {
       case 'tool-next':
         return '    - { name: tool, path: /opt/extensions/tool-2.raw }';
       default: {
-        const version = name.endsWith('-none') ? '1.34.41' : name.endsWith('-next') ? '1.34.4' : '1.34.3';
+        const [, revision] = name.split('listless-');
+        const unlisted = name.includes('listless');
+        const version = name.endsWith('-none') ? '1.34.41' : unlisted || name.endsWith('-next') ? '1.34.4' : '1.34.3';
         return `    - name: kubernetes
       version: ${version}
-      ${name.endsWith('-none') ? '' : 'path: /opt/extensions'}
-      registry: ${networkAddress}:${registryPort}/extensions/kubernetes
+      ${unlisted || name.endsWith('-none') ? '' : 'path: /opt/extensions'}
+      ${revision === undefined ? '' : `revision: ${revision}`}
+      registry: ${networkAddress}:${unlisted ? listlessPort : registryPort}/extensions/kubernetes
       plainHttp: true`;
       }
     }

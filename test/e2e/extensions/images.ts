@@ -1,5 +1,5 @@
 /** System extensions made as their publishers make them: a tree of /usr, then mksquashfs or mkfs.erofs. */
-import { chmod, copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../../lab/run.ts';
 import { ensurePrograms } from '../../servers/programs.ts';
@@ -13,6 +13,8 @@ export interface ExtensionTree {
   readonly programs?: Readonly<Record<string, { readonly from: string } | { readonly script: string }>>;
   /** Further files by path in the extension. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Links by path in the extension, and where they lead. */
+  readonly links?: Readonly<Record<string, string>>;
 }
 
 /** Makes the tree in the folder, which must not exist. */
@@ -30,6 +32,10 @@ export async function makeTree(folder: string, tree: ExtensionTree): Promise<voi
     await chmod(path, 0o755);
   }
   for (const [path, content] of Object.entries(tree.files ?? {})) await put(path, content);
+  for (const [path, target] of Object.entries(tree.links ?? {})) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await symlink(target, join(folder, path));
+  }
 }
 
 /** Makes an image of the tree. Uncompressed: the tests look at other things. */
