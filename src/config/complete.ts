@@ -54,7 +54,10 @@ export type BinarySourcesItem = Omit<BinarySourcesDocument, 'tarball'> & {
   readonly tarball?: Omit<NonNullable<BinarySourcesDocument['tarball']>, 'url'> & { readonly url: MaybeSecret };
 };
 export type TransferItem = Omit<TransferDocument, 'proxy'> & { readonly proxy?: SensitiveText };
-export type ExtensionItem = Omit<With<ExtensionDocument, 'tools'>, 'url'> & { readonly url?: MaybeSecret };
+export type ExtensionItem = Omit<With<ExtensionDocument, 'tools'>, 'url' | 'tarball'> & {
+  readonly url?: MaybeSecret;
+  readonly tarball?: Omit<NonNullable<ExtensionDocument['tarball']>, 'url'> & { readonly url: MaybeSecret };
+};
 export type RegistryItem = Omit<RegistryDocument, 'mirrors'> & {
   readonly mirrors: readonly With<Item<RegistryDocument['mirrors']>, 'capabilities' | 'overridePath' | 'skipVerify'>[];
 };
@@ -131,10 +134,12 @@ export function completeNodeConfig(document: NodeConfigDocument): { config: Node
   }
 
   const extensions = (spec.extensions ?? []).map((extension, index) => {
-    if ([extension.path, extension.registry, extension.url].every((source) => source === undefined)) {
+    if (
+      [extension.path, extension.registry, extension.url, extension.tarball].every((source) => source === undefined)
+    ) {
       lacks.push({
         path: ['spec', 'extensions', index],
-        message: `the extension ${extension.name} has no source: give at least one of path, registry, url`,
+        message: `the extension ${extension.name} has no source: give at least one of path, registry, url, tarball`,
       });
     }
     const item = completeExtension(extension, version);
@@ -379,13 +384,14 @@ function isPlain({ version, target, type, url, privateUrl, sources }: ToolDocume
   return [version, target, type, url, privateUrl, sources].every((value) => value === undefined);
 }
 
-function completeExtension({ url, ...extension }: ExtensionDocument, kubernetes: string): ExtensionItem {
+function completeExtension({ url, tarball, ...extension }: ExtensionDocument, kubernetes: string): ExtensionItem {
   const ofKubernetes = extension.name === 'kubernetes';
   const version = extension.version ?? (ofKubernetes ? kubernetes : undefined);
   return {
     ...extension,
     ...(version !== undefined && { version }),
     ...(url !== undefined && { url: address(url) }),
+    ...(tarball && { tarball: { ...tarball, url: address(tarball.url) } }),
     tools: extension.tools ?? (ofKubernetes ? ['kubelet', 'kubectl'] : [extension.name]),
   };
 }

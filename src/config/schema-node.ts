@@ -24,6 +24,7 @@ import {
   opt,
   resourceId,
   secretText,
+  template,
   text,
   url,
   wants,
@@ -189,7 +190,18 @@ const extension = fields({
   ),
   plainHttp: opt('The registry speaks HTTP. Default: false.', flag()),
   signature: opt('Who must have signed the OCI artifact.', signature),
-  url: opt('URL of the image, asked last.', url),
+  url: opt('URL of the image, asked after the registry.', url),
+  tarball: opt(
+    'An archive with the programs, asked last: an extension is made of them.',
+    fields({
+      url: doc('URL or OCI reference; placeholders as for a tool of `binaries`.', template('a URL')),
+      member: opt(
+        'Path of a program inside, with {tool}. Default: where such archives usually have it.',
+        template('a path'),
+      ),
+      digest: opt('sha256 of the archive.', digest),
+    }),
+  ),
   digest: opt('sha256 of the image.', digest),
   tools: opt(
     'Programs of its /usr/bin to link from /opt/bin. Default: kubelet and kubectl for `kubernetes`, else the name itself.',

@@ -27,6 +27,10 @@ export function secretPaths(spec: NodeSpecDocument): Path[] {
     addresses.push([[...path, 'url'], tool.url], [[...path, 'privateUrl'], tool.privateUrl]);
     addresses.push([[...path, 'sources', 'tarball', 'url'], tool.sources?.tarball?.url]);
   }
+  for (const [index, { url, tarball }] of (spec.extensions ?? []).entries()) {
+    const path = ['extensions', index];
+    addresses.push([[...path, 'url'], url], [[...path, 'tarball', 'url'], tarball?.url]);
+  }
   for (const [path, address] of addresses) if (holdsSecret(address ?? '')) paths.push([...path]);
   for (const [index, file] of (spec.files ?? []).entries()) if (file.sensitive) paths.push(['files', index]);
   for (const [index, unit] of (spec.units ?? []).entries()) if (unit.sensitive) paths.push(['units', index]);

@@ -1,12 +1,14 @@
 /**
- * System extensions of a node, each with the sources to try in order: local, registry, address. Pure.
+ * System extensions of a node, each with the sources to try in order: local, registry, address, archive. Pure.
  */
 import { parseArch } from '../artifacts/arch.ts';
 import type { ExtensionItem, NodeSpec } from '../config/complete.ts';
+import { expandTemplate, type TemplateValues } from '../config/template.ts';
 import type { Facts } from './facts.ts';
 import { base } from './render-items.ts';
 import type { ExtensionResource, ExtensionSource, UnitResource } from './resources.ts';
-import { transferSettings } from './sources.ts';
+import { reveal } from './resources.ts';
+import { addressed, templateValues, transferSettings } from './sources.ts';
 
 export function extensionOf(
   item: ExtensionItem,
@@ -21,14 +23,15 @@ export function extensionOf(
     name: item.name,
     ...(item.version !== undefined && { version: item.version }),
     architecture: parseArch(facts.arch.cpu),
-    sources: sourcesOf(item),
+    sources: sourcesOf(item, facts),
     ...(item.digest !== undefined && { digest: item.digest }),
     tools: item.tools,
     ...(transfer && { transfer }),
   };
 }
 
-function sourcesOf({ path, registry, revision, plainHttp, signature, url }: ExtensionItem): ExtensionSource[] {
+function sourcesOf(item: ExtensionItem, facts: Facts): ExtensionSource[] {
+  const { path, registry, revision, plainHttp, signature, url, tarball } = item;
   const sources: ExtensionSource[] = [];
   if (path !== undefined) sources.push({ type: 'local', path });
   if (registry !== undefined) {
@@ -41,6 +44,18 @@ function sourcesOf({ path, registry, revision, plainHttp, signature, url }: Exte
     });
   }
   if (url !== undefined) sources.push({ type: 'url', url });
+  if (tarball) {
+    const values = (tool: string): TemplateValues => templateValues(tool, item.version ?? '0', facts);
+    const { member, digest } = tarball;
+    const expanded = (tool: string): [string, string][] =>
+      member === undefined ? [] : [[tool, expandTemplate(member, values(tool))]];
+    sources.push({
+      type: 'tarball',
+      from: addressed(expandTemplate(reveal(tarball.url), values(item.name))),
+      members: Object.fromEntries(item.tools.flatMap(expanded)),
+      ...(digest !== undefined && { digest }),
+    });
+  }
   return sources;
 }
 

@@ -211,7 +211,14 @@ export type ExtensionSource =
       readonly signature?: SignatureRequirement;
     }
   /** Sensitive when it holds a password or a query. */
-  | { readonly type: 'url'; readonly url: string | SensitiveText };
+  | { readonly type: 'url'; readonly url: string | SensitiveText }
+  /** An archive with the programs, of which an extension is made. `members`: tool → path inside. */
+  | {
+      readonly type: 'tarball';
+      readonly from: Extract<ArtifactLocation, { type: 'url' | 'oci' }>;
+      readonly members: Readonly<Record<string, string>>;
+      readonly digest?: string;
+    };
 
 export interface ImageResource extends ResourceBase {
   readonly kind: 'image';

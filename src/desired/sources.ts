@@ -189,7 +189,7 @@ function manifestLocation(
 // ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** An address is a URL or an OCI reference; they cannot be mistaken for each other. */
-export function addressed(address: string): ArtifactLocation {
+export function addressed(address: string): Extract<ArtifactLocation, { type: 'url' | 'oci' }> {
   if (asReference(address)) return { type: 'oci', reference: address };
   return { type: 'url', url: holdsSecret(address) ? { sensitive: address } : address };
 }

@@ -44,6 +44,8 @@ function shownExtension(source: ExtensionSource): string {
       return source.reference;
     case 'url':
       return withoutSecrets(reveal(source.url));
+    case 'tarball':
+      return shownLocation(source.from);
   }
 }
 
