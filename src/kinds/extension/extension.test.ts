@@ -1,7 +1,7 @@
 /** Planning of extensions: one step merges whatever changes, and what depends on it waits for it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { ExtensionResource, Resource, ResourceId, UnitResource } from '../../desired/resources.ts';
+import type { BinaryResource, ExtensionResource, Resource, ResourceId, UnitResource } from '../../desired/resources.ts';
 import { diff, type Claim } from '../../plan/diff.ts';
 import { plan } from '../../plan/plan.ts';
 import type { ExtensionObservation, ExtensionRecord, Observation, Plan, Touched } from '../../plan/types.ts';
@@ -138,5 +138,37 @@ describe('plans of extensions', () => {
       observed({ ...inForce, version: '1.34.3' }),
     ])
       assert.equal(planOf([one], { 'extension:kubelet': state }, [one]).steps.length, 3);
+  });
+
+  const binary: BinaryResource = {
+    ...common,
+    kind: 'binary',
+    id: 'binary:kubelet',
+    tool: 'kubelet',
+    version: '1.34.3',
+    sources: [{ type: 'cache', version: '1.34.3' }],
+    place: { type: 'activate', target: '/opt/bin/kubelet' },
+  };
+  const placed: Observation = { kind: 'binary', cached: undefined, cacheRefusals: [], targetDigest: 'sha256:00' };
+
+  test('an extension takes the place of a program, which is not removed after its link is there', () => {
+    const { steps } = planOf(
+      [extension('kubelet', '1.34.3')],
+      { 'extension:kubelet': observed(undefined), 'binary:kubelet': placed },
+      [binary],
+    );
+    assert.equal(steps.find(({ resource }) => resource === 'binary:kubelet')?.action.do, 'release');
+  });
+
+  test('a program takes the place of an extension after its link is gone', () => {
+    const { steps } = planOf(
+      [binary],
+      {
+        'extension:kubelet': observed(record('kubelet', '1.34.3')),
+        'binary:kubelet': { ...placed, targetDigest: undefined },
+      },
+      [extension('kubelet', '1.34.3')],
+    );
+    assert.ok(steps.find(({ action }) => action.do === 'activate')?.after.includes('merge extensions'));
   });
 });
