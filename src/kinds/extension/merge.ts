@@ -200,6 +200,11 @@ async function removeOwn(files: Files, paths: readonly string[], target: string)
 async function forgetImages(files: Files, turns: readonly Turn[]): Promise<void> {
   const all = await files.list(imagesFolder);
   const names = all.filter((name) => name.endsWith('.raw'));
+  // What a killed run was looking into; nobody looks while extensions are merged.
+  for (const name of all.filter((each) => each.startsWith('.look-'))) {
+    const path = `${imagesFolder}/${name}`;
+    await rm((await files.realPath?.(path)) ?? path, { recursive: true, force: true });
+  }
   const folders = all.filter((name) => /-tarball-(x86-64|arm64)$/.test(name));
   for (const { name, next, previous } of turns) {
     const kept = next ? [next.file, previous?.file] : [];

@@ -224,6 +224,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       });
 
       test('what is killed before or after the refresh is taken up by the next run', async () => {
+        await host.check(['mkdir', '/var/lib/nodekiln/extensions/.look-killed']);
         for (const moment of ['before', 'after']) {
           const act = `kill -9 $PPID`;
           const killing = moment === 'before' ? `${act}; exit 1` : `/usr/bin/systemd-sysext refresh; ${act}`;
@@ -239,6 +240,7 @@ describe('system extensions', { concurrency: 1 }, () => {
           await apply(['kubernetes-next', 'folder', moment === 'before' ? 'tool' : 'tool-next']);
           assert.equal(await said(['/opt/bin/tool']), moment === 'before' ? 'one' : 'two');
         }
+        assert.equal(await said(['find', '/var/lib/nodekiln/extensions', '-name', '.look-*']), '');
       });
 
       for (const [name, code, why] of [
