@@ -10,7 +10,7 @@ import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { createGate } from '../host/parallel.ts';
 import type { Host } from '../host/port.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
-import { createDownloads } from '../kinds/binary/downloads.ts';
+import { createDownloads } from '../kinds/downloads.ts';
 import type { PerformContext } from '../kinds/performer.ts';
 import { performStep, performWriteBatch } from '../kinds/performers.ts';
 import { prerequisites } from '../plan/plan.ts';

@@ -45,7 +45,7 @@ export const artifactFetchVerb: Verb = {
       import('../artifacts/fetch-to.ts'),
       import('../artifacts/sources/http-client.ts'),
       import('../host/linux/clock.ts'),
-      import('../kinds/binary/artifacts.ts'),
+      import('../artifacts/sources/progress.ts'),
     ]);
     const ca = await certificates(options);
     const client = createHttpClient({ proxy: 'environment', ...(ca !== undefined && { ca }) });

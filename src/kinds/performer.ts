@@ -8,7 +8,7 @@ import type { Gate } from '../host/parallel.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import type { RecordedArtifact, Seal } from '../apply/journal.ts';
 import type { StepAction, Touched } from '../plan/types.ts';
-import type { Downloads } from './binary/downloads.ts';
+import type { Downloads } from './downloads.ts';
 
 /** The notes of the journal that kinds use. */
 export interface Notes {

@@ -1,7 +1,7 @@
 /** From where a document says an artifact is to a local file to take the binary out of. */
 import { isAbsolute, join } from 'node:path';
 import type { ArtifactSource } from '../../artifacts/fill-cache.ts';
-import type { Progress } from '../../artifacts/sources/download.ts';
+import { progressText } from '../../artifacts/sources/progress.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
 import { reveal, type BinaryResource, type BinarySource } from '../../desired/resources.ts';
 import { NodekilnError } from '../../errors.ts';
@@ -80,15 +80,4 @@ function sourceSpec(resource: BinaryResource, { from, digest, member = '' }: Pac
     case 'folder':
       throw new NodekilnError('NK_INTERNAL', `a ${from.type} needs no fetching`);
   }
-}
-
-/** `45.2 of 98.1 MB, 12.0 MB/s, 4 s left` */
-export function progressText({ receivedBytes, totalBytes, bytesPerSecond, remainingMs }: Progress): string {
-  const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
-  const amount =
-    totalBytes === undefined
-      ? `${megabytes(receivedBytes)} MB`
-      : `${megabytes(receivedBytes)} of ${megabytes(totalBytes)} MB`;
-  const left = remainingMs === undefined ? '' : `, ${Math.ceil(remainingMs / 1000)} s left`;
-  return `${amount}, ${megabytes(bytesPerSecond)} MB/s${left}`;
 }

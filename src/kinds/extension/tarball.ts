@@ -12,7 +12,7 @@ import { usualMembers } from '../../artifacts/fill-cache.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
 import { reveal, type ExtensionResource, type ExtensionSource } from '../../desired/resources.ts';
 import type { PerformContext } from '../performer.ts';
-import type { FetchOptions } from '../binary/downloads.ts';
+import type { FetchOptions } from '../downloads.ts';
 import { imagesFolder } from './records.ts';
 
 type Tarball = Extract<ExtensionSource, { type: 'tarball' }>;

@@ -5,13 +5,13 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Progress } from '../../artifacts/sources/download.ts';
-import type { HttpClient } from '../../artifacts/sources/http-client.ts';
-import type { RegistryAddress } from '../../artifacts/sources/oci/open.ts';
-import type { Fetched, SourceSpec } from '../../artifacts/sources/source.ts';
-import { reveal, type SignatureRequirement, type TransferSettings } from '../../desired/resources.ts';
-import { errnoOf, NodekilnError } from '../../errors.ts';
-import type { Host } from '../../host/port.ts';
+import type { Progress } from '../artifacts/sources/download.ts';
+import type { HttpClient } from '../artifacts/sources/http-client.ts';
+import type { RegistryAddress } from '../artifacts/sources/oci/open.ts';
+import type { Fetched, SourceSpec } from '../artifacts/sources/source.ts';
+import { reveal, type SignatureRequirement, type TransferSettings } from '../desired/resources.ts';
+import { errnoOf, NodekilnError } from '../errors.ts';
+import type { Host } from '../host/port.ts';
 
 export interface Downloads {
   /** The artifact as a local file, valid until `close`. Errors of the source. */
@@ -63,7 +63,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     const { transfer, signature, signal, onProgress } = options;
     await take();
     try {
-      const { fetchArtifact } = await import('../../artifacts/sources/registry.ts');
+      const { fetchArtifact } = await import('../artifacts/sources/registry.ts');
       const into = await (place ??= downloadFolder(host));
       return await fetchArtifact(spec, {
         base: '/',
@@ -75,7 +75,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
         ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
         ...(signature && {
           verify: async (subject) => {
-            const { verifyArtifact } = await import('../../artifacts/verification/cosign.ts');
+            const { verifyArtifact } = await import('../artifacts/verification/cosign.ts');
             await verifyArtifact({ ...subject, folder: into }, signature);
           },
         }),
@@ -98,7 +98,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
       return work;
     },
     tags: async (address, { transfer, signal }) => {
-      const { openReference } = await import('../../artifacts/sources/oci/open.ts');
+      const { openReference } = await import('../artifacts/sources/oci/open.ts');
       // Any tag serves: only their list is asked for.
       const { repository } = openReference(
         { ...address, reference: `${address.reference}:latest` },
@@ -136,7 +136,7 @@ async function downloadFolder(host: Host): Promise<string> {
 }
 
 async function makeClient(transfer: TransferSettings | undefined): Promise<HttpClient> {
-  const { createHttpClient } = await import('../../artifacts/sources/http-client.ts');
+  const { createHttpClient } = await import('../artifacts/sources/http-client.ts');
   const ca = transfer?.caFile === undefined ? undefined : await readCertificates(transfer.caFile);
   return createHttpClient({
     // As every other tool of the field does without a setting of its own.
