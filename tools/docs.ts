@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { jsonSchema } from '../src/config/inspect.ts';
+import { jsonSchema } from '../src/config/json-schema.ts';
 import { isKind, kinds } from '../src/config/load.ts';
 import { errors, exitStatus, type ErrorClass } from '../src/errors.ts';
 import { commonOptions, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
@@ -20,7 +20,7 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['cli.md', await cliPage()],
   ]);
   for (const kind of Object.keys(kinds)) {
-    if (isKind(kind)) pages.set(`schema-${kebab(kind)}.md`, schemaPage(kind, jsonSchema(kind)));
+    if (isKind(kind)) pages.set(`schema-${kebab(kind)}.md`, schemaPage(kind, await jsonSchema(kind)));
   }
   return pages;
 }

@@ -16,7 +16,7 @@ export const schemaVerb: Verb = {
   async run({ arguments: [kind] }) {
     const [{ kinds, isKind }, { jsonSchema }, { nearest }, { apiVersion }] = await Promise.all([
       import('../config/load.ts'),
-      import('../config/inspect.ts'),
+      import('../config/json-schema.ts'),
       import('../config/words.ts'),
       import('./output.ts'),
     ]);
@@ -36,7 +36,7 @@ export const schemaVerb: Verb = {
         hint: near === undefined ? `Kinds are ${names.join(', ')}.` : `Did you mean ${near}?`,
       });
     }
-    const schema = jsonSchema(kind);
+    const schema = await jsonSchema(kind);
     return { data: schema, text: JSON.stringify(schema, undefined, 2) };
   },
 };

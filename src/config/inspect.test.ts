@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NodekilnError } from '../errors.ts';
-import { configCheck, configDump, jsonSchema, refuseExposed } from './inspect.ts';
+import { configCheck, configDump, refuseExposed } from './inspect.ts';
+import { jsonSchema } from './json-schema.ts';
 import { formatProblem } from './invalid.ts';
 import { kinds, parseDocument } from './load.ts';
 import type { LoadedDocument } from './load.ts';
@@ -147,8 +148,8 @@ function properties(schema: unknown, path: string): [string, Record<string, unkn
 }
 
 for (const kind of ['ImageManifest', 'NodeConfig'] as const) {
-  test(`the schema of ${kind} is strict and describes every field`, () => {
-    const schema = jsonSchema(kind);
+  test(`the schema of ${kind} is strict and describes every field`, async () => {
+    const schema = await jsonSchema(kind);
     assert.equal(schema['additionalProperties'], false);
     const all = properties(schema, kind);
     assert.ok(all.length > 40);

@@ -1,12 +1,11 @@
 /**
- * What the verbs `config check`, `config dump` and `schema` do, as plain functions over loaded texts. Pure.
+ * What the verbs `config check` and `config dump` do, as plain functions over loaded texts. Pure.
  */
-import { toJSONSchema } from 'zod/mini';
 import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 import type { SensitiveText } from '../desired/resources.ts';
-import { kinds, parseDocument } from './load.ts';
-import type { DocumentKind, DocumentSource, LoadedDocument } from './load.ts';
+import { parseDocument } from './load.ts';
+import type { DocumentSource, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 import { resolveNodeConfig } from './resolve.ts';
@@ -94,15 +93,6 @@ function leaves(value: unknown, path: Path): { path: Path; value: unknown }[] {
   const isScalarList = isList && value.every((item) => typeof item !== 'object' || item === null);
   if (children.length === 0 || isScalarList) return [{ path, value }];
   return children.flatMap(([key, inner]) => leaves(inner, [...path, key]));
-}
-
-/** JSON Schema (2020-12) of one of our kinds, for editors. */
-export function jsonSchema(kind: DocumentKind): Record<string, unknown> {
-  return {
-    $id: `https://nodekiln.dev/schemas/v1alpha1/${kind}.json`,
-    title: kind,
-    ...toJSONSchema(kinds[kind], { io: 'input', target: 'draft-2020-12' }),
-  };
 }
 
 /**

@@ -15,20 +15,18 @@ import type { PositionNode, Positions } from './positions.ts';
 import { scanJson } from './positions-json.ts';
 import { placeOf, problemsOf } from './problems.ts';
 import type { DocumentText } from './problems.ts';
-import { imageManifest } from './schema-image.ts';
 import type { ImageManifest } from './schema-image.ts';
-import { inventoryDocument } from './schema-inventory.ts';
 import type { InventoryDocument } from './schema-inventory.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 import type { NodeConfigDocument } from './schema-node.ts';
 import { alternatives, nearest } from './words.ts';
 import { parseYaml } from './yaml.ts';
 
-/** Our own kinds, each with its schema. */
+/** Our own kinds, each with its schema: a boot needs one of them, and making a schema takes milliseconds. */
 export const kinds = {
-  ImageManifest: imageManifest,
-  NodeConfig: nodeConfigDocument,
-  Inventory: inventoryDocument,
+  ImageManifest: () => import('./schema-image.ts').then((module) => module.imageManifest),
+  NodeConfig: () => Promise.resolve(nodeConfigDocument),
+  Inventory: () => import('./schema-inventory.ts').then((module) => module.inventoryDocument),
 } as const;
 
 export type DocumentKind = keyof typeof kinds;
@@ -63,11 +61,11 @@ export async function parseDocument(source: DocumentSource, wanted?: DocumentKin
   const { file, positions } = text;
   switch (kind) {
     case 'NodeConfig':
-      return { file, kind, positions, document: checkSchema(nodeConfigDocument, text, kind) };
+      return { file, kind, positions, document: checkSchema(await kinds.NodeConfig(), text, kind) };
     case 'ImageManifest':
-      return { file, kind, positions, document: checkSchema(imageManifest, text, kind) };
+      return { file, kind, positions, document: checkSchema(await kinds.ImageManifest(), text, kind) };
     case 'Inventory':
-      return { file, kind, positions, document: checkSchema(inventoryDocument, text, kind) };
+      return { file, kind, positions, document: checkSchema(await kinds.Inventory(), text, kind) };
   }
 }
 
