@@ -12,7 +12,8 @@ export async function reclaimAfter(host: Host, prepared: Prepared): Promise<stri
   const inUse = [...prepared.effective.values()].flatMap(({ resource }) =>
     resource.kind === 'binary' && resource.place.type === 'activate' && !isOwnProgram(resource) ? [resource] : [],
   );
-  return reclaim(host.files, inUse, desired.cache);
+  // What was applied stands, and the next success tries again.
+  return reclaim(host.files, inUse, desired.cache).catch(() => []);
 }
 
 /** Placed by the bake itself; the version is a digest, and the cache never has it. */

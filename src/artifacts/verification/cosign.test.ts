@@ -9,6 +9,7 @@ import {
   artifact,
   describe as describeBlob,
   digestOf,
+  indexOf,
   manifestDescriptor,
   ociManifest,
   startRegistry,
@@ -166,6 +167,34 @@ describe('signatures', () => {
         'NK_DOCUMENT_INVALID',
       );
     });
+
+    it('counts beside signatures that cannot be read', () =>
+      fetch({ key: pem(publicKey) }, (digest) => {
+        const [good] = byKey(privateKey)(digest);
+        const junk = Buffer.from('no JSON');
+        const referring = {
+          mediaType: ociManifest,
+          blobs: [config, junk],
+          manifest: {
+            schemaVersion: 2,
+            mediaType: ociManifest,
+            artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+            config: describeBlob(config, 'application/vnd.oci.empty.v1+json'),
+            layers: [describeBlob(junk, 'application/vnd.dev.sigstore.bundle.v0.3+json')],
+            subject: { mediaType: ociManifest, digest, size: 1 },
+          },
+        };
+        const index = {
+          ...indexOf([
+            {
+              ...manifestDescriptor(referring),
+              artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+            } as never,
+          ]),
+          tag: digest.replace(':', '-'),
+        };
+        return [referring, index, ...(good ? [good] : [])];
+      }));
 
     it('does not count by another key', async () => {
       const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });

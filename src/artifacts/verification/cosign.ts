@@ -35,7 +35,7 @@ export async function verifyArtifact(signed: Signed, requirement: SignatureRequi
   for (const candidate of candidates) {
     try {
       await (candidate.type === 'bundle'
-        ? verifyBundle(candidate.bundle, signed, trusted)
+        ? verifyBundle(parseJson((await candidate.read()).toString('utf8')), signed, trusted)
         : verifySimple(candidate, signed, trusted));
       return;
     } catch (thrown) {
@@ -106,10 +106,11 @@ type Candidate =
   | {
       readonly type: 'simple';
       readonly name: string;
-      readonly payload: Buffer;
+      /** One that cannot be read is refused, and the next one is looked at. */
+      readonly read: () => Promise<Buffer>;
       readonly annotations: Readonly<Record<string, string>>;
     }
-  | { readonly type: 'bundle'; readonly name: string; readonly bundle: unknown };
+  | { readonly type: 'bundle'; readonly name: string; readonly read: () => Promise<Buffer> };
 
 const simpleSigning = 'application/vnd.dev.cosign.simplesigning.v1+json';
 const bundleType = /^application\/vnd\.dev\.sigstore\.bundle(?:\.v0\.3)?\+json/;
@@ -136,10 +137,9 @@ async function findSignatures({ repository, digest, folder }: Signed): Promise<C
   for (const [index, layer] of [...simple, ...bundles].slice(0, maxSignatures).entries()) {
     if (layer.mediaType === simpleSigning) {
       const name = `signature ${index + 1} under ${tag}`;
-      found.push({ type: 'simple', name, payload: await read(layer), annotations: layer.annotations ?? {} });
+      found.push({ type: 'simple', name, read: () => read(layer), annotations: layer.annotations ?? {} });
     } else if (bundleType.test(layer.mediaType)) {
-      const bundle: unknown = JSON.parse((await read(layer)).toString('utf8'));
-      found.push({ type: 'bundle', name: `bundle ${layer.digest}`, bundle });
+      found.push({ type: 'bundle', name: `bundle ${layer.digest}`, read: () => read(layer) });
     }
   }
   return found;
@@ -162,10 +162,11 @@ const payloadSchema = looseObject({
 });
 
 async function verifySimple(
-  { payload, annotations }: Extract<Candidate, { type: 'simple' }>,
+  { read, annotations }: Extract<Candidate, { type: 'simple' }>,
   { digest }: Signed,
   trust: Trust,
 ): Promise<void> {
+  const payload = await read();
   const stated = payloadSchema.safeParse(parseJson(payload.toString('utf8')));
   if (!stated.success) throw new Refusal('what is signed is no statement about an image');
   const signedDigest = stated.data.critical.image['docker-manifest-digest'];
