@@ -146,6 +146,13 @@ function parseRelease(
   const fields = parseStanza(bytes.toString('utf8'));
   const now = context.clock.now();
   const [date, until] = [Date.parse(fields['date'] ?? ''), Date.parse(fields['valid-until'] ?? '')];
+  for (const [name, time] of [
+    ['date', date],
+    ['valid-until', until],
+  ] as const) {
+    if (fields[name] !== undefined && Number.isNaN(time))
+      throw unreadable(place, `has a Release whose ${name} is no time: ${fields[name]}`);
+  }
   if (until < now)
     throw new NodekilnError('NK_SIGNATURE', `the Release of ${place.shown} was valid until ${fields['valid-until']}`, {
       resource: place.shown,

@@ -70,7 +70,7 @@ async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetch
   const to = join(context.folder, basename(new URL(url).pathname));
   const { path, digest } = await download({ ...context, url, to, digest: `sha256:${found.sha256}`, size: found.size });
   try {
-    await checkSignature(path, spec, { shown: shownUrl(url), context });
+    await checkSignature(path, spec, { shown: shownUrl(url), listed: found, context });
   } catch (thrown) {
     await rm(path, { force: true });
     throw thrown;
@@ -82,9 +82,10 @@ async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetch
 async function checkSignature(
   path: string,
   { keys, repositorySigned }: DnfSpec,
-  { shown, context }: { shown: string; context: FetchContext },
+  { shown, listed, context }: { shown: string; listed: Candidate; context: FetchContext },
 ): Promise<void> {
-  const outcome = await verifyRpmSignature({ path, what: shown, keys, folder: context.folder, signal: context.signal });
+  const { folder, signal } = context;
+  const outcome = await verifyRpmSignature({ path, what: shown, keys, folder, signal, listed });
   if (outcome === 'signed' || repositorySigned === true) return;
   throw new NodekilnError('NK_SIGNATURE', `${shown} is not signed`, {
     resource: shown,

@@ -1,10 +1,12 @@
 /** Packages from real apt and dnf repositories, and every way in which their signatures must not count. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   aptRepository,
@@ -25,6 +27,10 @@ import { elements, textOf } from './xml.ts';
 
 const program = programBytes(20_000, 1);
 const versions = ['1.34.1-1.1', '1.34.8-2.1', '1.34.8-10.1', '1.34.80-1.1', '11.34.8-1.1', '1.35.0~rc1-1.1'];
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
 
 describe('package repositories', () => {
   const folder = temporaryFolder();
@@ -274,6 +280,16 @@ describe('package repositories', () => {
       await fetch(apt({ url: `${url}/${dated}`, suite: '/' }), Date.now() - 3 * day);
       await refused(apt({ url: `${url}/flat`, suite: '/' }), 'NK_SIGNATURE', /in the future/, Date.now() - 30 * day);
 
+      for (const field of ['Date', 'Valid-Until']) {
+        const broken = copyOf('flat');
+        await signRelease(
+          join(www, broken),
+          `${base.replace(new RegExp(`^${field}: .*\n`, 'm'), '')}${field}: some day\n`,
+          key,
+        );
+        await refused(apt({ url: `${url}/${broken}`, suite: '/' }), 'NK_ARTIFACT_UNREADABLE', /is no time: some day/);
+      }
+
       const wrong = copyOf('apt');
       cpSync(join(www, wrong, 'dists/stable'), join(www, wrong, 'dists/testing'), { recursive: true });
       await refused(apt({ url: `${url}/${wrong}`, suite: 'testing' }), 'NK_ARTIFACT_UNREADABLE', /another suite/);
@@ -403,6 +419,53 @@ describe('package repositories', () => {
         /changed after it was signed/,
       );
       assert.throws(() => execFileSync('rpmkeys', ['--checksig', path], { stdio: 'pipe' }));
+    });
+
+    it('refuses a payload that the signed header does not vouch for, as rpm does', async () => {
+      const spoiled = copyOf('dnf');
+      const path = join(www, spoiled, 'Packages', signed.slice(signed.lastIndexOf('/') + 1));
+      const bytes = readFileSync(path);
+      bytes[bytes.length - 40] = (bytes[bytes.length - 40] ?? 0) ^ 0xff;
+      writeFileSync(path, bytes);
+      await dnfRepository(join(www, spoiled));
+      await refused(dnf({ url: `${url}/${spoiled}`, version: '1.34.1' }), 'NK_SIGNATURE', /payload was changed/);
+      // Its signature is of no interest here: the digests alone must already be wrong.
+      assert.throws(() => execFileSync('rpmkeys', ['--checksig', '--nosignature', path], { stdio: 'pipe' }));
+      execFileSync('rpmkeys', ['--checksig', '--nosignature', signed], { stdio: 'pipe' });
+    });
+
+    it('refuses signed packages under the name or version of others', async () => {
+      for (const [other, says] of [
+        ['kubelet-1.34.8-2.azl3.x86_64.rpm', 'kubelet 1:1.34.8-2.azl3 for x86_64'],
+        ['kubectl-1.34.8-50.x86_64.rpm', 'kubectl 1.34.8-50 for x86_64'],
+        ['kubelet-1.34.8-99.aarch64.rpm', 'kubelet 1:1.34.8-99 for aarch64'],
+      ] as const) {
+        const copy = copyOf('dnf');
+        const packages = join(www, copy, 'Packages');
+        const offered = join(packages, 'kubelet-1.34.8-10.azl3.x86_64.rpm');
+        const [was, is] = [readFileSync(offered), readFileSync(join(packages, other))];
+        rmSync(join(www, copy, 'repodata'), { recursive: true });
+        await dnfRepository(join(www, copy), { args: ['--general-compress-type=gz'] });
+        const repodata = join(www, copy, 'repodata');
+        const name = readdirSync(repodata).find((file) => file.endsWith('primary.xml.gz')) ?? '';
+        const primary = gzipSync(
+          gunzipSync(readFileSync(join(repodata, name)))
+            .toString('utf8')
+            .replace(sha256(was), sha256(is))
+            .replaceAll(`package="${was.length}"`, `package="${is.length}"`),
+        );
+        writeFileSync(offered, is);
+        writeFileSync(join(repodata, name), primary);
+        writeFileSync(
+          join(repodata, 'repomd.xml'),
+          `<repomd><data type="primary"><checksum type="sha256">${sha256(primary)}</checksum><location href="repodata/${name}"/></data></repomd>`,
+        );
+        await refused(
+          dnf({ url: `${url}/${copy}`, version: '1.34.8-10.azl3' }),
+          'NK_SIGNATURE',
+          new RegExp(`signed header says ${says.replaceAll('.', '\\.')}`),
+        );
+      }
     });
 
     it('says what there is instead', async () => {
