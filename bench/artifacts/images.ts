@@ -13,7 +13,7 @@ import { aptRepository, makeKey } from '../../test/servers/packages.ts';
 import { artifact, digestOf, startRegistry } from '../../test/servers/registry.ts';
 import { startWeb } from '../../test/servers/web.ts';
 import { nodeBinary, nodeFlag } from '../../tools/build.ts';
-import { imageLockPath, parseImageLock } from '../../src/image/lock.ts';
+import { imageLockPath, parseImageLock } from '../../src/image/image-lock.ts';
 import { timed } from './programs.ts';
 
 export interface ImageCase {

@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildDeb, buildRpm } from '../../src/artifacts/testing.ts';
+import { buildDeb, buildRpm } from '../../test/support/artifacts.ts';
 import { kubelet } from '../../test/lab/binaries.ts';
 import { cached } from '../../test/lab/cache.ts';
 import { run } from '../../test/lab/run.ts';

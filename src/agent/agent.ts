@@ -9,19 +9,20 @@ import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { reclaimAfter } from '../apply/reclaim.ts';
 import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
-import { readFolder, type Documents } from '../apply/documents.ts';
-import type { Outcome, ProgressEvent } from '../apply/executor.ts';
+import { readFolder, type Documents } from '../documents/documents.ts';
+import type { ProgressEvent } from '../apply/executor.ts';
+import type { Outcome } from '../model/report.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/lock.ts';
+import { takeLock } from '../apply/host-lock.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { renderNode } from '../desired/render-node.ts';
-import type { DesiredState } from '../desired/resources.ts';
+import type { DesiredState } from '../model/resources.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Host } from '../host/port.ts';
-import type { Impact } from '../plan/types.ts';
+import type { Impact } from '../model/steps.ts';
 
 export interface AgentOptions {
   /** `dir:/etc/nodekiln/desired` */

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import type { FileResource } from '../desired/resources.ts';
+import type { FileResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Change } from '../plan/types.ts';
+import type { Change } from '../model/steps.ts';
 import { openExistingJournal, openJournal, type Intent } from './journal.ts';
-import { takeLock } from './lock.ts';
-import { generationsFolder, stateFolder } from './state.ts';
+import { takeLock } from './host-lock.ts';
+import { generationsFolder, stateFolder } from '../model/state-paths.ts';
 
 let root = '';
 beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'journal-'))));

@@ -22,13 +22,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { Resource, ResourceId, Source } from '../desired/resources.ts';
-import { canonicalJson, fingerprint } from '../desired/canonical.ts';
+import type { Resource, ResourceId, Source } from '../model/resources.ts';
+import { canonicalJson, fingerprint } from '../model/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { faultPoint } from '../host/faults.ts';
 import { sourceOrder, type Claims } from '../plan/claims.ts';
-import type { Change, Touched } from '../plan/types.ts';
-import { databaseName, generationsFolder, stateFolder } from './state.ts';
+import type { RecordedArtifact, Seal } from '../model/records.ts';
+import type { Change, Touched } from '../model/steps.ts';
+import { databaseName, generationsFolder, stateFolder } from '../model/state-paths.ts';
 
 export type GenerationStatus = 'pending' | 'applied' | 'degraded' | 'failed' | 'superseded';
 
@@ -40,25 +41,6 @@ export interface Generation {
   /** Fingerprint of all claims of all sources. */
   readonly digest: string;
   readonly status: GenerationStatus;
-}
-
-/** Size, change time and inode of a file whose digest we computed: while they hold, so does the digest. */
-export interface Seal {
-  readonly size: number;
-  readonly mtimeNs: string;
-  readonly inode: string;
-  readonly digest: string;
-}
-
-/** What an artifact turned out to be when it was put into place. */
-export interface RecordedArtifact {
-  /** Without secrets. */
-  readonly location: string;
-  readonly digest: string;
-  /** Bytes. */
-  readonly size: number;
-  /** As the artifact states it. */
-  readonly version?: string;
 }
 
 export interface Intent {

@@ -1,6 +1,6 @@
 /** After a success: the cache gives up what the document lets it. What any source of this host uses stays. */
-import { reclaim } from '../artifacts/reclaim.ts';
-import type { BinaryResource } from '../desired/resources.ts';
+import { reclaim } from '../artifacts/cache/reclaim.ts';
+import type { BinaryResource } from '../model/resources.ts';
 import type { Host } from '../host/port.ts';
 import type { Prepared } from './reconcile.ts';
 

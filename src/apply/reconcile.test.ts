@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { reveal, type FileResource, type Resource, type UnitResource } from '../desired/resources.ts';
+import { reveal, type FileResource, type Resource, type UnitResource } from '../model/resources.ts';
 import type { CrashPoint } from '../host/memory/effects.ts';
 import { createMemoryMachine, type MemoryMachine } from '../host/memory/machine.ts';
 import { effectiveClaims, type Claims } from '../plan/claims.ts';

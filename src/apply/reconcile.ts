@@ -2,8 +2,8 @@
  * The engine, end to end: claims → observe → diff → plan → schedule → intents → apply → report. Bake, boot and tend all
  * come through here; they differ in document, host and source only.
  */
-import type { DesiredState, Resource, ResourceId, Source } from '../desired/resources.ts';
-import { canonicalJson } from '../desired/canonical.ts';
+import type { DesiredState, Resource, ResourceId, Source } from '../model/resources.ts';
+import { canonicalJson } from '../model/canonical.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { observe } from '../kinds/performers.ts';
@@ -11,8 +11,9 @@ import { effectiveClaims, sourceOrder, type Claims } from '../plan/claims.ts';
 import { diff, type Claim } from '../plan/diff.ts';
 import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
 import { schedule as makeSchedule } from '../plan/schedule.ts';
-import type { Observation, Plan, Schedule, Touched } from '../plan/types.ts';
-import { execute, type ProgressEvent, type Report, type StepRecord } from './executor.ts';
+import type { Observation, Plan, Schedule, Touched } from '../model/steps.ts';
+import { execute, type ProgressEvent } from './executor.ts';
+import type { Report, StepRecord } from '../model/report.ts';
 import type { GenerationStatus, Journal } from './journal.ts';
 
 export interface PrepareInput {

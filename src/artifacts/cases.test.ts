@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseDocument } from '../config/load.ts';
 import type { ErrorCode } from '../errors.ts';
-import { findCached, type CacheEntry } from './cache.ts';
+import { findCached, type CacheEntry } from './cache/cache.ts';
 import { sourceOrder } from './order.ts';
 import { asReference, mirrorTag, mirrorTarball } from './reference.ts';
-import { atLeast, cacheKey, parseVersion } from './version.ts';
+import { atLeast, cacheKey, parseVersion } from '../model/version.ts';
 
 describe('A: version texts', () => {
   for (const [id, text, key, parts] of [

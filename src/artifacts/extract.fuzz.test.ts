@@ -6,7 +6,14 @@ import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
 import { extractMember } from './extract.ts';
 import type { FormatName } from './formats/format.ts';
-import { buildDeb, buildRpm, buildTarball, programBytes, removeFolder, temporaryFolder } from './testing.ts';
+import {
+  buildDeb,
+  buildRpm,
+  buildTarball,
+  programBytes,
+  removeFolder,
+  temporaryFolder,
+} from '../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
 after(() => removeFolder(folder));

@@ -19,7 +19,14 @@ import type { ErrorCode } from '../errors.ts';
 import { extractMember } from './extract.ts';
 import type { ExtractOptions } from './extract.ts';
 import { inspectArtifact } from './inspect.ts';
-import { buildDeb, buildRpm, buildTarball, programBytes, removeFolder, temporaryFolder } from './testing.ts';
+import {
+  buildDeb,
+  buildRpm,
+  buildTarball,
+  programBytes,
+  removeFolder,
+  temporaryFolder,
+} from '../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
 after(() => removeFolder(folder));

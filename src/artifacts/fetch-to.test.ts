@@ -8,7 +8,7 @@ import { createLinuxClock } from '../host/linux/clock.ts';
 import { fetchTo } from './fetch-to.ts';
 import { createHttpClient } from './sources/http-client.ts';
 import type { SourceSpec } from './sources/source.ts';
-import { programBytes, removeFolder, temporaryFolder } from './testing.ts';
+import { programBytes, removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
 
 describe('fetching to a path', () => {
   const folder = temporaryFolder();

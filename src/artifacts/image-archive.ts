@@ -7,7 +7,7 @@
  */
 import { array, exactOptional, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
-import { asArch } from './arch.ts';
+import { asArch } from '../model/arch.ts';
 import { defaultLimits } from './formats/limits.ts';
 import { walkArtifact } from './formats/open.ts';
 import { unreadable } from './formats/unreadable.ts';

@@ -7,7 +7,7 @@ import { NodekilnError } from '../errors.ts';
 import { matchDirectory } from './match-directory.ts';
 import { chooseBuild, extensionCandidate, tagCandidate } from './match.ts';
 import type { Candidate } from './match.ts';
-import { buildDeb, buildRpm, removeFolder, temporaryFolder } from './testing.ts';
+import { buildDeb, buildRpm, removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
 after(() => removeFolder(folder));

@@ -6,9 +6,9 @@
  * Among several packages of the build asked for, the highest revision wins, by the order of their kind. An extension may
  * be asked for by its minor line (`1.33`), which gives the highest release of that line.
  */
-import { asArch, debArch, rpmArch, systemdArch } from './arch.ts';
-import { compareDebian, compareRpm, parseVersion, satisfies } from './version.ts';
-import type { Version } from './version.ts';
+import { asArch, debArch, rpmArch, systemdArch } from '../model/arch.ts';
+import { compareDebian, compareRpm, parseVersion, satisfies } from '../model/version.ts';
+import type { Version } from '../model/version.ts';
 
 export type BuildKind = 'deb' | 'rpm' | 'sysext';
 

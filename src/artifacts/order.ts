@@ -3,7 +3,7 @@
  * configuration. A custom address is the only source when given: it is never ignored, and nothing public stands in for
  * it. Otherwise: cache; local package or extension; mirror registry; package repository or extension registry; tarball.
  */
-import { atLeast, parseVersion } from './version.ts';
+import { atLeast, parseVersion } from '../model/version.ts';
 
 /**
  * `cache-first`: the whole order. `package`: packages and extensions even when the binary is cached, a tarball only where

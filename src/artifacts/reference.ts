@@ -3,7 +3,7 @@
  * names (`nginx`, `a:b`) are refused because they silently mean another registry. Pure.
  */
 import { NodekilnError } from '../errors.ts';
-import { cacheKey, parseVersion } from './version.ts';
+import { cacheKey, parseVersion } from '../model/version.ts';
 
 export interface Reference {
   /** `mcr.microsoft.com`, `host.io:443`, `localhost:5000`. */

@@ -19,9 +19,9 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { diffTrees, snapshotTree, type TreeEntry } from '../../test/lab/tree.ts';
-import { buildDeb, programBytes } from '../artifacts/testing.ts';
-import { parseLock } from '../artifacts/lock.ts';
-import { parseImageLock } from '../image/lock.ts';
+import { buildDeb, programBytes } from '../../test/support/artifacts.ts';
+import { parseLock } from '../artifacts/manifest-lock.ts';
+import { parseImageLock } from '../image/image-lock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
 let bundle: string;

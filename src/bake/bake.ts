@@ -12,9 +12,9 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { ProgressEvent } from '../apply/executor.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/lock.ts';
+import { takeLock } from '../apply/host-lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
-import { cachedPath, cacheIndexPath } from '../artifacts/cache.ts';
+import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
 import {
   compareLock,
   describeDifference,
@@ -28,12 +28,12 @@ import {
   unchangedHint,
   type ArtifactLock,
   type LockedPackage,
-} from '../artifacts/lock.ts';
+} from '../artifacts/manifest-lock.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
 import { formatPath, type Path } from '../config/paths.ts';
-import { sha256 } from '../desired/canonical.ts';
+import { sha256 } from '../model/canonical.ts';
 import { renderImage } from '../desired/render-image.ts';
-import type { BinaryResource, DesiredState, Resource, ResourceId } from '../desired/resources.ts';
+import type { BinaryResource, DesiredState, Resource, ResourceId } from '../model/resources.ts';
 import { errnoOf, NodekilnError, type Place } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
@@ -42,13 +42,13 @@ import { createLinuxHost } from '../host/linux/host.ts';
 import { createRootExec } from '../host/linux/root-exec.ts';
 import { sweepTemporaries } from '../host/linux/temporaries.ts';
 import type { Host } from '../host/port.ts';
-import { imageLockPath, sbomPath, type ImageLock, type ImagePackage } from '../image/lock.ts';
+import { imageLockPath, sbomPath, type ImageLock, type ImagePackage } from '../image/image-lock.ts';
 import { installedPackages, packageFiles, type PackageFile } from '../image/packages.ts';
 import { spdxDocument } from '../image/sbom.ts';
 import { measureSpace, type Space } from '../image/space.ts';
 import { enabledUnits, unitFolders } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
-import { version } from '../version.ts';
+import { version } from '../model/program.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import {
   lockedDigests,

@@ -4,17 +4,17 @@
  *
  * Errors: NK_ARTIFACT_VERSION (a program prints another version than it is named for), NK_ARTIFACT_MISSING.
  */
-import { cacheKey, parseVersion } from '../artifacts/version.ts';
-import { cachedPath, readIndex, type CacheIndex } from '../artifacts/cache.ts';
-import type { LockedArtifact } from '../artifacts/lock.ts';
+import { cacheKey, parseVersion } from '../model/version.ts';
+import { cachedPath, readIndex, type CacheIndex } from '../artifacts/cache/cache.ts';
+import type { LockedArtifact } from '../artifacts/manifest-lock.ts';
 import type { Journal } from '../apply/journal.ts';
-import type { Facts } from '../desired/facts.ts';
-import type { BinaryResource, DesiredState } from '../desired/resources.ts';
+import type { Facts } from '../model/facts.ts';
+import type { BinaryResource, DesiredState } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files, Host } from '../host/port.ts';
 import { comparePackages, installedPackages } from '../image/packages.ts';
-import { formatImageLock, imageLockPath, parseImageLock } from '../image/lock.ts';
-import type { ImageBinary, ImageLock, ImagePackage } from '../image/lock.ts';
+import { formatImageLock, imageLockPath, parseImageLock } from '../image/image-lock.ts';
+import type { ImageBinary, ImageLock, ImagePackage } from '../image/image-lock.ts';
 import { enabledUnits, maskedUnits } from '../image/units.ts';
 import { readVersion } from '../image/version-output.ts';
 import { artifactResources, lockedArtifactOf, type Resolved } from './lock-file.ts';

@@ -7,9 +7,9 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { syncFolder } from '../artifacts/durable.ts';
-import { formatLock, lockedId, parseLock, type ArtifactLock, type LockedArtifact } from '../artifacts/lock.ts';
+import { formatLock, lockedId, parseLock, type ArtifactLock, type LockedArtifact } from '../artifacts/manifest-lock.ts';
 import { installActions, type PackageManager } from '../desired/packages.ts';
-import { reveal } from '../desired/resources.ts';
+import { reveal } from '../model/resources.ts';
 import type {
   ArtifactLocation,
   BinaryResource,
@@ -17,8 +17,8 @@ import type {
   ImageResource,
   Resource,
   ResourceId,
-} from '../desired/resources.ts';
-import type { Facts } from '../desired/facts.ts';
+} from '../model/resources.ts';
+import type { Facts } from '../model/facts.ts';
 import type { ImageManifest } from '../config/schema-image.ts';
 import { errnoOf, NodekilnError, type Problem } from '../errors.ts';
 

@@ -16,9 +16,9 @@ import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { diffTrees, snapshotTree } from '../../test/lab/tree.ts';
 import { openJournal } from '../apply/journal.ts';
-import { addToCache } from '../artifacts/fill-cache.ts';
-import { readIndex } from '../artifacts/cache.ts';
-import { programBytes } from '../artifacts/testing.ts';
+import { addToCache } from '../artifacts/cache/fill.ts';
+import { readIndex } from '../artifacts/cache/cache.ts';
+import { programBytes } from '../../test/support/artifacts.ts';
 import { createLinuxFiles } from '../host/linux/files.ts';
 import { seal } from './seal.ts';
 

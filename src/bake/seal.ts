@@ -10,16 +10,16 @@
  * Errors: NK_UNSUPPORTED (a machine that was booted beyond what can be shared), NK_ARTIFACT_DIGEST (a damaged cache; nothing
  * was removed then), NK_STATE_LOCKED, NK_FILE_WRITE.
  */
-import { cachedPath, readIndex, verifyCached, writeEntry, type CacheEntry } from '../artifacts/cache.ts';
+import { cachedPath, readIndex, verifyCached, writeEntry, type CacheEntry } from '../artifacts/cache/cache.ts';
 import { openExistingJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/lock.ts';
+import { takeLock } from '../apply/host-lock.ts';
 import { sshHostKeysUnit, sshHostKeysUnitName } from '../desired/own-units.ts';
-import { sha256 } from '../desired/canonical.ts';
+import { sha256 } from '../model/canonical.ts';
 import { NodekilnError } from '../errors.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Files, Host } from '../host/port.ts';
-import type { ImageLock } from '../image/lock.ts';
+import type { ImageLock } from '../image/image-lock.ts';
 import { findLogs, findTrace, machineIdPath, machineIdProblem, traces, walk } from '../image/traces.ts';
 import { readImageLock, writeImageLock } from './image-lock.ts';
 

@@ -9,8 +9,15 @@ import { artifact, image, startRegistry, writeLayout, type TestRegistry } from '
 import { startWeb, type WebServer } from '../../test/servers/web.ts';
 import { tryRun } from '../../test/lab/run.ts';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
-import { parseLock } from '../artifacts/lock.ts';
-import { buildDeb, buildRpm, buildTarball, programBytes, removeFolder, temporaryFolder } from '../artifacts/testing.ts';
+import { parseLock } from '../artifacts/manifest-lock.ts';
+import {
+  buildDeb,
+  buildRpm,
+  buildTarball,
+  programBytes,
+  removeFolder,
+  temporaryFolder,
+} from '../../test/support/artifacts.ts';
 
 interface Envelope {
   readonly ok: boolean;

@@ -6,12 +6,13 @@
  */
 import { performance } from 'node:perf_hooks';
 import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
-import { readBootDocuments, readNamed, type Documents } from '../apply/documents.ts';
-import type { ProgressEvent, Report, StepRecord } from '../apply/executor.ts';
+import { readBootDocuments, readNamed, type Documents } from '../documents/documents.ts';
+import type { ProgressEvent } from '../apply/executor.ts';
+import type { Report, StepRecord } from '../model/report.ts';
 import { openExistingJournal, openJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/lock.ts';
+import { takeLock } from '../apply/host-lock.ts';
 import { reclaimAfter } from '../apply/reclaim.ts';
-import { bootResultPath } from '../apply/state.ts';
+import { bootResultPath } from '../model/state-paths.ts';
 import { parseDuration } from '../config/duration.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { renderNode } from '../desired/render-node.ts';
@@ -21,7 +22,7 @@ import { createLinuxHost } from '../host/linux/host.ts';
 import { withFaults } from '../host/faults.ts';
 import type { Host } from '../host/port.ts';
 import { resultStep, type BootResult, type Milestone, type MilestoneName, type Span } from '../telemetry/result.ts';
-import { version } from '../version.ts';
+import { version } from '../model/program.ts';
 
 export interface BootOptions {
   /** Leave out resources of scope `node`: the machine is captured afterwards. */

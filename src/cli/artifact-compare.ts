@@ -20,7 +20,7 @@ export const artifactCompareVerb: Verb = {
     root: 'never',
   },
   async run({ arguments: [left = '', right = ''], options }) {
-    const { compareVersions } = await import('../artifacts/version.ts');
+    const { compareVersions } = await import('../model/version.ts');
     const order = textOption(options, 'order') ?? 'semver';
     if (!isOrder(order)) throw new NodekilnError('NK_USAGE', `there is no order ${order}`);
     const result = compareVersions(left, right, order);

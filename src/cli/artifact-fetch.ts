@@ -1,7 +1,7 @@
 /** `nodekiln artifact fetch ADDRESS --to PATH` */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { parseArch } from '../artifacts/arch.ts';
+import { parseArch } from '../model/arch.ts';
 import { asReference } from '../artifacts/reference.ts';
 import type { SourceSpec } from '../artifacts/sources/source.ts';
 import { parseDuration } from '../config/duration.ts';

@@ -61,7 +61,7 @@ async function matchFolder(request: Request, directory: string, options: Options
 async function matchCache(request: Request, options: Options): Promise<Answer> {
   const [{ createLinuxHost }, { cachedPath, findCached, readIndex }] = await Promise.all([
     import('../host/linux/host.ts'),
-    import('../artifacts/cache.ts'),
+    import('../artifacts/cache/cache.ts'),
   ]);
   const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
   try {

@@ -13,7 +13,7 @@ export const artifactVersionVerb: Verb = {
     root: 'never',
   },
   async run({ arguments: [text = ''] }) {
-    const { parseVersion, cacheKey } = await import('../artifacts/version.ts');
+    const { parseVersion, cacheKey } = await import('../model/version.ts');
     const parsed = parseVersion(text);
     const key = cacheKey(parsed);
     const rows = [...Object.entries(parsed).map(([part, value]) => [part, String(value)]), ['cache key', key]];

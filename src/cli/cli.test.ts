@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { runCli, type RunOptions, type RunResult } from '../../test/run-cli.ts';
 import { errors, exitStatus, type ErrorCode } from '../errors.ts';
-import { version } from '../version.ts';
-import { bootResult } from '../inspect/testing.ts';
+import { version } from '../model/program.ts';
+import { bootResult } from '../../test/support/boot-results.ts';
 import { verbs } from './verbs.ts';
 
 const nodeConfig = `apiVersion: nodekiln.dev/v1alpha1

@@ -4,7 +4,7 @@
  */
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { NodekilnError } from '../errors.ts';
-import { version } from '../version.ts';
+import { version } from '../model/program.ts';
 import { commonOptions, type Options, type OptionSpec, type Parsed, type Verb } from './verb.ts';
 import { groups, verbs } from './verbs.ts';
 

@@ -19,7 +19,7 @@ export const manifestExportVerb: Verb = {
   async run({ arguments: [format = '', file = ''], options }) {
     requireFormat(format);
     const [source] = await readDocuments([file]);
-    const { exportAgentbaker } = await import('../artifacts/import-agentbaker.ts');
+    const { exportAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     const exported = exportAgentbaker(await readInventory({ file, text: source?.text ?? '' }));
     return { data: exported, text: await writeOutput(exported, textOption(options, 'output')) };
   },

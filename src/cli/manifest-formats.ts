@@ -1,6 +1,6 @@
 /** Inventories as files: our own documents, and formats of other tools. */
 import { writeFile } from 'node:fs/promises';
-import type { Inventory } from '../artifacts/inventory.ts';
+import type { Inventory } from '../artifacts/inventory/inventory.ts';
 import type { DocumentSource } from '../config/load.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 
@@ -21,7 +21,7 @@ export function isAgentbaker(text: string): boolean {
 
 export async function readInventory(source: DocumentSource): Promise<Inventory> {
   if (isAgentbaker(source.text)) {
-    const { importAgentbaker } = await import('../artifacts/import-agentbaker.ts');
+    const { importAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     return importAgentbaker(source.text, source.file);
   }
   const { parseDocument } = await import('../config/load.ts');

@@ -20,7 +20,7 @@ export const manifestImportVerb: Verb = {
   async run({ arguments: [format = '', file = ''], options }) {
     requireFormat(format);
     const [source] = await readDocuments([file]);
-    const { importAgentbaker } = await import('../artifacts/import-agentbaker.ts');
+    const { importAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     const spec = importAgentbaker(source?.text ?? '', file);
     const document = { apiVersion, kind: 'Inventory', spec };
     return { data: document, text: await writeOutput(document, textOption(options, 'output')) };

@@ -1,10 +1,10 @@
 /** `nodekiln manifest resolve FILE --os ID/RELEASE --arch ARCH` */
 import { dirname, resolve as absolutePath } from 'node:path';
-import { parseArch, systemdArch } from '../artifacts/arch.ts';
-import type { Inventory } from '../artifacts/inventory.ts';
-import type { ComponentChoice, MinorPolicy, VersionChoice } from '../artifacts/selection.ts';
+import { parseArch, systemdArch } from '../model/arch.ts';
+import type { Inventory } from '../artifacts/inventory/inventory.ts';
+import type { ComponentChoice, MinorPolicy, VersionChoice } from '../artifacts/inventory/selection.ts';
 import type { DocumentSource } from '../config/load.ts';
-import type { Facts } from '../desired/facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { NodekilnError } from '../errors.ts';
 import { count } from '../inspect/format.ts';
 import { readDocuments } from './documents.ts';
@@ -122,7 +122,8 @@ async function resolveComponents(source: DocumentSource, request: Request): Prom
 // ── inventories ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function fromInventory(inventory: Inventory, { platform, kubernetes, policy }: Request): Promise<Resolved[]> {
-  const { componentForKubernetes, imageVersions, resolveInventory } = await import('../artifacts/selection.ts');
+  const { componentForKubernetes, imageVersions, resolveInventory } =
+    await import('../artifacts/inventory/selection.ts');
   const order = /^(debian|ubuntu)/i.test(platform.os) ? 'deb' : 'rpm';
   const versionsOf = (choice: VersionChoice): readonly string[] => (choice.type === 'versions' ? choice.versions : []);
   const packages = resolveInventory(inventory, { ...platform, architecture: platform.arch }).map(
@@ -177,7 +178,7 @@ async function fromManifest(source: DocumentSource, { platform, kubernetes, poli
     import('../config/load.ts'),
     import('../desired/render-image.ts'),
     import('../inspect/plan-sources.ts'),
-    import('../artifacts/selection.ts'),
+    import('../artifacts/inventory/selection.ts'),
   ]);
   const { document } = await parseDocument(source, 'ImageManifest');
   const { resources } = renderImage(document, platformFacts(platform), {

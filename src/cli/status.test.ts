@@ -5,15 +5,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { carryOut, prepare } from '../apply/reconcile.ts';
-import { bootResultPath } from '../apply/state.ts';
-import type { FileResource, Resource, ResourceId } from '../desired/resources.ts';
+import { bootResultPath } from '../model/state-paths.ts';
+import type { FileResource, Resource, ResourceId } from '../model/resources.ts';
 import { createMemoryHost } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
 import { planText } from './plan.ts';
 import { statusText } from './status.ts';
 import { planReport } from '../inspect/plan-report.ts';
 import { status } from '../inspect/status.ts';
-import { bootResult, step } from '../inspect/testing.ts';
+import { bootResult, step } from '../../test/support/boot-results.ts';
 
 const plain = (_style: string, text: string): string => text;
 const secret = 'hunter2-of-the-node';

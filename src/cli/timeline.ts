@@ -59,7 +59,7 @@ async function load(options: Options): Promise<Loaded> {
   if (file !== undefined) return { result: parseBootResult(await readOwn(file), file), units: [] };
   const [{ createLinuxHost }, { bootResultPath }] = await Promise.all([
     import('../host/linux/host.ts'),
-    import('../apply/state.ts'),
+    import('../model/state-paths.ts'),
   ]);
   const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
   try {

@@ -32,7 +32,7 @@ export const toolsImagePublishVerb: Verb = {
       throw new NodekilnError('NK_USAGE', '--check needs --output: the document to compare with');
     const [{ createLinuxHost }, { parseAs }, { publish, toolsImages }, { parseMetadata }] = await Promise.all([
       import('../host/linux/host.ts'),
-      import('../tools-image/document.ts'),
+      import('../config/parse-as.ts'),
       import('../tools-image/publish.ts'),
       import('../tools-image/metadata.ts'),
     ]);

@@ -109,7 +109,7 @@ async function configuration(file: string | undefined): Promise<Partial<ToolsIma
   });
   if (!source) return {};
   const [{ parseAs }, { settingsOf, toolsImageConfig }] = await Promise.all([
-    import('../tools-image/document.ts'),
+    import('../config/parse-as.ts'),
     import('../tools-image/settings.ts'),
   ]);
   return settingsOf(await parseAs(source, toolsImageConfig, 'ToolsImageConfig'));
@@ -129,8 +129,8 @@ function clusterVersion(options: Options, host: Host): (() => Promise<string>) |
   if (kubeconfig === undefined) return undefined;
   return async () => {
     const [{ readKubeconfig }, { serverVersion }] = await Promise.all([
-      import('../tools-image/kubeconfig.ts'),
-      import('../tools-image/api-server.ts'),
+      import('../kube/kubeconfig.ts'),
+      import('../kube/api-server.ts'),
     ]);
     return serverVersion(await readKubeconfig(host.files, absolute(kubeconfig)), apiDeadlineMs);
   };

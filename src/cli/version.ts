@@ -1,5 +1,5 @@
 /** `nodekiln version` */
-import { version } from '../version.ts';
+import { version } from '../model/program.ts';
 import type { Verb } from './verb.ts';
 
 export const versionVerb: Verb = {

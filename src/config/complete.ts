@@ -2,7 +2,7 @@
  * The NodeConfig that rendering takes: merged, with the defaults of every item, with secrets wrapped so that nothing
  * prints them by accident, and with everything there that must be. Pure.
  */
-import type { SensitiveText } from '../desired/resources.ts';
+import type { SensitiveText } from '../model/resources.ts';
 import { itemDefaults, policyDefaults } from './defaults.ts';
 import type { Path } from './paths.ts';
 import { isNeverDeferrablePath, isNeverDeferrableUnit } from './schema-items.ts';

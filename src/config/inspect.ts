@@ -3,7 +3,7 @@
  */
 import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
 import type { Problem } from '../errors.ts';
-import type { SensitiveText } from '../desired/resources.ts';
+import type { SensitiveText } from '../model/resources.ts';
 import { parseDocument } from './load.ts';
 import type { DocumentSource, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';

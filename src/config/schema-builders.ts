@@ -23,7 +23,7 @@ import {
 } from 'zod/mini';
 import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
 import type { $strict } from 'zod/v4/core';
-import { parseVersion } from '../artifacts/version.ts';
+import { parseVersion } from '../model/version.ts';
 import { durationPattern } from './duration.ts';
 import { isMap } from './paths.ts';
 import { sizePattern } from './size.ts';

@@ -1,12 +1,12 @@
 /**
  * Programs to activate, each with the sources to try in order. Pure.
  */
-import { parseArch } from '../artifacts/arch.ts';
+import { parseArch } from '../model/arch.ts';
 import type { NodeSpec, ToolItem } from '../config/complete.ts';
 import { parseSize } from '../config/size.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { base } from './render-items.ts';
-import type { BinaryResource, CachePolicy } from './resources.ts';
+import type { BinaryResource, CachePolicy } from '../model/resources.ts';
 import { toolSources, transferSettings } from './sources.ts';
 
 export function binaryOf(

@@ -5,13 +5,13 @@
  * plugins are, for one) stay. Structure of version 2 (containerd 1.x) and version 3 (2.x): `containerd config default`.
  */
 import { stringify } from 'smol-toml';
-import { parseVersion } from '../artifacts/version.ts';
+import { parseVersion } from '../model/version.ts';
 import type { NodeSpec, RegistryItem } from '../config/complete.ts';
 import { containerdSocket } from '../config/defaults.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { folder, textFile } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
-import type { FileResource, UnitResource } from './resources.ts';
+import type { FileResource, UnitResource } from '../model/resources.ts';
 import { mergeMaps, stable, stableJson } from './stable.ts';
 
 const configPath = '/etc/containerd/config.toml';

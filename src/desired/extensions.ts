@@ -1,13 +1,13 @@
 /**
  * System extensions of a node, each with the sources to try in order: local, registry, address, archive. Pure.
  */
-import { parseArch } from '../artifacts/arch.ts';
+import { parseArch } from '../model/arch.ts';
 import type { ExtensionItem, NodeSpec } from '../config/complete.ts';
 import { expandTemplate, type TemplateValues } from '../config/template.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { base } from './render-items.ts';
-import type { ExtensionResource, ExtensionSource, UnitResource } from './resources.ts';
-import { reveal } from './resources.ts';
+import type { ExtensionResource, ExtensionSource, UnitResource } from '../model/resources.ts';
+import { reveal } from '../model/resources.ts';
 import { addressed, templateValues, transferSettings } from './sources.ts';
 
 export function extensionOf(

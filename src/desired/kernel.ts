@@ -6,7 +6,7 @@
  */
 import type { NodeSpec } from '../config/complete.ts';
 import { textFile } from './render-items.ts';
-import type { FileResource } from './resources.ts';
+import type { FileResource } from '../model/resources.ts';
 
 export function kernelFiles({ modules, sysctls }: NodeSpec['kernel']): FileResource[] {
   const required = modules.filter((module) => module.importance === 'required').map((module) => module.name);

@@ -1,13 +1,13 @@
 /**
  * kubelet: its configuration file, its flags, its unit, its static pods and what it needs to join a cluster. Pure.
  */
-import { atLeast, parseVersion } from '../artifacts/version.ts';
+import { atLeast, parseVersion } from '../model/version.ts';
 import type { ClusterItem, NodeConfig, NodeSpec } from '../config/complete.ts';
 import { caPath, healthzUrl, kubeletConfigPath, staticPodFolder } from '../config/defaults.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import { folder, textFile } from './render-items.ts';
-import type { FileResource, SensitiveText, UnitResource } from './resources.ts';
+import type { FileResource, SensitiveText, UnitResource } from '../model/resources.ts';
 import { stableJson } from './stable.ts';
 import { execStart, unitText } from './systemd-text.ts';
 

@@ -5,7 +5,7 @@
  * enabled.
  */
 import { base } from './render-items.ts';
-import type { ActionResource } from './resources.ts';
+import type { ActionResource } from '../model/resources.ts';
 
 export interface Package {
   readonly name: string;

@@ -3,8 +3,8 @@
  * is sensitive. Pure.
  */
 import type { NodeSpec } from '../config/complete.ts';
-import type { SensitiveText } from './resources.ts';
-import { isSensitive, reveal } from './resources.ts';
+import type { SensitiveText } from '../model/resources.ts';
+import { isSensitive, reveal } from '../model/resources.ts';
 import { environmentLine, unitText } from './systemd-text.ts';
 
 export type Variable = readonly [name: string, value: string | SensitiveText];

@@ -5,8 +5,8 @@
  * manifest contradicts itself.
  */
 import { posix } from 'node:path';
-import { cacheKey, parseVersion } from '../artifacts/version.ts';
-import { parseArch } from '../artifacts/arch.ts';
+import { cacheKey, parseVersion } from '../model/version.ts';
+import { parseArch } from '../model/arch.ts';
 import { completeFile, completeTransfer } from '../config/complete.ts';
 import { sourcePaths } from '../config/defaults.ts';
 import { invalidDocument } from '../config/invalid.ts';
@@ -16,7 +16,7 @@ import type { ArchDigest, Component, ImageManifest, Selector } from '../config/s
 import { expandTemplate } from '../config/template.ts';
 import { NodekilnError, formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
 import { installActions } from './packages.ts';
 import { base, fileOf, textFile } from './render-items.ts';
@@ -30,7 +30,7 @@ import type {
   ResourceId,
   TransferSettings,
   UnitResource,
-} from './resources.ts';
+} from '../model/resources.ts';
 import { addressed, manifestBinarySource, templateValues, transferSettings } from './sources.ts';
 import { stableJson } from './stable.ts';
 

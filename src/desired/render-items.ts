@@ -15,8 +15,8 @@ import type {
   Scope,
   SensitiveText,
   UnitResource,
-} from './resources.ts';
-import { isSensitive, reveal } from './resources.ts';
+} from '../model/resources.ts';
+import { isSensitive, reveal } from '../model/resources.ts';
 
 /** What a resource of ours says about itself, when it differs from what is usual. */
 export interface Policy {

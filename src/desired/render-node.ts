@@ -16,11 +16,11 @@ import { containerdFiles, containerdUnit } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { afterTrust, trustResources } from './trust.ts';
 import { writableUsrLocal } from './usr-local.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { kernelFiles } from './kernel.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, isResourceId, moduleOf, sysctlOf, unitOf } from './render-items.ts';
-import type { DesiredState, Resource, ResourceId } from './resources.ts';
+import type { DesiredState, Resource, ResourceId } from '../model/resources.ts';
 
 export interface RenderOptions {
   /** The place of a value of the document, for messages; `ResolvedNodeConfig.placeOf`. */

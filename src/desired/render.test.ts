@@ -15,12 +15,12 @@ import { parseDocument } from '../config/load.ts';
 import { isMap, valueAt } from '../config/paths.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../model/facts.ts';
 import { installActions } from './packages.ts';
 import { renderImage } from './render-image.ts';
 import { renderNode } from './render-node.ts';
-import type { DesiredState, Resource, ResourceId } from './resources.ts';
-import { reveal } from './resources.ts';
+import type { DesiredState, Resource, ResourceId } from '../model/resources.ts';
+import { reveal } from '../model/resources.ts';
 import { unitWord } from './systemd-text.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));

@@ -3,20 +3,20 @@
  * `artifacts/order.ts`; here templates are expanded and typed configuration becomes locations. Pure.
  */
 import { posix } from 'node:path';
-import { debArch, parseArch, rpmArch, systemdArch } from '../artifacts/arch.ts';
+import { debArch, parseArch, rpmArch, systemdArch } from '../model/arch.ts';
 import { sourceOrder } from '../artifacts/order.ts';
 import type { OrderedSource, SourceConfiguration, SourceOrder } from '../artifacts/order.ts';
 import { asReference, mirrorTag } from '../artifacts/reference.ts';
-import { parseVersion } from '../artifacts/version.ts';
+import { parseVersion } from '../model/version.ts';
 import type { BinarySourcesItem, NodeSpec, ToolItem, TransferItem } from '../config/complete.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { ManifestSource, RepositoryDocument } from '../config/schema-sources.ts';
 import { holdsSecret } from '../config/secrets.ts';
 import { expandTemplate } from '../config/template.ts';
 import type { TemplateValues } from '../config/template.ts';
-import type { Facts } from './facts.ts';
-import { reveal } from './resources.ts';
-import type { ArtifactLocation, BinarySource, SignatureRequirement, TransferSettings } from './resources.ts';
+import type { Facts } from '../model/facts.ts';
+import { reveal } from '../model/resources.ts';
+import type { ArtifactLocation, BinarySource, SignatureRequirement, TransferSettings } from '../model/resources.ts';
 
 type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
 

@@ -4,10 +4,10 @@
  * written, Debian's folder for them is reached through the writable /usr/local. Pure.
  */
 import type { NodeSpec } from '../config/complete.ts';
-import { sha256 } from './canonical.ts';
-import type { Facts } from './facts.ts';
+import { sha256 } from '../model/canonical.ts';
+import type { Facts } from '../model/facts.ts';
 import { base, textFile } from './render-items.ts';
-import type { ActionResource, FileResource, ResourceId, UnitResource } from './resources.ts';
+import type { ActionResource, FileResource, ResourceId, UnitResource } from '../model/resources.ts';
 import { usrLocalFolder, usrLocalName } from './usr-local.ts';
 
 const timeoutMs = 60_000;

@@ -4,10 +4,10 @@
  * a link would be read-only as the rest. The extension lies outside of /etc, which becomes an overlay of its own while a
  * configuration extension is merged. Pure.
  */
-import { parseArch } from '../artifacts/arch.ts';
-import type { Facts } from './facts.ts';
+import { parseArch } from '../model/arch.ts';
+import type { Facts } from '../model/facts.ts';
 import { base, folder, textFile } from './render-items.ts';
-import type { ExtensionResource, FileResource } from './resources.ts';
+import type { ExtensionResource, FileResource } from '../model/resources.ts';
 
 export const usrLocalName = 'nodekiln-usr-local';
 /** Where what is written below /usr/local lies. */

@@ -3,8 +3,8 @@
  * starts nothing and works on a root folder and on a host in memory too.
  */
 import { parseOsRelease } from './os-release.ts';
-import type { Facts } from '../desired/facts.ts';
-import { asArch, systemdArch } from '../artifacts/arch.ts';
+import type { Facts } from '../model/facts.ts';
+import { asArch, systemdArch } from '../model/arch.ts';
 import type { Files, Host } from './port.ts';
 
 export async function observeFacts(host: Host): Promise<Facts> {

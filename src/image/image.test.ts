@@ -5,11 +5,11 @@ import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { buildRpm } from '../artifacts/testing.ts';
+import { buildRpm } from '../../test/support/artifacts.ts';
 import { NodekilnError } from '../errors.ts';
 import { createLinuxExec } from '../host/linux/exec.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
-import { formatImageLock, parseImageLock, type ImageLock, type ImagePackage } from './lock.ts';
+import { formatImageLock, parseImageLock, type ImageLock, type ImagePackage } from './image-lock.ts';
 import { comparePackages, installedPackages, parseDpkgStatus } from './packages.ts';
 import { spdxDocument } from './sbom.ts';
 import { formatSize, parseSize } from '../config/size.ts';

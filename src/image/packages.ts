@@ -7,7 +7,7 @@
  */
 import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
-import type { ImageLock, ImagePackage } from './lock.ts';
+import type { ImageLock, ImagePackage } from './image-lock.ts';
 
 export interface InstalledPackages {
   readonly manager: ImageLock['packages']['manager'];

@@ -2,9 +2,9 @@
  * The bill of materials of an image, from its lock: SPDX 2.3 as JSON (spdx.github.io/spdx-spec/v2.3). Pure and
  * deterministic: equal locks and times give equal text. Names of packages follow the package-url specification.
  */
-import { sha256 } from '../desired/canonical.ts';
-import { formatImageLock } from './lock.ts';
-import type { ImageBinary, ImageLock, ImagePackage } from './lock.ts';
+import { sha256 } from '../model/canonical.ts';
+import { formatImageLock } from './image-lock.ts';
+import type { ImageBinary, ImageLock, ImagePackage } from './image-lock.ts';
 
 interface SpdxPackage {
   readonly SPDXID: string;

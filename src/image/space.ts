@@ -5,7 +5,7 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
-import type { ImageLock } from './lock.ts';
+import type { ImageLock } from './image-lock.ts';
 
 export interface Space {
   readonly totalBytes: number;

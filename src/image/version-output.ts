@@ -4,10 +4,10 @@
  *
  * Errors: NK_ARTIFACT_VERSION when a program prints another version than it is named for.
  */
-import { cacheKey, parseVersion } from '../artifacts/version.ts';
+import { cacheKey, parseVersion } from '../model/version.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Exec } from '../host/port.ts';
-import type { PrintedVersion } from './lock.ts';
+import type { PrintedVersion } from './image-lock.ts';
 
 interface Manner {
   readonly arguments: readonly string[];

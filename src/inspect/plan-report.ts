@@ -3,7 +3,7 @@
  * of it. Pure.
  */
 import type { Prepared } from '../apply/reconcile.ts';
-import type { Change, Impact, ScheduledStep, StepAction } from '../plan/types.ts';
+import type { Change, Impact, ScheduledStep, StepAction } from '../model/steps.ts';
 import { plannedSources, type PlannedSources } from './plan-sources.ts';
 
 export interface PlanReport {

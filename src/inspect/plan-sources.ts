@@ -2,9 +2,9 @@
  * From which source each program of a plan will come, in the order they are tried, and why the others do not serve.
  * Addresses without credentials and queries. Pure.
  */
-import { reveal } from '../desired/resources.ts';
-import type { ArtifactLocation, BinaryResource, ExtensionResource, ExtensionSource } from '../desired/resources.ts';
-import type { Change } from '../plan/types.ts';
+import { reveal } from '../model/resources.ts';
+import type { ArtifactLocation, BinaryResource, ExtensionResource, ExtensionSource } from '../model/resources.ts';
+import type { Change } from '../model/steps.ts';
 
 export interface PlannedSources {
   readonly id: string;

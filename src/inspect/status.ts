@@ -7,11 +7,11 @@
  */
 import type { Journal } from '../apply/journal.ts';
 import { prepare } from '../apply/reconcile.ts';
-import { bootResultPath } from '../apply/state.ts';
-import type { ResourceId, Source } from '../desired/resources.ts';
+import { bootResultPath } from '../model/state-paths.ts';
+import type { ResourceId, Source } from '../model/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
 import { effectiveClaims, sourceOrder } from '../plan/claims.ts';
-import type { Change } from '../plan/types.ts';
+import type { Change } from '../model/steps.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { array, assert as holds, float, integer, property, record, constantFrom } from 'fast-check';
 import { milestoneNames } from '../telemetry/result.ts';
-import { bootResult, milestones, step } from './testing.ts';
+import { bootResult, milestones, step } from '../../test/support/boot-results.ts';
 import { timeline, type Segment } from './timeline.ts';
 import { layoutMilestones, tickStep, timelineSvg } from './timeline-svg.ts';
 import { timelineTable } from './timeline-table.ts';

@@ -9,7 +9,7 @@ import type { Progress } from '../artifacts/sources/download.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { RegistryAddress } from '../artifacts/sources/oci/open.ts';
 import type { Fetched, SourceSpec } from '../artifacts/sources/source.ts';
-import { reveal, type SignatureRequirement, type TransferSettings } from '../desired/resources.ts';
+import { reveal, type SignatureRequirement, type TransferSettings } from '../model/resources.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 

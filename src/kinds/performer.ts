@@ -2,12 +2,12 @@
  * The effect half of a resource kind. `observe` reads what planning needs; performers carry out one step each. They get
  * everything through the context: the host, the journal and what is desired.
  */
-import type { Resource, ResourceId } from '../desired/resources.ts';
+import type { Resource, ResourceId } from '../model/resources.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
 import type { Gate } from '../host/parallel.ts';
 import type { Host, UnitJob } from '../host/port.ts';
-import type { RecordedArtifact, Seal } from '../apply/journal.ts';
-import type { StepAction, Touched } from '../plan/types.ts';
+import type { RecordedArtifact, Seal } from '../model/records.ts';
+import type { StepAction, Touched } from '../model/steps.ts';
 import type { Downloads } from './downloads.ts';
 
 /** The notes of the journal that kinds use. */

@@ -1,7 +1,7 @@
 /** The registry of kinds, effect half: observation by kind, performance by action. Exhaustive, no magic. */
-import type { Resource, ResourceId } from '../desired/resources.ts';
+import type { Resource, ResourceId } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Observation, Step } from '../plan/types.ts';
+import type { Observation, Step } from '../model/steps.ts';
 import { observeAction, performAction } from './action/apply.ts';
 import { observeBinary, performActivate, performCache, performForget } from './binary/apply.ts';
 import { observeExtension, performFetchExtension } from './extension/apply.ts';

@@ -2,8 +2,8 @@
  * The planning half of a resource kind: pure. `compare` says whether and how the host differs from what is desired;
  * `steps` turns a difference into effects as data; `removal` does so for a resource nobody asks for any more.
  */
-import type { Resource, ResourceId, ResourceKind } from '../desired/resources.ts';
-import type { Change, Facet, Observation, Step, Touched } from '../plan/types.ts';
+import type { Resource, ResourceId, ResourceKind } from '../model/resources.ts';
+import type { Change, Facet, Observation, Step, Touched } from '../model/steps.ts';
 
 export interface Difference {
   readonly facets: readonly Facet[];

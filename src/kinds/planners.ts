@@ -1,7 +1,7 @@
 /** The registry of kinds, planning half: one line per kind and question, exhaustive, no magic. */
-import type { Resource, ResourceId, ResourceKind } from '../desired/resources.ts';
+import type { Resource, ResourceId, ResourceKind } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Change, Observation, Step, Touched } from '../plan/types.ts';
+import type { Change, Observation, Step, Touched } from '../model/steps.ts';
 import { actionPlanner } from './action/plan.ts';
 import { binaryPlanner } from './binary/plan.ts';
 import { extensionPlanner } from './extension/plan.ts';

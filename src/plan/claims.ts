@@ -4,7 +4,7 @@
  * Sources are ordered image < boot < agent. One resource may be claimed by a later source only with `takeover: true`; then
  * the later claim is in force and the earlier one waits: when the later source drops it, the earlier comes back.
  */
-import type { Resource, ResourceId, Source } from '../desired/resources.ts';
+import type { Resource, ResourceId, Source } from '../model/resources.ts';
 import { NodekilnError, type Problem } from '../errors.ts';
 import type { Claim } from './diff.ts';
 

@@ -4,14 +4,14 @@
  * `desired` is what all sources together ask for; `touched` is every resource we changed or were about to change. What is
  * touched and no longer desired is removed, also when the plan that touched it never finished.
  */
-import { fingerprint } from '../desired/canonical.ts';
-import type { Resource, ResourceId, Source, UnitResource } from '../desired/resources.ts';
+import { fingerprint } from '../model/canonical.ts';
+import type { Resource, ResourceId, Source, UnitResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { PlanContext } from '../kinds/planner.ts';
 import { localPath } from '../kinds/extension/plan.ts';
 import { compareResource } from '../kinds/planners.ts';
 import { changesContent } from '../kinds/unit/plan.ts';
-import type { Change, Observation, Touched } from './types.ts';
+import type { Change, Observation, Touched } from '../model/steps.ts';
 
 export interface Claim {
   readonly resource: Resource;

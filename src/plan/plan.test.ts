@@ -9,13 +9,13 @@ import type {
   ResourceId,
   Source,
   UnitResource,
-} from '../desired/resources.ts';
+} from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import { effectiveClaims } from './claims.ts';
 import { diff, type Claim } from './diff.ts';
 import { plan } from './plan.ts';
 import { ancestors, schedule } from './schedule.ts';
-import type { Observation, Plan, Touched, UnitObservation } from './types.ts';
+import type { Observation, Plan, Touched, UnitObservation } from '../model/steps.ts';
 
 const base = { scope: 'node', deferrable: false, importance: 'required', needs: [] } as const;
 

@@ -4,13 +4,13 @@
  * Dependencies come from three places: inside a resource from its kind; between resources from `needs`, a unit's `inputs`
  * and paths; and from the goal, which every step that is not deferrable precedes.
  */
-import type { Resource, ResourceId } from '../desired/resources.ts';
+import type { Resource, ResourceId } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import { withMerge } from '../kinds/extension/plan.ts';
 import { removalSteps, stepsFor } from '../kinds/planners.ts';
 import { isRunning, unitEntries } from '../kinds/unit/plan.ts';
 import type { Claim, Diff } from './diff.ts';
-import type { Change, Impact, Plan, Step } from './types.ts';
+import type { Change, Impact, Plan, Step } from '../model/steps.ts';
 
 export interface PlanInput extends Diff {
   readonly desired: ReadonlyMap<ResourceId, Claim>;

@@ -6,7 +6,7 @@
  */
 import { NodekilnError } from '../errors.ts';
 import { prerequisites } from './plan.ts';
-import type { Plan, Schedule, ScheduledStep, Step } from './types.ts';
+import type { Plan, Schedule, ScheduledStep, Step } from '../model/steps.ts';
 
 export function schedule(plan: Plan): Schedule {
   const steps = new Map(plan.steps.map((step) => [step.id, step]));

@@ -4,7 +4,7 @@
  *
  * All times named `…Ms` are CLOCK_MONOTONIC milliseconds of the host (0 = kernel start), with fractions.
  */
-import type { Outcome, StepRecord } from '../apply/executor.ts';
+import type { Outcome, StepRecord } from '../model/report.ts';
 
 /** In the order in which a good boot passes them. */
 export const milestoneNames = [

@@ -12,7 +12,7 @@ import {
 } from './choose.ts';
 import { parseMetadata } from './metadata.ts';
 import { repositoryPattern, tagPattern } from './repository.ts';
-import { minorOf } from './versions.ts';
+import { minorOf } from '../model/minor.ts';
 
 const repository = 'octopusdeploy/kubernetes-agent-tools-base';
 const digest = `sha256:${'c3'.repeat(32)}`;

@@ -10,7 +10,7 @@
 import { NodekilnError } from '../errors.ts';
 import type { ToolsMetadata } from './metadata.ts';
 import { splitTag } from './repository.ts';
-import { compareMinors, newestMinor } from './versions.ts';
+import { compareMinors, newestMinor } from '../model/minor.ts';
 
 export const latestPolicies = ['latest', 'newest', 'error'] as const;
 export type LatestPolicy = (typeof latestPolicies)[number];

@@ -18,7 +18,7 @@ import { problemsOf } from '../config/problems.ts';
 import { matching, text, wants } from '../config/schema-builders.ts';
 import { formatPlace, NodekilnError } from '../errors.ts';
 import { digestPattern, revisionPattern, splitTag, tagPattern } from './repository.ts';
-import { isMinorOfVersion, minorOf } from './versions.ts';
+import { isMinorOfVersion, minorOf } from '../model/minor.ts';
 
 const map = { error: wants('a map') };
 const minorKey = matching(/^(?:0|[1-9]\d{0,8})\.(?:0|[1-9]\d{0,8})$/, 'a minor version like "1.31"');

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
 import { chooseImage } from './choose.ts';
-import { parseAs } from './document.ts';
+import { parseAs } from '../config/parse-as.ts';
 import { parseMetadata } from './metadata.ts';
 import { publish, toolsImages, type ToolsImages } from './publish.ts';
 

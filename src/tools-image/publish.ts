@@ -12,7 +12,7 @@ import type { infer as Infer } from 'zod/mini';
 import { doc, fields, list, matching, name, opt, text, versionText, wants } from '../config/schema-builders.ts';
 import type { ToolsMetadata } from './metadata.ts';
 import { digestPattern } from './repository.ts';
-import { compareMinors, isMinorOfVersion, minorOf, newestMinor } from './versions.ts';
+import { compareMinors, isMinorOfVersion, minorOf, newestMinor } from '../model/minor.ts';
 
 const image = fields({
   kubectl: doc('Version of kubectl in the image, which is the cluster version it is for.', versionText),

@@ -10,7 +10,7 @@ import { asNodekilnError } from '../errors.ts';
 import { chooseImage, configuredImage, type Choice } from './choose.ts';
 import { completeSettings, type ToolsImageSettings } from './settings.ts';
 import { createMetadataSource, type MetadataReport, type MetadataView, type SourceHost } from './source.ts';
-import { minorOf } from './versions.ts';
+import { minorOf } from '../model/minor.ts';
 
 export interface ToolsImage extends Choice {
   /** `major.minor` of the cluster, when it was asked. */

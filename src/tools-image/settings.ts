@@ -10,7 +10,7 @@ import { NodekilnError } from '../errors.ts';
 import { defaultKnownTags, latestPolicies, type LatestPolicy } from './choose.ts';
 import type { Owner } from './cache.ts';
 import { repositoryPattern, tagPattern } from './repository.ts';
-import { minorOf } from './versions.ts';
+import { minorOf } from '../model/minor.ts';
 
 export interface ToolsImageSettings {
   /** Where the images are: `registry.example/team/tools`. */

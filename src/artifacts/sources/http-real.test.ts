@@ -15,7 +15,7 @@ import {
   type WebServer,
 } from '../../../test/servers/web.ts';
 import { createLinuxClock } from '../../host/linux/clock.ts';
-import { programBytes, removeFolder, temporaryFolder } from '../testing.ts';
+import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 import { download, type DownloadRequest, type Downloaded, type Progress } from './download.ts';
 import { createHttpClient, type HttpClientOptions } from './http-client.ts';
 

@@ -13,7 +13,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { createLinuxClock } from '../../host/linux/clock.ts';
 import type { Clock } from '../../host/port.ts';
-import { programBytes, removeFolder, temporaryFolder } from '../testing.ts';
+import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 import { download, retryAfterMs } from './download.ts';
 import type { DownloadRequest, Downloaded, Progress } from './download.ts';
 import { createHttpClient } from './http-client.ts';

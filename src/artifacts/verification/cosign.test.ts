@@ -17,12 +17,12 @@ import {
   type Pushed,
   type TestRegistry,
 } from '../../../test/servers/registry.ts';
-import type { SignatureRequirement } from '../../desired/resources.ts';
+import type { SignatureRequirement } from '../../model/resources.ts';
 import { createLinuxClock } from '../../host/linux/clock.ts';
 import { createHttpClient } from '../sources/http-client.ts';
 import { fetchArtifact } from '../sources/registry.ts';
 import type { SourceSpec } from '../sources/source.ts';
-import { programBytes, removeFolder, temporaryFolder } from '../testing.ts';
+import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 import { verifyArtifact } from './cosign.ts';
 
 const config = Buffer.from('{}');

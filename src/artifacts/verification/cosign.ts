@@ -11,7 +11,7 @@ import { createHash, createPublicKey, verify as verifySignature } from 'node:cry
 import type { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { array, looseObject, number, string } from 'zod/mini';
-import type { SignatureRequirement } from '../../desired/resources.ts';
+import type { SignatureRequirement } from '../../model/resources.ts';
 import { asNodekilnError, errnoOf, NodekilnError } from '../../errors.ts';
 import { parseManifest } from '../sources/oci/model.ts';
 import type { Descriptor } from '../sources/oci/model.ts';

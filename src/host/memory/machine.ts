@@ -7,7 +7,7 @@
  *     const host = machine.open({ crash: { at: 3, when: 'after' } });
  */
 import { posix } from 'node:path';
-import { sha256 } from '../../desired/canonical.ts';
+import { sha256 } from '../../model/canonical.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { ExecOptions, ExecResult, Files, Host, HttpRequest, StoredImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';

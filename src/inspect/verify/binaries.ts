@@ -1,7 +1,7 @@
 /** Every locked binary: present, a regular file, not empty, executable, of the right digest, printing the right version. */
-import { cachedPath, verifyCached, type CacheIndex } from '../../artifacts/cache.ts';
+import { cachedPath, verifyCached, type CacheIndex } from '../../artifacts/cache/cache.ts';
 import type { Host } from '../../host/port.ts';
-import type { ImageBinary } from '../../image/lock.ts';
+import type { ImageBinary } from '../../image/image-lock.ts';
 import { printsLine } from '../../image/version-output.ts';
 import { subjectOf, type Check } from './check.ts';
 

@@ -1,7 +1,7 @@
 /** Locked files keep content, mode and owner; the cache's folders hold nothing that nobody knows. */
-import { cachedPath, cacheDirectory, cacheIndexPath, type CacheIndex } from '../../artifacts/cache.ts';
+import { cachedPath, cacheDirectory, cacheIndexPath, type CacheIndex } from '../../artifacts/cache/cache.ts';
 import type { Files } from '../../host/port.ts';
-import { imageLockPath, sbomPath, type ImageLock } from '../../image/lock.ts';
+import { imageLockPath, sbomPath, type ImageLock } from '../../image/image-lock.ts';
 import { walk } from '../../image/traces.ts';
 import { subjectOf, type Check } from './check.ts';
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { array, exactOptional, looseObject, number, string } from 'zod/mini';
 import { asNodekilnError } from '../../errors.ts';
 import type { Files, Host, StoredImage } from '../../host/port.ts';
-import type { ImageLock } from '../../image/lock.ts';
+import type { ImageLock } from '../../image/image-lock.ts';
 import { subjectOf, type Check } from './check.ts';
 
 const blobFolder = '/var/lib/containerd/io.containerd.content.v1.content/blobs';

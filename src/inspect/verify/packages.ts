@@ -1,6 +1,6 @@
 /** The installed set is the locked one: nothing missing, nothing changed, nothing that came along by accident. */
 import type { Host } from '../../host/port.ts';
-import type { ImageLock, ImagePackage } from '../../image/lock.ts';
+import type { ImageLock, ImagePackage } from '../../image/image-lock.ts';
 import { comparePackages, installedPackages, type PackageDifference } from '../../image/packages.ts';
 import { subjectOf, type Check } from './check.ts';
 

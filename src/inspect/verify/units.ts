@@ -1,6 +1,6 @@
 /** Units are enabled, disabled and masked exactly as locked; nothing else starts at boot. */
 import type { Host } from '../../host/port.ts';
-import type { ImageLock } from '../../image/lock.ts';
+import type { ImageLock } from '../../image/image-lock.ts';
 import { enabledUnits, maskedUnits } from '../../image/units.ts';
 import { subjectOf, type Check } from './check.ts';
 

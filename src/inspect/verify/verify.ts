@@ -6,7 +6,7 @@
  * Errors: NK_DOCUMENT_MISSING (no lock: nothing was baked here), NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID. What is wrong
  * with the image is in the report.
  */
-import { cacheIndexPath, readIndex, type CacheIndex } from '../../artifacts/cache.ts';
+import { cacheIndexPath, readIndex, type CacheIndex } from '../../artifacts/cache/cache.ts';
 import { openExistingJournal } from '../../apply/journal.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { createLinuxContainers } from '../../host/linux/containers.ts';
@@ -14,7 +14,7 @@ import { createLinuxHost } from '../../host/linux/host.ts';
 import { createRootExec } from '../../host/linux/root-exec.ts';
 import { inParallel } from '../../host/parallel.ts';
 import type { Host } from '../../host/port.ts';
-import { imageLockPath, parseImageLock, type ImageLock } from '../../image/lock.ts';
+import { imageLockPath, parseImageLock, type ImageLock } from '../../image/image-lock.ts';
 import { checkBinary } from './binaries.ts';
 import { areas, subjectOf, type Area, type Check } from './check.ts';
 import { checkCache, checkFiles } from './files.ts';

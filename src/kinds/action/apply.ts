@@ -1,8 +1,8 @@
 /** Effects of `action` resources: the command, then its guard again: a command that leaves its guard unmet has failed. */
-import type { ActionResource } from '../../desired/resources.ts';
+import type { ActionResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
-import type { ActionObservation } from '../../plan/types.ts';
+import type { ActionObservation } from '../../model/steps.ts';
 import type { PerformContext } from '../performer.ts';
 
 const guardTimeoutMs = 10_000;

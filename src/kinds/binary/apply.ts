@@ -3,7 +3,7 @@
  * earlier one did not serve is kept with the step and, when none served, in the error.
  */
 import { basename } from 'node:path';
-import { addToCache, materialise, type AddRequest } from '../../artifacts/fill-cache.ts';
+import { addToCache, materialise, type AddRequest } from '../../artifacts/cache/fill.ts';
 import {
   activate,
   findCached,
@@ -14,11 +14,11 @@ import {
   verifyCached,
   cachedPath,
   type CacheRequest,
-} from '../../artifacts/cache.ts';
-import type { BinaryResource, BinarySource } from '../../desired/resources.ts';
+} from '../../artifacts/cache/cache.ts';
+import type { BinaryResource, BinarySource } from '../../model/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import type { Files, Host } from '../../host/port.ts';
-import type { BinaryObservation } from '../../plan/types.ts';
+import type { BinaryObservation } from '../../model/steps.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { openSource, type PackageSource } from './artifacts.ts';
 
@@ -161,7 +161,7 @@ function locked(context: PerformContext, { id }: BinaryResource, source: Package
 /** What cannot start must not replace what does. */
 async function requireLibraries(host: Host, resource: BinaryResource, file: string): Promise<void> {
   if (!host.files.realPath) return;
-  const { checkLibraries } = await import('../../artifacts/libraries.ts');
+  const { checkLibraries } = await import('../../artifacts/elf/libraries.ts');
   const missing = await checkLibraries(file, host.root);
   if (missing.length === 0) return;
   throw new NodekilnError(

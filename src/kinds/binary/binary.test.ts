@@ -7,10 +7,16 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { artifact, image, startRegistry, writeLayout } from '../../../test/servers/registry.ts';
 import { openJournal, type Journal } from '../../apply/journal.ts';
 import { carryOut, prepare, type Prepared, type Result } from '../../apply/reconcile.ts';
-import { cacheIndexPath, cachedPath } from '../../artifacts/cache.ts';
-import { buildDeb, buildTarball, programBytes, removeFolder, temporaryFolder } from '../../artifacts/testing.ts';
-import { sha256 } from '../../desired/canonical.ts';
-import type { BinaryResource, BinarySource, ResourceId } from '../../desired/resources.ts';
+import { cacheIndexPath, cachedPath } from '../../artifacts/cache/cache.ts';
+import {
+  buildDeb,
+  buildTarball,
+  programBytes,
+  removeFolder,
+  temporaryFolder,
+} from '../../../test/support/artifacts.ts';
+import { sha256 } from '../../model/canonical.ts';
+import type { BinaryResource, BinarySource, ResourceId } from '../../model/resources.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import type { Host } from '../../host/port.ts';
 import { plannedSources } from '../../inspect/plan-sources.ts';

@@ -1,7 +1,7 @@
 /** Observation of `extension` resources, and the step that gets and checks one. Nothing in force changes here. */
-import type { ExtensionResource } from '../../desired/resources.ts';
+import type { ExtensionResource } from '../../model/resources.ts';
 import type { Files } from '../../host/port.ts';
-import type { ExtensionObservation, ExtensionRecord } from '../../plan/types.ts';
+import type { ExtensionObservation, ExtensionRecord } from '../../model/steps.ts';
 import type { ObserveContext, PerformContext } from '../performer.ts';
 import { readRecord } from './records.ts';
 

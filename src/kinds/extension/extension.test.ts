@@ -1,10 +1,10 @@
 /** Planning of extensions: one step merges whatever changes, and what depends on it waits for it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { BinaryResource, ExtensionResource, Resource, ResourceId, UnitResource } from '../../desired/resources.ts';
+import type { BinaryResource, ExtensionResource, Resource, ResourceId, UnitResource } from '../../model/resources.ts';
 import { diff, type Claim } from '../../plan/diff.ts';
 import { plan } from '../../plan/plan.ts';
-import type { ExtensionObservation, ExtensionRecord, Observation, Plan, Touched } from '../../plan/types.ts';
+import type { ExtensionObservation, ExtensionRecord, Observation, Plan, Touched } from '../../model/steps.ts';
 
 const common = { scope: 'node', deferrable: false, importance: 'required', needs: [] } as const;
 

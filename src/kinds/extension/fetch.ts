@@ -6,13 +6,13 @@
  * NK_ARTIFACT_NONE_USABLE when several sources failed.
  */
 import { basename, join } from 'node:path';
-import { systemdArch } from '../../artifacts/arch.ts';
+import { systemdArch } from '../../model/arch.ts';
 import { matchDirectory } from '../../artifacts/match-directory.ts';
 import { chooseBuild, tagCandidate } from '../../artifacts/match.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
-import { reveal, type ExtensionResource, type ExtensionSource } from '../../desired/resources.ts';
+import { reveal, type ExtensionResource, type ExtensionSource } from '../../model/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
-import type { ExtensionRecord } from '../../plan/types.ts';
+import type { ExtensionRecord } from '../../model/steps.ts';
 import type { PerformContext } from '../performer.ts';
 import { inspectExtension } from './inspect.ts';
 import { localPath } from './plan.ts';

@@ -8,7 +8,7 @@
 import { rm } from 'node:fs/promises';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, FileWrite, Host } from '../../host/port.ts';
-import type { ExtensionRecord } from '../../plan/types.ts';
+import type { ExtensionRecord } from '../../model/steps.ts';
 import type { ActionOf, PerformContext } from '../performer.ts';
 import { mergedNames } from './apply.ts';
 import { imagesFolder, readRecord, removeRecords, writeRecords } from './records.ts';

@@ -2,8 +2,8 @@
  * Planning of `extension` resources. Each that changes is fetched and checked by a step of its own; then one step puts all
  * of them in force and takes away those nobody asks for, because systemd merges all extensions at once.
  */
-import type { ExtensionResource, ResourceId } from '../../desired/resources.ts';
-import type { Change, ExtensionObservation, Step } from '../../plan/types.ts';
+import type { ExtensionResource, ResourceId } from '../../model/resources.ts';
+import type { Change, ExtensionObservation, Step } from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
 import { stepBase, type KindPlanner } from '../planner.ts';
 

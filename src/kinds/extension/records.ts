@@ -1,7 +1,7 @@
 /** The folder of extensions' images, and beside them what we made of each: a record in force and one of a fetched candidate. */
 import { boolean, object, array, number, optional, string } from 'zod/mini';
 import type { Files } from '../../host/port.ts';
-import type { ExtensionRecord } from '../../plan/types.ts';
+import type { ExtensionRecord } from '../../model/steps.ts';
 
 export const imagesFolder = '/var/lib/nodekiln/extensions';
 

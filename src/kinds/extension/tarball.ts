@@ -6,11 +6,11 @@
  */
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemdArch } from '../../artifacts/arch.ts';
+import { systemdArch } from '../../model/arch.ts';
 import { extractMember } from '../../artifacts/extract.ts';
-import { usualMembers } from '../../artifacts/fill-cache.ts';
+import { usualMembers } from '../../artifacts/cache/fill.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
-import { reveal, type ExtensionResource, type ExtensionSource } from '../../desired/resources.ts';
+import { reveal, type ExtensionResource, type ExtensionSource } from '../../model/resources.ts';
 import type { PerformContext } from '../performer.ts';
 import type { FetchOptions } from '../downloads.ts';
 import { imagesFolder } from './records.ts';

@@ -1,9 +1,9 @@
 /** Effects of `file` resources and of every other file we write: observation, batched durable writes, removal, originals. */
 import { createHash } from 'node:crypto';
-import { originalsFolder } from '../../apply/state.ts';
+import { originalsFolder } from '../../model/state-paths.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, FileStat, FileWrite, Host } from '../../host/port.ts';
-import type { EntryObservation } from '../../plan/types.ts';
+import type { EntryObservation } from '../../model/steps.ts';
 import type { ActionOf } from '../performer.ts';
 import { bytesOf } from './entry.ts';
 

@@ -3,10 +3,10 @@
  * there. Pure; shared by files, unit files and drop-ins.
  */
 import { Buffer } from 'node:buffer';
-import { sha256 } from '../../desired/canonical.ts';
-import type { FileContent, FileResource, SensitiveText } from '../../desired/resources.ts';
-import { isSensitive, reveal } from '../../desired/resources.ts';
-import type { Content, EntryObservation, Facet, WriteEntry } from '../../plan/types.ts';
+import { sha256 } from '../../model/canonical.ts';
+import type { FileContent, FileResource, SensitiveText } from '../../model/resources.ts';
+import { isSensitive, reveal } from '../../model/resources.ts';
+import type { Content, EntryObservation, Facet, WriteEntry } from '../../model/steps.ts';
 import type { Difference } from '../planner.ts';
 
 export function contentOf(content: FileContent): Content {

@@ -1,6 +1,6 @@
 /** Planning of `file` resources: files, folders and symlinks at a path. */
-import type { FileResource } from '../../desired/resources.ts';
-import type { Change, Step } from '../../plan/types.ts';
+import type { FileResource } from '../../model/resources.ts';
+import type { Change, Step } from '../../model/steps.ts';
 import { removalBase, stepBase, type KindPlanner } from '../planner.ts';
 import { compareEntry, wantedEntry } from './entry.ts';
 

@@ -1,7 +1,7 @@
 /** Effects of `image` resources: archives imported into containerd's content store, namespace `k8s.io`. */
-import type { ImageResource } from '../../desired/resources.ts';
+import type { ImageResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { ImageObservation, Touched } from '../../plan/types.ts';
+import type { ImageObservation, Touched } from '../../model/steps.ts';
 import { artifactPath } from '../binary/artifacts.ts';
 import type { PerformContext } from '../performer.ts';
 

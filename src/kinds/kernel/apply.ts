@@ -1,8 +1,8 @@
 /** Effects of `kernel` resources, through /proc and modprobe. A sysctl is read back: a value the kernel did not take is an error. */
-import type { KernelResource } from '../../desired/resources.ts';
+import type { KernelResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
-import type { KernelObservation } from '../../plan/types.ts';
+import type { KernelObservation } from '../../model/steps.ts';
 import type { PerformContext } from '../performer.ts';
 import { normalise } from './plan.ts';
 

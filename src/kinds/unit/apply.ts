@@ -3,10 +3,10 @@
  * `active` and for the component's own readiness until the deadline. A unit that fails, exits or restarts in a loop is a
  * failure at once, with its last log lines; a started job is never taken for a running unit.
  */
-import type { UnitResource } from '../../desired/resources.ts';
+import type { UnitResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Host, JobResult, UnitStatus } from '../../host/port.ts';
-import type { EntryObservation, Touched, UnitObservation } from '../../plan/types.ts';
+import type { EntryObservation, Touched, UnitObservation } from '../../model/steps.ts';
 import { observeEntry } from '../file/apply.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { unitPaths } from './plan.ts';

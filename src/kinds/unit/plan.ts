@@ -5,8 +5,8 @@
  * once, after one daemon-reload. A unit to be enabled that is also to be started is enabled only after it was ready: a
  * machine whose boot failed must not start it at the next boot behind our back.
  */
-import type { UnitResource } from '../../desired/resources.ts';
-import type { Change, EntryObservation, Facet, Step, Touched, WriteEntry } from '../../plan/types.ts';
+import type { UnitResource } from '../../model/resources.ts';
+import type { Change, EntryObservation, Facet, Step, Touched, WriteEntry } from '../../model/steps.ts';
 import { compareEntry, textEntry } from '../file/entry.ts';
 import { releaseStep } from '../file/plan.ts';
 import { definitionsOf, removalBase, stepBase, type KindPlanner } from '../planner.ts';

@@ -7,7 +7,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { seal } from '../../../src/bake/seal.ts';
-import { parseLock } from '../../../src/artifacts/lock.ts';
+import { parseLock } from '../../../src/artifacts/manifest-lock.ts';
 import { verify, type VerifyReport } from '../../../src/inspect/verify/verify.ts';
 import { demoFolder, nodekiln } from '../../demo/baked.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';

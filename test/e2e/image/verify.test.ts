@@ -20,7 +20,7 @@ import {
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { seal } from '../../../src/bake/seal.ts';
-import { imageLockPath, parseImageLock, type ImageLock } from '../../../src/image/lock.ts';
+import { imageLockPath, parseImageLock, type ImageLock } from '../../../src/image/image-lock.ts';
 import { traces } from '../../../src/image/traces.ts';
 import type { Check } from '../../../src/inspect/verify/check.ts';
 import { verify } from '../../../src/inspect/verify/verify.ts';

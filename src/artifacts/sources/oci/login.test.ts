@@ -15,7 +15,7 @@ import {
   type TestRegistry,
 } from '../../../../test/servers/registry.ts';
 import { createLinuxClock } from '../../../host/linux/clock.ts';
-import { programBytes, removeFolder, temporaryFolder } from '../../testing.ts';
+import { programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient, type HttpClientOptions } from '../http-client.ts';
 import { fetchArtifact } from '../registry.ts';
 import type { FetchContext, SourceSpec } from '../source.ts';

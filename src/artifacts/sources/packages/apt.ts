@@ -8,7 +8,7 @@
  */
 import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
-import { debArch } from '../../arch.ts';
+import { debArch } from '../../../model/arch.ts';
 import { chooseBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';

@@ -9,7 +9,7 @@
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
-import { rpmArch } from '../../arch.ts';
+import { rpmArch } from '../../../model/arch.ts';
 import { chooseBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';

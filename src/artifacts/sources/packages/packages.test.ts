@@ -18,7 +18,7 @@ import {
   type SigningKey,
 } from '../../../../test/servers/packages.ts';
 import { createLinuxClock } from '../../../host/linux/clock.ts';
-import { buildDeb, buildRpm, programBytes, removeFolder, temporaryFolder } from '../../testing.ts';
+import { buildDeb, buildRpm, programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient } from '../http-client.ts';
 import { fetchArtifact } from '../registry.ts';
 import type { Fetched, SourceSpec } from '../source.ts';

@@ -5,9 +5,9 @@
  */
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { errnoOf } from '../errors.ts';
-import { createPathResolver } from '../host/linux/paths.ts';
-import type { PathResolver } from '../host/linux/paths.ts';
+import { errnoOf } from '../../errors.ts';
+import { createPathResolver } from '../../host/linux/paths.ts';
+import type { PathResolver } from '../../host/linux/paths.ts';
 import { readElf } from './elf.ts';
 import type { Elf } from './elf.ts';
 

@@ -7,7 +7,7 @@
  */
 import { array, boolean, enum as oneOf, exactOptional, literal, number, strictObject, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
-import { digestText, lockedArtifact } from '../artifacts/lock.ts';
+import { digestText, lockedArtifact } from '../artifacts/manifest-lock.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 

@@ -9,16 +9,16 @@
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NodekilnError } from '../errors.ts';
-import type { Files } from '../host/port.ts';
-import { asArch } from './arch.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { Files } from '../../host/port.ts';
+import { asArch } from '../../model/arch.ts';
 import { binaryAttributes, cachedPath, readIndex, verifyCached, writeEntry } from './cache.ts';
 import type { CacheEntry } from './cache.ts';
-import { elfArchitecture } from './elf.ts';
-import { extractMember } from './extract.ts';
-import type { Extracted, ExtractOptions } from './extract.ts';
-import type { FormatName } from './formats/format.ts';
-import { cacheKey, formatVersion, parseVersion, satisfies } from './version.ts';
+import { elfArchitecture } from '../elf/elf.ts';
+import { extractMember } from '../extract.ts';
+import type { Extracted, ExtractOptions } from '../extract.ts';
+import type { FormatName } from '../formats/format.ts';
+import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
 
 /** A package or plain file to take one binary from. */
 export interface ArtifactSource {

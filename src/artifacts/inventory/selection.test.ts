@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { NodekilnError } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
 import { exportAgentbaker, importAgentbaker } from './import-agentbaker.ts';
 import type { Inventory, InventoryPackage } from './inventory.ts';
 import {

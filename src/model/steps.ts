@@ -2,7 +2,7 @@
  * The data that flows through planning: observations and ownership in, changes and steps out. All JSON, all immutable,
  * so that a plan can be printed, compared, stored and applied elsewhere.
  */
-import type { Importance, Readiness, Resource, ResourceId, Scope, Source } from '../desired/resources.ts';
+import type { Importance, Readiness, Resource, ResourceId, Scope, Source } from './resources.ts';
 
 // ── what is on the host ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { elfArchitecture, readElf } from './elf.ts';
 import { checkLibraries } from './libraries.ts';
-import { removeFolder, temporaryFolder } from './testing.ts';
+import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
 after(() => removeFolder(folder));

@@ -4,11 +4,11 @@
  * leaves an entry without a file, which is refused when asked for and given up by the next run, and never a file that
  * nobody knows of.
  */
-import type { CachePolicy } from '../desired/resources.ts';
-import type { Files } from '../host/port.ts';
+import type { CachePolicy } from '../../model/resources.ts';
+import type { Files } from '../../host/port.ts';
 import { cachedPath, readIndex, removeFromCache } from './cache.ts';
 import type { CacheEntry, CacheIndex } from './cache.ts';
-import { cacheKey, compareVersions, parseVersion } from './version.ts';
+import { cacheKey, compareVersions, parseVersion } from '../../model/version.ts';
 
 export interface InUse {
   readonly tool: string;

@@ -13,7 +13,7 @@ import {
   requireUnchanged,
   type ArtifactLock,
   type LockedArtifact,
-} from './lock.ts';
+} from './manifest-lock.ts';
 
 const digest = (character: string): string => `sha256:${character.repeat(64)}`;
 const kubelet: LockedArtifact = {

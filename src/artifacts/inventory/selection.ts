@@ -5,11 +5,11 @@
  * Rules: a level that exists ends the search even when it is empty; an empty variant means DEFAULT; names of systems
  * are compared without regard to case.
  */
-import { NodekilnError } from '../errors.ts';
-import { systemdArch, parseArch } from './arch.ts';
+import { NodekilnError } from '../../errors.ts';
+import { systemdArch, parseArch } from '../../model/arch.ts';
 import type { Inventory, InventoryImage, InventoryPackage, PlatformBlock, VersionEntry } from './inventory.ts';
-import { compareVersions, parseVersion } from './version.ts';
-import type { Order, Version } from './version.ts';
+import { compareVersions, parseVersion } from '../../model/version.ts';
+import type { Order, Version } from '../../model/version.ts';
 
 export interface Platform {
   /** Identifier in os-release or an inventory's own name: `ubuntu`, `azurelinux`, `marinerkata`, `flatcar`, `acl`. */

@@ -13,14 +13,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { NodekilnError } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
-import { createLinuxFiles } from '../host/linux/files.ts';
-import { createVirtualClock } from '../host/memory/clock.ts';
-import { createDisk } from '../host/memory/disk.ts';
-import { createEffects } from '../host/memory/effects.ts';
-import { createMemoryFiles } from '../host/memory/files.ts';
-import type { Files } from '../host/port.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
+import { createLinuxFiles } from '../../host/linux/files.ts';
+import { createVirtualClock } from '../../host/memory/clock.ts';
+import { createDisk } from '../../host/memory/disk.ts';
+import { createEffects } from '../../host/memory/effects.ts';
+import { createMemoryFiles } from '../../host/memory/files.ts';
+import type { Files } from '../../host/port.ts';
 import {
   activate,
   cacheIndexPath,
@@ -31,8 +31,15 @@ import {
   targetDigest,
   verifyCached,
 } from './cache.ts';
-import { addToCache } from './fill-cache.ts';
-import { buildDeb, buildRpm, buildTarball, programBytes, removeFolder, temporaryFolder } from './testing.ts';
+import { addToCache } from './fill.ts';
+import {
+  buildDeb,
+  buildRpm,
+  buildTarball,
+  programBytes,
+  removeFolder,
+  temporaryFolder,
+} from '../../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
 after(() => removeFolder(folder));

@@ -1,5 +1,5 @@
 /** Hand-made boot results for tests. */
-import type { BootResult, MilestoneName, ResultStep } from '../telemetry/result.ts';
+import type { BootResult, MilestoneName, ResultStep } from '../../src/telemetry/result.ts';
 
 export function step(id: string, time: readonly [number, number], about: Partial<ResultStep> = {}): ResultStep {
   return {

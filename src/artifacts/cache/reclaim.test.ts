@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { createLinuxHost } from '../host/linux/host.ts';
-import type { Host } from '../host/port.ts';
+import { createLinuxHost } from '../../host/linux/host.ts';
+import type { Host } from '../../host/port.ts';
 import { cachedPath, openCached, readIndex, type CacheEntry, type CacheIndex } from './cache.ts';
-import { addToCache } from './fill-cache.ts';
+import { addToCache } from './fill.ts';
 import { reclaim, reclaimable } from './reclaim.ts';
-import { buildTarball, programBytes, removeFolder, temporaryFolder } from './testing.ts';
+import { buildTarball, programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 
 function entry(tool: string, version: string, size = 100): CacheEntry {
   return {

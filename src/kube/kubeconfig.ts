@@ -10,7 +10,7 @@ import { array, boolean, looseObject, nullish, optional, string, unknown } from 
 import type { infer as Infer } from 'zod/mini';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Files } from '../host/port.ts';
-import { parseAs } from './document.ts';
+import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
 
 export interface ApiServer {

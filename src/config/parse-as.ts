@@ -1,10 +1,10 @@
 /** Reads a document of this part from YAML or JSON text against a schema, every problem with line and path. */
 import type { ZodMiniType } from 'zod/mini';
-import { invalidDocument } from '../config/invalid.ts';
-import { forbiddenKey, formatPath } from '../config/paths.ts';
-import { positionsOf } from '../config/positions.ts';
-import { problemsOf } from '../config/problems.ts';
-import { parseYaml } from '../config/yaml.ts';
+import { invalidDocument } from './invalid.ts';
+import { forbiddenKey, formatPath } from './paths.ts';
+import { positionsOf } from './positions.ts';
+import { problemsOf } from './problems.ts';
+import { parseYaml } from './yaml.ts';
 import { NodekilnError } from '../errors.ts';
 
 /** NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID. Messages never quote the text: it may be secret. */

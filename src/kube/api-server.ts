@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import { looseObject, nullish, string } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { ApiServer } from './kubeconfig.ts';
-import { isMinorOfVersion } from './versions.ts';
+import { isMinorOfVersion } from '../model/minor.ts';
 
 const maxBytes = 64 * 1024;
 const schema = looseObject({ gitVersion: nullish(string()), major: nullish(string()), minor: nullish(string()) });

@@ -2,7 +2,7 @@
  * Kubernetes versions as the tools image sees them: `major.minor` only, since a tag stands for a minor version. Pure.
  * In: any spelling the version parser reads, and what API servers add to it (`1.30+`). NK_VERSION_INVALID otherwise.
  */
-import { parseVersion } from '../artifacts/version.ts';
+import { parseVersion } from './version.ts';
 import { NodekilnError } from '../errors.ts';
 
 export function minorOf(version: string): string {

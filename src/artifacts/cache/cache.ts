@@ -8,10 +8,10 @@
  */
 import { array, exactOptional, literal, number, object, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
-import { NodekilnError } from '../errors.ts';
-import type { Files, PlaceMethod } from '../host/port.ts';
-import { asArch } from './arch.ts';
-import { cacheKey, formatVersion, parseVersion, satisfies } from './version.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { Files, PlaceMethod } from '../../host/port.ts';
+import { asArch } from '../../model/arch.ts';
+import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
 
 export const cacheDirectory = '/opt/bin';
 export const cacheIndexPath = '/opt/nodekiln/cache/index.json';

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { NodekilnError } from '../errors.ts';
-import { stateFolder } from './state.ts';
+import { stateFolder } from '../model/state-paths.ts';
 
 export interface Lock {
   release(): void;

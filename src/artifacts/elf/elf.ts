@@ -6,7 +6,7 @@
  */
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import type { Arch } from './arch.ts';
+import type { Arch } from '../../model/arch.ts';
 
 export interface Elf {
   /** The canonical name, or `e_machine` as a number. */

@@ -6,7 +6,7 @@
  */
 import { array, exactOptional, looseObject, nullable, record, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
-import { NodekilnError } from '../errors.ts';
+import { NodekilnError } from '../../errors.ts';
 import type {
   Facts,
   Inventory,
