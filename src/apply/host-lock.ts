@@ -3,10 +3,10 @@
  * drops it with the process, however that ends. NK_STATE_LOCKED names the holder.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { NodekilnError } from '../errors.ts';
 import { stateFolder } from '../model/state-paths.ts';
+import { join } from '../model/path.ts';
 
 export interface Lock {
   release(): void;

@@ -20,16 +20,17 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Resource, ResourceId, Source } from '../model/resources.ts';
-import { canonicalJson, fingerprint } from '../model/canonical.ts';
+import { fingerprint } from '../host/digest.ts';
+import { canonicalJson } from '../model/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { faultPoint } from '../host/faults.ts';
 import { sourceOrder, type Claims } from '../plan/claims.ts';
 import type { RecordedArtifact, Seal } from '../model/records.ts';
 import type { Change, Touched } from '../model/steps.ts';
 import { databaseName, generationsFolder, stateFolder } from '../model/state-paths.ts';
+import { join } from '../model/path.ts';
 
 export type GenerationStatus = 'pending' | 'applied' | 'degraded' | 'failed' | 'superseded';
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { sha256 } from '../model/canonical.ts';
+import { sha256 } from '../host/digest.ts';
 import { readImageArchive } from './image-archive.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-archive-'));

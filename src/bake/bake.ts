@@ -9,12 +9,12 @@
  */
 import { realpathSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import type { ProgressEvent } from '../apply/executor.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/host-lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
 import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
+import { readImageArchive } from '../artifacts/image-archive.ts';
 import {
   compareLock,
   describeDifference,
@@ -31,7 +31,7 @@ import {
 } from '../artifacts/manifest-lock.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
 import { formatPath, type Path } from '../config/paths.ts';
-import { sha256 } from '../model/canonical.ts';
+import { sha256 } from '../host/digest.ts';
 import { renderImage } from '../desired/render-image.ts';
 import type { BinaryResource, DesiredState, Resource, ResourceId } from '../model/resources.ts';
 import { errnoOf, NodekilnError, type Place } from '../errors.ts';
@@ -59,6 +59,7 @@ import {
   withLockedPackages,
   writeLockFile,
 } from './lock-file.ts';
+import { dirname, resolve } from '../model/path.ts';
 
 export interface BakeOptions {
   /** Path of the ImageManifest. */
@@ -114,7 +115,7 @@ export async function bake(options: BakeOptions): Promise<BakeReport> {
   const manifest = await readManifest(options.manifest);
   const rootHost = createLinuxHost({
     root: options.root,
-    containers: (host) => createLinuxContainers(host.root, host.net),
+    containers: ({ root, net }) => createLinuxContainers({ root, net, readArchive: readImageArchive }),
   });
   const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {

@@ -5,7 +5,6 @@
  * Errors: those of artifacts/lock.ts; NK_DOCUMENT_MISSING (frozen without a lock file), NK_FILE_WRITE.
  */
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { syncFolder } from '../artifacts/durable.ts';
 import { formatLock, lockedId, parseLock, type ArtifactLock, type LockedArtifact } from '../artifacts/manifest-lock.ts';
 import { installActions, type PackageManager } from '../desired/packages.ts';
@@ -21,6 +20,7 @@ import type {
 import type { Facts } from '../model/facts.ts';
 import type { ImageManifest } from '../config/schema-image.ts';
 import { errnoOf, NodekilnError, type Problem } from '../errors.ts';
+import { basename, dirname, isAbsolute, join, relative } from '../model/path.ts';
 
 /** Undefined when there is none. */
 export async function readLockFile(path: string): Promise<ArtifactLock | undefined> {

@@ -14,7 +14,7 @@ import { cachedPath, readIndex, verifyCached, writeEntry, type CacheEntry } from
 import { openExistingJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/host-lock.ts';
 import { sshHostKeysUnit, sshHostKeysUnitName } from '../desired/own-units.ts';
-import { sha256 } from '../model/canonical.ts';
+import { sha256 } from '../host/digest.ts';
 import { NodekilnError } from '../errors.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';

@@ -4,7 +4,6 @@
  * NK_CACHE_CONFLICT when two builds for this machine would be cached under one key, NK_DOCUMENT_INVALID when the
  * manifest contradicts itself.
  */
-import { posix } from 'node:path';
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { parseArch } from '../model/arch.ts';
 import { completeFile, completeTransfer } from '../config/complete.ts';
@@ -33,6 +32,7 @@ import type {
 } from '../model/resources.ts';
 import { addressed, manifestBinarySource, templateValues, transferSettings } from './sources.ts';
 import { stableJson } from './stable.ts';
+import { isAbsolute, join } from '../model/path.ts';
 
 export interface RenderImageOptions {
   /** The folder relative paths of the manifest start from, on the machine that bakes. */
@@ -252,7 +252,7 @@ function unit(
 }
 
 function located(path: string, options: RenderImageOptions): string {
-  return posix.isAbsolute(path) ? path : posix.join(options.artifactBase, path);
+  return isAbsolute(path) ? path : join(options.artifactBase, path);
 }
 
 function digestFor(digest: ArchDigest | undefined, facts: Facts): string | undefined {

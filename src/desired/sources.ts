@@ -2,7 +2,6 @@
  * From what documents say about sources to the sources of a binary resource, in the order to try. The order itself is
  * `artifacts/order.ts`; here templates are expanded and typed configuration becomes locations. Pure.
  */
-import { posix } from 'node:path';
 import { debArch, parseArch, rpmArch, systemdArch } from '../model/arch.ts';
 import { sourceOrder } from '../artifacts/order.ts';
 import type { OrderedSource, SourceConfiguration, SourceOrder } from '../artifacts/order.ts';
@@ -17,6 +16,7 @@ import type { TemplateValues } from '../config/template.ts';
 import type { Facts } from '../model/facts.ts';
 import { reveal } from '../model/resources.ts';
 import type { ArtifactLocation, BinarySource, SignatureRequirement, TransferSettings } from '../model/resources.ts';
+import { isAbsolute } from '../model/path.ts';
 
 type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
 
@@ -227,7 +227,7 @@ function packageOf(
 ): Omit<PackageSource, 'role'> {
   const member = repository.member === undefined ? {} : { member: expandTemplate(repository.member, values) };
   const url = expandTemplate(repository.url, values);
-  const keyAt = (key: string): string => (key.includes('-----BEGIN') || posix.isAbsolute(key) ? key : located(key));
+  const keyAt = (key: string): string => (key.includes('-----BEGIN') || isAbsolute(key) ? key : located(key));
   if (repository.type === 'apt') {
     const suite = expandTemplate(repository.suite, values);
     const components = repository.components ?? ['main'];

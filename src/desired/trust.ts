@@ -4,7 +4,7 @@
  * written, Debian's folder for them is reached through the writable /usr/local. Pure.
  */
 import type { NodeSpec } from '../config/complete.ts';
-import { sha256 } from '../model/canonical.ts';
+import { sha256 } from '../host/digest.ts';
 import type { Facts } from '../model/facts.ts';
 import { base, textFile } from './render-items.ts';
 import type { ActionResource, FileResource, ResourceId, UnitResource } from '../model/resources.ts';

@@ -8,7 +8,7 @@
 import { sourcePaths } from '../config/defaults.ts';
 import { refuseExposed } from '../config/inspect.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
-import { sha256 } from '../model/canonical.ts';
+import { sha256 } from '../host/digest.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files } from '../host/port.ts';
 

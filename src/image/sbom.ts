@@ -2,7 +2,7 @@
  * The bill of materials of an image, from its lock: SPDX 2.3 as JSON (spdx.github.io/spdx-spec/v2.3). Pure and
  * deterministic: equal locks and times give equal text. Names of packages follow the package-url specification.
  */
-import { sha256 } from '../model/canonical.ts';
+import { sha256 } from '../host/digest.ts';
 import { formatImageLock } from './image-lock.ts';
 import type { ImageBinary, ImageLock, ImagePackage } from './image-lock.ts';
 

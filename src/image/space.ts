@@ -3,9 +3,9 @@
  * are attributed by where the lock says components lie, then by the package manager's own lists; the rest is the root's.
  */
 import { lstat, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import type { ImageLock } from './image-lock.ts';
+import { join } from '../model/path.ts';
 
 export interface Space {
   readonly totalBytes: number;

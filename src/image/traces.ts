@@ -7,9 +7,9 @@
  * itself stays. Sources: machine-id(5), systemd-random-seed.service(8), systemd-creds(1), `cloud-init clean`, sshd(8),
  * the state folders of dhclient, dhcpcd, NetworkManager, kubelet and containerd.
  */
-import { posix } from 'node:path';
 import type { FileStat, Files } from '../host/port.ts';
 import { matchesGlob } from '../host/unit-files/glob.ts';
+import { basename, join } from '../model/path.ts';
 
 export interface Trace {
   readonly id: string;
@@ -144,7 +144,7 @@ function residue(id: string, title: string, patterns: readonly string[], except?
 /** What of a trace is there: paths, sorted; folders as a whole. `kept` are paths that a document asks for. */
 export async function findTrace(files: Files, trace: Trace, kept: ReadonlySet<string>): Promise<string[]> {
   const found = await Promise.all(trace.patterns.map((pattern) => expand(files, pattern)));
-  const paths = [...new Set(found.flat())].filter((path) => !(trace.except?.test(posix.basename(path)) ?? false));
+  const paths = [...new Set(found.flat())].filter((path) => !(trace.except?.test(basename(path)) ?? false));
   const usable = await Promise.all(
     paths.map(async (path) => {
       if (kept.has(path) || [...kept].some((other) => other.startsWith(`${path}/`))) return false;
@@ -182,7 +182,7 @@ export async function findLogs(files: Files, removed: readonly string[]): Promis
 /** Everything in and below a folder, children after their folder. */
 export async function walk(files: Files, folder: string, visit: (path: string, stat: FileStat) => void): Promise<void> {
   for (const name of await files.list(folder)) {
-    const path = posix.join(folder, name);
+    const path = join(folder, name);
     const stat = await files.stat(path);
     if (!stat) continue;
     visit(path, stat);
@@ -206,8 +206,8 @@ async function expand(files: Files, pattern: string): Promise<string[]> {
       } else if (part.includes('*') || part.includes('[')) {
         if ((await files.stat(path))?.type !== 'directory') continue;
         for (const name of await files.list(path))
-          if (matchesGlob(part === '**' ? '*' : part, name)) next.push(posix.join(path, name));
-      } else if (!last || (await files.stat(posix.join(path, part)))) next.push(posix.join(path, part));
+          if (matchesGlob(part === '**' ? '*' : part, name)) next.push(join(path, name));
+      } else if (!last || (await files.stat(join(path, part)))) next.push(join(path, part));
     }
     paths = next;
   }

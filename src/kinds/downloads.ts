@@ -4,7 +4,6 @@
  */
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Progress } from '../artifacts/sources/download.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { RegistryAddress } from '../artifacts/sources/oci/open.ts';
@@ -12,6 +11,7 @@ import type { Fetched, SourceSpec } from '../artifacts/sources/source.ts';
 import { reveal, type SignatureRequirement, type TransferSettings } from '../model/resources.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
+import { join } from '../model/path.ts';
 
 export interface Downloads {
   /** The artifact as a local file, valid until `close`. Errors of the source. */

@@ -5,13 +5,13 @@
  * Errors: NK_DOCUMENT_MISSING, NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID; the last also for what would run programs
  * (`exec`, `auth-provider`), go through a proxy, or talk to a server that is not verified. Secrets are never in messages.
  */
-import { dirname, isAbsolute, join } from 'node:path';
 import { array, boolean, looseObject, nullish, optional, string, unknown } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
+import { dirname, isAbsolute, join } from '../model/path.ts';
 
 export interface ApiServer {
   /** `https://host:6443` */

@@ -4,7 +4,7 @@
  * `desired` is what all sources together ask for; `touched` is every resource we changed or were about to change. What is
  * touched and no longer desired is removed, also when the plan that touched it never finished.
  */
-import { fingerprint } from '../model/canonical.ts';
+import { fingerprint } from '../host/digest.ts';
 import type { Resource, ResourceId, Source, UnitResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { PlanContext } from '../kinds/planner.ts';

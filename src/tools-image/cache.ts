@@ -4,11 +4,11 @@
  * A file that cannot be read, is damaged or belongs to another address is as good as none.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { int, literal, nullable, object, optional, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import type { Files } from '../host/port.ts';
 import { parseMetadata } from './metadata.ts';
+import { join } from '../model/path.ts';
 
 const schema = object({
   version: literal(1),

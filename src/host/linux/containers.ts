@@ -8,12 +8,24 @@ import { createReadStream } from 'node:fs';
 import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { readImageArchive } from '../../artifacts/image-archive.ts';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import { unpackBelowBytes, type Containers, type Net, type StoredImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
   close(): Promise<void>;
+}
+
+/** Looks into an archive before containerd does: refuses another digest and another architecture. */
+export type ReadArchive = (
+  archive: string,
+  wanted: { readonly digest?: string; readonly architecture?: string },
+) => Promise<{ readonly digest: string; readonly size: number }>;
+
+export interface LinuxContainersOptions {
+  /** Where the host's `/` is in our own file system. */
+  readonly root: string;
+  readonly net: Net;
+  readonly readArchive: ReadArchive;
 }
 
 const liveSocket = '/run/containerd/containerd.sock';
@@ -24,7 +36,7 @@ const runtimeFolder = '/run/containerd';
 const startTimeoutMs = 30_000;
 const stopTimeoutMs = 10_000;
 
-export function createLinuxContainers(root: string, net: Net): LinuxContainers {
+export function createLinuxContainers({ root, net, readArchive }: LinuxContainersOptions): LinuxContainers {
   let daemon: Promise<ChildProcess> | undefined;
   let running: Promise<string> | undefined;
   let leftovers: readonly string[] = [];
@@ -49,7 +61,7 @@ export function createLinuxContainers(root: string, net: Net): LinuxContainers {
   return {
     list,
     async importArchive(archive, { digest, pin, unpack = 'auto', architecture }) {
-      const about = await readImageArchive(archive, {
+      const about = await readArchive(archive, {
         ...(digest !== undefined && { digest }),
         ...(architecture !== undefined && { architecture }),
       });

@@ -2,8 +2,8 @@
  * The file system of a machine in memory: folders, files, symlinks and hard links (one node under two paths) with mode,
  * owner and inode. Whatever is in it is durable; `clearVolatile` is what a reboot does to /run and /tmp.
  */
-import { posix } from 'node:path';
 import type { FileType } from '../port.ts';
+import { basename, dirname, join, normalize, resolve } from '../../model/path.ts';
 
 export interface DiskNode {
   readonly type: Exclude<FileType, 'other'>;
@@ -56,16 +56,16 @@ export function createDisk(): Disk {
 
   const walk = (path: string, hops = 0): string => {
     let reached = '/';
-    const parts = posix.normalize(path).split('/').filter(Boolean);
+    const parts = normalize(path).split('/').filter(Boolean);
     for (const [index, part] of parts.entries()) {
-      const next = posix.join(reached, part);
+      const next = join(reached, part);
       const node = nodes.get(next);
       if (node?.type !== 'symlink') {
         reached = next;
         continue;
       }
       if (hops >= 40) throw Object.assign(new Error(`ELOOP: too many symbolic links, ${path}`), { code: 'ELOOP' });
-      return walk(posix.resolve(reached, node.target, ...parts.slice(index + 1)), hops + 1);
+      return walk(resolve(reached, node.target, ...parts.slice(index + 1)), hops + 1);
     }
     return reached;
   };
@@ -85,8 +85,8 @@ export function createDisk(): Disk {
     paths: (node) => [...nodes].filter(([, other]) => other === node).map(([path]) => path),
     make,
     entry: (path) => {
-      const clean = posix.normalize(path);
-      return clean === '/' ? '/' : posix.join(walk(posix.dirname(clean)), posix.basename(clean));
+      const clean = normalize(path);
+      return clean === '/' ? '/' : join(walk(dirname(clean)), basename(clean));
     },
     target: (path) => walk(path),
     clearVolatile: () => {

@@ -2,12 +2,12 @@
  * Files of a machine in memory, with the outcomes, refusals and effects of the Linux ones.
  */
 import { createHash } from 'node:crypto';
-import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, FileStat, FileWrite, WriteOutcome } from '../port.ts';
 import type { MemoryClock } from './clock.ts';
 import type { Disk, DiskNode } from './disk.ts';
 import type { Effects } from './effects.ts';
+import { dirname, normalize } from '../../model/path.ts';
 
 export interface MemoryFilesOptions {
   readonly disk: Disk;
@@ -30,7 +30,7 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
     const found = disk.get(folder);
     if (found?.type === 'directory') return;
     if (found) throw refusal('make the folder of', folder, 'a part of its path is not a folder (ENOTDIR)');
-    makeFolders(posix.dirname(folder));
+    makeFolders(dirname(folder));
     effects.run(`mkdir ${folder}`, () =>
       disk.put(folder, disk.make({ type: 'directory', ...attributes, mtimeNs: mtimeNs() })),
     );
@@ -59,7 +59,7 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
   /** Folders are made and refusals come before the first of them is written. */
   const prepared = (entries: readonly Entry[]): readonly Entry[] => {
     for (const { path } of entries) {
-      makeFolders(posix.dirname(disk.entry(path)));
+      makeFolders(dirname(disk.entry(path)));
       if (disk.get(disk.entry(path))?.type === 'directory') throw refusal('write', path, 'a folder is in its place');
     }
     return entries;
@@ -143,7 +143,7 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
       if (found?.type === 'directory') throw refusal('place', target, 'a folder is in its place');
       const linkable = sameAttributes(node, attributes);
       if (linkable && found === node) return 'unchanged';
-      makeFolders(posix.dirname(real));
+      makeFolders(dirname(real));
       effects.run(`place ${target}`, () =>
         disk.put(real, linkable ? node : disk.make({ ...node, ...attributes, mtimeNs: mtimeNs() })),
       );
@@ -166,7 +166,7 @@ export function createMemoryFiles({ disk, effects, clock }: MemoryFilesOptions):
 
 /** Folders, and symlinks that others lead through, come before what lies behind them. */
 function stages(writes: readonly FileWrite[]): [FileWrite[], Entry[]] {
-  const paths = writes.map(({ path }) => posix.normalize(path));
+  const paths = writes.map(({ path }) => normalize(path));
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw new NodekilnError('NK_INTERNAL', `two writes to ${twice} in one batch`);
   const first: FileWrite[] = [];
@@ -181,7 +181,7 @@ function stages(writes: readonly FileWrite[]): [FileWrite[], Entry[]] {
 }
 
 function depth(path: string): number {
-  return posix.normalize(path).split('/').length;
+  return normalize(path).split('/').length;
 }
 
 function linkCount(disk: Disk, node: DiskNode): number {

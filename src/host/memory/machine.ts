@@ -6,8 +6,7 @@
  *     machine.units.behave('kubelet.service', { startMs: 300 });
  *     const host = machine.open({ crash: { at: 3, when: 'after' } });
  */
-import { posix } from 'node:path';
-import { sha256 } from '../../model/canonical.ts';
+import { sha256 } from '../digest.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { ExecOptions, ExecResult, Files, Host, HttpRequest, StoredImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
@@ -19,6 +18,7 @@ import { createEffects } from './effects.ts';
 import { createMemoryFiles } from './files.ts';
 import type { SimulatedSystemd } from './systemd.ts';
 import { createSystemd } from './systemd.ts';
+import { basename } from '../../model/path.ts';
 
 export interface ProgramCall {
   readonly argv: readonly string[];
@@ -102,7 +102,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
 
   const runProgram = async (argv: readonly string[], options: ExecOptions): Promise<ExecResult> => {
     const [name = ''] = argv;
-    const program = programs.get(name) ?? programs.get(posix.basename(name));
+    const program = programs.get(name) ?? programs.get(basename(name));
     if (!program) throw new NodekilnError('NK_TOOL_MISSING', `cannot run ${name}: no such program`);
     const result = await program({ argv, options, files, clock });
     const durationMs = result.durationMs ?? 0;

@@ -7,7 +7,6 @@
  * inactive and systemd might have read it again.
  */
 import { constants } from 'node:os';
-import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, JobResult, UnitJob, UnitStatus } from '../port.ts';
 import { findDropIns, findUnit, readUnitFile, searchPath } from '../unit-files/find.ts';
@@ -16,6 +15,7 @@ import { parseUnitName } from '../unit-files/names.ts';
 import type { UnitFile } from '../unit-files/parse.ts';
 import { parseUnitFile } from '../unit-files/parse.ts';
 import type { MemoryClock } from './clock.ts';
+import { join } from '../../model/path.ts';
 
 /** What the processes of a unit do in one start. */
 export interface UnitBehaviour {
@@ -156,7 +156,7 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
     const words = [...unit.file.words('Unit', key)];
     const suffix = { Wants: 'wants', Requires: 'requires' }[key];
     if (suffix !== undefined) {
-      for (const folder of searchPath) words.push(...(await files.list(posix.join(folder, `${unit.name}.${suffix}`))));
+      for (const folder of searchPath) words.push(...(await files.list(join(folder, `${unit.name}.${suffix}`))));
     }
     return [...new Set(words)];
   }

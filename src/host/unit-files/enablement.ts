@@ -6,12 +6,12 @@
  * Errors: NK_UNIT_MISSING for names without a unit file, NK_UNIT_FAILED when systemd would refuse (masked, an alias, a
  * file in the way).
  */
-import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
 import type { Enablement, Files, FileWrite, UnitFileChange } from '../port.ts';
 import type { FoundUnit } from './find.ts';
 import { configFolder, findDropIns, findUnit, readUnitFile, runtimeFolder, searchPath } from './find.ts';
 import { expandSpecifiers, isTemplate, parseUnitName, withInstance } from './names.ts';
+import { basename, dirname, join, resolve } from '../../model/path.ts';
 
 /** `[Install]` of one unit, its specifiers expanded. */
 interface Install {
@@ -85,17 +85,17 @@ async function disable(files: Files, names: readonly string[]): Promise<UnitFile
       if (link.target === '/dev/null') continue;
       if (!belongsTo(link, gone)) continue;
       doomed.push(link.path);
-      if (link.folder === configFolder) gone.add(posix.basename(link.path));
+      if (link.folder === configFolder) gone.add(basename(link.path));
     }
   }
-  const emptied = [...new Set(doomed.map((path) => posix.dirname(path)))].filter((folder) => folder !== configFolder);
+  const emptied = [...new Set(doomed.map((path) => dirname(path)))].filter((folder) => folder !== configFolder);
   await files.remove([...doomed, ...emptied]);
   return doomed.map((path) => ({ type: 'unlink', path, source: '' }));
 }
 
 /** By its own name or by what it leads to; a template stands for all its instances. */
 function belongsTo(link: UnitLink, names: ReadonlySet<string>): boolean {
-  const parts = [posix.basename(link.path), posix.basename(link.target)];
+  const parts = [basename(link.path), basename(link.target)];
   return parts.some((part) => {
     if (names.has(part)) return isTemplate(part) ? isTemplateLink(link, part, names) : true;
     const parsed = parseUnitName(part);
@@ -105,13 +105,13 @@ function belongsTo(link: UnitLink, names: ReadonlySet<string>): boolean {
 
 /** A link named after one instance goes with that instance or with the template, not with another instance. */
 function isTemplateLink(link: UnitLink, template: string, names: ReadonlySet<string>): boolean {
-  return names.has(template) || names.has(posix.basename(link.path));
+  return names.has(template) || names.has(basename(link.path));
 }
 
 async function mask(files: Files, names: readonly string[]): Promise<UnitFileChange[]> {
   for (const name of names) {
     if (!parseUnitName(name)) throw invalidName(name);
-    const found = await files.stat(posix.join(configFolder, name));
+    const found = await files.stat(join(configFolder, name));
     if (found && found.target !== '/dev/null') {
       throw new NodekilnError('NK_UNIT_FAILED', `cannot mask ${name}: ${configFolder}/${name} is in the way`, {
         hint: 'Remove that file first.',
@@ -119,13 +119,13 @@ async function mask(files: Files, names: readonly string[]): Promise<UnitFileCha
       });
     }
   }
-  return writeLinks(files, new Map(names.map((name) => [posix.join(configFolder, name), '/dev/null'])));
+  return writeLinks(files, new Map(names.map((name) => [join(configFolder, name), '/dev/null'])));
 }
 
 async function unmask(files: Files, names: readonly string[]): Promise<UnitFileChange[]> {
   const masks: string[] = [];
   for (const name of names) {
-    const path = posix.join(configFolder, name);
+    const path = join(configFolder, name);
     const found = await files.stat(path);
     if (found?.target === '/dev/null' || (found?.type === 'file' && found.size === 0)) masks.push(path);
   }
@@ -180,7 +180,7 @@ async function refuseToEnable(files: Files, name: string, found: FoundUnit): Pro
       resource: `unit:${name}`,
     });
   }
-  const isOwnLink = (await files.stat(posix.join(configFolder, name)))?.type === 'symlink';
+  const isOwnLink = (await files.stat(join(configFolder, name)))?.type === 'symlink';
   if (ownName(name, found) !== name && isOwnLink) {
     throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is an alias of ${found.name}`, {
       hint: `Name ${found.name} instead.`,
@@ -216,7 +216,7 @@ function wantedLinks({ name, found, aliases, pulledBy, defaultInstance }: Instal
   const links: [string, string][] = [];
   for (const alias of aliases) {
     if (parseUnitName(alias)?.type !== parseUnitName(name)?.type) continue;
-    const path = posix.join(configFolder, alias);
+    const path = join(configFolder, alias);
     if (path !== found.path) links.push([path, found.path]);
   }
   const bare = isTemplate(name);
@@ -228,7 +228,7 @@ function wantedLinks({ name, found, aliases, pulledBy, defaultInstance }: Instal
       });
     }
     const linkName = bare && defaultInstance !== undefined ? withInstance(name, defaultInstance) : name;
-    links.push([posix.join(configFolder, `${unit}.${suffix}`, linkName), found.path]);
+    links.push([join(configFolder, `${unit}.${suffix}`, linkName), found.path]);
   }
   return links;
 }
@@ -247,9 +247,9 @@ interface UnitLink {
 async function linksIn(files: Files, folder: string): Promise<UnitLink[]> {
   const links: UnitLink[] = [];
   for (const entry of await files.list(folder)) {
-    const path = posix.join(folder, entry);
+    const path = join(folder, entry);
     if (/\.(wants|requires|upholds)$/.test(entry)) {
-      for (const name of await files.list(path)) await addLink(posix.join(path, name), false);
+      for (const name of await files.list(path)) await addLink(join(path, name), false);
     } else if (parseUnitName(entry)) {
       await addLink(path, true);
     }
@@ -259,8 +259,8 @@ async function linksIn(files: Files, folder: string): Promise<UnitLink[]> {
   async function addLink(path: string, direct: boolean): Promise<void> {
     const stat = await files.stat(path);
     if (stat?.target === undefined) return;
-    const target = posix.resolve(posix.dirname(path), stat.target);
-    links.push({ folder, path, target, sameName: direct && posix.basename(path) === posix.basename(target) });
+    const target = resolve(dirname(path), stat.target);
+    links.push({ folder, path, target, sameName: direct && basename(path) === basename(target) });
   }
 }
 
@@ -282,14 +282,14 @@ async function enabledIn(files: Files, install: Install): Promise<string | undef
 
 /** No unit's name: a link under a temporary name, that a killed process left. systemd does not follow it either. */
 function isHidden(path: string): boolean {
-  return posix.basename(path).startsWith('.');
+  return basename(path).startsWith('.');
 }
 
 function enables(link: UnitLink, install: Install, names: ReadonlySet<string>): boolean {
-  const source = posix.basename(link.path);
+  const source = basename(link.path);
   if (source === install.name) return true;
   if (isTemplate(install.name) || parseUnitName(install.name)?.instance === undefined) {
-    return names.has(posix.basename(link.target));
+    return names.has(basename(link.target));
   }
   return false;
 }

@@ -2,11 +2,11 @@
  * Where systemd finds a unit's files: the search path of systemd.unit(5), the symlinks in it, templates for instances,
  * and drop-ins of the unit, its template, its prefixes (`foo-.service.d`) and its type (`service.d`).
  */
-import { posix } from 'node:path';
 import type { Files } from '../port.ts';
 import { parseUnitName, templateOf } from './names.ts';
 import type { UnitFile } from './parse.ts';
 import { parseUnitFile } from './parse.ts';
+import { basename, dirname, join, resolve } from '../../model/path.ts';
 
 export const configFolder = '/etc/systemd/system';
 export const runtimeFolder = '/run/systemd/system';
@@ -40,7 +40,7 @@ export async function findUnit(files: Files, name: string): Promise<FoundUnit | 
   for (const candidate of [name, templateOf(name)]) {
     if (candidate === undefined) continue;
     for (const folder of searchPath) {
-      const found = await follow(files, posix.join(folder, candidate));
+      const found = await follow(files, join(folder, candidate));
       if (found) return found;
     }
   }
@@ -54,19 +54,18 @@ async function follow(files: Files, start: string): Promise<FoundUnit | undefine
     if (!stat) return undefined;
     if (stat.type === 'file') {
       const linkedFrom = path !== start && !inSearchPath(path) ? start : undefined;
-      return { path, masked: stat.size === 0, name: posix.basename(path), linkedFrom };
+      return { path, masked: stat.size === 0, name: basename(path), linkedFrom };
     }
     if (stat.type !== 'symlink' || stat.target === undefined) return undefined;
-    const target = posix.resolve(posix.dirname(path), stat.target);
-    if (target === '/dev/null')
-      return { path: start, masked: true, name: posix.basename(start), linkedFrom: undefined };
+    const target = resolve(dirname(path), stat.target);
+    if (target === '/dev/null') return { path: start, masked: true, name: basename(start), linkedFrom: undefined };
     path = target;
   }
   return undefined;
 }
 
 export function inSearchPath(path: string): boolean {
-  return searchPath.includes(posix.dirname(path));
+  return searchPath.includes(dirname(path));
 }
 
 /** The drop-ins of a unit, in the order systemd applies them: by file name, the first folder in the search path wins. */
@@ -75,9 +74,9 @@ export async function findDropIns(files: Files, name: string): Promise<string[]>
   for (const stem of dropInStems(name)) {
     const found = new Map<string, string>();
     for (const folder of searchPath) {
-      const directory = posix.join(folder, `${stem}.d`);
+      const directory = join(folder, `${stem}.d`);
       for (const file of await files.list(directory)) {
-        if (file.endsWith('.conf') && !found.has(file)) found.set(file, posix.join(directory, file));
+        if (file.endsWith('.conf') && !found.has(file)) found.set(file, join(directory, file));
       }
     }
     for (const [file, path] of found) if (!byName.has(file)) byName.set(file, path);

@@ -2,7 +2,6 @@
  * Effects of `binary` resources: filling the cache at bake, activating at boot. Sources are tried in their order; why each
  * earlier one did not serve is kept with the step and, when none served, in the error.
  */
-import { basename } from 'node:path';
 import { addToCache, materialise, type AddRequest } from '../../artifacts/cache/fill.ts';
 import {
   activate,
@@ -21,6 +20,7 @@ import type { Files, Host } from '../../host/port.ts';
 import type { BinaryObservation } from '../../model/steps.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { openSource, type PackageSource } from './artifacts.ts';
+import { basename } from '../../model/path.ts';
 
 export async function observeBinary(context: ObserveContext, resource: BinaryResource): Promise<BinaryObservation> {
   const { files } = context.host;

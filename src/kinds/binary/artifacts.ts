@@ -1,11 +1,11 @@
 /** From where a document says an artifact is to a local file to take the binary out of. */
-import { isAbsolute, join } from 'node:path';
 import type { ArtifactSource } from '../../artifacts/cache/fill.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
 import { reveal, type BinaryResource, type BinarySource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { PerformContext } from '../performer.ts';
+import { isAbsolute, join } from '../../model/path.ts';
 
 export type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
 

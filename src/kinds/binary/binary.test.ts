@@ -15,7 +15,7 @@ import {
   removeFolder,
   temporaryFolder,
 } from '../../../test/support/artifacts.ts';
-import { sha256 } from '../../model/canonical.ts';
+import { sha256 } from '../../host/digest.ts';
 import type { BinaryResource, BinarySource, ResourceId } from '../../model/resources.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import type { Host } from '../../host/port.ts';

@@ -5,7 +5,6 @@
  * NK_EXTENSION_REFUSED, NK_ARTIFACT_UNREADABLE (truncated), NK_ARTIFACT_DIGEST, NK_ARTIFACT_MISSING, NK_TAGS_UNAVAILABLE,
  * NK_ARTIFACT_NONE_USABLE when several sources failed.
  */
-import { basename, join } from 'node:path';
 import { systemdArch } from '../../model/arch.ts';
 import { matchDirectory } from '../../artifacts/match-directory.ts';
 import { chooseBuild, tagCandidate } from '../../artifacts/match.ts';
@@ -18,6 +17,7 @@ import { inspectExtension } from './inspect.ts';
 import { localPath } from './plan.ts';
 import { imagesFolder, writeRecords } from './records.ts';
 import { extensionFromTarball } from './tarball.ts';
+import { basename, join } from '../../model/path.ts';
 
 export async function fetchExtension(context: PerformContext, resource: ExtensionResource): Promise<void> {
   const refusals: { source: ExtensionSource; error: NodekilnError }[] = [];

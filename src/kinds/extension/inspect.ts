@@ -6,11 +6,11 @@
  * truncated or no squashfs or erofs; NK_ARTIFACT_MEMBER when a tool is not in it.
  */
 import { mkdtemp, open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { imageForm, parseRelease, pullsUnits, releaseMismatch, superblockBytes } from '../../artifacts/extension.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
 import { imagesFolder } from './records.ts';
+import { join } from '../../model/path.ts';
 
 export interface InspectRequest {
   readonly file: string;

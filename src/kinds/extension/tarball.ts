@@ -5,7 +5,6 @@
  * NK_ARTIFACT_MEMBER when the archive lacks a program; those of the source and of extract.ts.
  */
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { systemdArch } from '../../model/arch.ts';
 import { extractMember } from '../../artifacts/extract.ts';
 import { usualMembers } from '../../artifacts/cache/fill.ts';
@@ -14,6 +13,7 @@ import { reveal, type ExtensionResource, type ExtensionSource } from '../../mode
 import type { PerformContext } from '../performer.ts';
 import type { FetchOptions } from '../downloads.ts';
 import { imagesFolder } from './records.ts';
+import { dirname, join } from '../../model/path.ts';
 
 type Tarball = Extract<ExtensionSource, { type: 'tarball' }>;
 

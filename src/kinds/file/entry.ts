@@ -3,7 +3,7 @@
  * there. Pure; shared by files, unit files and drop-ins.
  */
 import { Buffer } from 'node:buffer';
-import { sha256 } from '../../model/canonical.ts';
+import { sha256 } from '../../host/digest.ts';
 import type { FileContent, FileResource, SensitiveText } from '../../model/resources.ts';
 import { isSensitive, reveal } from '../../model/resources.ts';
 import type { Content, EntryObservation, Facet, WriteEntry } from '../../model/steps.ts';

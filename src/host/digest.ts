@@ -1,0 +1,35 @@
+/**
+ * Digests: `sha256:<hex>` of what is in memory at once, and running ones for what comes in pieces.
+ */
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '../model/canonical.ts';
+
+/** By their names in OCI digests, package metadata and hash functions' own standards. */
+export type DigestAlgorithm = 'sha256' | 'sha512' | 'sha384' | 'sha224' | 'sha1' | 'md5';
+
+/** A digest in the making. */
+export interface RunningDigest {
+  /** Takes what comes next; text counts as UTF-8. Returns itself. */
+  update(part: string | Uint8Array): RunningDigest;
+  /** Of everything so far, in hex; the digest takes nothing more. */
+  hex(): string;
+}
+
+export function createDigest(algorithm: DigestAlgorithm = 'sha256'): RunningDigest {
+  const hash = createHash(algorithm);
+  const digest: RunningDigest = {
+    update: (part) => (hash.update(part), digest),
+    hex: () => hash.digest('hex'),
+  };
+  return digest;
+}
+
+/** `sha256:<hex>` of text (as UTF-8) or bytes. */
+export function sha256(content: string | Uint8Array): string {
+  return `sha256:${createDigest().update(content).hex()}`;
+}
+
+/** Fingerprint of a value by its canonical JSON: `sha256:<hex>`, the same on every run and host. */
+export function fingerprint(value: unknown): string {
+  return sha256(canonicalJson(value));
+}

@@ -1,0 +1,28 @@
+/** The port's programs. */
+
+export interface ExecOptions {
+  readonly timeoutMs: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string | Uint8Array;
+  /** Bytes of stdout and stderr kept each, the last ones; 64 KiB unless told. */
+  readonly maxOutput?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ExecResult {
+  /** Exit status, or 128 + signal number. */
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly durationMs: number;
+}
+
+export interface Exec {
+  /**
+   * Runs a program in the host (in the root folder by chroot when the host is one) in a process group of its own; never
+   * a shell. Resolves with any exit status. NK_TOOL_MISSING when there is no such program, NK_TIMEOUT after the deadline
+   * (the whole group is killed), NK_INTERRUPTED when the signal fires.
+   */
+  run(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+}

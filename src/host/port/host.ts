@@ -1,0 +1,20 @@
+import type { Clock } from './clock.ts';
+import type { Containers } from './containers.ts';
+import type { Exec } from './exec.ts';
+import type { Files } from './files.ts';
+import type { Net } from './net.ts';
+import type { Units } from './units.ts';
+
+export interface Host {
+  /** Where the host's `/` is in our own file system: `/` for the machine itself. */
+  readonly root: string;
+  readonly files: Files;
+  /** `undefined` never: a root folder has offline units (enablement only). */
+  readonly units: Units;
+  readonly exec: Exec;
+  readonly containers: Containers;
+  readonly clock: Clock;
+  readonly net: Net;
+  /** Releases connections and watches. Idempotent. */
+  close(): Promise<void>;
+}
