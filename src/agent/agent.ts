@@ -10,7 +10,7 @@ import { mkdir } from 'node:fs/promises';
 import { reclaimAfter } from '../apply/reclaim.ts';
 import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
 import { readFolder, type Documents } from '../documents/documents.ts';
-import type { ProgressEvent } from '../apply/executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
 import type { Outcome } from '../model/report.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/host-lock.ts';
@@ -36,7 +36,7 @@ export interface AgentOptions {
 export type AgentEvent =
   | { readonly type: 'watching'; readonly source: string }
   | { readonly type: 'reconciled'; readonly report: AgentReport }
-  | { readonly type: 'step'; readonly event: ProgressEvent };
+  | { readonly type: 'step'; readonly event: StepEvent };
 
 /** What the agent last did, kept in the journal for `nodekiln status` under the key `agent`. */
 export interface AgentReport {

@@ -9,18 +9,13 @@ import { availableParallelism } from 'node:os';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { createGate } from '../host/parallel.ts';
 import type { Host } from '../host/port.ts';
-import type { Progress } from '../artifacts/sources/download.ts';
 import { createDownloads } from '../kinds/downloads.ts';
 import type { PerformContext } from '../kinds/performer.ts';
 import { performStep, performWriteBatch } from '../kinds/performers.ts';
 import { prerequisites } from '../plan/plan.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import type { Schedule, ScheduledStep } from '../model/steps.ts';
-
-export type ProgressEvent =
-  | { readonly type: 'start'; readonly step: string }
-  | { readonly type: 'end'; readonly record: StepRecord }
-  | { readonly type: 'progress'; readonly step: string; readonly message: string; readonly transfer?: Progress };
+import type { StepEvent } from '../telemetry/events.ts';
 
 export interface ExecuteInput {
   readonly schedule: Schedule;
@@ -29,7 +24,7 @@ export interface ExecuteInput {
     PerformContext,
     'background' | 'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'unpacking' | 'signal'
   >;
-  readonly onEvent?: (event: ProgressEvent) => void;
+  readonly onEvent?: (event: StepEvent) => void;
   readonly onDone?: (record: StepRecord) => void;
   /** Packages unpacked and images imported at a time: work for a processor and the disk. As many as processors unless told. */
   readonly jobs?: number;

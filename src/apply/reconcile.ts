@@ -12,7 +12,8 @@ import { diff, type Claim } from '../plan/diff.ts';
 import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
 import { schedule as makeSchedule } from '../plan/schedule.ts';
 import type { Observation, Plan, Schedule, Touched } from '../model/steps.ts';
-import { execute, type ProgressEvent } from './executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
+import { execute } from './executor.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import type { GenerationStatus, Journal } from './journal.ts';
 
@@ -80,7 +81,7 @@ export interface CarryOutOptions {
   /** Packages unpacked and images imported at a time, and transfers; see `ExecuteInput`. */
   readonly jobs?: number;
   readonly transfers?: number;
-  readonly onEvent?: (event: ProgressEvent) => void;
+  readonly onEvent?: (event: StepEvent) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -9,7 +9,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
-import type { ProgressEvent } from '../apply/executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/host-lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
@@ -80,7 +80,7 @@ export interface BakeOptions {
   readonly sbom?: string;
   /** Measure what takes space in the root. */
   readonly space?: boolean;
-  readonly onEvent?: (event: ProgressEvent) => void;
+  readonly onEvent?: (event: StepEvent) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -7,7 +7,7 @@
 import { performance } from 'node:perf_hooks';
 import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
 import { readBootDocuments, readNamed, type Documents } from '../documents/documents.ts';
-import type { ProgressEvent } from '../apply/executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import { openExistingJournal, openJournal, type Journal } from '../apply/journal.ts';
 import { takeLock } from '../apply/host-lock.ts';
@@ -27,7 +27,7 @@ import { version } from '../model/program.ts';
 export interface BootOptions {
   /** Leave out resources of scope `node`: the machine is captured afterwards. */
   readonly sharedOnly?: boolean;
-  readonly onEvent?: (event: ProgressEvent) => void;
+  readonly onEvent?: (event: StepEvent) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
-import type { ProgressEvent } from '../apply/executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
 import { envelopeLine, formatError, table } from './output.ts';
 import { errorFrom } from './error-from.ts';
 import { createProgress } from './progress.ts';
@@ -104,7 +104,7 @@ describe('numbers and names', () => {
   });
 });
 
-const ended = (id: string, about: Partial<Extract<ProgressEvent, { type: 'end' }>['record']> = {}): ProgressEvent => ({
+const ended = (id: string, about: Partial<Extract<StepEvent, { type: 'end' }>['record']> = {}): StepEvent => ({
   type: 'end',
   record: { id, resource: id, phase: 'goal', status: 'done', startMs: 0, endMs: 12, needs: [], details: [], ...about },
 });

@@ -3,7 +3,7 @@
  * what failed or took long. Elsewhere: one plain line per finished step, and one about each transfer every ten seconds.
  * Nothing when quiet.
  */
-import type { ProgressEvent } from '../apply/executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
 import { formatDuration, shorten } from '../inspect/format.ts';
 
 export interface ProgressStream {
@@ -13,7 +13,7 @@ export interface ProgressStream {
 }
 
 export interface Progress {
-  onEvent(event: ProgressEvent): void;
+  onEvent(event: StepEvent): void;
   /** Takes the live line away; before anything else is printed. */
   stop(): void;
 }
@@ -36,7 +36,7 @@ export function createProgress(stream: ProgressStream, options: ProgressOptions)
   return stream.isTTY === true ? liveProgress(stream, options) : plainProgress(stream, options);
 }
 
-type EndedStep = Extract<ProgressEvent, { type: 'end' }>['record'];
+type EndedStep = Extract<StepEvent, { type: 'end' }>['record'];
 
 function finishedLine(record: EndedStep): string {
   const details = record.details.length > 0 ? `: ${record.details.join(', ')}` : '';

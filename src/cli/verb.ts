@@ -3,7 +3,7 @@
  * and one call. A verb returns data and the text for people; `main.ts` prints one of the two.
  */
 import type { NodekilnError } from '../errors.ts';
-import type { ProgressEvent } from '../apply/executor.ts';
+import type { StepEvent } from '../telemetry/events.ts';
 
 export interface OptionSpec {
   /** `--root` */
@@ -56,7 +56,7 @@ export interface Call {
   readonly options: Options;
   readonly json: boolean;
   readonly signal: AbortSignal;
-  readonly onEvent: (event: ProgressEvent) => void;
+  readonly onEvent: (event: StepEvent) => void;
   readonly terminal: Terminal;
   /** One object of a stream: a line of JSON with `--json`, else the text. */
   emit(kind: string, answer: Answer): void;
