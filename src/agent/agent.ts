@@ -13,7 +13,7 @@ import { readFolder, type Documents } from '../documents/documents.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import type { Outcome } from '../model/report.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/host-lock.ts';
+import { takeHostLock } from '../apply/host-lock.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { renderNode } from '../desired/render-node.ts';
 import type { DesiredState } from '../model/resources.ts';
@@ -149,7 +149,7 @@ interface Reconciliation {
 
 async function reconcileFolder({ host, folder, options }: Reconciliation): Promise<AgentReport> {
   const startedMs = host.clock.monotonic();
-  const lock = takeLock(host.root, lockWaitMs);
+  const lock = takeHostLock(host.root, lockWaitMs);
   const journal = openJournal(host.root);
   try {
     const { report, prepared } = await reconcile({ host, folder, options, journal, startedMs });

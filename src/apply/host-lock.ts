@@ -8,12 +8,12 @@ import { NodekilnError } from '../errors.ts';
 import { stateFolder } from '../model/state-paths.ts';
 import { join } from '../model/path.ts';
 
-export interface Lock {
+export interface HostLock {
   release(): void;
 }
 
 /** Takes the lock below `root`, waiting at most `waitMs` for the present holder. */
-export function takeLock(root: string, waitMs: number): Lock {
+export function takeHostLock(root: string, waitMs: number): HostLock {
   const folder = join(root, stateFolder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const holder = join(folder, 'lock.pid');

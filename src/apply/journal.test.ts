@@ -8,7 +8,7 @@ import type { FileResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Change } from '../model/steps.ts';
 import { openExistingJournal, openJournal, type Intent } from './journal.ts';
-import { takeLock } from './host-lock.ts';
+import { takeHostLock } from './host-lock.ts';
 import { generationsFolder, stateFolder } from '../model/state-paths.ts';
 
 let root = '';
@@ -219,15 +219,15 @@ describe('journal', () => {
 
 describe('lock', () => {
   test('a second holder is refused with the process that holds it, and may work once it is released', () => {
-    const lock = takeLock(root, 0);
+    const lock = takeHostLock(root, 0);
     assert.throws(
-      () => takeLock(root, 0),
+      () => takeHostLock(root, 0),
       (error) =>
         error instanceof NodekilnError &&
         error.code === 'NK_STATE_LOCKED' &&
         error.message.includes(String(process.pid)),
     );
     lock.release();
-    takeLock(root, 0).release();
+    takeHostLock(root, 0).release();
   });
 });

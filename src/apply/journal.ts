@@ -21,13 +21,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { Resource, ResourceId, Source } from '../model/resources.ts';
+import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
 import { fingerprint } from '../host/digest.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { faultPoint } from '../host/faults.ts';
-import { sourceOrder, type Claims } from '../plan/claims.ts';
-import type { RecordedArtifact, Seal } from '../model/records.ts';
+import { claimSourceOrder, type Claims } from '../plan/claims.ts';
+import type { RecordedArtifact, FileSeal } from '../model/records.ts';
 import type { Change, Touched } from '../model/steps.ts';
 import { databaseName, generationsFolder, stateFolder } from '../model/state-paths.ts';
 import { join } from '../model/path.ts';
@@ -37,7 +37,7 @@ export type GenerationStatus = 'pending' | 'applied' | 'degraded' | 'failed' | '
 export interface Generation {
   readonly number: number;
   /** The source whose document made it. */
-  readonly source: Source;
+  readonly source: ClaimSource;
   readonly createdMs: number;
   /** Fingerprint of all claims of all sources. */
   readonly digest: string;
@@ -45,7 +45,7 @@ export interface Generation {
 }
 
 export interface Intent {
-  readonly source: Source;
+  readonly source: ClaimSource;
   /** All claims of all sources after this document. */
   readonly claims: Claims;
   readonly changes: readonly Change[];
@@ -66,14 +66,14 @@ export interface Journal {
   /** The definition in force is in place. */
   markDone(id: ResourceId): void;
   /** What is in place is what this source now asks for, though nothing had to change. */
-  markAdopted(id: ResourceId, source: Source, resource: Resource): void;
+  markAdopted(id: ResourceId, source: ClaimSource, resource: Resource): void;
   /** Nothing of the resource is left. */
   markRemoved(id: ResourceId): void;
   /** The unit's process was started with this fingerprint. */
   markStarted(id: ResourceId, startedWith: string): void;
   markGeneration(number: number, status: GenerationStatus): void;
-  seal(path: string): Seal | undefined;
-  setSeal(path: string, seal: Seal): void;
+  seal(path: string): FileSeal | undefined;
+  setSeal(path: string, seal: FileSeal): void;
   /** Stands no later than the mark that the resource is done: what is done has its record. */
   setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
   artifact(id: ResourceId): RecordedArtifact | undefined;
@@ -248,7 +248,7 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
   const journal: Journal = {
     rebuilt: damaged,
     claims() {
-      const claims: Partial<Record<Source, Resource[]>> = {};
+      const claims: Partial<Record<ClaimSource, Resource[]>> = {};
       for (const row of readClaims.all()) {
         (claims[sourceOf(row['source'])] ??= []).push(JSON.parse(String(row['resource'])) as Resource);
       }
@@ -305,7 +305,7 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
     },
     seal(path) {
       const row = database.prepare('SELECT seal FROM seals WHERE path = ?').get(path);
-      return row ? (JSON.parse(String(row['seal'])) as Seal) : undefined;
+      return row ? (JSON.parse(String(row['seal'])) as FileSeal) : undefined;
     },
     setSeal(path, seal) {
       pending.push(() => writeSeal.run(path, JSON.stringify(seal)));
@@ -364,8 +364,8 @@ function touchedOf(row: Record<string, unknown>): Touched {
   };
 }
 
-function sourceOf(value: unknown): Source {
-  const source = sourceOrder.find((known) => known === value);
+function sourceOf(value: unknown): ClaimSource {
+  const source = claimSourceOrder.find((known) => known === value);
   if (!source) throw new NodekilnError('NK_STATE_UNUSABLE', `the journal names an unknown source ${String(value)}`);
   return source;
 }
@@ -387,7 +387,7 @@ function transaction(database: DatabaseSync, work: () => void): void {
 
 interface GenerationFile {
   readonly number: number;
-  readonly source: Source;
+  readonly source: ClaimSource;
   readonly createdMs: number;
   readonly claims: Claims;
 }
@@ -440,7 +440,7 @@ function rebuild(folder: string): { touched: Touched[]; claims: Claims } {
     const content = readGeneration(path);
     if (!content) continue;
     claims = content.claims;
-    for (const source of sourceOrder) {
+    for (const source of claimSourceOrder) {
       for (const resource of content.claims[source] ?? []) {
         const before = touched.get(resource.id)?.definitions ?? [];
         const known = before.some((definition) => canonicalJson(definition) === canonicalJson(resource));

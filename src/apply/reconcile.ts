@@ -2,12 +2,12 @@
  * The engine, end to end: claims → observe → diff → plan → schedule → intents → apply → report. Bake, boot and tend all
  * come through here; they differ in document, host and source only.
  */
-import type { DesiredState, Resource, ResourceId, Source } from '../model/resources.ts';
+import type { DesiredState, Resource, ResourceId, ClaimSource } from '../model/resources.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { observe } from '../kinds/performers.ts';
-import { effectiveClaims, sourceOrder, type Claims } from '../plan/claims.ts';
+import { effectiveClaims, claimSourceOrder, type Claims } from '../plan/claims.ts';
 import { diff, type Claim } from '../plan/diff.ts';
 import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
 import { schedule as makeSchedule } from '../plan/schedule.ts';
@@ -21,7 +21,7 @@ export interface PrepareInput {
   readonly host: Host;
   /** Undefined where nothing was ever applied and nothing will be (a plan on a fresh machine). */
   readonly journal: Journal | undefined;
-  readonly source: Source;
+  readonly source: ClaimSource;
   readonly desired: DesiredState;
   /** Leave out resources of scope `node`: a half-booted machine to be captured. */
   readonly sharedOnly?: boolean;
@@ -48,7 +48,7 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
     .map((resource) => withoutOrigin(resource));
   const before = input.journal?.claims() ?? {};
   const claims: Claims = Object.fromEntries(
-    sourceOrder.flatMap((source) => {
+    claimSourceOrder.flatMap((source) => {
       const asked = source === input.source ? resources : before[source];
       return asked ? [[source, asked]] : [];
     }),
@@ -175,7 +175,7 @@ function goalOf(effective: ReadonlyMap<ResourceId, Claim>): ResourceId | undefin
  * unfinished, and the units that read any of it. What other sources brought and finished is theirs to check.
  */
 function inView(about: {
-  source: Source;
+  source: ClaimSource;
   own: readonly Resource[];
   effective: ReadonlyMap<ResourceId, Claim>;
   touched: ReadonlyMap<ResourceId, Touched>;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { imageForm, parseRelease, pullsUnits, releaseMismatch, superblockBytes } from './extension.ts';
+import { extensionImageForm, parseRelease, pullsUnits, releaseMismatch, superblockBytes } from './extension.ts';
 
 const debian = 'PRETTY_NAME="Debian GNU/Linux 13"\nID=debian\nVERSION_ID="13"\n';
 const rolling = 'ID=arch\n';
@@ -16,14 +16,14 @@ describe('the form of an image', () => {
   erofs.writeUInt32LE(7, 1024 + 36);
 
   test('and its size are read from its superblock', () => {
-    assert.deepEqual(imageForm(squashfs), { form: 'squashfs', bytes: 5_000_000_123 });
-    assert.deepEqual(imageForm(erofs), { form: 'erofs', bytes: 28_672 });
+    assert.deepEqual(extensionImageForm(squashfs), { form: 'squashfs', bytes: 5_000_000_123 });
+    assert.deepEqual(extensionImageForm(erofs), { form: 'erofs', bytes: 28_672 });
   });
   test('is unknown for anything else, however short', () => {
-    assert.equal(imageForm(Buffer.from('<html>')), undefined);
-    assert.equal(imageForm(Buffer.alloc(0)), undefined);
-    assert.equal(imageForm(erofs.subarray(0, 1100)), undefined);
-    assert.equal(imageForm(Buffer.alloc(superblockBytes)), undefined);
+    assert.equal(extensionImageForm(Buffer.from('<html>')), undefined);
+    assert.equal(extensionImageForm(Buffer.alloc(0)), undefined);
+    assert.equal(extensionImageForm(erofs.subarray(0, 1100)), undefined);
+    assert.equal(extensionImageForm(Buffer.alloc(superblockBytes)), undefined);
   });
 });
 

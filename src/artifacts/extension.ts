@@ -3,13 +3,15 @@
  * units. Pure; `kinds/extension/inspect.ts` reads images.
  */
 
-export type ImageForm = 'squashfs' | 'erofs';
+export type ExtensionImageForm = 'squashfs' | 'erofs';
 
-/** Bytes from the start of an image that `imageForm` needs. */
+/** Bytes from the start of an image that `extensionImageForm` needs. */
 export const superblockBytes = 2048;
 
 /** The file system of an image and the bytes it takes by its own superblock; undefined when it is neither. */
-export function imageForm(start: Buffer): { readonly form: ImageForm; readonly bytes: number } | undefined {
+export function extensionImageForm(
+  start: Buffer,
+): { readonly form: ExtensionImageForm; readonly bytes: number } | undefined {
   if (start.length >= 96 && start.readUInt32LE(0) === 0x73717368)
     return { form: 'squashfs', bytes: Number(start.readBigUInt64LE(40)) };
   if (start.length >= 1152 && start.readUInt32LE(1024) === 0xe0f5e1e2)

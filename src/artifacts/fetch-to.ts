@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { discardTemporary, sweepTemporaries, temporaryIn } from '../host/linux/temporaries.ts';
 import { syncFolder } from './durable.ts';
-import { fetchArtifact } from './sources/registry.ts';
+import { fetchArtifact } from './sources/table.ts';
 import type { FetchContext, Fetched, SourceSpec } from './sources/source.ts';
 
 /** Errors of the source; NK_FILE_WRITE. */

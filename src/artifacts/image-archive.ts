@@ -12,14 +12,14 @@ import { defaultLimits } from './formats/limits.ts';
 import { walkArtifact } from './formats/open.ts';
 import { unreadable } from './formats/unreadable.ts';
 
-export interface ImageArchive {
+export interface ContainerImageArchive {
   readonly digest: string;
   readonly size: number;
   /** One per image manifest; `linux/amd64`, with a variant where the image names one. */
   readonly platforms: readonly string[];
 }
 
-export interface ImageArchiveOptions {
+export interface ContainerImageArchiveOptions {
   /** Of the archive. */
   readonly digest?: string;
   /** Refused when no image in the archive is for it. */
@@ -40,7 +40,10 @@ const dockerManifest = array(looseObject({ Config: string() }));
 /** Manifests, indexes and configurations are small; layers are not read. */
 const largestJson = 4 * 1024 * 1024;
 
-export async function readImageArchive(path: string, options: ImageArchiveOptions = {}): Promise<ImageArchive> {
+export async function readContainerImageArchive(
+  path: string,
+  options: ContainerImageArchiveOptions = {},
+): Promise<ContainerImageArchive> {
   const documents = new Map<string, unknown>();
   const { digest, size } = await walkArtifact(
     {

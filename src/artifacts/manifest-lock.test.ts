@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import {
-  compareLock,
-  emptyLock,
-  formatLock,
-  lockOf,
-  lockPathOf,
-  parseLock,
+  compareManifestLocks,
+  emptyManifestLock,
+  formatManifestLock,
+  targetLock,
+  manifestLockPath,
+  parseManifestLock,
   replaceTarget,
   requireFrozen,
   requireUnchanged,
-  type ArtifactLock,
+  type ManifestLock,
   type LockedArtifact,
 } from './manifest-lock.ts';
 
@@ -32,46 +32,46 @@ const kubectl: LockedArtifact = {
   version: '1.34.3-1.1',
 };
 const runc = { id: 'package:runc:amd64 debian/13 amd64', version: '1.1.15+ds1-2+b4' };
-const of = (artifacts: LockedArtifact[]): ArtifactLock => ({ artifacts, packages: [] });
+const of = (artifacts: LockedArtifact[]): ManifestLock => ({ artifacts, packages: [] });
 
 describe('lock file', () => {
   it('lies beside the manifest', () => {
-    assert.equal(lockPathOf('/m/image.yaml'), '/m/image.lock.json');
-    assert.equal(lockPathOf('image.json'), 'image.lock.json');
-    assert.equal(lockPathOf('image'), 'image.lock.json');
+    assert.equal(manifestLockPath('/m/image.yaml'), '/m/image.lock.json');
+    assert.equal(manifestLockPath('image.json'), 'image.lock.json');
+    assert.equal(manifestLockPath('image'), 'image.lock.json');
   });
 
   it('is read as it was written, sorted', () => {
-    const text = formatLock({ artifacts: [kubelet, kubectl], packages: [runc] });
-    assert.deepEqual(parseLock(text, 'lock.json'), { artifacts: [kubectl, kubelet], packages: [runc] });
-    assert.equal(formatLock(parseLock(text, 'lock.json')), text);
-    assert.deepEqual(parseLock(formatLock(emptyLock), 'lock.json'), emptyLock);
+    const text = formatManifestLock({ artifacts: [kubelet, kubectl], packages: [runc] });
+    assert.deepEqual(parseManifestLock(text, 'lock.json'), { artifacts: [kubectl, kubelet], packages: [runc] });
+    assert.equal(formatManifestLock(parseManifestLock(text, 'lock.json')), text);
+    assert.deepEqual(parseManifestLock(formatManifestLock(emptyManifestLock), 'lock.json'), emptyManifestLock);
   });
 
   it('is refused when damaged, naming the place', () => {
     const refused = (text: string, code: string, pattern: RegExp): void => {
       assert.throws(
-        () => parseLock(text, 'lock.json'),
+        () => parseManifestLock(text, 'lock.json'),
         (thrown) => thrown instanceof NodekilnError && thrown.code === code && pattern.test(JSON.stringify(thrown)),
       );
     };
     refused('{', 'NK_DOCUMENT_SYNTAX', /lock\.json/);
     refused('{}', 'NK_DOCUMENT_INVALID', /apiVersion/);
-    refused(formatLock(of([kubelet])).replace('aaa', 'xxx'), 'NK_DOCUMENT_INVALID', /artifacts\.0\.digest/);
-    refused(formatLock(of([kubelet, kubelet])), 'NK_DOCUMENT_INVALID', /twice/);
-    refused(formatLock(of([kubelet])).replace('"asked"', '"askd"'), 'NK_DOCUMENT_INVALID', /artifacts\.0/);
+    refused(formatManifestLock(of([kubelet])).replace('aaa', 'xxx'), 'NK_DOCUMENT_INVALID', /artifacts\.0\.digest/);
+    refused(formatManifestLock(of([kubelet, kubelet])), 'NK_DOCUMENT_INVALID', /twice/);
+    refused(formatManifestLock(of([kubelet])).replace('"asked"', '"askd"'), 'NK_DOCUMENT_INVALID', /artifacts\.0/);
   });
 
   it('frozen, refuses whatever is new, gone or changed', () => {
-    const now: ArtifactLock = {
+    const now: ManifestLock = {
       artifacts: [
         { ...kubelet, digest: digest('c'), size: 12 },
         { ...kubelet, id: 'binary:runc-1.3.0 debian/13 amd64' },
       ],
       packages: [{ ...runc, version: '1.1.15+ds1-2+b5' }],
     };
-    const locked: ArtifactLock = { artifacts: [kubelet, kubectl], packages: [runc] };
-    assert.deepEqual(compareLock(locked, now), [
+    const locked: ManifestLock = { artifacts: [kubelet, kubectl], packages: [runc] };
+    assert.deepEqual(compareManifestLocks(locked, now), [
       { type: 'changed', id: kubelet.id, field: 'digest', locked: digest('a'), resolved: digest('c') },
       { type: 'changed', id: kubelet.id, field: 'size', locked: '10', resolved: '12' },
       { type: 'unlocked', id: 'binary:runc-1.3.0 debian/13 amd64' },
@@ -99,7 +99,7 @@ describe('lock file', () => {
   it('keeps what other systems resolved to', () => {
     const noble = { ...kubelet, id: 'binary:kubelet-1.34.3 ubuntu/24.04 amd64' };
     const lock = of([kubelet, kubectl, noble]);
-    assert.deepEqual(lockOf(lock, 'debian/13 amd64'), of([kubelet, kubectl]));
+    assert.deepEqual(targetLock(lock, 'debian/13 amd64'), of([kubelet, kubectl]));
     assert.deepEqual(replaceTarget(lock, 'debian/13 amd64', of([kubectl])), of([noble, kubectl]));
   });
 });

@@ -49,19 +49,19 @@ const lockFile = strictObject({
 export type LockedArtifact = Infer<typeof lockedArtifact>;
 export type LockedPackage = Infer<typeof lockedPackage>;
 
-export interface ArtifactLock {
+export interface ManifestLock {
   readonly artifacts: readonly LockedArtifact[];
   readonly packages: readonly LockedPackage[];
 }
 
-export const emptyLock: ArtifactLock = { artifacts: [], packages: [] };
+export const emptyManifestLock: ManifestLock = { artifacts: [], packages: [] };
 
 /** `image.yaml` → `image.lock.json`, beside it. */
-export function lockPathOf(manifest: string): string {
+export function manifestLockPath(manifest: string): string {
   return `${manifest.replace(/\.(ya?ml|json)$/i, '')}.lock.json`;
 }
 
-export function parseLock(text: string, file: string): ArtifactLock {
+export function parseManifestLock(text: string, file: string): ManifestLock {
   const hint = 'Take it back from version control, or remove it and bake again.';
   let data: unknown;
   try {
@@ -94,7 +94,7 @@ export function parseLock(text: string, file: string): ArtifactLock {
 }
 
 /** Sorted by id and one field per line, so that a change is a small difference in version control. */
-export function formatLock(lock: ArtifactLock): string {
+export function formatManifestLock(lock: ManifestLock): string {
   const artifacts = lock.artifacts
     .map(({ id, asked, location, version, digest, size }) => ({
       id,
@@ -129,13 +129,13 @@ export function lockedId(id: string, target: string): string {
 }
 
 /** The part of a lock that is about one target. */
-export function lockOf(lock: ArtifactLock, target: string): ArtifactLock {
+export function targetLock(lock: ManifestLock, target: string): ManifestLock {
   const mine = ({ id }: { id: string }): boolean => id.endsWith(` ${target}`);
   return { artifacts: lock.artifacts.filter(mine), packages: lock.packages.filter(mine) };
 }
 
 /** The lock with what one target resolved to now in place of what it had; other targets keep theirs. */
-export function replaceTarget(lock: ArtifactLock, target: string, resolved: ArtifactLock): ArtifactLock {
+export function replaceTarget(lock: ManifestLock, target: string, resolved: ManifestLock): ManifestLock {
   const others = ({ id }: { id: string }): boolean => !id.endsWith(` ${target}`);
   return {
     artifacts: [...lock.artifacts.filter(others), ...resolved.artifacts],
@@ -147,7 +147,7 @@ export function replaceTarget(lock: ArtifactLock, target: string, resolved: Arti
 
 type Field = 'asked' | 'location' | 'version' | 'digest' | 'size';
 
-export type LockDifference =
+export type ManifestLockDifference =
   | { readonly type: 'unlocked'; readonly id: string }
   | { readonly type: 'gone'; readonly id: string }
   | {
@@ -161,7 +161,7 @@ export type LockDifference =
 type Locked = { readonly id: string } & { readonly [F in Field]?: string | number | undefined };
 
 /** Every difference of two locks; a field that one of them does not know differs from none. */
-export function compareLock(locked: ArtifactLock, resolved: ArtifactLock): LockDifference[] {
+export function compareManifestLocks(locked: ManifestLock, resolved: ManifestLock): ManifestLockDifference[] {
   return [
     ...compareEntries(locked.artifacts, resolved.artifacts, ['asked', 'location', 'version', 'digest', 'size']),
     ...compareEntries(locked.packages, resolved.packages, ['version', 'digest', 'size']),
@@ -172,10 +172,10 @@ function compareEntries(
   locked: readonly Locked[],
   resolved: readonly Locked[],
   fields: readonly Field[],
-): LockDifference[] {
+): ManifestLockDifference[] {
   const before = new Map(locked.map((entry) => [entry.id, entry]));
   const after = new Map(resolved.map((entry) => [entry.id, entry]));
-  const differences: LockDifference[] = [];
+  const differences: ManifestLockDifference[] = [];
   for (const [id, now] of after) {
     const then = before.get(id);
     if (!then) {
@@ -193,8 +193,8 @@ function compareEntries(
 }
 
 /** NK_CHECK_DIFFERENCES with every difference, unless there is none. */
-export function requireFrozen(locked: ArtifactLock, resolved: ArtifactLock, file: string): void {
-  const differences = compareLock(locked, resolved);
+export function requireFrozen(locked: ManifestLock, resolved: ManifestLock, file: string): void {
+  const differences = compareManifestLocks(locked, resolved);
   if (differences.length === 0) return;
   throw new NodekilnError('NK_CHECK_DIFFERENCES', `the manifest does not resolve to what ${file} holds`, {
     hint: 'Bake without --frozen (with --update-lock where artifacts changed) and review the lock file.',
@@ -203,7 +203,7 @@ export function requireFrozen(locked: ArtifactLock, resolved: ArtifactLock, file
 }
 
 /** What changed under the same source: refused until the person asks for new artifacts. */
-export function requireUnchanged(locked: ArtifactLock, resolved: ArtifactLock, file: string): void {
+export function requireUnchanged(locked: ManifestLock, resolved: ManifestLock, file: string): void {
   const before = new Map(locked.artifacts.map((artifact) => [artifact.id, artifact]));
   const changed = resolved.artifacts.flatMap((now) => {
     const then = before.get(now.id);
@@ -223,7 +223,7 @@ export function requireUnchanged(locked: ArtifactLock, resolved: ArtifactLock, f
 export const unchangedHint =
   'Find out why it changed at its source. If the new one is wanted, bake with --update-lock and review the lock file.';
 
-export function describeDifference(difference: LockDifference): string {
+export function describeDifference(difference: ManifestLockDifference): string {
   switch (difference.type) {
     case 'unlocked':
       return `${difference.id} is not in the lock file`;

@@ -20,7 +20,7 @@ import { after, before, describe, it } from 'node:test';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { diffTrees, snapshotTree, type TreeEntry } from '../../test/lab/tree.ts';
 import { buildDeb, programBytes } from '../../test/support/artifacts.ts';
-import { parseLock } from '../artifacts/manifest-lock.ts';
+import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import { parseImageLock } from '../image/image-lock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
@@ -128,7 +128,7 @@ describe('the lock file of a bake', () => {
     const first = await bake(at);
     assert.equal(first.status, 0, first.text);
     assert.equal(first.data.lock?.outcome, 'written');
-    const { artifacts } = parseLock(readFileSync(at.lock, 'utf8'), at.lock);
+    const { artifacts } = parseManifestLock(readFileSync(at.lock, 'utf8'), at.lock);
     assert.deepEqual(
       artifacts.map(({ id, location, version, size }) => ({ id, location, version, size })),
       [
@@ -204,7 +204,7 @@ describe('the lock file of a bake', () => {
       'binary:kubectl-1.34.3 debian/13 amd64 is in the lock file and no longer in the manifest',
     ]);
     assert.deepEqual(
-      parseLock(readFileSync(at.lock, 'utf8'), at.lock).artifacts.map(({ id }) => id),
+      parseManifestLock(readFileSync(at.lock, 'utf8'), at.lock).artifacts.map(({ id }) => id),
       [
         'binary:kubectl-1.34.3 ubuntu/24.04 amd64',
         'binary:kubelet-1.34.3 debian/13 amd64',

@@ -11,22 +11,22 @@ import { realpathSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import type { StepEvent } from '../telemetry/events.ts';
 import { openJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/host-lock.ts';
+import { takeHostLock } from '../apply/host-lock.ts';
 import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
 import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
-import { readImageArchive } from '../artifacts/image-archive.ts';
+import { readContainerImageArchive } from '../artifacts/image-archive.ts';
 import {
-  compareLock,
+  compareManifestLocks,
   describeDifference,
-  emptyLock,
+  emptyManifestLock,
   lockedId,
-  lockOf,
-  lockPathOf,
+  targetLock,
+  manifestLockPath,
   replaceTarget,
   requireFrozen,
   requireUnchanged,
   unchangedHint,
-  type ArtifactLock,
+  type ManifestLock,
   type LockedPackage,
 } from '../artifacts/manifest-lock.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
@@ -52,13 +52,13 @@ import { version } from '../model/program.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import {
   lockedDigests,
-  noLock,
-  readLockFile,
+  noManifestLock,
+  readManifestLock,
   requireSameQuestions,
   targetOf,
   withLockedPackages,
-  writeLockFile,
-} from './lock-file.ts';
+  writeManifestLock,
+} from './manifest-lock.ts';
 import { dirname, resolve } from '../model/path.ts';
 
 export interface BakeOptions {
@@ -115,7 +115,7 @@ export async function bake(options: BakeOptions): Promise<BakeReport> {
   const manifest = await readManifest(options.manifest);
   const rootHost = createLinuxHost({
     root: options.root,
-    containers: ({ root, net }) => createLinuxContainers({ root, net, readArchive: readImageArchive }),
+    containers: ({ root, net }) => createLinuxContainers({ root, net, readArchive: readContainerImageArchive }),
   });
   const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {
@@ -131,7 +131,7 @@ async function bakeHost(
   options: BakeOptions,
 ): Promise<BakeReport> {
   const base = dirname(resolve(options.manifest));
-  const lockPath = resolve(options.lockFile ?? lockPathOf(options.manifest));
+  const lockPath = resolve(options.lockFile ?? manifestLockPath(options.manifest));
   const facts = await observeFacts(host);
   if (facts.os.id === '') {
     throw new NodekilnError(
@@ -143,9 +143,9 @@ async function bakeHost(
     );
   }
   const target = targetOf(facts);
-  const whole = await readLockFile(lockPath);
-  if (options.frozen === true && !whole) throw noLock(lockPath);
-  const locked = lockOf(whole ?? emptyLock, target);
+  const whole = await readManifestLock(lockPath);
+  if (options.frozen === true && !whole) throw noManifestLock(lockPath);
+  const locked = targetLock(whole ?? emptyManifestLock, target);
   const rendered = renderImage(manifest.document, facts, {
     artifactBase: base,
     placeOf: (path) => placeIn(manifest, path),
@@ -154,10 +154,10 @@ async function bakeHost(
   const asked =
     options.frozen === true ? withLockedPackages(rendered, manifest.document, { lock: locked, target }) : rendered;
   const desired = withProgram(asked, await ownProgram());
-  const hold = options.updateLock === true ? emptyLock : locked;
+  const hold = options.updateLock === true ? emptyManifestLock : locked;
   const held = lockedDigests(desired, { lock: hold, target, base });
 
-  const lock = takeLock(host.root, lockWaitMs);
+  const lock = takeHostLock(host.root, lockWaitMs);
   const journal = openJournal(host.root);
   try {
     await sweep(host, desired);
@@ -191,13 +191,13 @@ async function bakeHost(
       previous,
       imagesUnchanged,
     });
-    const resolved: ArtifactLock = {
+    const resolved: ManifestLock = {
       artifacts: imageLock.artifacts,
       packages: await lockedPackages(host, imageLock, { target, locked }),
     };
     requireUnchanged(hold, resolved, lockPath);
     if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
-    const outcome = await writeLockFile(lockPath, replaceTarget(whole ?? emptyLock, target, resolved));
+    const outcome = await writeManifestLock(lockPath, replaceTarget(whole ?? emptyManifestLock, target, resolved));
     await writeSbom(host, imageLock, options);
     await writeImageLock(host.files, imageLock);
     return {
@@ -210,7 +210,7 @@ async function bakeHost(
       lock: {
         path: lockPath,
         outcome,
-        differences: whole ? compareLock(locked, resolved).map(describeDifference) : [],
+        differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
       },
       ...(options.space === true && { space: await measureSpace(host.root, imageLock) }),
       warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
@@ -260,7 +260,7 @@ function heldByLock(warning: string, held: ReadonlyMap<ResourceId, string>): boo
   return [...held.keys()].some((id) => warning.startsWith(`${id} has no digest`));
 }
 
-function lockedHere(lock: ArtifactLock, resource: string, target: string): boolean {
+function lockedHere(lock: ManifestLock, resource: string, target: string): boolean {
   return lock.artifacts.some(({ id }) => id === lockedId(resource, target));
 }
 
@@ -299,7 +299,7 @@ async function createdAt(manifest: string): Promise<number> {
 async function lockedPackages(
   host: Host,
   { packages }: ImageLock,
-  about: { target: string; locked: ArtifactLock },
+  about: { target: string; locked: ManifestLock },
 ): Promise<LockedPackage[]> {
   const known = new Map(about.locked.packages.map((item) => [`${item.id} ${item.version}`, item]));
   const items = packages.installed.map((item) => ({

@@ -17,7 +17,7 @@ import { formatImageLock, imageLockPath, parseImageLock } from '../image/image-l
 import type { ImageBinary, ImageLock, ImagePackage } from '../image/image-lock.ts';
 import { enabledUnits, maskedUnits } from '../image/units.ts';
 import { readVersion } from '../image/version-output.ts';
-import { artifactResources, lockedArtifactOf, type Resolved } from './lock-file.ts';
+import { artifactResources, lockedArtifactOf, type Resolved } from './manifest-lock.ts';
 
 export interface CollectInput {
   readonly host: Host;

@@ -20,7 +20,7 @@ import { addToCache } from '../artifacts/cache/fill.ts';
 import { readIndex } from '../artifacts/cache/cache.ts';
 import { programBytes } from '../../test/support/artifacts.ts';
 import { createLinuxFiles } from '../host/linux/files.ts';
-import { seal } from './seal.ts';
+import { sealImage } from './seal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-seal-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -69,9 +69,9 @@ describe('seal', () => {
   it('removes what belongs to one machine, and nothing else; a second time there is nothing to do', async () => {
     const root = await usedRoot();
     const untouched = await tree(root);
-    const planned = await seal({ root, dryRun: true });
+    const planned = await sealImage({ root, dryRun: true });
     assert.deepEqual(diffTrees(untouched, await tree(root)), [], 'a dry run changed something');
-    const done = await seal({ root });
+    const done = await sealImage({ root });
     assert.deepEqual({ ...planned, dryRun: false }, done);
     assert.deepEqual(
       done.removed.map(({ id, paths }) => `${id}: ${paths.join(' ')}`),
@@ -103,7 +103,7 @@ describe('seal', () => {
     }
     assert.ok(!existsSync(join(root, 'etc/systemd/system/multi-user.target.wants/containerd.service')));
     const sealed = await tree(root);
-    assert.equal((await seal({ root })).changed, false);
+    assert.equal((await sealImage({ root })).changed, false);
     assert.deepEqual(diffTrees(sealed, await tree(root)), []);
   });
 
@@ -111,7 +111,7 @@ describe('seal', () => {
     const root = await usedRoot();
     const path = join(root, 'opt/bin/kubelet-1.34.3');
     utimesSync(path, 1, 1);
-    assert.deepEqual((await seal({ root })).cache.renewed, ['/opt/bin/kubelet-1.34.3']);
+    assert.deepEqual((await sealImage({ root })).cache.renewed, ['/opt/bin/kubelet-1.34.3']);
     const [entry] = (await readIndex(createLinuxFiles(root))).entries;
     assert.equal(entry?.seal.mtimeNs, '1000000000');
 
@@ -120,7 +120,7 @@ describe('seal', () => {
     bytes[5] = (bytes[5] ?? 0) ^ 1;
     writeFileSync(join(damaged, 'opt/bin/kubelet-1.34.3'), bytes);
     const before = await tree(damaged);
-    await assert.rejects(seal({ root: damaged }), { code: 'NK_ARTIFACT_DIGEST' });
+    await assert.rejects(sealImage({ root: damaged }), { code: 'NK_ARTIFACT_DIGEST' });
     assert.deepEqual(diffTrees(before, await tree(damaged)), [], 'something was removed all the same');
   });
 
@@ -138,11 +138,11 @@ describe('seal', () => {
         nowMs: 0,
       });
     claim('node');
-    await assert.rejects(seal({ root }), { code: 'NK_UNSUPPORTED' });
+    await assert.rejects(sealImage({ root }), { code: 'NK_UNSUPPORTED' });
     assert.ok(existsSync(join(root, 'etc/hostname')));
     claim('shared');
     journal.close();
-    assert.equal((await seal({ root })).changed, true);
+    assert.equal((await sealImage({ root })).changed, true);
   });
 
   it('lets an SSH server make its own keys where nobody else does', async () => {
@@ -150,12 +150,12 @@ describe('seal', () => {
     put(root, '/usr/sbin/sshd', '');
     put(root, '/usr/bin/ssh-keygen', '');
     const unit = '/etc/systemd/system/nodekiln-ssh-host-keys.service';
-    assert.deepEqual((await seal({ root })).written, [unit]);
+    assert.deepEqual((await sealImage({ root })).written, [unit]);
     assert.match(readFileSync(join(root, unit), 'utf8'), /ssh-keygen/);
     assert.ok(statSync(join(root, unit)).isFile());
-    assert.deepEqual((await seal({ root })).written, []);
+    assert.deepEqual((await sealImage({ root })).written, []);
     const withCloudInit = await usedRoot();
     for (const path of ['/usr/sbin/sshd', '/usr/bin/ssh-keygen', '/usr/bin/cloud-init']) put(withCloudInit, path, '');
-    assert.deepEqual((await seal({ root: withCloudInit })).written, []);
+    assert.deepEqual((await sealImage({ root: withCloudInit })).written, []);
   });
 });

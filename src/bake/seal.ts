@@ -12,7 +12,7 @@
  */
 import { cachedPath, readIndex, verifyCached, writeEntry, type CacheEntry } from '../artifacts/cache/cache.ts';
 import { openExistingJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/host-lock.ts';
+import { takeHostLock } from '../apply/host-lock.ts';
 import { sshHostKeysUnit, sshHostKeysUnitName } from '../desired/own-units.ts';
 import { sha256 } from '../host/digest.ts';
 import { NodekilnError } from '../errors.ts';
@@ -52,7 +52,7 @@ const runtimeUnits = ['kubelet.service', 'containerd.service'];
 const writers = ['nodekiln-agent.service', ...runtimeUnits, 'systemd-random-seed.service'];
 const lockWaitMs = 10_000;
 
-export async function seal(options: SealOptions): Promise<SealReport> {
+export async function sealImage(options: SealOptions): Promise<SealReport> {
   if (process.getuid?.() !== 0) throw new NodekilnError('NK_NOT_ROOT', 'sealing needs root rights');
   const host = withFaults(createLinuxHost({ root: options.root }));
   try {
@@ -63,7 +63,7 @@ export async function seal(options: SealOptions): Promise<SealReport> {
 }
 
 export async function sealHost(host: Host, dryRun: boolean): Promise<SealReport> {
-  const lock = dryRun ? undefined : takeLock(host.root, lockWaitMs);
+  const lock = dryRun ? undefined : takeHostLock(host.root, lockWaitMs);
   const journal = openExistingJournal(host.root);
   try {
     return await sealLocked({ host, journal, dryRun });

@@ -9,7 +9,7 @@ import { artifact, image, startRegistry, writeLayout, type TestRegistry } from '
 import { startWeb, type WebServer } from '../../test/servers/web.ts';
 import { tryRun } from '../../test/lab/run.ts';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
-import { parseLock } from '../artifacts/manifest-lock.ts';
+import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import {
   buildDeb,
   buildRpm,
@@ -107,7 +107,7 @@ spec:
     return { status, ...(JSON.parse(stdout) as Envelope) };
   }
   const at = (tool: string, key: string): Buffer => readFileSync(join(root, `opt/bin/${tool}-${key}`));
-  const locked = () => parseLock(readFileSync(join(folder, 'image.lock.json'), 'utf8'), 'lock').artifacts;
+  const locked = () => parseManifestLock(readFileSync(join(folder, 'image.lock.json'), 'utf8'), 'lock').artifacts;
 
   it('takes the right program of each, and locks what it took', async () => {
     assert.deepEqual((await bake()).error, null);

@@ -10,7 +10,7 @@ import { readBootDocuments, readNamed, type Documents } from '../documents/docum
 import type { StepEvent } from '../telemetry/events.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import { openExistingJournal, openJournal, type Journal } from '../apply/journal.ts';
-import { takeLock } from '../apply/host-lock.ts';
+import { takeHostLock } from '../apply/host-lock.ts';
 import { reclaimAfter } from '../apply/reclaim.ts';
 import { bootResultPath } from '../model/state-paths.ts';
 import { parseDuration } from '../config/duration.ts';
@@ -57,7 +57,7 @@ export async function bootHost(host: Host, options: BootOptions): Promise<BootRe
   const clock = host.clock;
   const recording = startRecording(clock.monotonic());
   const warming = host.files.warm(warmPaths);
-  const lock = takeLock(host.root, lockWaitMs);
+  const lock = takeHostLock(host.root, lockWaitMs);
   try {
     const journal = openJournal(host.root);
     try {

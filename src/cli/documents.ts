@@ -1,9 +1,9 @@
 /** Reading the documents a person names. NK_DOCUMENT_MISSING with the reason when one cannot be read. */
 import { readFile } from 'node:fs/promises';
-import type { DocumentSource } from '../config/load.ts';
+import type { DocumentText } from '../config/load.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 
-export async function readDocuments(paths: readonly string[]): Promise<DocumentSource[]> {
+export async function readDocuments(paths: readonly string[]): Promise<DocumentText[]> {
   return Promise.all(paths.map(async (file) => ({ file, text: await readText(file) })));
 }
 

@@ -1,7 +1,7 @@
 /** Inventories as files: our own documents, and formats of other tools. */
 import { writeFile } from 'node:fs/promises';
 import type { Inventory } from '../artifacts/inventory/inventory.ts';
-import type { DocumentSource } from '../config/load.ts';
+import type { DocumentText } from '../config/load.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 
 /** NK_USAGE for anything but what can be read. */
@@ -19,7 +19,7 @@ export function isAgentbaker(text: string): boolean {
   );
 }
 
-export async function readInventory(source: DocumentSource): Promise<Inventory> {
+export async function readInventory(source: DocumentText): Promise<Inventory> {
   if (isAgentbaker(source.text)) {
     const { importAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     return importAgentbaker(source.text, source.file);

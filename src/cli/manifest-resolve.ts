@@ -3,7 +3,7 @@ import { dirname, resolve as absolutePath } from 'node:path';
 import { parseArch, systemdArch } from '../model/arch.ts';
 import type { Inventory } from '../artifacts/inventory/inventory.ts';
 import type { ComponentChoice, MinorPolicy, VersionChoice } from '../artifacts/inventory/selection.ts';
-import type { DocumentSource } from '../config/load.ts';
+import type { DocumentText } from '../config/load.ts';
 import type { Facts } from '../model/facts.ts';
 import { NodekilnError } from '../errors.ts';
 import { count } from '../inspect/format.ts';
@@ -102,7 +102,7 @@ function requestOf(options: Options): Request {
   };
 }
 
-async function resolveComponents(source: DocumentSource, request: Request): Promise<Resolved[]> {
+async function resolveComponents(source: DocumentText, request: Request): Promise<Resolved[]> {
   if (isAgentbaker(source.text)) return fromInventory(await readInventory(source), request);
   const { parseDocument } = await import('../config/load.ts');
   const loaded = await parseDocument(source);
@@ -173,7 +173,7 @@ async function fromInventory(inventory: Inventory, { platform, kubernetes, polic
 
 // ── manifests ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function fromManifest(source: DocumentSource, { platform, kubernetes, policy }: Request): Promise<Resolved[]> {
+async function fromManifest(source: DocumentText, { platform, kubernetes, policy }: Request): Promise<Resolved[]> {
   const [{ parseDocument }, { renderImage }, { shownLocation }, { componentForKubernetes }] = await Promise.all([
     import('../config/load.ts'),
     import('../desired/render-image.ts'),

@@ -24,8 +24,8 @@ export const sealVerb: Verb = {
   },
   async run({ options, terminal }) {
     const root = hostRoot(options);
-    const { seal } = await import('../bake/seal.ts');
-    const report = await seal({ root, dryRun: flagOption(options, 'dry-run') });
+    const { sealImage } = await import('../bake/seal.ts');
+    const report = await sealImage({ root, dryRun: flagOption(options, 'dry-run') });
     return { data: report, text: sealText(report, terminal.style) };
   },
 };

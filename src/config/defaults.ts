@@ -11,7 +11,7 @@ export const containerdSocket = '/run/containerd/containerd.sock';
 export const healthzUrl = 'http://127.0.0.1:10248/healthz';
 
 /** Where sources are found on a host, in the order they merge. */
-export const sourcePaths = {
+export const documentPaths = {
   /** Written by the bake from `spec.nodeConfig` of the ImageManifest. */
   image: '/etc/nodekiln/image.json',
   /** Files *.yaml, *.yml and *.json in lexical order. */

@@ -5,14 +5,14 @@ import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 import type { SensitiveText } from '../model/resources.ts';
 import { parseDocument } from './load.ts';
-import type { DocumentSource, LoadedDocument } from './load.ts';
+import type { DocumentText, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 import { resolveNodeConfig } from './resolve.ts';
 import { secretPaths } from './secrets.ts';
 
 /** Every problem of every source, and of the NodeConfigs together; empty when all is well. */
-export async function configCheck(sources: readonly DocumentSource[]): Promise<Problem[]> {
+export async function configCheck(sources: readonly DocumentText[]): Promise<Problem[]> {
   const problems: Problem[] = [];
   const nodeConfigs: LoadedDocument<'NodeConfig'>[] = [];
   for (const source of sources) {

@@ -14,7 +14,7 @@ import { positionAt, lineStarts, positionsOf } from './positions.ts';
 import type { PositionNode, Positions } from './positions.ts';
 import { scanJson } from './positions-json.ts';
 import { placeOf, problemsOf } from './problems.ts';
-import type { DocumentText } from './problems.ts';
+import type { ParsedDocument } from './problems.ts';
 import type { ImageManifest } from './schema-image.ts';
 import type { InventoryDocument } from './schema-inventory.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
@@ -37,7 +37,7 @@ export interface DocumentOf {
   Inventory: InventoryDocument;
 }
 
-export interface DocumentSource {
+export interface DocumentText {
   /** Name for messages. */
   readonly file: string;
   readonly text: string;
@@ -51,11 +51,11 @@ export interface LoadedDocument<Kind extends DocumentKind = DocumentKind> {
 }
 
 export async function parseDocument<Kind extends DocumentKind>(
-  source: DocumentSource,
+  source: DocumentText,
   kind: Kind,
 ): Promise<LoadedDocument<Kind>>;
-export async function parseDocument(source: DocumentSource): Promise<LoadedDocument>;
-export async function parseDocument(source: DocumentSource, wanted?: DocumentKind): Promise<LoadedDocument> {
+export async function parseDocument(source: DocumentText): Promise<LoadedDocument>;
+export async function parseDocument(source: DocumentText, wanted?: DocumentKind): Promise<LoadedDocument> {
   const text = await parseText(source);
   const kind = kindOf(text, wanted);
   const { file, positions } = text;
@@ -69,7 +69,7 @@ export async function parseDocument(source: DocumentSource, wanted?: DocumentKin
   }
 }
 
-async function parseText(source: DocumentSource): Promise<DocumentText> {
+async function parseText(source: DocumentText): Promise<ParsedDocument> {
   const { file } = source;
   const text = source.text.startsWith('\uFEFF') ? source.text.slice(1) : source.text;
   const parsed = parseJson(file, text) ?? (await parseYaml(file, text));
@@ -100,7 +100,7 @@ function parseJson(file: string, text: string): { value: unknown; root: Position
   });
 }
 
-function kindOf(text: DocumentText, wanted: DocumentKind | undefined): DocumentKind {
+function kindOf(text: ParsedDocument, wanted: DocumentKind | undefined): DocumentKind {
   const { value } = text;
   const fail = (message: string, key: string, hint?: string): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_KIND', `${text.file} ${message}`, {
@@ -132,12 +132,12 @@ export function isKind(value: unknown): value is DocumentKind {
   return typeof value === 'string' && Object.hasOwn(kinds, value);
 }
 
-function checkSchema<Output>(schema: ZodMiniType<Output>, text: DocumentText, kind: DocumentKind): Output {
+function checkSchema<Output>(schema: ZodMiniType<Output>, text: ParsedDocument, kind: DocumentKind): Output {
   const result = schema.safeParse(text.value);
   if (result.success) return result.data;
   throw invalid(text, problemsOf(result.error.issues, text), kind);
 }
 
-function invalid(text: DocumentText, problems: readonly Problem[], kind = 'document'): NodekilnError {
+function invalid(text: ParsedDocument, problems: readonly Problem[], kind = 'document'): NodekilnError {
   return invalidDocument(`${text.file} is not a valid ${kind}`, problems);
 }

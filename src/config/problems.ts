@@ -19,25 +19,25 @@ export interface Issue {
   readonly issues?: readonly Issue[];
 }
 
-export interface DocumentText {
+export interface ParsedDocument {
   readonly file: string;
   /** The parsed document, before any schema. */
   readonly value: unknown;
   readonly positions: Positions;
 }
 
-export function problemsOf(issues: readonly Issue[], document: DocumentText): Problem[] {
+export function problemsOf(issues: readonly Issue[], document: ParsedDocument): Problem[] {
   const problems = issues.flatMap((issue) => problemsOfIssue(issue, [], document));
   return problems.sort(
     (a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0),
   );
 }
 
-export function placeOf(document: DocumentText, path: Path, target: PositionTarget): Place {
+export function placeOf(document: ParsedDocument, path: Path, target: PositionTarget): Place {
   return { file: document.file, ...document.positions.locate(path, target), path: formatPath(path) };
 }
 
-function problemsOfIssue(issue: Issue, prefix: Path, document: DocumentText): Problem[] {
+function problemsOfIssue(issue: Issue, prefix: Path, document: ParsedDocument): Problem[] {
   const path = [...prefix, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
   const value = valueAt(document.value, path);
   if (issue.code === 'unrecognized_keys') {
@@ -61,7 +61,7 @@ function matchingBranch(issue: Issue, value: unknown): readonly Issue[] | undefi
   );
 }
 
-function problem(issue: Issue, path: Path, document: DocumentText): Problem {
+function problem(issue: Issue, path: Path, document: ParsedDocument): Problem {
   const value = valueAt(document.value, path);
   const subject = path.length === 0 ? 'the document' : formatPath(lastPart(path));
   const hint = typeof value === 'string' ? suggestion(value, issue.values ?? issue.options ?? []) : undefined;
@@ -78,7 +78,7 @@ function lastPart(path: Path): Path {
   return path.slice(isIndex ? -2 : -1);
 }
 
-function unknownKey(key: string, parent: Path, known: readonly string[], document: DocumentText): Problem {
+function unknownKey(key: string, parent: Path, known: readonly string[], document: ParsedDocument): Problem {
   const near = nearest(key, known);
   return {
     message: `unknown key "${key}"`,

@@ -7,7 +7,7 @@
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { parseArch } from '../model/arch.ts';
 import { completeFile, completeTransfer } from '../config/complete.ts';
-import { sourcePaths } from '../config/defaults.ts';
+import { documentPaths } from '../config/defaults.ts';
 import { invalidDocument } from '../config/invalid.ts';
 import type { Path } from '../config/paths.ts';
 import { apiVersion } from '../config/schema-node.ts';
@@ -24,7 +24,7 @@ import type {
   BinaryResource,
   BinarySource,
   DesiredState,
-  ImageResource,
+  ContainerImageResource,
   Resource,
   ResourceId,
   TransferSettings,
@@ -87,7 +87,10 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
   if (spec.nodeConfig) {
     const document = { apiVersion, kind: 'NodeConfig', spec: spec.nodeConfig };
     add(
-      textFile(sourcePaths.image, stableJson(document), { scope: 'shared', origin: originOf(['spec', 'nodeConfig']) }),
+      textFile(documentPaths.image, stableJson(document), {
+        scope: 'shared',
+        origin: originOf(['spec', 'nodeConfig']),
+      }),
       ['spec', 'nodeConfig'],
     );
   }
@@ -110,7 +113,7 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
   if (spec.nodekiln?.boot ?? true)
     add(unit('nodekiln-boot.service', { content: bootUnit(), enablement: 'enabled' }), own);
   if (spec.nodekiln?.agent ?? false) {
-    const content = agentUnit(spec.nodekiln?.agentSource ?? `dir:${sourcePaths.desired}`);
+    const content = agentUnit(spec.nodekiln?.agentSource ?? `dir:${documentPaths.desired}`);
     add(unit('nodekiln-agent.service', { content, enablement: 'enabled' }), own);
   }
 
@@ -190,7 +193,7 @@ function sourceOf(component: Of<'cache'>, build: Build, { facts, options }: Cont
   });
 }
 
-function imageOf(component: Of<'image'>, path: Path, { facts, options, originOf }: Context): ImageResource {
+function imageOf(component: Of<'image'>, path: Path, { facts, options, originOf }: Context): ContainerImageResource {
   const digest = digestFor(component.digest, facts);
   return {
     kind: 'image',

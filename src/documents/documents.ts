@@ -5,7 +5,7 @@
  *
  * Errors: NK_DOCUMENT_* with place; NK_DOCUMENT_EXPOSED when one with secrets can be read by others.
  */
-import { sourcePaths } from '../config/defaults.ts';
+import { documentPaths } from '../config/defaults.ts';
 import { refuseExposed } from '../config/inspect.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
 import { sha256 } from '../host/digest.ts';
@@ -22,14 +22,14 @@ export interface Documents {
 export async function readBootDocuments(files: Files): Promise<Documents> {
   const documents = await loadAll(files, [
     ...(await imageDefaults(files)),
-    ...(await documentsIn(files, sourcePaths.folder)),
+    ...(await documentsIn(files, documentPaths.folder)),
   ]);
   if (documents.loaded.length > 0) return documents;
   throw new NodekilnError(
     'NK_DOCUMENT_MISSING',
-    `there is no node configuration: neither ${sourcePaths.image} nor a document in ${sourcePaths.folder}`,
+    `there is no node configuration: neither ${documentPaths.image} nor a document in ${documentPaths.folder}`,
     {
-      hint: `Put a NodeConfig into ${sourcePaths.folder}/10-node.yaml.`,
+      hint: `Put a NodeConfig into ${documentPaths.folder}/10-node.yaml.`,
     },
   );
 }
@@ -41,7 +41,7 @@ export async function readFolder(files: Files, folder: string): Promise<Document
 }
 
 async function imageDefaults(files: Files): Promise<string[]> {
-  return (await files.stat(sourcePaths.image)) ? [sourcePaths.image] : [];
+  return (await files.stat(documentPaths.image)) ? [documentPaths.image] : [];
 }
 
 /** Documents named one by one, in that order. */

@@ -8,9 +8,9 @@
 import type { Journal } from '../apply/journal.ts';
 import { prepare } from '../apply/reconcile.ts';
 import { bootResultPath } from '../model/state-paths.ts';
-import type { ResourceId, Source } from '../model/resources.ts';
+import type { ResourceId, ClaimSource } from '../model/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
-import { effectiveClaims, sourceOrder } from '../plan/claims.ts';
+import { effectiveClaims, claimSourceOrder } from '../plan/claims.ts';
 import type { Change } from '../model/steps.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';
@@ -18,11 +18,11 @@ import { parseBootResult } from './boot-result.ts';
 export interface HostStatus {
   /** Undefined where nodekiln never ran. */
   readonly generation:
-    | { readonly number: number; readonly source: Source; readonly status: string; readonly createdAt: string }
+    | { readonly number: number; readonly source: ClaimSource; readonly status: string; readonly createdAt: string }
     | undefined;
   /** The journal was damaged and ownership rebuilt from the generation files. */
   readonly rebuilt: boolean;
-  readonly sources: readonly { readonly source: Source; readonly resources: number }[];
+  readonly sources: readonly { readonly source: ClaimSource; readonly resources: number }[];
   readonly summary: Readonly<Record<ResourceState, number>> & { readonly inPlace: number };
   /** Only what is not in place. */
   readonly resources: readonly ResourceStatus[];
@@ -36,7 +36,7 @@ export type ResourceState = 'pending' | 'failed' | 'drifted';
 
 export interface ResourceStatus {
   readonly id: string;
-  readonly source: Source;
+  readonly source: ClaimSource;
   readonly state: ResourceState;
   readonly change: Change['type'];
   readonly details: readonly string[];
@@ -87,7 +87,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       createdAt: new Date(current.createdMs).toISOString(),
     },
     rebuilt: journal.rebuilt,
-    sources: sourceOrder.flatMap((source) => {
+    sources: claimSourceOrder.flatMap((source) => {
       const count = claims[source]?.length ?? 0;
       return count === 0 ? [] : [{ source, resources: count }];
     }),
@@ -108,7 +108,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
 async function changesOf(host: Host, journal: Journal): Promise<Change[]> {
   const claims = journal.claims();
   const changes = new Map<ResourceId, Change>();
-  for (const source of sourceOrder) {
+  for (const source of claimSourceOrder) {
     const resources = new Map((claims[source] ?? []).map((resource) => [resource.id, resource]));
     const desired = { resources, goal: undefined, warnings: [] };
     const { plan } = await prepare({ host, journal, source, desired });

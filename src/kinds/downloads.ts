@@ -63,7 +63,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     const { transfer, signature, signal, onProgress } = options;
     await take();
     try {
-      const { fetchArtifact } = await import('../artifacts/sources/registry.ts');
+      const { fetchArtifact } = await import('../artifacts/sources/table.ts');
       const into = await (place ??= downloadFolder(host));
       return await fetchArtifact(spec, {
         base: '/',

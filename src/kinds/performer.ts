@@ -6,14 +6,14 @@ import type { Resource, ResourceId } from '../model/resources.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
 import type { Gate } from '../host/parallel.ts';
 import type { Host, UnitJob } from '../host/port.ts';
-import type { RecordedArtifact, Seal } from '../model/records.ts';
+import type { RecordedArtifact, FileSeal } from '../model/records.ts';
 import type { StepAction, Touched } from '../model/steps.ts';
 import type { Downloads } from './downloads.ts';
 
 /** The notes of the journal that kinds use. */
 export interface Notes {
-  seal(path: string): Seal | undefined;
-  setSeal(path: string, seal: Seal): void;
+  seal(path: string): FileSeal | undefined;
+  setSeal(path: string, seal: FileSeal): void;
   markStarted(id: ResourceId, startedWith: string): void;
   /** What a resource's artifact resolved to, for the lock file. */
   setArtifact(id: ResourceId, artifact: RecordedArtifact): void;

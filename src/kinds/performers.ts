@@ -1,4 +1,4 @@
-/** The registry of kinds, effect half: observation by kind, performance by action. Exhaustive, no magic. */
+/** The table of kinds, effect half: observation by kind, performance by action. Exhaustive, no magic. */
 import type { Resource, ResourceId } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Observation, Step } from '../model/steps.ts';

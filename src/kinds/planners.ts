@@ -1,4 +1,4 @@
-/** The registry of kinds, planning half: one line per kind and question, exhaustive, no magic. */
+/** The table of kinds, planning half: one line per kind and question, exhaustive, no magic. */
 import type { Resource, ResourceId, ResourceKind } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Change, Observation, Step, Touched } from '../model/steps.ts';

@@ -1,7 +1,7 @@
 /** Records that outlive a run: what was found out about a file or an artifact, kept in the journal. Pure. */
 
 /** Size, change time and inode of a file whose digest we computed: while they hold, so does the digest. */
-export interface Seal {
+export interface FileSeal {
   readonly size: number;
   readonly mtimeNs: string;
   readonly inode: string;

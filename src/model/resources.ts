@@ -12,7 +12,7 @@ export type ResourceKind = 'file' | 'unit' | 'binary' | 'extension' | 'image' | 
 export type ResourceId = `${ResourceKind}:${string}`;
 
 /** Who brought a resource. A document removes only what its own source brought. */
-export type Source = 'image' | 'boot' | 'agent';
+export type ClaimSource = 'image' | 'boot' | 'agent';
 
 /** `shared` resources may be captured in an image of a half-booted machine; `node` ones belong to one machine. */
 export type Scope = 'shared' | 'node';
@@ -149,14 +149,22 @@ export interface TransferSettings {
 }
 
 /** Which place in the order of sources one has: see `artifacts/order.ts`. `manifest`: the one an ImageManifest names. */
-export type SourceRole = 'custom' | 'cache' | 'local' | 'mirror' | 'repository' | 'registry' | 'tarball' | 'manifest';
+export type ArtifactSourceRole =
+  | 'custom'
+  | 'cache'
+  | 'local'
+  | 'mirror'
+  | 'repository'
+  | 'registry'
+  | 'tarball'
+  | 'manifest';
 
 /** Where a binary can come from, in the order to try. Decided by `artifacts/order.ts` from typed configuration. */
 export type BinarySource =
   | { readonly type: 'cache'; readonly version: string }
   | {
       readonly type: 'deb' | 'rpm' | 'tarball' | 'file';
-      readonly role: SourceRole;
+      readonly role: ArtifactSourceRole;
       readonly from: ArtifactLocation;
       /** Path inside the package; inside the image for `image`. */
       readonly member?: string;
@@ -220,7 +228,7 @@ export type ExtensionSource =
       readonly digest?: string;
     };
 
-export interface ImageResource extends ResourceBase {
+export interface ContainerImageResource extends ResourceBase {
   readonly kind: 'image';
   /** `registry.k8s.io/pause:3.10` */
   readonly reference: string;
@@ -260,7 +268,7 @@ export type Resource =
   | UnitResource
   | BinaryResource
   | ExtensionResource
-  | ImageResource
+  | ContainerImageResource
   | KernelResource
   | ActionResource;
 

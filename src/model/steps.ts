@@ -2,7 +2,7 @@
  * The data that flows through planning: observations and ownership in, changes and steps out. All JSON, all immutable,
  * so that a plan can be printed, compared, stored and applied elsewhere.
  */
-import type { Importance, Readiness, Resource, ResourceId, Scope, Source } from './resources.ts';
+import type { Importance, Readiness, Resource, ResourceId, Scope, ClaimSource } from './resources.ts';
 
 // ── what is on the host ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,7 +84,7 @@ export interface ExtensionRecord {
   readonly settled: boolean;
 }
 
-export interface ImageObservation {
+export interface ContainerImageObservation {
   readonly kind: 'image';
   readonly present: boolean;
 }
@@ -105,7 +105,7 @@ export type Observation =
   | UnitObservation
   | BinaryObservation
   | ExtensionObservation
-  | ImageObservation
+  | ContainerImageObservation
   | KernelObservation
   | ActionObservation;
 
@@ -114,7 +114,7 @@ export type Observation =
 /** What the journal knows of a resource we touched or were about to touch. The base of every diff. */
 export interface Touched {
   readonly id: ResourceId;
-  readonly source: Source;
+  readonly source: ClaimSource;
   /** Every definition that may have left traces: the last one done and those intended since, oldest first. */
   readonly definitions: readonly Resource[];
   /** False while an intent has no done mark. */
@@ -136,7 +136,7 @@ export interface Change {
   readonly facets: readonly Facet[];
   /** Sentences for people, without secrets: `mode 0600, wanted 0644`. */
   readonly details: readonly string[];
-  readonly source: Source;
+  readonly source: ClaimSource;
   /** The definition to reach; absent for removals. */
   readonly desired: Resource | undefined;
   readonly observed: Observation;

@@ -4,13 +4,13 @@
  * Sources are ordered image < boot < agent. One resource may be claimed by a later source only with `takeover: true`; then
  * the later claim is in force and the earlier one waits: when the later source drops it, the earlier comes back.
  */
-import type { Resource, ResourceId, Source } from '../model/resources.ts';
+import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
 import { NodekilnError, type Problem } from '../errors.ts';
 import type { Claim } from './diff.ts';
 
-export const sourceOrder: readonly Source[] = ['image', 'boot', 'agent'];
+export const claimSourceOrder: readonly ClaimSource[] = ['image', 'boot', 'agent'];
 
-export type Claims = Readonly<Partial<Record<Source, readonly Resource[]>>>;
+export type Claims = Readonly<Partial<Record<ClaimSource, readonly Resource[]>>>;
 
 /**
  * The claims in force. Throws NK_PLAN_CONFLICT naming every id that two sources claim without a takeover.
@@ -18,7 +18,7 @@ export type Claims = Readonly<Partial<Record<Source, readonly Resource[]>>>;
 export function effectiveClaims(claims: Claims): Map<ResourceId, Claim> {
   const effective = new Map<ResourceId, Claim>();
   const conflicts: Problem[] = [];
-  for (const source of sourceOrder) {
+  for (const source of claimSourceOrder) {
     for (const resource of claims[source] ?? []) {
       const earlier = effective.get(resource.id);
       if (earlier && resource.takeover !== true) {

@@ -5,7 +5,7 @@
  * touched and no longer desired is removed, also when the plan that touched it never finished.
  */
 import { fingerprint } from '../host/digest.ts';
-import type { Resource, ResourceId, Source, UnitResource } from '../model/resources.ts';
+import type { Resource, ResourceId, ClaimSource, UnitResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { PlanContext } from '../kinds/planner.ts';
 import { localPath } from '../kinds/extension/plan.ts';
@@ -15,7 +15,7 @@ import type { Change, Observation, Touched } from '../model/steps.ts';
 
 export interface Claim {
   readonly resource: Resource;
-  readonly source: Source;
+  readonly source: ClaimSource;
 }
 
 export interface DiffInput {

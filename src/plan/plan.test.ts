@@ -7,7 +7,7 @@ import type {
   KernelResource,
   Resource,
   ResourceId,
-  Source,
+  ClaimSource,
   UnitResource,
 } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
@@ -102,7 +102,7 @@ interface Situation {
   readonly observed?: Readonly<Record<string, Observation>>;
   readonly touched?: readonly Touched[];
   readonly goal?: ResourceId;
-  readonly source?: Source;
+  readonly source?: ClaimSource;
 }
 
 function planned({ desired, observed = {}, touched = [], goal, source = 'boot' }: Situation): Plan {

@@ -21,14 +21,14 @@ const schema = object({
   error: string(),
 });
 
-export type CacheRecord = Infer<typeof schema>;
+export type MetadataRecord = Infer<typeof schema>;
 
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
 
-export function emptyRecord(location: string): CacheRecord {
+export function emptyRecord(location: string): MetadataRecord {
   return { version: 1, location, good: null, failures: 0, failedAt: 0, error: '' };
 }
 
@@ -37,7 +37,7 @@ export function cacheFile(folder: string, location: string): string {
   return join(folder, `${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
 }
 
-export async function readRecord(files: Files, file: string, location: string): Promise<CacheRecord> {
+export async function readRecord(files: Files, file: string, location: string): Promise<MetadataRecord> {
   try {
     const content = await files.read(file);
     const record = schema.parse(JSON.parse(content?.toString('utf8') ?? 'null'));
@@ -53,7 +53,7 @@ export async function readRecord(files: Files, file: string, location: string): 
 export async function writeRecord(
   files: Files,
   file: string,
-  { record, owner }: { record: CacheRecord; owner: Owner },
+  { record, owner }: { record: MetadataRecord; owner: Owner },
 ): Promise<void> {
   const content = Buffer.from(`${JSON.stringify(record)}\n`);
   await files.write([{ type: 'file', path: file, content, mode: 0o600, ...owner }]);

@@ -9,7 +9,7 @@
 import { asNodekilnError } from '../errors.ts';
 import { chooseImage, configuredImage, type Choice } from './choose.ts';
 import { completeSettings, type ToolsImageSettings } from './settings.ts';
-import { createMetadataSource, type MetadataReport, type MetadataView, type SourceHost } from './source.ts';
+import { createMetadataSource, type MetadataReport, type MetadataView, type MetadataHost } from './source.ts';
 import { minorOf } from '../model/minor.ts';
 
 export interface ToolsImage extends Choice {
@@ -25,7 +25,7 @@ export interface ToolsImageResolver {
   settled(): Promise<void>;
 }
 
-export function createToolsImageResolver(host: SourceHost, settings: ToolsImageSettings): ToolsImageResolver {
+export function createToolsImageResolver(host: MetadataHost, settings: ToolsImageSettings): ToolsImageResolver {
   const complete = completeSettings(settings);
   const { repository, tag, metadata: location, knownTags, policy } = complete;
   const source = location === undefined ? undefined : createMetadataSource(host, { ...complete, location });

@@ -7,7 +7,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { createToolsImageResolver } from './resolver.ts';
 import type { ToolsImageSettings } from './settings.ts';
-import type { SourceHost } from './source.ts';
+import type { MetadataHost } from './source.ts';
 
 const scratch = mkdtempSync('/var/tmp/nodekiln-tools-image-');
 const host = createLinuxHost();
@@ -50,7 +50,7 @@ beforeEach(() => {
   folder = join(scratch, `cache-${++count}`);
 });
 
-function onHost(): SourceHost {
+function onHost(): MetadataHost {
   return { net: host.net, files: host.files, clock: { ...host.clock, now: () => host.clock.now() + later } };
 }
 

@@ -9,11 +9,11 @@
 import { shownUrl } from '../artifacts/sources/http-client.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
-import { cacheFile, emptyRecord, readRecord, writeRecord, type CacheRecord, type Owner } from './cache.ts';
+import { cacheFile, emptyRecord, readRecord, writeRecord, type MetadataRecord, type Owner } from './cache.ts';
 import { fetchMetadata } from './fetch.ts';
 import { parseMetadata, type ToolsMetadata } from './metadata.ts';
 
-export interface SourceOptions {
+export interface MetadataSourceOptions {
   /** `https://…`, `http://…` or an absolute path. */
   readonly location: string;
   readonly deadlineMs: number;
@@ -51,9 +51,9 @@ export interface MetadataSource {
   settled(): Promise<void>;
 }
 
-export type SourceHost = Pick<Host, 'net' | 'files' | 'clock'>;
+export type MetadataHost = Pick<Host, 'net' | 'files' | 'clock'>;
 
-export function createMetadataSource(host: SourceHost, options: SourceOptions): MetadataSource {
+export function createMetadataSource(host: MetadataHost, options: MetadataSourceOptions): MetadataSource {
   return isAddress(options.location) ? addressSource(host, options) : fileSource(host, options);
 }
 
@@ -61,7 +61,7 @@ export function isAddress(location: string): boolean {
   return /^https?:\/\//i.test(location);
 }
 
-function fileSource({ files, clock }: SourceHost, { location, maxBytes }: SourceOptions): MetadataSource {
+function fileSource({ files, clock }: MetadataHost, { location, maxBytes }: MetadataSourceOptions): MetadataSource {
   const load = async (): Promise<MetadataView> => {
     const content = await files.read(location);
     if (content === undefined) throw new NodekilnError('NK_DOCUMENT_MISSING', `${location} does not exist`);
@@ -79,12 +79,12 @@ function fileSource({ files, clock }: SourceHost, { location, maxBytes }: Source
   };
 }
 
-function addressSource(host: SourceHost, options: SourceOptions): MetadataSource {
+function addressSource(host: MetadataHost, options: MetadataSourceOptions): MetadataSource {
   const { location, cacheFolder, cacheForMs, retryMs, retryMaxMs, owner } = options;
   const { clock, files } = host;
   const where = shownUrl(location);
   const file = cacheFolder === undefined ? undefined : cacheFile(cacheFolder, location);
-  let loading: Promise<CacheRecord> | undefined;
+  let loading: Promise<MetadataRecord> | undefined;
   let record = emptyRecord(location);
   let refreshing: Promise<void> | undefined;
   let warning: string | undefined;

@@ -21,7 +21,7 @@ import type { FormatName } from '../formats/format.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
 
 /** A package or plain file to take one binary from. */
-export interface ArtifactSource {
+export interface PackageFile {
   readonly format?: FormatName;
   /** In our own file system. */
   readonly path: string;
@@ -38,7 +38,7 @@ export interface ArtifactSource {
 export interface AddRequest {
   readonly tool: string;
   readonly version: string;
-  readonly source: ArtifactSource;
+  readonly source: PackageFile;
   /** Refused when the binary is for another. */
   readonly architecture?: string;
   readonly signal?: AbortSignal;
@@ -178,7 +178,7 @@ export interface MaterialiseOptions {
   readonly version?: string;
   /** Refused when the binary is for another. */
   readonly architecture?: string;
-  readonly source: ArtifactSource;
+  readonly source: PackageFile;
   readonly signal?: AbortSignal;
   readonly check?: NonNullable<ExtractOptions['check']>;
 }

@@ -6,7 +6,7 @@ import type { FormatName, Visitor } from './format.ts';
 import { Account } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { ByteReader } from './reader.ts';
-import { detectFormat, formats } from './registry.ts';
+import { detectFormat, formats } from './table.ts';
 import { unreadable } from './unreadable.ts';
 
 /** A path in our own file system, or bytes as they arrive. */

@@ -4,9 +4,9 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { NodekilnError, errnoOf } from '../../errors.ts';
-import type { FetchContext, Fetched, Source, SourceSpec } from './source.ts';
+import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from './source.ts';
 
-export const fileSource: Source<'file'> = { type: 'file', fetch: fetchFile };
+export const fileSource: ArtifactSource<'file'> = { type: 'file', fetch: fetchFile };
 
 async function fetchFile(spec: Extract<SourceSpec, { type: 'file' }>, context: FetchContext): Promise<Fetched> {
   const path = resolve(context.base, spec.path);

@@ -17,7 +17,7 @@ import { programBytes, removeFolder, temporaryFolder } from '../../../test/suppo
 import { download, retryAfterMs } from './download.ts';
 import type { DownloadRequest, Downloaded, Progress } from './download.ts';
 import { createHttpClient } from './http-client.ts';
-import { fetchArtifact } from './registry.ts';
+import { fetchArtifact } from './table.ts';
 
 const folder = temporaryFolder();
 const servers: Server[] = [];

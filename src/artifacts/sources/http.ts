@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { join, posix } from 'node:path';
 import { download } from './download.ts';
 import { shownUrl } from './http-client.ts';
-import type { FetchContext, Fetched, Source, SourceSpec } from './source.ts';
+import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from './source.ts';
 
-export const httpSource: Source<'http'> = { type: 'http', fetch: fetchHttp };
+export const httpSource: ArtifactSource<'http'> = { type: 'http', fetch: fetchHttp };
 
 async function fetchHttp(spec: Extract<SourceSpec, { type: 'http' }>, context: FetchContext): Promise<Fetched> {
   const location = shownUrl(spec.url);

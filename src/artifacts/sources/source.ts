@@ -103,7 +103,7 @@ export interface Fetched {
   readonly temporary: boolean;
 }
 
-export interface Source<Type extends SourceSpec['type']> {
+export interface ArtifactSource<Type extends SourceSpec['type']> {
   readonly type: Type;
   fetch(spec: Extract<SourceSpec, { type: Type }>, context: FetchContext): Promise<Fetched>;
 }

@@ -20,7 +20,7 @@ import {
 import type { SignatureRequirement } from '../../model/resources.ts';
 import { createLinuxClock } from '../../host/linux/clock.ts';
 import { createHttpClient } from '../sources/http-client.ts';
-import { fetchArtifact } from '../sources/registry.ts';
+import { fetchArtifact } from '../sources/table.ts';
 import type { SourceSpec } from '../sources/source.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 import { verifyArtifact } from './cosign.ts';

@@ -9,7 +9,7 @@ import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
-import { unpackBelowBytes, type Containers, type Net, type StoredImage } from '../port.ts';
+import { unpackBelowBytes, type Containers, type Net, type StoredContainerImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
   close(): Promise<void>;
@@ -56,7 +56,7 @@ export function createLinuxContainers({ root, net, readArchive }: LinuxContainer
     return runFed([...prefix, 'ctr', '--address', await address(), '--namespace', 'k8s.io', ...args], input);
   }
 
-  const list = async (): Promise<StoredImage[]> => storedImages(await ctr(['images', 'list']));
+  const list = async (): Promise<StoredContainerImage[]> => storedImages(await ctr(['images', 'list']));
 
   return {
     list,
@@ -85,7 +85,7 @@ export function createLinuxContainers({ root, net, readArchive }: LinuxContainer
 }
 
 /** `REF TYPE DIGEST SIZE PLATFORMS LABELS`; the store names each image a second time by its digest. */
-function storedImages(listing: string): StoredImage[] {
+function storedImages(listing: string): StoredContainerImage[] {
   return listing.split('\n').flatMap((line) => {
     const [, reference, digest, rest] = /^(\S+)\s+\S+\s+(sha256:[0-9a-f]{64})\s+(.*)$/.exec(line) ?? [];
     if (reference === undefined || digest === undefined || reference.startsWith('sha256:')) return [];

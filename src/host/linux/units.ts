@@ -12,7 +12,7 @@ import type { Enablement, Exec, UnitFileChange, UnitJob, Units, UnitStatus } fro
 import { inParallel } from '../parallel.ts';
 import { parseUnitName } from '../unit-files/names.ts';
 import { syncFolders } from './folders.ts';
-import { readJournal } from './journal.ts';
+import { readUnitLog } from './unit-log.ts';
 import type { SystemdAddress, SystemdCall } from './systemd-connection.ts';
 import { ConnectionLost, SystemdError } from './systemd-connection.ts';
 import { createSystemdSession, lostForGood, managerCall } from './systemd-session.ts';
@@ -159,7 +159,7 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
     log: guarded(async (name, lines) => {
       const properties = await session.properties(unitPath(checkedName(name)), unitInterface);
       const sinceUsec = number(properties['InactiveExitTimestamp']);
-      return readJournal(exec, { name, lines, sinceUsec, invocationId: hexOf(properties['InvocationID']) });
+      return readUnitLog(exec, { name, lines, sinceUsec, invocationId: hexOf(properties['InvocationID']) });
     }),
     milestones: guarded(async () => {
       const stamp = async (milestone: string): Promise<number> =>

@@ -8,7 +8,7 @@
  */
 import { sha256 } from '../digest.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { ExecOptions, ExecResult, Files, Host, HttpRequest, StoredImage, Units } from '../port.ts';
+import type { ExecOptions, ExecResult, Files, Host, HttpRequest, StoredContainerImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
@@ -89,7 +89,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
   const programs = new Map<string, Program>();
   const endpoints = new Map<string, Endpoint>();
   const archives = new Map<string, readonly string[]>();
-  const images = new Map<string, StoredImage>();
+  const images = new Map<string, StoredContainerImage>();
   const quiet = createEffects({ onEffect: () => undefined });
   const files = createMemoryFiles({ disk, effects: quiet, clock });
   const units = createSystemd(files, clock);

@@ -29,7 +29,7 @@ export interface Imported {
 }
 
 /** An image as containerd's store has it. */
-export interface StoredImage {
+export interface StoredContainerImage {
   readonly reference: string;
   /** Of what the reference points at: a manifest, or an index of several systems. */
   readonly digest: string;
@@ -48,5 +48,5 @@ export interface Containers {
    * The images in the store. Where no containerd answers, the host's own is started on a private socket and stopped by
    * `Host.close`; it changes no unit. NK_IMAGE_IMPORT when it cannot be started.
    */
-  list(): Promise<StoredImage[]>;
+  list(): Promise<StoredContainerImage[]>;
 }

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { array, exactOptional, looseObject, number, string } from 'zod/mini';
 import { asNodekilnError } from '../../errors.ts';
-import type { Files, Host, StoredImage } from '../../host/port.ts';
+import type { Files, Host, StoredContainerImage } from '../../host/port.ts';
 import type { ImageLock } from '../../image/image-lock.ts';
 import { subjectOf, type Check } from './check.ts';
 
@@ -27,7 +27,7 @@ export interface ImageOptions {
 export async function checkImages(host: Host, lock: ImageLock, options: ImageOptions): Promise<Check[]> {
   const checks: Check[] = [];
   if (lock.images.length === 0) return checks;
-  let stored: ReadonlyMap<string, StoredImage>;
+  let stored: ReadonlyMap<string, StoredContainerImage>;
   try {
     stored = new Map((await host.containers.list()).map((image) => [image.reference, image]));
   } catch (thrown) {

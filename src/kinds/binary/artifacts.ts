@@ -1,5 +1,5 @@
 /** From where a document says an artifact is to a local file to take the binary out of. */
-import type { ArtifactSource } from '../../artifacts/cache/fill.ts';
+import type { PackageFile } from '../../artifacts/cache/fill.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
 import { reveal, type BinaryResource, type BinarySource } from '../../model/resources.ts';
@@ -19,7 +19,7 @@ export async function openSource(
   context: PerformContext,
   resource: BinaryResource,
   source: PackageSource,
-): Promise<ArtifactSource> {
+): Promise<PackageFile> {
   const { digest, from } = source;
   // For a plain file package and binary are the same bytes.
   const expected = digest === undefined ? {} : source.type === 'file' ? { digest } : { packageDigest: digest };

@@ -6,7 +6,13 @@
  * truncated or no squashfs or erofs; NK_ARTIFACT_MEMBER when a tool is not in it.
  */
 import { mkdtemp, open, rm } from 'node:fs/promises';
-import { imageForm, parseRelease, pullsUnits, releaseMismatch, superblockBytes } from '../../artifacts/extension.ts';
+import {
+  extensionImageForm,
+  parseRelease,
+  pullsUnits,
+  releaseMismatch,
+  superblockBytes,
+} from '../../artifacts/extension.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
 import { imagesFolder } from './records.ts';
@@ -73,7 +79,7 @@ async function readForm(host: Host, file: string): Promise<string> {
   try {
     const start = Buffer.alloc(superblockBytes);
     const { bytesRead } = await handle.read(start, 0, start.length, 0);
-    const found = imageForm(start.subarray(0, bytesRead));
+    const found = extensionImageForm(start.subarray(0, bytesRead));
     if (!found) throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${file} is no squashfs or erofs image`);
     const { size } = await handle.stat();
     if (size >= found.bytes) return found.form;

@@ -1,12 +1,15 @@
 /** Effects of `image` resources: archives imported into containerd's content store, namespace `k8s.io`. */
-import type { ImageResource } from '../../model/resources.ts';
+import type { ContainerImageResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { ImageObservation, Touched } from '../../model/steps.ts';
+import type { ContainerImageObservation, Touched } from '../../model/steps.ts';
 import { artifactPath } from '../binary/artifacts.ts';
 import type { PerformContext } from '../performer.ts';
 
 /** Asking containerd would mean starting it: our own record of a finished import of this very archive counts. */
-export function observeImage(resource: ImageResource, touched: Touched | undefined): ImageObservation {
+export function observeImage(
+  resource: ContainerImageResource,
+  touched: Touched | undefined,
+): ContainerImageObservation {
   const last = touched?.definitions.at(-1);
   const same =
     last?.kind === 'image' &&
@@ -17,7 +20,7 @@ export function observeImage(resource: ImageResource, touched: Touched | undefin
   return { kind: 'image', present: touched?.done === true && same };
 }
 
-export async function performImport(context: PerformContext, resource: ImageResource): Promise<void> {
+export async function performImport(context: PerformContext, resource: ContainerImageResource): Promise<void> {
   const archive = artifactPath(context.artifactBase, resource.archive);
   const wanted = resource.digest ?? context.lockedDigests.get(resource.id);
   const imported = await context.unpacking(() =>

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { seal } from '../../../src/bake/seal.ts';
-import { parseLock } from '../../../src/artifacts/manifest-lock.ts';
+import { sealImage } from '../../../src/bake/seal.ts';
+import { parseManifestLock } from '../../../src/artifacts/manifest-lock.ts';
 import { verify, type VerifyReport } from '../../../src/inspect/verify/verify.ts';
 import { demoFolder, nodekiln } from '../../demo/baked.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
@@ -33,7 +33,7 @@ describe('a sealed image', { concurrency: 1 }, () => {
     const baked = await nodekiln(['bake', manifest, '--root', copy.root]);
     assert.equal(baked.status, 0, baked.stderr);
     const lockFile = manifest.replace('.yaml', '.lock.json');
-    const server = parseLock(await readFile(lockFile, 'utf8'), lockFile).packages.find(({ id }) =>
+    const server = parseManifestLock(await readFile(lockFile, 'utf8'), lockFile).packages.find(({ id }) =>
       id.startsWith('package:openssh-server:'),
     );
     assert.match(server?.digest ?? '', /^sha256:/);
@@ -41,10 +41,10 @@ describe('a sealed image', { concurrency: 1 }, () => {
     assert.equal(frozen.status, 0, frozen.stdout);
     assert.deepEqual(await failing(copy.root), ['SSH host keys', 'host name']);
 
-    const report = await seal({ root: copy.root });
+    const report = await sealImage({ root: copy.root });
     assert.deepEqual(report.written, ['/etc/systemd/system/nodekiln-ssh-host-keys.service']);
     assert.deepEqual(await failing(copy.root), []);
-    assert.equal((await seal({ root: copy.root })).changed, false, 'sealing again found something');
+    assert.equal((await sealImage({ root: copy.root })).changed, false, 'sealing again found something');
 
     const hosts = await twoNodes(lab, 'ssh', copy.root);
     const identities = await Promise.all(hosts.map(identityOf));
@@ -83,7 +83,7 @@ describe('a sealed image', { concurrency: 1 }, () => {
     await stage.saveRoot(captured);
     await stage.remove();
     // What the shutdown itself wrote into its log, and the lab's own files.
-    await seal({ root: captured });
+    await sealImage({ root: captured });
     assert.deepEqual(await failing(captured), []);
 
     const hosts = await twoNodes(lab, 'captured', captured);

@@ -19,7 +19,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { seal } from '../../../src/bake/seal.ts';
+import { sealImage } from '../../../src/bake/seal.ts';
 import { imageLockPath, parseImageLock, type ImageLock } from '../../../src/image/image-lock.ts';
 import { traces } from '../../../src/image/traces.ts';
 import type { Check } from '../../../src/inspect/verify/check.ts';
@@ -38,7 +38,7 @@ const at = (path: string): string => join(copy.root, path);
 describe('verify', { concurrency: 1 }, () => {
   before(async () => {
     copy = await bakedCopy();
-    await seal({ root: copy.root });
+    await sealImage({ root: copy.root });
   });
   after(() => copy.remove());
 

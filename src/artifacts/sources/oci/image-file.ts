@@ -25,7 +25,7 @@ const opaque = '.wh..wh..opq';
 
 const imageConfig = looseObject({ architecture: exactOptional(string()), os: exactOptional(string()) });
 
-export interface ImageFileRequest extends BlobOptions {
+export interface ContainerImageFileRequest extends BlobOptions {
   readonly repository: Repository;
   readonly manifest: Manifest;
   readonly what: string;
@@ -37,7 +37,7 @@ export interface ImageFileRequest extends BlobOptions {
 }
 
 /** The file at `to`, durable. */
-export async function extractFromImage(request: ImageFileRequest, to: string): Promise<Extracted> {
+export async function extractFromImage(request: ContainerImageFileRequest, to: string): Promise<Extracted> {
   await checkPlatform(request);
   const layers = new Layers(request);
   let wanted = normalise(request.member);
@@ -63,10 +63,10 @@ export async function extractFromImage(request: ImageFileRequest, to: string): P
 
 /** Layers are fetched when they are looked into, each once. */
 class Layers {
-  readonly #request: ImageFileRequest;
+  readonly #request: ContainerImageFileRequest;
   readonly #paths = new Map<number, Promise<string>>();
 
-  constructor(request: ImageFileRequest) {
+  constructor(request: ContainerImageFileRequest) {
     this.#request = request;
   }
 
@@ -90,7 +90,7 @@ type Found =
   | { readonly type: 'link'; readonly path: string };
 
 /** Where the path is, or what a link on the way makes of it. */
-async function lookUp(layers: Layers, wanted: string, request: ImageFileRequest): Promise<Found> {
+async function lookUp(layers: Layers, wanted: string, request: ContainerImageFileRequest): Promise<Found> {
   // A hard link names a file of its own or a lower layer; above it nothing has been there since.
   let target = wanted;
   for (let layer = layers.count - 1; layer >= 0; layer--) {
@@ -121,7 +121,7 @@ interface Scan {
   readonly hidden: boolean;
 }
 
-async function scan(path: string, wanted: string, { what, signal }: ImageFileRequest): Promise<Scan> {
+async function scan(path: string, wanted: string, { what, signal }: ContainerImageFileRequest): Promise<Scan> {
   const parents = new Set(ancestors(wanted));
   const whiteouts = new Set([...parents, wanted].map((name) => beside(name, `${whiteout}${posix.basename(name)}`)));
   const opaques = new Set(['', ...parents].map((name) => posix.join(name, opaque)));
@@ -167,7 +167,7 @@ function normalise(path: string): string {
 }
 
 /** The image's own word, for images that come without an index. */
-async function checkPlatform(request: ImageFileRequest): Promise<void> {
+async function checkPlatform(request: ContainerImageFileRequest): Promise<void> {
   const { architecture, repository, manifest, what } = request;
   if (architecture === undefined || manifest.config.size > maxConfigBytes) return;
   const { path, temporary } = await repository.blob(manifest.config, { folder: request.folder });
@@ -188,6 +188,6 @@ function parseJson(text: string): unknown {
   }
 }
 
-function unusable({ what, member }: ImageFileRequest, why: string): NodekilnError {
+function unusable({ what, member }: ContainerImageFileRequest, why: string): NodekilnError {
   return new NodekilnError('NK_ARTIFACT_MEMBER', `${member} of ${what} ${why}`, { resource: what });
 }

@@ -17,7 +17,7 @@ import {
 import { createLinuxClock } from '../../../host/linux/clock.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient, type HttpClientOptions } from '../http-client.ts';
-import { fetchArtifact } from '../registry.ts';
+import { fetchArtifact } from '../table.ts';
 import type { FetchContext, SourceSpec } from '../source.ts';
 import { parseChallenges } from './authorization.ts';
 import { dockerCredentials, type CredentialStore } from './credentials.ts';

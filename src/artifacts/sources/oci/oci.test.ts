@@ -20,7 +20,7 @@ import {
 import { createLinuxClock } from '../../../host/linux/clock.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient } from '../http-client.ts';
-import { fetchArtifact } from '../registry.ts';
+import { fetchArtifact } from '../table.ts';
 import type { Fetched, SourceSpec } from '../source.ts';
 
 const kubelet = { amd64: programBytes(300_000, 1), arm64: programBytes(300_000, 2) };

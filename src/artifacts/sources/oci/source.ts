@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
-import type { FetchContext, Fetched, Source, SourceSpec } from '../source.ts';
+import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
 import { extractFromImage } from './image-file.ts';
 import { openLayoutFolder, openReference } from './open.ts';
 import type { Repository } from './repository.ts';
@@ -10,12 +10,12 @@ import { chooseFile, resolveManifest } from './resolve.ts';
 
 type Of<Type extends SourceSpec['type']> = Extract<SourceSpec, { type: Type }>;
 
-export const ociSource: Source<'oci'> = {
+export const ociSource: ArtifactSource<'oci'> = {
   type: 'oci',
   fetch: (spec, context) => fetchFile({ ...openReference(spec, context), spec }, context),
 };
 
-export const ociLayoutSource: Source<'oci-layout'> = {
+export const ociLayoutSource: ArtifactSource<'oci-layout'> = {
   type: 'oci-layout',
   fetch: async (spec, context) => {
     const repository = await openLayoutFolder(spec.path, context);
@@ -23,7 +23,7 @@ export const ociLayoutSource: Source<'oci-layout'> = {
   },
 };
 
-export const imageFileSource: Source<'image-file'> = { type: 'image-file', fetch: fetchImageFile };
+export const imageFileSource: ArtifactSource<'image-file'> = { type: 'image-file', fetch: fetchImageFile };
 
 interface Place {
   readonly repository: Repository;

@@ -13,13 +13,13 @@ import { chooseBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
-import type { FetchContext, Fetched, Source, SourceSpec } from '../source.ts';
+import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
 import { fileBelow, getIndex, getSmall, pieces, requireDigest, withoutSlash } from './get.ts';
 import { verifyClearSigned, verifyDetached } from './openpgp.ts';
 
 type AptSpec = Extract<SourceSpec, { type: 'apt' }>;
 
-export const aptSource: Source<'apt'> = { type: 'apt', fetch: fetchPackage };
+export const aptSource: ArtifactSource<'apt'> = { type: 'apt', fetch: fetchPackage };
 
 /** Clocks of a repository and of a host may differ by this much. */
 const clockToleranceMs = 10 * 60_000;

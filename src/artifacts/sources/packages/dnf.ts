@@ -14,7 +14,7 @@ import { chooseBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
-import type { FetchContext, Fetched, Source, SourceSpec } from '../source.ts';
+import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
 import { fileBelow, getIndex, getSmall, pieces, requireDigest, withoutSlash } from './get.ts';
 import { verifyDetached } from './openpgp.ts';
 import { verifyRpmSignature } from './rpm-signature.ts';
@@ -22,7 +22,7 @@ import { elements, firstElement, textOf } from './xml.ts';
 
 type DnfSpec = Extract<SourceSpec, { type: 'dnf' }>;
 
-export const dnfSource: Source<'dnf'> = { type: 'dnf', fetch: fetchPackage };
+export const dnfSource: ArtifactSource<'dnf'> = { type: 'dnf', fetch: fetchPackage };
 
 interface Listed extends Candidate {
   readonly location: string;

@@ -20,7 +20,7 @@ import {
 import { createLinuxClock } from '../../../host/linux/clock.ts';
 import { buildDeb, buildRpm, programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient } from '../http-client.ts';
-import { fetchArtifact } from '../registry.ts';
+import { fetchArtifact } from '../table.ts';
 import type { Fetched, SourceSpec } from '../source.ts';
 import { fileBelow } from './get.ts';
 import { elements, textOf } from './xml.ts';

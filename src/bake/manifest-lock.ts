@@ -6,14 +6,20 @@
  */
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { syncFolder } from '../artifacts/durable.ts';
-import { formatLock, lockedId, parseLock, type ArtifactLock, type LockedArtifact } from '../artifacts/manifest-lock.ts';
+import {
+  formatManifestLock,
+  lockedId,
+  parseManifestLock,
+  type ManifestLock,
+  type LockedArtifact,
+} from '../artifacts/manifest-lock.ts';
 import { installActions, type PackageManager } from '../desired/packages.ts';
 import { reveal } from '../model/resources.ts';
 import type {
   ArtifactLocation,
   BinaryResource,
   DesiredState,
-  ImageResource,
+  ContainerImageResource,
   Resource,
   ResourceId,
 } from '../model/resources.ts';
@@ -23,9 +29,9 @@ import { errnoOf, NodekilnError, type Problem } from '../errors.ts';
 import { basename, dirname, isAbsolute, join, relative } from '../model/path.ts';
 
 /** Undefined when there is none. */
-export async function readLockFile(path: string): Promise<ArtifactLock | undefined> {
+export async function readManifestLock(path: string): Promise<ManifestLock | undefined> {
   try {
-    return parseLock(await readFile(path, 'utf8'), path);
+    return parseManifestLock(await readFile(path, 'utf8'), path);
   } catch (thrown) {
     if (errnoOf(thrown) === 'ENOENT') return undefined;
     throw thrown;
@@ -33,8 +39,8 @@ export async function readLockFile(path: string): Promise<ArtifactLock | undefin
 }
 
 /** Whole and durable, and only when it differs. */
-export async function writeLockFile(path: string, lock: ArtifactLock): Promise<'written' | 'unchanged'> {
-  const text = formatLock(lock);
+export async function writeManifestLock(path: string, lock: ManifestLock): Promise<'written' | 'unchanged'> {
+  const text = formatManifestLock(lock);
   const present = await readFile(path, 'utf8').catch(() => undefined);
   if (present === text) return 'unchanged';
   try {
@@ -62,7 +68,7 @@ export function targetOf({ os, arch }: Facts): string {
   return `${[os.id, os.release, os.variant].filter((part) => part !== undefined && part !== '').join('/')} ${arch.cpu}`;
 }
 
-export type ArtifactResource = BinaryResource | ImageResource;
+export type ArtifactResource = BinaryResource | ContainerImageResource;
 
 /** The resources whose artifacts are locked: not our own program, which is whoever bakes. */
 export function artifactResources(desired: DesiredState): ArtifactResource[] {
@@ -120,7 +126,7 @@ export function locationIn(location: string, base: string): string {
 /** Digests that the lock knows for what the manifest still asks in the same words: they are demanded of the sources. */
 export function lockedDigests(
   desired: DesiredState,
-  about: { lock: ArtifactLock; target: string; base: string },
+  about: { lock: ManifestLock; target: string; base: string },
 ): ReadonlyMap<ResourceId, string> {
   const locked = new Map(about.lock.artifacts.map((artifact) => [artifact.id, artifact]));
   return new Map(
@@ -135,7 +141,7 @@ export function lockedDigests(
 export function withLockedPackages(
   desired: DesiredState,
   manifest: ImageManifest,
-  about: { lock: ArtifactLock; target: string },
+  about: { lock: ManifestLock; target: string },
 ): DesiredState {
   const versions = new Map(
     about.lock.packages.map(({ id, version }) => [/^package:([^:]+):/.exec(id)?.[1] ?? id, version]),
@@ -159,7 +165,7 @@ export function withLockedPackages(
 
 /** Frozen: whatever can be known before anything is fetched. */
 export function requireSameQuestions(
-  lock: ArtifactLock,
+  lock: ManifestLock,
   desired: DesiredState,
   about: { target: string; base: string; file: string },
 ): void {
@@ -182,7 +188,7 @@ export function requireSameQuestions(
   });
 }
 
-export function noLock(path: string): NodekilnError {
+export function noManifestLock(path: string): NodekilnError {
   return new NodekilnError('NK_DOCUMENT_MISSING', `--frozen needs the lock file ${path}, and there is none`, {
     hint: 'Bake without --frozen once, and keep the lock file in version control.',
   });

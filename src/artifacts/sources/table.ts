@@ -1,7 +1,7 @@
 /** Every kind of source there is, each loaded when it is used. */
-import type { FetchContext, Fetched, Source, SourceSpec } from './source.ts';
+import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from './source.ts';
 
-const sources: { readonly [Type in SourceSpec['type']]: () => Promise<Source<Type>> } = {
+const sources: { readonly [Type in SourceSpec['type']]: () => Promise<ArtifactSource<Type>> } = {
   file: () => import('./file.ts').then((module) => module.fileSource),
   http: () => import('./http.ts').then((module) => module.httpSource),
   oci: () => import('./oci/source.ts').then((module) => module.ociSource),
@@ -14,6 +14,6 @@ const sources: { readonly [Type in SourceSpec['type']]: () => Promise<Source<Typ
 /** The artifact as a local file of the digest and size that the specification names. */
 export async function fetchArtifact(spec: SourceSpec, context: FetchContext): Promise<Fetched> {
   // The compiler cannot see that a specification goes with the source of its type; the table's type says so.
-  const source = (await sources[spec.type]()) as Source<typeof spec.type>;
+  const source = (await sources[spec.type]()) as ArtifactSource<typeof spec.type>;
   return source.fetch(spec, context);
 }

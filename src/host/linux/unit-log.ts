@@ -9,7 +9,7 @@
 import { NodekilnError } from '../../errors.ts';
 import type { Exec } from '../port.ts';
 
-export interface JournalQuery {
+export interface UnitLogQuery {
   readonly name: string;
   readonly lines: number;
   readonly invocationId: string;
@@ -23,7 +23,7 @@ const maxOutput = 4 * 1024 * 1024;
 const earlierUsec = 200_000;
 const fields = 'MESSAGE,_SYSTEMD_INVOCATION_ID,INVOCATION_ID';
 
-export async function readJournal(exec: Exec, query: JournalQuery): Promise<string[]> {
+export async function readUnitLog(exec: Exec, query: UnitLogQuery): Promise<string[]> {
   const { name, lines, sinceUsec } = query;
   if (sinceUsec === 0) return [];
   const format = ['-o', 'json', `--output-fields=${fields}`, '--no-pager', '-q'];
@@ -41,7 +41,7 @@ export async function readJournal(exec: Exec, query: JournalQuery): Promise<stri
 }
 
 /** journalctl's JSON lines as text, only those of the start asked for. */
-export function selectLines(json: string, { lines, invocationId, sinceUsec }: JournalQuery): string[] {
+export function selectLines(json: string, { lines, invocationId, sinceUsec }: UnitLogQuery): string[] {
   const messages: string[] = [];
   for (const line of json.split('\n')) {
     const entry = parseEntry(line);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { selectLines } from './journal.ts';
+import { selectLines } from './unit-log.ts';
 
 const query = { name: 'a.service', lines: 3, invocationId: 'now', sinceUsec: 1_000_000 };
 
