@@ -7,17 +7,14 @@
  */
 import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { reclaimAfter } from '../apply/reclaim.ts';
-import { carryOut, prepare, type Prepared } from '../apply/reconcile.ts';
-import { readFolder, type Documents } from '../documents/documents.ts';
+import { runWith, withHostState, type Ended, type HostState } from '../apply/run.ts';
+import { imageDefaults, loadNodeDocuments } from '../documents/documents.ts';
+import { readFolder, type SourcedText } from '../documents/sources/folder.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import type { Outcome } from '../model/report.ts';
-import { openJournal, type Journal } from '../apply/journal.ts';
-import { takeHostLock } from '../apply/host-lock.ts';
-import { resolveNodeConfig } from '../config/resolve.ts';
-import { renderNode } from '../desired/render-node.ts';
 import type { DesiredState } from '../model/resources.ts';
-import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { NodekilnError } from '../errors.ts';
+import { sha256 } from '../host/digest.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
@@ -147,65 +144,53 @@ interface Reconciliation {
   readonly options: AgentOptions;
 }
 
-async function reconcileFolder({ host, folder, options }: Reconciliation): Promise<AgentReport> {
+function reconcileFolder({ host, folder, options }: Reconciliation): Promise<AgentReport> {
   const startedMs = host.clock.monotonic();
-  const lock = takeHostLock(host.root, lockWaitMs);
-  const journal = openJournal(host.root);
-  try {
-    const { report, prepared } = await reconcile({ host, folder, options, journal, startedMs });
-    journal.setNote('agent', report);
-    if (prepared && report.outcome === 'converged') await reclaimAfter(host, prepared);
-    options.onEvent?.({ type: 'reconciled', report });
-    return report;
-  } finally {
-    journal.close();
-    lock.release();
-  }
+  return withHostState(host, { waitMs: lockWaitMs }, (state) => reconcile(state, { folder, options, startedMs }));
 }
 
-async function reconcile(
-  input: Reconciliation & { journal: Journal; startedMs: number },
-): Promise<{ report: AgentReport; prepared?: Prepared }> {
-  const { host, folder, options, journal, startedMs } = input;
+function reconcile(
+  state: HostState,
+  { folder, options, startedMs }: Omit<Reconciliation, 'host'> & { startedMs: number },
+): Promise<AgentReport> {
+  const { host, journal } = state;
   let digest = '';
-  const finish = (
-    about: Pick<AgentReport, 'outcome' | 'generation' | 'changes' | 'impact'> & { error?: NodekilnError | undefined },
-  ): AgentReport => {
-    const { error, ...rest } = about;
-    return {
-      source: options.source,
-      digest,
-      ...rest,
-      durationMs: host.clock.monotonic() - startedMs,
-      finishedAt: new Date(host.clock.now()).toISOString(),
-      ...(error && { error }),
-    };
-  };
-  try {
-    const documents = await readFolder(host.files, folder);
-    digest = documents.digest;
-    const desired = documents.loaded.length === 0 ? nothing : await render(host, documents);
-    const prepared = await prepare({ host, journal, source: 'agent', desired });
-    const result = await carryOut(prepared, {
-      artifactBase: '/',
-      onEvent: (event) => options.onEvent?.({ type: 'step', event }),
-      ...(options.signal && { signal: options.signal }),
-    });
-    const report = finish({
-      outcome: result.outcome,
-      generation: result.generation,
-      changes: result.changes,
-      impact: prepared.plan.impact,
-      error: result.error,
-    });
-    return { report, prepared };
-  } catch (thrown) {
-    const error = asNodekilnError(thrown);
-    return { report: finish({ outcome: 'failed', generation: undefined, changes: 0, impact: [], error }) };
-  }
+  return runWith(state, {
+    source: 'agent',
+    artifactBase: '/',
+    onEvent: (event) => options.onEvent?.({ type: 'step', event }),
+    ...(options.signal && { signal: options.signal }),
+    ask: async () => {
+      const own = await readFolder(host.files, folder);
+      const texts = own.length === 0 ? [] : [...(await imageDefaults(host.files)), ...own];
+      digest = sha256(texts.flatMap(({ file, text }) => [file, text]).join('\0'));
+      return { desired: texts.length === 0 ? nothing : await render(host, texts) };
+    },
+    publish: async (ended) => {
+      const report: AgentReport = {
+        source: options.source,
+        digest,
+        ...reportOf(ended),
+        durationMs: host.clock.monotonic() - startedMs,
+        finishedAt: new Date(host.clock.now()).toISOString(),
+      };
+      journal.setNote('agent', report);
+      options.onEvent?.({ type: 'reconciled', report });
+      return report;
+    },
+  });
 }
 
-async function render(host: Host, documents: Documents): Promise<DesiredState> {
-  const { config, placeOf } = resolveNodeConfig(documents.loaded);
-  return renderNode(config, await observeFacts(host), { placeOf });
+type About = Pick<AgentReport, 'outcome' | 'generation' | 'changes' | 'impact'> & { error?: NodekilnError };
+
+function reportOf(ended: Ended): About {
+  if (ended.type === 'stopped')
+    return { outcome: 'failed', generation: undefined, changes: 0, impact: [], error: ended.error };
+  const { outcome, generation, changes, error } = ended.result;
+  return { outcome, generation, changes, impact: ended.prepared.plan.impact, ...(error && { error }) };
+}
+
+async function render(host: Host, texts: readonly SourcedText[]): Promise<DesiredState> {
+  const ask = await loadNodeDocuments(texts);
+  return ask(await observeFacts(host)).desired;
 }

@@ -10,9 +10,9 @@
 import { realpathSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import type { StepEvent } from '../telemetry/events.ts';
-import { openJournal, type Journal } from '../apply/journal.ts';
-import { takeHostLock } from '../apply/host-lock.ts';
-import { carryOut, prepare, type Result } from '../apply/reconcile.ts';
+import type { Journal } from '../apply/journal.ts';
+import type { Result } from '../apply/reconcile.ts';
+import { runWith, withHostState } from '../apply/run.ts';
 import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
 import { readContainerImageArchive } from '../artifacts/image-archive.ts';
 import {
@@ -157,68 +157,75 @@ async function bakeHost(
   const hold = options.updateLock === true ? emptyManifestLock : locked;
   const held = lockedDigests(desired, { lock: hold, target, base });
 
-  const lock = takeHostLock(host.root, lockWaitMs);
-  const journal = openJournal(host.root);
-  try {
-    await sweep(host, desired);
-    const previous = await readImageLock(host.files);
-    const before = await packagesBefore({ host, journal, previous });
-    const prepared = await prepare({ host, journal, source: 'image', desired });
-    const enabledBefore = await enabledUnits(host.files);
-    const result = await carryOut(prepared, {
-      artifactBase: base,
-      lockedDigests: held,
-      ...(options.jobs !== undefined && { jobs: options.jobs }),
-      ...(options.transfers !== undefined && { transfers: options.transfers }),
-      ...(options.onEvent && { onEvent: options.onEvent }),
-      ...(options.signal && { signal: options.signal }),
-    });
-    const disabledUnits = await disableUnasked(host, enabledBefore, desired);
-    if (result.error) {
-      const failed = result.steps.find(({ error }) => error === result.error)?.resource ?? '';
-      throw explained(result.error, { held: lockedHere(hold, failed, target), file: lockPath });
-    }
-    const imagesUnchanged = !result.steps.some(({ resource }) => resource.startsWith('image:'));
-    const { lock: imageLock, warnings } = await collectImageLock({
-      host,
-      journal,
-      desired,
-      facts,
-      name: manifest.document.metadata?.name ?? '',
-      target,
-      base,
-      before,
-      previous,
-      imagesUnchanged,
-    });
-    const resolved: ManifestLock = {
-      artifacts: imageLock.artifacts,
-      packages: await lockedPackages(host, imageLock, { target, locked }),
-    };
-    requireUnchanged(hold, resolved, lockPath);
-    if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
-    const outcome = await writeManifestLock(lockPath, replaceTarget(whole ?? emptyManifestLock, target, resolved));
-    await writeSbom(host, imageLock, options);
-    await writeImageLock(host.files, imageLock);
-    return {
-      root: options.root,
-      outcome: result.outcome,
-      generation: result.generation,
-      changes: result.changes,
-      steps: result.steps.map(resultStep),
-      disabledUnits,
-      lock: {
-        path: lockPath,
-        outcome,
-        differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
-      },
-      ...(options.space === true && { space: await measureSpace(host.root, imageLock) }),
-      warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
-    };
-  } finally {
-    journal.close();
-    lock.release();
-  }
+  return withHostState(
+    host,
+    { waitMs: lockWaitMs, ...(options.signal && { signal: options.signal }) },
+    async (state) => {
+      await sweep(host, desired);
+      const previous = await readImageLock(host.files);
+      const before = await packagesBefore({ host, journal: state.journal, previous });
+      const enabledBefore = await enabledUnits(host.files);
+      return runWith(state, {
+        source: 'image',
+        artifactBase: base,
+        lockedDigests: held,
+        ...(options.jobs !== undefined && { jobs: options.jobs }),
+        ...(options.transfers !== undefined && { transfers: options.transfers }),
+        ...(options.onEvent && { onEvent: options.onEvent }),
+        ...(options.signal && { signal: options.signal }),
+        ask: async () => ({ desired }),
+        publish: async (ended) => {
+          if (ended.type === 'stopped') throw ended.error;
+          const { result } = ended;
+          const disabledUnits = await disableUnasked(host, enabledBefore, desired);
+          if (result.error) {
+            const failed = result.steps.find(({ error }) => error === result.error)?.resource ?? '';
+            throw explained(result.error, { held: lockedHere(hold, failed, target), file: lockPath });
+          }
+          const imagesUnchanged = !result.steps.some(({ resource }) => resource.startsWith('image:'));
+          const { lock: imageLock, warnings } = await collectImageLock({
+            host,
+            journal: state.journal,
+            desired,
+            facts,
+            name: manifest.document.metadata?.name ?? '',
+            target,
+            base,
+            before,
+            previous,
+            imagesUnchanged,
+          });
+          const resolved: ManifestLock = {
+            artifacts: imageLock.artifacts,
+            packages: await lockedPackages(host, imageLock, { target, locked }),
+          };
+          requireUnchanged(hold, resolved, lockPath);
+          if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
+          const outcome = await writeManifestLock(
+            lockPath,
+            replaceTarget(whole ?? emptyManifestLock, target, resolved),
+          );
+          await writeSbom(host, imageLock, options);
+          await writeImageLock(host.files, imageLock);
+          return {
+            root: options.root,
+            outcome: result.outcome,
+            generation: result.generation,
+            changes: result.changes,
+            steps: result.steps.map(resultStep),
+            disabledUnits,
+            lock: {
+              path: lockPath,
+              outcome,
+              differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
+            },
+            ...(options.space === true && { space: await measureSpace(host.root, imageLock) }),
+            warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
+          };
+        },
+      });
+    },
+  );
 }
 
 /** What a killed bake left under temporary names, wherever this one might have written: it may have nothing to write there. */

@@ -57,6 +57,16 @@ export async function parseDocument<Kind extends DocumentKind>(
 export async function parseDocument(source: DocumentText): Promise<LoadedDocument>;
 export async function parseDocument(source: DocumentText, wanted?: DocumentKind): Promise<LoadedDocument> {
   const text = await parseText(source);
+  return wanted ? checkDocument(text, wanted) : checkDocument(text);
+}
+
+/** A text that was parsed, against the schema of its kind: for callers that ask its kind first. */
+export async function checkDocument<Kind extends DocumentKind>(
+  text: ParsedDocument,
+  kind: Kind,
+): Promise<LoadedDocument<Kind>>;
+export async function checkDocument(text: ParsedDocument): Promise<LoadedDocument>;
+export async function checkDocument(text: ParsedDocument, wanted?: DocumentKind): Promise<LoadedDocument> {
   const kind = kindOf(text, wanted);
   const { file, positions } = text;
   switch (kind) {
@@ -69,7 +79,8 @@ export async function parseDocument(source: DocumentText, wanted?: DocumentKind)
   }
 }
 
-async function parseText(source: DocumentText): Promise<ParsedDocument> {
+/** The text as data with positions, whatever kind it is of. */
+export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   const { file } = source;
   const text = source.text.startsWith('\uFEFF') ? source.text.slice(1) : source.text;
   const parsed = parseJson(file, text) ?? (await parseYaml(file, text));

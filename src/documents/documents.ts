@@ -1,82 +1,79 @@
 /**
- * Reads NodeConfig documents from a host, in the order they merge: what the bake left, then `conf.d` in lexical order.
- * Names that start with a dot or end in `~` or `.tmp` are editors' and writers' temporary files and passed over: documents
- * appear by rename.
+ * The documents a machine is made from: what the bake left, then those of a source, in the order in which they merge. Read
+ * as texts first, so that their digest is known even when they are wrong; then each kind makes of its own what they ask for.
  *
  * Errors: NK_DOCUMENT_* with place; NK_DOCUMENT_EXPOSED when one with secrets can be read by others.
  */
 import { documentPaths } from '../config/defaults.ts';
-import { refuseExposed } from '../config/inspect.ts';
-import { parseDocument, type LoadedDocument } from '../config/load.ts';
-import { sha256 } from '../host/digest.ts';
+import { checkDocument, parseText } from '../config/load.ts';
+import type { ParsedDocument } from '../config/problems.ts';
+import { isMap } from '../config/paths.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files } from '../host/port.ts';
+import type { Facts } from '../model/facts.ts';
+import type { KindText, NodeAsk } from './kinds/kind.ts';
+import { documentKinds, type KindTable } from './kinds/table.ts';
+import { readFolder, readText, type SourcedText } from './sources/folder.ts';
 
-export interface Documents {
-  readonly loaded: readonly LoadedDocument<'NodeConfig'>[];
-  /** Fingerprint of the texts: equal texts, equal fingerprint. */
-  readonly digest: string;
+/** What the bake says of every node made from its image; none where nothing was baked. */
+export async function imageDefaults(files: Files): Promise<readonly SourcedText[]> {
+  return (await files.stat(documentPaths.image)) ? [await readText(files, documentPaths.image)] : [];
 }
 
-/** The documents a boot is made from. NK_DOCUMENT_MISSING when there is none. */
-export async function readBootDocuments(files: Files): Promise<Documents> {
-  const documents = await loadAll(files, [
-    ...(await imageDefaults(files)),
-    ...(await documentsIn(files, documentPaths.folder)),
-  ]);
-  if (documents.loaded.length > 0) return documents;
+/** The texts a boot is made from. NK_DOCUMENT_MISSING when there is none. */
+export async function bootTexts(files: Files): Promise<readonly SourcedText[]> {
+  const texts = [...(await imageDefaults(files)), ...(await readFolder(files, documentPaths.folder))];
+  if (texts.length > 0) return texts;
   throw new NodekilnError(
     'NK_DOCUMENT_MISSING',
     `there is no node configuration: neither ${documentPaths.image} nor a document in ${documentPaths.folder}`,
-    {
-      hint: `Put a NodeConfig into ${documentPaths.folder}/10-node.yaml.`,
-    },
+    { hint: `Put a NodeConfig into ${documentPaths.folder}/10-node.yaml.` },
   );
 }
 
-/** The documents of a folder the agent follows, over what the image says of every node made from it; none is an answer too. */
-export async function readFolder(files: Files, folder: string): Promise<Documents> {
-  const paths = await documentsIn(files, folder);
-  return loadAll(files, paths.length === 0 ? [] : [...(await imageDefaults(files)), ...paths]);
+/** Texts named one by one, in that order. */
+export async function namedTexts(files: Files, paths: readonly string[]): Promise<readonly SourcedText[]> {
+  const texts = [];
+  for (const path of paths) texts.push(await readText(files, path));
+  return texts;
 }
 
-async function imageDefaults(files: Files): Promise<string[]> {
-  return (await files.stat(documentPaths.image)) ? [documentPaths.image] : [];
+/**
+ * Checks the documents of a node and merges them; what they ask for follows with the facts. All must be of one kind that
+ * describes a node: NK_DOCUMENT_KIND.
+ */
+export async function loadNodeDocuments(
+  texts: readonly SourcedText[],
+  kinds: KindTable = documentKinds,
+): Promise<(facts: Facts) => NodeAsk> {
+  const parsed: KindText[] = [];
+  for (const { file, text, mode } of texts) parsed.push({ parsed: await parseText({ file, text }), mode });
+  const keys = parsed.map((text) => keyOf(text.parsed));
+  const [key = ''] = keys;
+  const other = keys.findIndex((candidate) => candidate !== key);
+  const kind = Object.hasOwn(kinds, key) ? await kinds[key]?.() : undefined;
+  const odd = other < 0 ? undefined : parsed[other];
+  if (odd && kind?.describes === 'node') throw await ofAnotherKind(odd.parsed, key);
+  if (kind?.describes === 'node') return kind.load(parsed);
+  // Whatever it is, it is none for a node: the schema of ours says what is wrong with it.
+  for (const text of parsed) await checkDocument(text.parsed, 'NodeConfig');
+  throw new NodekilnError('NK_INTERNAL', `nothing is wrong with ${key}, but no kind of it is known`);
 }
 
-/** Documents named one by one, in that order. */
-export async function readNamed(files: Files, paths: readonly string[]): Promise<Documents> {
-  return loadAll(files, paths);
+/** `nodekiln.dev/v1alpha1/NodeConfig` */
+function keyOf({ value }: ParsedDocument): string {
+  return isMap(value) ? `${String(value['apiVersion'])}/${String(value['kind'])}` : '';
 }
 
-async function documentsIn(files: Files, folder: string): Promise<string[]> {
-  const names = await files.list(folder);
-  return names
-    .filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith('.'))
-    .map((name) => `${folder}/${name}`);
-}
-
-async function loadAll(files: Files, paths: readonly string[]): Promise<Documents> {
-  const texts: string[] = [];
-  const loaded: LoadedDocument<'NodeConfig'>[] = [];
-  for (const path of paths) {
-    const [content, stat] = await Promise.all([readDocument(files, path), files.stat(path)]);
-    const document = await parseDocument({ file: path, text: content }, 'NodeConfig');
-    refuseExposed(document, stat?.type === 'file' ? stat.mode : 0);
-    texts.push(path, content);
-    loaded.push(document);
-  }
-  return { loaded, digest: sha256(texts.join('\0')) };
-}
-
-async function readDocument(files: Files, path: string): Promise<string> {
-  let content;
-  try {
-    content = await files.read(path);
-  } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} cannot be read`, { cause, place: { file: path } });
-  }
-  if (content === undefined)
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} does not exist`, { place: { file: path } });
-  return content.toString('utf8');
+async function ofAnotherKind(parsed: ParsedDocument, wanted: string): Promise<NodekilnError> {
+  // One that is of no kind at all says so itself.
+  if (wanted.endsWith('/NodeConfig')) await checkDocument(parsed, 'NodeConfig');
+  return new NodekilnError(
+    'NK_DOCUMENT_KIND',
+    `${parsed.file} is of kind ${keyOf(parsed)}, the documents before it of ${wanted}`,
+    {
+      place: { file: parsed.file, ...parsed.positions.locate(['kind'], 'value') },
+      hint: 'Give one source documents of one kind.',
+    },
+  );
 }

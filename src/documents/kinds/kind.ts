@@ -1,0 +1,47 @@
+/**
+ * A kind of documents: how a text of it is checked, and what it asks for. Our own kinds are strict; foreign ones are read
+ * as their owner writes them. One kind is one file or folder here and one line in `table.ts`.
+ */
+import type { LoadedDocument } from '../../config/load.ts';
+import type { ParsedDocument } from '../../config/problems.ts';
+import type { DesiredState } from '../../model/resources.ts';
+import type { Facts } from '../../model/facts.ts';
+
+/** One text of the kind, parsed but not checked. */
+export interface KindText {
+  readonly parsed: ParsedDocument;
+  /** Of the file it stands in, see `SourcedText`; 0 where nobody else can read it. */
+  readonly mode: number;
+}
+
+/** What a node's documents ask for. */
+export interface NodeAsk {
+  readonly desired: DesiredState;
+  /** The budget of a boot made from them, in milliseconds. */
+  readonly budgetMs: number;
+}
+
+export type KindOfDocument =
+  | {
+      /** Describes a node: what boot and agent are made from. */
+      readonly describes: 'node';
+      /**
+       * Checks all texts of the kind, in the order in which they merge, and merges them. NK_DOCUMENT_INVALID with every
+       * problem and its place; NK_DOCUMENT_EXPOSED when one with secrets can be read by others.
+       */
+      readonly load: (texts: readonly KindText[]) => Promise<(facts: Facts) => NodeAsk>;
+    }
+  | {
+      /** Describes an image: what a bake is made from. */
+      readonly describes: 'image';
+      readonly load: (text: KindText) => Promise<ImageDocument>;
+    }
+  /** Data that other documents are made of. */
+  | { readonly describes: 'data' };
+
+/** A checked document that describes an image. */
+export interface ImageDocument {
+  readonly loaded: LoadedDocument<'ImageManifest'>;
+  /** `artifactBase`: the folder that relative paths of artifacts start from. */
+  readonly render: (facts: Facts, artifactBase: string) => DesiredState;
+}

@@ -1,0 +1,17 @@
+/**
+ * Every kind of documents, by apiVersion and kind. Each is loaded when a document of it is met: a boot needs one of them,
+ * and making a schema takes milliseconds.
+ */
+import type { DocumentKind } from '../../config/load.ts';
+import type { KindOfDocument } from './kind.ts';
+
+/** A new kind that is not in the table does not compile. */
+export type KindKey = `nodekiln.dev/v1alpha1/${DocumentKind}`;
+
+export type KindTable = Readonly<Record<string, () => Promise<KindOfDocument>>>;
+
+export const documentKinds = {
+  'nodekiln.dev/v1alpha1/NodeConfig': () => import('./node-config.ts').then((module) => module.nodeConfig),
+  'nodekiln.dev/v1alpha1/ImageManifest': () => import('./image-manifest.ts').then((module) => module.imageManifest),
+  'nodekiln.dev/v1alpha1/Inventory': () => Promise.resolve({ describes: 'data' }),
+} as const satisfies Record<KindKey, () => Promise<KindOfDocument>>;

@@ -1,0 +1,48 @@
+/** Work with an end: signals that fire by time, and leave neither timer nor listener behind. */
+import { NodekilnError } from '../errors.ts';
+import type { Clock } from './port.ts';
+
+export interface Deadline {
+  readonly clock: Clock;
+  /** From now on; none when undefined. */
+  readonly ms: number | undefined;
+  /** Of what is not done by then, for the error: `the boot`. */
+  readonly about: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Does the work under a signal that fires with the outer one, with its reason, or with NK_TIMEOUT when the time has
+ * passed. What the work throws after that is the timeout, with its own error as the cause.
+ */
+export async function withDeadline<T>(
+  { clock, ms, about, signal }: Deadline,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const until = new AbortController();
+  const done = new AbortController();
+  const stop = (): void => until.abort(signal?.reason);
+  if (signal?.aborted === true) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  let late: NodekilnError | undefined;
+  const timer =
+    ms === undefined
+      ? undefined
+      : clock.sleep(ms, done.signal).then(
+          () => {
+            late = new NodekilnError('NK_TIMEOUT', `${about} was not done within ${ms} ms`);
+            until.abort(late);
+          },
+          () => undefined,
+        );
+  try {
+    return await work(until.signal);
+  } catch (thrown) {
+    if (late === undefined || thrown === late || signal?.aborted === true) throw thrown;
+    throw new NodekilnError('NK_TIMEOUT', late.message, { cause: thrown });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    done.abort();
+    await timer;
+  }
+}
