@@ -28,7 +28,14 @@ const order = floors.flatMap((rooms, floor) =>
     const above = [...rooms.filter((other) => other !== room), ...floors.slice(floor + 1).flat()];
     return above.length === 0
       ? []
-      : [{ name: `floor-${room}`, severity: 'error', from: { path: anyOf([room]), pathNot: tests }, to: { path: anyOf(above) } }];
+      : [
+          {
+            name: `floor-${room}`,
+            severity: 'error',
+            from: { path: anyOf([room]), pathNot: tests },
+            to: { path: anyOf(above) },
+          },
+        ];
   }),
 );
 
@@ -46,9 +53,16 @@ module.exports = {
       name: 'pure-no-effectful-modules',
       severity: 'error',
       from: { path: pure, pathNot: tests },
-      to: { path: '^src/(disk|host/(linux|memory)|kube)/|^src/artifacts/(formats|sources|cache)/|^src/kinds/[^/]+/apply\\.ts$' },
+      to: {
+        path: '^src/(disk|host/(linux|memory)|kube)/|^src/artifacts/(formats|sources|cache)/|^src/kinds/[^/]+/apply\\.ts$',
+      },
     },
-    { name: 'production-not-tests', severity: 'error', from: { path: '^src/', pathNot: tests }, to: { path: `^(test|bench|tools)/|${tests}` } },
+    {
+      name: 'production-not-tests',
+      severity: 'error',
+      from: { path: '^src/', pathNot: tests },
+      to: { path: `^(test|bench|tools)/|${tests}` },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -128,10 +128,12 @@ function clusterVersion(options: Options, host: Host): (() => Promise<string>) |
   if (version !== undefined) return () => Promise.resolve(version);
   if (kubeconfig === undefined) return undefined;
   return async () => {
-    const [{ readKubeconfig }, { serverVersion }] = await Promise.all([
+    const [{ readKubeconfig }, { createKubeClient }, { serverVersion }] = await Promise.all([
       import('../kube/kubeconfig.ts'),
+      import('../kube/client.ts'),
       import('../kube/api-server.ts'),
     ]);
-    return serverVersion(await readKubeconfig(host.files, absolute(kubeconfig)), apiDeadlineMs);
+    const api = await readKubeconfig(host.files, absolute(kubeconfig));
+    return serverVersion(createKubeClient(host.net, api), apiDeadlineMs);
   };
 }

@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import { factsFromJson } from './facts.ts';
 
-const sample: unknown = JSON.parse(readFileSync(new URL('testdata/stand-alone/facts.json', import.meta.url), 'utf8'));
+const sample: unknown = JSON.parse(
+  readFileSync(new URL('../desired/testdata/stand-alone/facts.json', import.meta.url), 'utf8'),
+);
 
 test('facts of another machine are taken as printed, later additions passed over', () => {
   const facts = factsFromJson({ ...Object(sample), later: 1 }, 'facts.json');

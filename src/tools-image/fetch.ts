@@ -90,7 +90,7 @@ function received({ status, headers, body }: HttpResponse, { url, etag }: FetchO
   return { json, ...(headers['etag'] !== undefined && { etag: headers['etag'] }) };
 }
 
-function decoded(body: Buffer, url: string): string {
+function decoded(body: Uint8Array, url: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch (cause) {

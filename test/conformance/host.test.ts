@@ -7,6 +7,8 @@ import type { MemoryMachine } from '../../src/host/memory/machine.ts';
 import { createMemoryMachine } from '../../src/host/memory/machine.ts';
 import type { StartContext, UnitBehaviour } from '../../src/host/memory/systemd.ts';
 import { expectations } from './host.ts';
+import type { Subject } from './host.ts';
+import { serveHttp } from './serve.ts';
 
 /** Does in memory what the few programs do that the expectations name. */
 function behaviourOf({ file }: StartContext): UnitBehaviour {
@@ -24,18 +26,28 @@ function machineWithPrograms(options: { systemd?: boolean } = {}): MemoryMachine
   return machine;
 }
 
+/** A process on the machine, and endpoints in its memory. */
+function inMemory(machine: MemoryMachine): Subject {
+  const url = 'http://127.0.0.1:8080';
+  return {
+    host: machine.open(),
+    folder: '/var/empty',
+    tag: 'm',
+    serve: (endpoint) => ({ url, close: machine.serve(url, endpoint) }),
+  };
+}
+
 describe('a machine in memory', () => {
   for (const { name, needs, check } of expectations) {
     if (needs === 'offline units') continue;
-    test(`${needs}: ${name}`, () => check({ host: machineWithPrograms().open(), folder: '/var/empty', tag: 'm' }));
+    test(`${needs}: ${name}`, () => check(inMemory(machineWithPrograms())));
   }
 });
 
 describe('a root folder in memory', () => {
   for (const { name, needs, check } of expectations) {
     if (needs !== 'offline units' && needs !== 'enablement') continue;
-    const host = machineWithPrograms({ systemd: false }).open();
-    test(`${needs}: ${name}`, () => check({ host, folder: '/var/empty', tag: 'm' }));
+    test(`${needs}: ${name}`, () => check(inMemory(machineWithPrograms({ systemd: false }))));
   }
 });
 
@@ -49,7 +61,7 @@ describe('a root folder on Linux', () => {
       const root = join(scratch, String(index));
       mkdirSync(root);
       const host = createLinuxHost({ root });
-      await check({ host, folder: '/var/empty', tag: 'f' });
+      await check({ host, folder: '/var/empty', tag: 'f', serve: serveHttp });
       await host.close();
     });
   }
@@ -64,7 +76,7 @@ describe('this machine, without its systemd', () => {
       const folder = join(scratch, String(index));
       mkdirSync(folder);
       const host = createLinuxHost();
-      await check({ host, folder, tag: 'l' });
+      await check({ host, folder, tag: 'l', serve: serveHttp });
       await host.close();
     });
   }

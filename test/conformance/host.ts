@@ -4,7 +4,9 @@
  * lab host.
  */
 import assert from 'node:assert/strict';
+import type { Endpoint } from '../../src/host/memory/net.ts';
 import type { FileWrite, Host, JobResult, UnitStatus } from '../../src/host/port.ts';
+import { net } from './net.ts';
 
 export interface Subject {
   readonly host: Host;
@@ -12,6 +14,14 @@ export interface Subject {
   readonly folder: string;
   /** Ends names of units, so that two runs on one machine do not meet. */
   readonly tag: string;
+  /** Makes something answer at an address that the host can reach. */
+  readonly serve: (endpoint: Endpoint) => Served | Promise<Served>;
+}
+
+export interface Served {
+  /** `http://127.0.0.1:40123` */
+  readonly url: string;
+  close(): void;
 }
 
 export interface Expectation {
@@ -269,17 +279,6 @@ const others: Expectation[] = [
       controller.abort();
       await assert.rejects(sleeping, code('NK_INTERRUPTED'));
       await assert.rejects(host.clock.sleep(60_000, controller.signal), code('NK_INTERRUPTED'));
-    },
-  },
-  {
-    name: 'nobody at an address is NK_SOURCE_UNAVAILABLE',
-    needs: 'net',
-    check: async ({ host, folder }) => {
-      const request = { url: 'http://127.0.0.1:9/', timeoutMs: 2000 };
-      await assert.rejects(host.net.request(request), code('NK_SOURCE_UNAVAILABLE'));
-      const socketPath = `${folder}/no.sock`;
-      await assert.rejects(host.net.request({ ...request, socketPath }), code('NK_SOURCE_UNAVAILABLE'));
-      assert.equal(await host.net.socketAnswers(socketPath, 500), false);
     },
   },
 ];
@@ -623,4 +622,4 @@ const live: Expectation[] = [
   },
 ];
 
-export const expectations: readonly Expectation[] = [...files, ...others, ...enablement, ...offline, ...live];
+export const expectations: readonly Expectation[] = [...files, ...others, ...net, ...enablement, ...offline, ...live];

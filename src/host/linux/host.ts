@@ -9,7 +9,7 @@ import { createOfflineUnits } from '../unit-files/offline-units.ts';
 import { createLinuxClock } from './clock.ts';
 import { createLinuxExec } from './exec.ts';
 import { createLinuxFiles } from './files.ts';
-import { createLinuxNet } from './net.ts';
+import { createLinuxNet } from './net/net.ts';
 import type { SystemdAddress } from './systemd-connection.ts';
 import { createLiveUnits } from './units.ts';
 
@@ -30,13 +30,15 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
     root === '/'
       ? createLiveUnits({ exec, address: options.systemd ?? 'auto' })
       : { units: createOfflineUnits(files, root), close: () => Promise.resolve() };
-  const host = { root, files, exec, units, clock: createLinuxClock(), net: createLinuxNet(), close };
+  const net = createLinuxNet();
+  const host = { root, files, exec, units, clock: createLinuxClock(), net, close };
   const containers = options.containers?.(host) ?? noContainers;
   return {
     ...host,
     containers,
     close: async () => {
       await containers.close?.();
+      net.close();
       await close();
     },
   };

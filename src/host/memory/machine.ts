@@ -8,7 +8,7 @@
  */
 import { sha256 } from '../digest.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { ExecOptions, ExecResult, Files, Host, HttpRequest, StoredContainerImage, Units } from '../port.ts';
+import type { ExecOptions, ExecResult, Files, Host, StoredContainerImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
@@ -16,6 +16,7 @@ import { createDisk } from './disk.ts';
 import type { CrashPoint, Effects } from './effects.ts';
 import { createEffects } from './effects.ts';
 import { createMemoryFiles } from './files.ts';
+import { createMemoryNet, type Endpoint } from './net.ts';
 import type { SimulatedSystemd } from './systemd.ts';
 import { createSystemd } from './systemd.ts';
 import { basename } from '../../model/path.ts';
@@ -38,14 +39,7 @@ export interface ProgramResult {
 
 export type Program = (call: ProgramCall) => ProgramResult | Promise<ProgramResult>;
 
-export interface EndpointResponse {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array;
-  readonly durationMs?: number;
-}
-
-export type Endpoint = (request: HttpRequest) => EndpointResponse | Promise<EndpointResponse>;
+export type { Endpoint, EndpointResponse } from './net.ts';
 
 export interface OpenOptions {
   readonly crash?: CrashPoint;
@@ -78,8 +72,6 @@ export interface MemoryMachineOptions {
   /** False: a root folder at image-build time, with offline units. */
   readonly systemd?: boolean;
 }
-
-const maxBytes = 1024 * 1024;
 
 export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {}): MemoryMachine {
   const disk = createDisk();
@@ -117,28 +109,6 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
       stderr: (result.stderr ?? '').slice(-kept),
       durationMs,
     };
-  };
-
-  const answer = async (
-    request: HttpRequest,
-  ): Promise<{ status: number; headers: Record<string, string>; body: Buffer }> => {
-    const address = request.socketPath ?? new URL(request.url).origin;
-    const endpoint = endpoints.get(address);
-    if (!endpoint) throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `no response from ${address}: connection refused`);
-    const response = await endpoint(request);
-    const durationMs = response.durationMs ?? 0;
-    await clock.sleep(Math.min(durationMs, request.timeoutMs), request.signal);
-    if (durationMs > request.timeoutMs) {
-      throw new NodekilnError('NK_TIMEOUT', `no response from ${address} within ${request.timeoutMs} ms`);
-    }
-    const body = Buffer.from(response.body ?? '');
-    if (body.length > (request.maxBytes ?? maxBytes)) {
-      throw new NodekilnError(
-        'NK_SOURCE_UNAVAILABLE',
-        `the response is larger than ${request.maxBytes ?? maxBytes} bytes`,
-      );
-    }
-    return { status: response.status ?? 200, headers: { ...response.headers }, body };
   };
 
   const open = ({ crash }: OpenOptions = {}): Host => {
@@ -179,16 +149,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
           effects.alive();
         },
       },
-      net: {
-        request: async (request) => {
-          effects.alive();
-          return answer(request);
-        },
-        socketAnswers: async (path) => {
-          effects.alive();
-          return endpoints.has(path);
-        },
-      },
+      net: createMemoryNet({ endpoints, clock, alive: () => effects.alive() }),
       close: () => Promise.resolve(),
     };
   };

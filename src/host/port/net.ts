@@ -1,29 +1,87 @@
-/** The port's network. */
+/**
+ * The port's network: one hop of HTTP at a time. Redirects, the choice of a proxy for an address, credentials, retries
+ * and resumption are the callers'. Milliseconds, bytes; names of headers in lower case, several of one name joined by
+ * `, `. No message holds a query, a user or a password of an address.
+ */
+import { NodekilnError, type ErrorDetail } from '../../errors.ts';
 
-export interface HttpRequest {
-  readonly url: string;
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array;
-  readonly timeoutMs: number;
-  /** A Unix socket to speak to instead of the URL's host. */
-  readonly socketPath?: string;
-  /** PEM certificates trusted instead of the system's. */
+export type HttpHeaders = Readonly<Record<string, string>>;
+
+/** How a server shows who it is, and how we do. */
+export interface TlsOptions {
+  /** PEM certificates trusted instead of the machine's. */
   readonly ca?: string;
+  /** The name that its certificate must have, when that is not the address's. */
+  readonly serverName?: string;
+  /** PEM. */
+  readonly clientCertificate?: { readonly cert: string; readonly key: string };
+}
+
+/** One request to one server, by one way. */
+export interface HttpExchange {
+  /** `http:` or `https:`. */
+  readonly url: string;
+  /** `GET` unless told. */
+  readonly method?: string;
+  readonly headers?: HttpHeaders;
+  readonly body?: string | Uint8Array;
+  /** A Unix socket to speak to instead of the address's host. */
+  readonly socketPath?: string;
+  /** The proxy to go through, `http://user:password@proxy:3128`: `https:` by CONNECT. Straight to the server when absent. */
+  readonly proxy?: string;
+  readonly tls?: TlsOptions;
+  /** An open connection of an earlier request of the same way and trust may be used, and this one's is left open for the next. */
+  readonly keepAlive?: boolean;
+  /** Until the response's headers are there; a `connection` failure after that, since another try may be luckier. */
+  readonly headersTimeoutMs?: number;
   readonly signal?: AbortSignal;
-  /** Response bytes kept at most; NK_SOURCE_UNAVAILABLE beyond. 1 MiB unless told. */
+}
+
+export interface HttpRequest extends HttpExchange {
+  /** For the whole exchange. */
+  readonly timeoutMs: number;
+  /** Response bytes kept at most; NK_SOURCE_UNAVAILABLE (`too-large`) beyond. 1 MiB unless told. */
   readonly maxBytes?: number;
 }
 
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
+  /** The words beside the status, as the server gave them; '' when it gave none. */
+  readonly reason: string;
+  readonly headers: HttpHeaders;
+  readonly body: Uint8Array;
 }
 
+export interface HttpStream extends Omit<HttpResponse, 'body'> {
+  /** As it arrives, to be iterated once; whoever stops early ends the connection. Throws a `connection` failure when it breaks off. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Why there was no (whole) response. `connection`: nobody answered, or not to the end; `certificate`: the server's is not
+ * accepted; `no-tls`: it speaks something else; `too-large`: more came than is kept.
+ */
+export type NetFailure = 'connection' | 'certificate' | 'no-tls' | 'too-large';
+
+/** NK_SOURCE_UNAVAILABLE with its kind, for those who decide whether to try again. */
+export class NetError extends NodekilnError {
+  readonly failure: NetFailure;
+  /** What happened, without the address. */
+  readonly why: string;
+
+  constructor(failure: NetFailure, { where, why, ...detail }: { where: string; why: string } & ErrorDetail) {
+    super('NK_SOURCE_UNAVAILABLE', `no response from ${where}: ${why}`, detail);
+    this.failure = failure;
+    this.why = why;
+  }
+}
+
+/** All methods: NetError when no whole response came, NK_TIMEOUT after the deadline, NK_INTERRUPTED when the signal fired. */
 export interface Net {
-  /** One request, no redirects, no retries. NK_SOURCE_UNAVAILABLE when no response came, NK_TIMEOUT after the deadline. */
+  /** One request with its whole answer, whatever its status. */
   request(request: HttpRequest): Promise<HttpResponse>;
+  /** The same with the body as it arrives; it is not bounded, neither in size nor in time: `signal` ends it. */
+  stream(exchange: HttpExchange): Promise<HttpStream>;
   /** True when something accepts connections at the Unix socket. */
   socketAnswers(path: string, timeoutMs: number): Promise<boolean>;
 }

@@ -91,7 +91,9 @@ function links(root: string, folder = config): string[] {
 }
 
 function systemctl(root: string, ...args: string[]): { ok: boolean; word: string } {
-  const { status, stdout } = spawnSync('systemctl', [`--root=${root}`, ...args], { encoding: 'utf8' });
+  // As the running manager is asked: what stands where an enabled unit's link belongs gives way.
+  const force = args[0] === 'enable' ? ['--force'] : [];
+  const { status, stdout } = spawnSync('systemctl', [`--root=${root}`, ...force, ...args], { encoding: 'utf8' });
   return { ok: status === 0, word: stdout.trim() };
 }
 
@@ -144,7 +146,36 @@ describe('enablement compared with systemctl --root', () => {
           assert.deepEqual(links(ours), links(theirs), `${verb} ${name}`);
         }
       }),
-      { numRuns: 25 },
+      {
+        numRuns: 25,
+        examples: [
+          [
+            [
+              { verb: 'mask', name: 'specifier@7.service' },
+              { verb: 'disable', name: 'specifier@.service' },
+            ],
+          ],
+          [
+            [
+              { verb: 'mask', name: 'also.socket' },
+              { verb: 'enable', name: 'also.service' },
+            ],
+          ],
+          [
+            [
+              { verb: 'mask', name: 'plain.service' },
+              { verb: 'enable', name: 'vendor-alias.service' },
+            ],
+          ],
+          [
+            [
+              { verb: 'mask', name: 'worker@.service' },
+              { verb: 'mask', name: 'worker@one.service' },
+              { verb: 'disable', name: 'worker@.service' },
+            ],
+          ],
+        ],
+      },
     );
   });
 

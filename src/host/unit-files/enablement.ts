@@ -76,13 +76,15 @@ async function enable(files: Files, names: readonly string[]): Promise<UnitFileC
 async function disable(files: Files, names: readonly string[]): Promise<UnitFileChange[]> {
   const installs = await withAlso(files, names, 'disable');
   const gone = new Set(installs.map(({ name }) => name));
+  const unmasked = new Set(installs.filter(({ found }) => !found.masked).map(({ name }) => name));
   const doomed: string[] = [];
   // An alias that goes away may itself be what other links lead to.
   for (let before = -1; before !== gone.size;) {
     before = gone.size;
     for (const link of await linksIn(files, configFolder)) {
       if (doomed.includes(link.path)) continue;
-      if (link.target === '/dev/null') continue;
+      // A mask stays, but that of an instance goes with its template, unless that is masked itself.
+      if (link.target === '/dev/null' && !hasTemplateIn(basename(link.path), unmasked)) continue;
       if (!belongsTo(link, gone)) continue;
       doomed.push(link.path);
       if (link.folder === configFolder) gone.add(basename(link.path));
@@ -98,9 +100,13 @@ function belongsTo(link: UnitLink, names: ReadonlySet<string>): boolean {
   const parts = [basename(link.path), basename(link.target)];
   return parts.some((part) => {
     if (names.has(part)) return isTemplate(part) ? isTemplateLink(link, part, names) : true;
-    const parsed = parseUnitName(part);
-    return parsed?.instance ? names.has(`${parsed.prefix}@.${parsed.type}`) : false;
+    return hasTemplateIn(part, names);
   });
+}
+
+function hasTemplateIn(name: string, names: ReadonlySet<string>): boolean {
+  const parsed = parseUnitName(name);
+  return parsed?.instance ? names.has(`${parsed.prefix}@.${parsed.type}`) : false;
 }
 
 /** A link named after one instance goes with that instance or with the template, not with another instance. */
@@ -160,6 +166,8 @@ async function withAlso(files: Files, names: readonly string[], verb: 'enable' |
         resource: `unit:${name}`,
       });
     }
+    // A masked unit that another only names by `Also=` is passed over.
+    if (verb === 'enable' && found.masked && !names.includes(name)) continue;
     if (verb === 'enable') await refuseToEnable(files, name, found);
     const install = await readInstall(files, ownName(name, found), found);
     installs.set(name, install);
@@ -174,14 +182,16 @@ function ownName(name: string, found: FoundUnit): string {
 }
 
 async function refuseToEnable(files: Files, name: string, found: FoundUnit): Promise<void> {
-  if (found.masked) {
-    throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is masked`, {
-      hint: `Unmask it first: \`systemctl unmask ${name}\`.`,
+  const own = ownName(name, found);
+  const masked = found.masked || (own !== name && (await findUnit(files, own))?.masked === true);
+  if (masked) {
+    throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: ${own === name ? 'it' : own} is masked`, {
+      hint: `Unmask it first: \`systemctl unmask ${own}\`.`,
       resource: `unit:${name}`,
     });
   }
   const isOwnLink = (await files.stat(join(configFolder, name)))?.type === 'symlink';
-  if (ownName(name, found) !== name && isOwnLink) {
+  if (own !== name && isOwnLink) {
     throw new NodekilnError('NK_UNIT_FAILED', `cannot enable ${name}: it is an alias of ${found.name}`, {
       hint: `Name ${found.name} instead.`,
       resource: `unit:${name}`,

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { createLinuxHost } from '../../../src/host/linux/host.ts';
 import type { Host } from '../../../src/host/port.ts';
 import { expectations, file } from '../../conformance/host.ts';
+import { serveHttp } from '../../conformance/serve.ts';
 import { faults, installFaultUnits } from './faults.ts';
 
 async function report(name: string, check: () => Promise<void>): Promise<void> {
@@ -26,7 +27,7 @@ async function runExpectations(systemd: 'private' | 'bus'): Promise<void> {
     if (needs === 'offline units') continue;
     const folder = `/var/lib/nkt/${systemd}/${index}`;
     await host.files.write([{ type: 'directory', path: folder, mode: 0o755, uid: 0, gid: 0 }]);
-    await report(`${needs}: ${name}`, () => check({ host, folder, tag: systemd }));
+    await report(`${needs}: ${name}`, () => check({ host, folder, tag: systemd, serve: serveHttp }));
   }
   await host.close();
 }

@@ -1,0 +1,87 @@
+/**
+ * The network of a machine in memory: endpoints that tests script, at origins and at paths of Unix sockets. Proxies and
+ * certificates are seen by the endpoint in the request and mean nothing else here.
+ */
+import { NodekilnError } from '../../errors.ts';
+import { NetError } from '../port/net.ts';
+import type { HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../port/net.ts';
+import type { MemoryClock } from './clock.ts';
+
+export interface EndpointResponse {
+  readonly status?: number;
+  readonly reason?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** In pieces: each is there when the one before was taken; what they throw breaks the connection off. */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** Until the headers, on the machine's clock. */
+  readonly durationMs?: number;
+}
+
+export type Endpoint = (request: HttpExchange) => EndpointResponse | Promise<EndpointResponse>;
+
+const defaultMaxBytes = 1024 * 1024;
+
+export interface MemoryNetOptions {
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly clock: MemoryClock;
+  /** Called before each use: a crashed process asks nobody. */
+  readonly alive: () => void;
+}
+
+export function createMemoryNet({ endpoints, clock, alive }: MemoryNetOptions): Net {
+  const ask = async (wanted: HttpExchange, timeoutMs: number): Promise<HttpStream> => {
+    alive();
+    const address = addressOf(wanted);
+    const endpoint = endpoints.get(address);
+    if (!endpoint) throw new NetError('connection', { where: address, why: 'connection refused' });
+    if (wanted.signal?.aborted) throw new NodekilnError('NK_INTERRUPTED', `request to ${address} interrupted`);
+    const { status = 200, reason = '', headers = {}, body = '', durationMs = 0 } = await endpoint(wanted);
+    const headersMs = Math.min(timeoutMs, wanted.headersTimeoutMs ?? Infinity);
+    await clock.sleep(Math.min(durationMs, headersMs), wanted.signal);
+    if (durationMs > timeoutMs)
+      throw new NodekilnError('NK_TIMEOUT', `no response from ${address} within ${timeoutMs} ms`);
+    if (durationMs > headersMs)
+      throw new NetError('connection', { where: address, why: `no response within ${headersMs} ms` });
+    return { status, reason, headers, body: pieces(body, wanted) };
+  };
+  return {
+    stream: (wanted) => ask(wanted, Infinity),
+    request: async (wanted) => whole(await ask(wanted, wanted.timeoutMs), wanted),
+    socketAnswers: async (path) => {
+      alive();
+      return endpoints.has(path);
+    },
+  };
+}
+
+function addressOf({ socketPath, url }: HttpExchange): string {
+  return socketPath ?? new URL(url).origin;
+}
+
+async function* pieces(body: EndpointResponse['body'] & {}, wanted: HttpExchange): AsyncGenerator<Uint8Array> {
+  const where = addressOf(wanted);
+  if (typeof body === 'string') return yield new TextEncoder().encode(body);
+  if (body instanceof Uint8Array) return yield body;
+  try {
+    for await (const piece of body) {
+      if (wanted.signal?.aborted) break;
+      yield piece;
+    }
+  } catch (cause) {
+    throw new NetError('connection', { where, why: cause instanceof Error ? cause.message : String(cause), cause });
+  }
+  if (wanted.signal?.aborted) throw new NodekilnError('NK_INTERRUPTED', `request to ${where} interrupted`);
+}
+
+async function whole({ body, ...answer }: HttpStream, wanted: HttpRequest): Promise<HttpResponse> {
+  const maxBytes = wanted.maxBytes ?? defaultMaxBytes;
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of body) {
+    size += part.length;
+    if (size > maxBytes)
+      throw new NetError('too-large', { where: addressOf(wanted), why: `it is larger than ${maxBytes} bytes` });
+    parts.push(part);
+  }
+  return { ...answer, body: Buffer.concat(parts) };
+}

@@ -1,0 +1,192 @@
+/** What every network of the port must do. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Endpoint } from '../../src/host/memory/net.ts';
+import { NetError } from '../../src/host/port.ts';
+import type { NetFailure } from '../../src/host/port.ts';
+import type { Expectation, Served, Subject } from './host.ts';
+
+const code = (expected: string) => ({ code: expected });
+const fails = (failure: NetFailure) => (thrown: unknown) => {
+  assert.ok(thrown instanceof NetError, String(thrown));
+  assert.deepEqual([thrown.code, thrown.failure], ['NK_SOURCE_UNAVAILABLE', failure]);
+  return true;
+};
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+async function withServer(
+  { serve }: Subject,
+  endpoint: Endpoint,
+  work: (served: Served) => Promise<void>,
+): Promise<void> {
+  const served = await serve(endpoint);
+  try {
+    await work(served);
+  } finally {
+    served.close();
+  }
+}
+
+/** Pieces that come one after another; what ends with an error breaks off. */
+async function* drip(pieces: readonly string[], end?: Error): AsyncGenerator<Uint8Array> {
+  for (const piece of pieces) {
+    await sleep(5);
+    yield new TextEncoder().encode(piece);
+  }
+  if (!end) return;
+  // What was written before is on its way.
+  await sleep(50);
+  throw end;
+}
+
+export const net: readonly Expectation[] = [
+  {
+    name: 'nobody at an address is NK_SOURCE_UNAVAILABLE',
+    needs: 'net',
+    check: async ({ host, folder }) => {
+      const request = { url: 'http://127.0.0.1:9/', timeoutMs: 2000 };
+      await assert.rejects(host.net.request(request), fails('connection'));
+      await assert.rejects(host.net.stream(request), fails('connection'));
+      const socketPath = `${folder}/no.sock`;
+      await assert.rejects(host.net.request({ ...request, socketPath }), fails('connection'));
+      assert.equal(await host.net.socketAnswers(socketPath, 500), false);
+    },
+  },
+  {
+    name: 'method, headers and body go out; status, reason, headers and body come back',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        ({ method, url, headers, body }) => ({
+          status: 201,
+          reason: 'Made',
+          headers: { 'x-seen': `${method} ${new URL(url).search} ${headers?.['x-given']}` },
+          body: `got ${text(Buffer.from(body ?? ''))}`,
+        }),
+        async ({ url }) => {
+          const headers = { 'x-given': 'h' };
+          const wanted = { url: `${url}/path?q=1`, method: 'PUT', headers, body: 'content', timeoutMs: 5000 };
+          for (const keepAlive of [false, true, true]) {
+            const answered = await subject.host.net.request({ ...wanted, keepAlive });
+            assert.deepEqual([answered.status, answered.reason, text(answered.body)], [201, 'Made', 'got content']);
+            assert.equal(answered.headers['x-seen'], 'PUT ?q=1 h');
+          }
+        },
+      ),
+  },
+  {
+    name: 'redirects and refusals are answers',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        ({ url }) => ({ status: url.endsWith('moved') ? 302 : 503, headers: { location: '/x', 'retry-after': '7' } }),
+        async ({ url }) => {
+          const moved = await subject.host.net.request({ url: `${url}/moved`, timeoutMs: 5000 });
+          assert.deepEqual([moved.status, moved.headers['location']], [302, '/x']);
+          assert.equal((await subject.host.net.request({ url: `${url}/busy`, timeoutMs: 5000 })).status, 503);
+        },
+      ),
+  },
+  {
+    name: 'what is too large, breaks off or takes too long is no response',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        ({ url }) =>
+          url.endsWith('large')
+            ? { body: new Uint8Array(2000) }
+            : url.endsWith('late')
+              ? { durationMs: 60_000 }
+              : { body: drip(['one', 'two'], new Error('gone')) },
+        async ({ url }) => {
+          const { net: subjectNet } = subject.host;
+          const large = { url: `${url}/large`, timeoutMs: 5000 };
+          await assert.rejects(subjectNet.request({ ...large, maxBytes: 1999 }), fails('too-large'));
+          assert.equal((await subjectNet.request({ ...large, maxBytes: 2000 })).body.length, 2000);
+          await assert.rejects(subjectNet.request({ url: `${url}/breaks`, timeoutMs: 5000 }), fails('connection'));
+          const late = { url: `${url}/late`, timeoutMs: 100 };
+          await assert.rejects(subjectNet.request(late), code('NK_TIMEOUT'));
+          const headersTimeoutMs = 100;
+          await assert.rejects(
+            subjectNet.request({ ...late, timeoutMs: 60_000, headersTimeoutMs }),
+            fails('connection'),
+          );
+          await assert.rejects(subjectNet.stream({ ...late, headersTimeoutMs }), fails('connection'));
+        },
+      ),
+  },
+  {
+    name: 'a signal interrupts a request',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        () => ({ durationMs: 60_000 }),
+        async ({ url }) => {
+          const request = { url, timeoutMs: 30_000 };
+          const controller = new AbortController();
+          const asking = subject.host.net.request({ ...request, signal: controller.signal });
+          controller.abort();
+          await assert.rejects(asking, code('NK_INTERRUPTED'));
+          await assert.rejects(
+            subject.host.net.request({ ...request, signal: controller.signal }),
+            code('NK_INTERRUPTED'),
+          );
+        },
+      ),
+  },
+  {
+    name: 'a stream gives its pieces as they arrive, and says when it breaks off',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        ({ url }) => ({
+          body: drip(['one ', 'two ', 'three'], url.endsWith('breaks') ? new Error('gone') : undefined),
+        }),
+        async ({ url }) => {
+          const read = async (path: string): Promise<string[]> => {
+            const { status, body } = await subject.host.net.stream({ url: `${url}/${path}` });
+            assert.equal(status, 200);
+            const pieces: string[] = [];
+            try {
+              for await (const piece of body) pieces.push(text(piece));
+              return pieces;
+            } catch (thrown) {
+              assert.equal(pieces.join(''), 'one two three');
+              throw thrown;
+            }
+          };
+          assert.equal((await read('whole')).join(''), 'one two three');
+          await assert.rejects(read('breaks'), fails('connection'));
+        },
+      ),
+  },
+  {
+    name: 'a stream is ended by whoever reads it, and by its signal',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        () => ({ body: drip(Array.from({ length: 200 }, (_, index) => `event ${index}\n`)) }),
+        async ({ url }) => {
+          const first = await subject.host.net.stream({ url });
+          for await (const piece of first.body) {
+            assert.match(text(piece), /^event 0\n/);
+            break;
+          }
+          const controller = new AbortController();
+          const second = await subject.host.net.stream({ url, signal: controller.signal });
+          await assert.rejects(async () => {
+            for await (const piece of second.body) {
+              assert.ok(piece.length > 0);
+              controller.abort();
+            }
+          }, code('NK_INTERRUPTED'));
+        },
+      ),
+  },
+];
