@@ -12,7 +12,7 @@ import type { Host } from '../host/port.ts';
 import { createDownloads } from '../kinds/downloads.ts';
 import type { PerformContext } from '../kinds/performer.ts';
 import { performStep, performWriteBatch } from '../kinds/performers.ts';
-import { prerequisites } from '../plan/plan.ts';
+import { prerequisites } from '../plan/order.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import type { Schedule, ScheduledStep } from '../model/steps.ts';
 import type { StepEvent } from '../telemetry/events.ts';

@@ -21,12 +21,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
+import { claimSourceOrder, type Resource, type ResourceId, type ClaimSource } from '../model/resources.ts';
 import { fingerprint } from '../host/digest.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { faultPoint } from '../host/faults.ts';
-import { claimSourceOrder, type Claims } from '../plan/claims.ts';
+import type { Claims } from '../plan/claims.ts';
 import type { RecordedArtifact, FileSeal } from '../model/records.ts';
 import type { Change, Touched } from '../model/steps.ts';
 import { databaseName, generationsFolder, stateFolder } from '../model/state-paths.ts';

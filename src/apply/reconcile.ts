@@ -2,12 +2,18 @@
  * The engine, end to end: claims → observe → diff → plan → schedule → intents → apply → report. Bake, boot and tend all
  * come through here; they differ in document, host and source only.
  */
-import type { DesiredState, Resource, ResourceId, ClaimSource } from '../model/resources.ts';
+import {
+  claimSourceOrder,
+  type DesiredState,
+  type Resource,
+  type ResourceId,
+  type ClaimSource,
+} from '../model/resources.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { observe } from '../kinds/performers.ts';
-import { effectiveClaims, claimSourceOrder, type Claims } from '../plan/claims.ts';
+import { effectiveClaims, type Claims } from '../plan/claims.ts';
 import { diff, type Claim } from '../plan/diff.ts';
 import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
 import { schedule as makeSchedule } from '../plan/schedule.ts';

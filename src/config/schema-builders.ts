@@ -23,6 +23,7 @@ import {
 } from 'zod/mini';
 import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
 import type { $strict } from 'zod/v4/core';
+import { resourceKinds } from '../model/resources.ts';
 import { parseVersion } from '../model/version.ts';
 import { durationPattern } from './duration.ts';
 import { isMap } from './paths.ts';
@@ -179,7 +180,7 @@ export const name = matching(
   'a name of letters, digits, ".", "_" and "-"',
 );
 export const resourceId = matching(
-  /^(?:file|unit|binary|extension|image|kernel|action):\S.*$/,
+  new RegExp(`^(?:${resourceKinds.join('|')}):\\S.*$`),
   'a resource like "unit:containerd.service" or "file:/etc/motd"',
 );
 

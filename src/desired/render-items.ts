@@ -11,12 +11,11 @@ import type {
   KernelResource,
   Readiness,
   ResourceId,
-  ResourceKind,
   Scope,
   SensitiveText,
   UnitResource,
 } from '../model/resources.ts';
-import { isSensitive, reveal } from '../model/resources.ts';
+import { isResourceId, isSensitive, reveal } from '../model/resources.ts';
 
 /** What a resource of ours says about itself, when it differs from what is usual. */
 export interface Policy {
@@ -37,20 +36,6 @@ export function base(policy: Policy) {
     ...(policy.takeover === true && { takeover: true }),
     ...(policy.origin !== undefined && { origin: policy.origin }),
   } as const;
-}
-
-const resourceKinds: ReadonlySet<string> = new Set<ResourceKind>([
-  'file',
-  'unit',
-  'binary',
-  'extension',
-  'image',
-  'kernel',
-  'action',
-]);
-
-export function isResourceId(text: string): text is ResourceId {
-  return resourceKinds.has(text.slice(0, text.indexOf(':')));
 }
 
 function asResourceId(text: string): ResourceId {

@@ -19,8 +19,8 @@ import { writableUsrLocal } from './usr-local.ts';
 import type { Facts } from '../model/facts.ts';
 import { kernelFiles } from './kernel.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
-import { actionOf, extendUnit, fileOf, isResourceId, moduleOf, sysctlOf, unitOf } from './render-items.ts';
-import type { DesiredState, Resource, ResourceId } from '../model/resources.ts';
+import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf } from './render-items.ts';
+import { isResourceId, type DesiredState, type Resource, type ResourceId } from '../model/resources.ts';
 
 export interface RenderOptions {
   /** The place of a value of the document, for messages; `ResolvedNodeConfig.placeOf`. */

@@ -8,9 +8,9 @@
 import type { Journal } from '../apply/journal.ts';
 import { prepare } from '../apply/reconcile.ts';
 import { bootResultPath } from '../model/state-paths.ts';
-import type { ResourceId, ClaimSource } from '../model/resources.ts';
+import { claimSourceOrder, type ResourceId, type ClaimSource } from '../model/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
-import { effectiveClaims, claimSourceOrder } from '../plan/claims.ts';
+import { effectiveClaims } from '../plan/claims.ts';
 import type { Change } from '../model/steps.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';

@@ -7,7 +7,7 @@ import type { Progress } from '../artifacts/sources/download.ts';
 import type { Gate } from '../host/parallel.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import type { RecordedArtifact, FileSeal } from '../model/records.ts';
-import type { StepAction, Touched } from '../model/steps.ts';
+import type { Touched } from '../model/steps.ts';
 import type { Downloads } from './downloads.ts';
 
 /** The notes of the journal that kinds use. */
@@ -18,6 +18,8 @@ export interface Notes {
   /** What a resource's artifact resolved to, for the lock file. */
   setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
 }
+
+export type { ActionOf } from '../model/steps.ts';
 
 export interface ObserveContext {
   readonly host: Host;
@@ -47,5 +49,3 @@ export interface PerformContext {
   /** A fact worth keeping with the step's record: `activated by hardlink`. */
   detail(text: string): void;
 }
-
-export type ActionOf<D extends StepAction['do']> = Extract<StepAction, { do: D }>;

@@ -1,7 +1,17 @@
-/** The table of kinds, effect half: observation by kind, performance by action. Exhaustive, no magic. */
-import type { Resource, ResourceId } from '../model/resources.ts';
+/**
+ * The table of kinds, effect half: each kind observes its resources and carries out its steps. Exhaustive by its type,
+ * no magic.
+ */
+import {
+  kindOf,
+  nameOf,
+  type Resource,
+  type ResourceId,
+  type ResourceKind,
+  type Resources,
+} from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Observation, Step } from '../model/steps.ts';
+import type { ActionName, ActionOf, Actions, Observation, Observations, Step, Touched } from '../model/steps.ts';
 import { observeAction, performAction } from './action/apply.ts';
 import { observeBinary, performActivate, performCache, performForget } from './binary/apply.ts';
 import { observeExtension, performFetchExtension } from './extension/apply.ts';
@@ -9,89 +19,124 @@ import { observeEntry, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
 import type { ObserveContext, PerformContext } from './performer.ts';
-import { kindOf } from './planners.ts';
 import { observeUnit, performJob, performReady, performReload } from './unit/apply.ts';
 
-/** Observes one id, desired or only touched. */
+interface Subject<K extends ResourceKind> {
+  readonly name: string;
+  readonly desired: Resources[K] | undefined;
+  /** What is desired, else what it was last. */
+  readonly definition: Resources[K] | undefined;
+  readonly touched: Touched | undefined;
+}
+
+type Performer<D extends ActionName> = (context: PerformContext, action: ActionOf<D>) => Promise<void>;
+
+interface KindEffects<K extends ResourceKind> {
+  /** Reads what planning needs to know. Undefined when nothing says what to look for. */
+  observe(context: ObserveContext, subject: Subject<K>): Promise<Observations[K] | undefined>;
+  readonly perform: { readonly [D in Actions[K]['do']]: Performer<D> };
+}
+
+const effects: { readonly [K in ResourceKind]: KindEffects<K> } = {
+  file: {
+    observe: async ({ host }, { name }) => ({ kind: 'file', entry: await observeEntry(host.files, name) }),
+    perform: {
+      write: ({ host }, action) => performWrites(host, [action]),
+      remove: ({ host }, action) => performRemove(host, action),
+    },
+  },
+  unit: {
+    observe: (context, { name, desired, touched }) => observeUnit(context, name, { resource: desired, touched }),
+    perform: {
+      'daemon-reload': performReload,
+      enablement: async ({ host }, { change, unit }) => void (await host.units.setEnablement(change, [unit])),
+      start: performJob,
+      restart: performJob,
+      reload: performJob,
+      stop: performJob,
+      ready: performReady,
+    },
+  },
+  binary: {
+    observe: async (context, { definition }) => definition && observeBinary(context, definition),
+    perform: {
+      cache: (context, { binary }) => performCache(context, resourceOf(context, binary, 'binary')),
+      activate: (context, { binary }) => performActivate(context, resourceOf(context, binary, 'binary')),
+      'forget-cached': performForget,
+    },
+  },
+  extension: {
+    observe: (context, { name }) => observeExtension(context, name),
+    perform: {
+      'fetch-extension': (context, { extension }) =>
+        performFetchExtension(context, resourceOf(context, extension, 'extension')),
+      'merge-extensions': async (context, action) => {
+        // Loaded only where there are extensions.
+        const { performMerge } = await import('./extension/merge.ts');
+        return performMerge(context, action);
+      },
+    },
+  },
+  image: {
+    observe: async (_context, { definition, touched }) => definition && observeImage(definition, touched),
+    perform: { import: (context, { image }) => performImport(context, resourceOf(context, image, 'image')) },
+  },
+  kernel: {
+    observe: async ({ host }, { definition }) => definition && observeKernel(host, definition),
+    perform: { module: (context, { name }) => performModule(context, name), sysctl: performSysctl },
+  },
+  action: {
+    // What is only remembered is never run again: no need to ask its guard.
+    observe: async ({ host }, { desired }) => (desired ? observeAction(host, desired) : { kind: 'action', done: true }),
+    perform: { run: (context, { action }) => performAction(context, resourceOf(context, action, 'action')) },
+  },
+};
+
+const performers: { readonly [D in ActionName]: Performer<D> } = {
+  ...effects.file.perform,
+  ...effects.unit.perform,
+  ...effects.binary.perform,
+  ...effects.extension.perform,
+  ...effects.image.perform,
+  ...effects.kernel.perform,
+  ...effects.action.perform,
+  release: () => Promise.resolve(),
+};
+
+/** Observes one id, desired or only touched. NK_STATE_UNUSABLE when nothing says what to look for. */
 export async function observe(
   context: ObserveContext,
   id: ResourceId,
   desired: Resource | undefined,
 ): Promise<Observation> {
+  return observeOf(kindOf(id), { context, id, desired });
+}
+
+async function observeOf<K extends ResourceKind>(
+  kind: K,
+  { context, id, desired }: { context: ObserveContext; id: ResourceId; desired: Resource | undefined },
+): Promise<Observations[K]> {
   const touched = context.touched(id);
-  const definition = desired ?? touched?.definitions.at(-1);
-  const kind = kindOf(id);
-  switch (kind) {
-    case 'file':
-      return { kind, entry: await observeEntry(context.host.files, id.slice('file:'.length)) };
-    case 'unit':
-      return observeUnit(context, id.slice('unit:'.length), {
-        resource: desired?.kind === 'unit' ? desired : undefined,
-        touched,
-      });
-    case 'binary':
-      if (definition?.kind === 'binary') return observeBinary(context, definition);
-      break;
-    case 'image':
-      if (definition?.kind === 'image') return observeImage(definition, touched);
-      break;
-    case 'kernel':
-      if (definition?.kind === 'kernel') return observeKernel(context.host, definition);
-      break;
-    case 'action':
-      // What is only remembered is never run again: no need to ask its guard.
-      if (desired?.kind === 'action') return observeAction(context.host, desired);
-      return { kind, done: true };
-    case 'extension':
-      return observeExtension(context, id.slice('extension:'.length));
-  }
+  const only = (resource: Resource | undefined): Resources[K] | undefined =>
+    resource && isOf(kind, resource) ? resource : undefined;
+  const subject: Subject<K> = {
+    name: nameOf(id),
+    desired: only(desired),
+    definition: only(desired ?? touched?.definitions.at(-1)),
+    touched,
+  };
+  const observed = await effects[kind].observe(context, subject);
+  if (observed) return observed;
   throw new NodekilnError('NK_STATE_UNUSABLE', `the journal knows nothing of ${id}`, { resource: id });
 }
 
 /** Carries out one step. */
-export async function performStep(step: Step, context: PerformContext): Promise<void> {
-  const { action } = step;
-  switch (action.do) {
-    case 'write':
-      return performWrites(context.host, [action]);
-    case 'remove':
-      return performRemove(context.host, action);
-    case 'daemon-reload':
-      return performReload(context, action);
-    case 'enablement':
-      await context.host.units.setEnablement(action.change, [action.unit]);
-      return;
-    case 'start':
-    case 'restart':
-    case 'reload':
-    case 'stop':
-      return performJob(context, action);
-    case 'ready':
-      return performReady(context, action);
-    case 'cache':
-      return performCache(context, resourceOf(context, action.binary, 'binary'));
-    case 'activate':
-      return performActivate(context, resourceOf(context, action.binary, 'binary'));
-    case 'forget-cached':
-      return performForget(context, action);
-    case 'fetch-extension':
-      return performFetchExtension(context, resourceOf(context, action.extension, 'extension'));
-    case 'merge-extensions': {
-      // Loaded only where there are extensions.
-      const { performMerge } = await import('./extension/merge.ts');
-      return performMerge(context, action);
-    }
-    case 'import':
-      return performImport(context, resourceOf(context, action.image, 'image'));
-    case 'module':
-      return performModule(context, action.name);
-    case 'sysctl':
-      return performSysctl(context, action);
-    case 'run':
-      return performAction(context, resourceOf(context, action.action, 'action'));
-    case 'release':
-      return;
-  }
+export async function performStep({ action }: Step, context: PerformContext): Promise<void> {
+  return perform(action.do, action, context);
+}
+
+function perform<D extends ActionName>(name: D, action: ActionOf<D>, context: PerformContext): Promise<void> {
+  return performers[name](context, action);
 }
 
 /** Carries out several `write` steps as one durable batch. */
@@ -102,12 +147,12 @@ export async function performWriteBatch(steps: readonly Step[], context: Perform
   );
 }
 
-function resourceOf<K extends Resource['kind']>(
-  context: PerformContext,
-  id: ResourceId,
-  kind: K,
-): Extract<Resource, { kind: K }> {
+function resourceOf<K extends ResourceKind>(context: PerformContext, id: ResourceId, kind: K): Resources[K] {
   const resource = context.resource(id);
-  if (resource.kind === kind) return resource as Extract<Resource, { kind: K }>;
+  if (isOf(kind, resource)) return resource;
   throw new NodekilnError('NK_INTERNAL', `${id} is not a ${kind}`);
+}
+
+function isOf<K extends ResourceKind>(kind: K, resource: Resource): resource is Resources[K] {
+  return resource.kind === kind;
 }

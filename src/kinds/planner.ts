@@ -1,39 +1,87 @@
 /**
- * The planning half of a resource kind: pure. `compare` says whether and how the host differs from what is desired;
- * `steps` turns a difference into effects as data; `removal` does so for a resource nobody asks for any more.
+ * The planning half of a resource kind: pure. A planner compares a resource with what is observed and turns a difference
+ * into effects as data; and it answers what `plan/` asks about every resource without knowing its kind: what it reads,
+ * what of it others can notice, and how the steps of all changes of its kind belong together.
  */
-import type { Resource, ResourceId, ResourceKind } from '../model/resources.ts';
-import type { Change, Facet, Observation, Step, Touched } from '../model/steps.ts';
+import type { Resource, ResourceId, ResourceKind, Resources } from '../model/resources.ts';
+import type { Change, Facet, Impact, Observations, Step, Touched } from '../model/steps.ts';
 
 export interface Difference {
   readonly facets: readonly Facet[];
+  /** Sentences for people, without secrets. */
   readonly details: readonly string[];
 }
 
-export type ResourceOf<K extends ResourceKind> = Extract<Resource, { kind: K }>;
-export type ObservationOf<K extends ResourceKind> = Extract<Observation, { kind: K }>;
-
 export interface CompareInput<K extends ResourceKind> {
-  readonly resource: ResourceOf<K>;
-  readonly observed: ObservationOf<K>;
+  readonly resource: Resources[K];
+  readonly observed: Observations[K];
   readonly touched: Touched | undefined;
+}
+
+export interface CompareReadsInput<K extends ResourceKind> extends CompareInput<K> {
+  /** What `compare` said. */
+  readonly own: Difference | undefined;
   readonly context: PlanContext;
 }
 
 /** What planning one resource may know of the others. */
 export interface PlanContext {
-  /** Fingerprint of a unit's definition and everything it reads: what a running process was started with. */
-  startFingerprint(unit: ResourceOf<'unit'>): string;
-  /** True when the content of this resource is about to change. */
+  /** What a process that reads the resource can notice of it as it is desired; undefined when nobody asks for it. */
+  contentOf(id: ResourceId): unknown;
+  /** True when that is about to change. */
   contentChanges(id: ResourceId): boolean;
 }
 
+export type ChangeOf<K extends ResourceKind> = Change & {
+  readonly desired: Resources[K] | undefined;
+  readonly observed: Observations[K];
+};
+
+/** Everything that changes, seen by one kind. */
+export interface Together<K extends ResourceKind> {
+  /** Of all kinds. */
+  readonly steps: readonly Step[];
+  readonly changes: readonly ChangeOf<K>[];
+  /** Whether the step may bring or take away units or drop-ins, so that systemd must read unit files after it. */
+  readonly definesUnits: (step: Step) => boolean;
+}
+
 export interface KindPlanner<K extends ResourceKind> {
+  /** How the host differs from the resource, looked at alone; undefined when it does not. */
   compare(input: CompareInput<K>): Difference | undefined;
-  /** Steps for a create or update; `needs` only inside the resource, dependencies between resources are the plan's business. */
-  steps(change: Change, resource: ResourceOf<K>, context: PlanContext): Step[];
+  /** How it differs because of what it reads; asked when everything was compared. A kind that reads nothing has none. */
+  compareReads?(input: CompareReadsInput<K>): Difference | undefined;
+  /** Resources that must be in place before it and whose content it reads. */
+  reads(resource: Resources[K]): readonly ResourceId[];
+  /** The part of it that a process reading it can notice, as JSON; undefined when there is none. */
+  contentOf(resource: Resources[K]): unknown;
+  /** Whether such a difference changes that part. */
+  changesContent(difference: Difference): boolean;
+  /**
+   * Steps for a create or update. Their needs stay inside the resource: dependencies between resources are the plan's
+   * business, or `together`'s.
+   */
+  steps(change: ChangeOf<K>, resource: Resources[K], context: PlanContext): Step[];
   /** Steps that undo every definition in `touched`. */
-  removal(touched: Touched, observed: ObservationOf<K>): Step[];
+  removal(touched: Touched, observed: Observations[K]): Step[];
+  /** Joins what changes of this kind into one plan, by steps that many share or by order. Returns the steps of all kinds. */
+  together?(about: Together<K>): Step[];
+  /** Whether a step of this kind may bring or take away units: see `Together.definesUnits`. None does, unless told. */
+  definesUnits?(step: Step, observed: Observations[K]): boolean;
+  /** Whether a step waits for what its resource needs and reads. Every one does, unless told. */
+  waitsForNeeds?(step: Step): boolean;
+  /** Whether the resource counts as in place for others only after the step. It does after every one, unless told. */
+  completes?(step: Step): boolean;
+  /** What the step does to running units. Nothing, unless told. */
+  impactOf?(step: Step): Impact[];
+}
+
+/** A kind without processes that read it, or whose readers only need that it came first. */
+export const readByNobody = { contentOf: () => undefined, changesContent: () => false } as const;
+
+/** Content, or that it is there at all. */
+export function isOfContent({ facets }: Difference): boolean {
+  return facets.includes('content') || facets.includes('presence') || facets.includes('definition');
 }
 
 /** The parts of a step that follow from its resource. */
@@ -47,9 +95,9 @@ export function stepBase(resource: Resource): Pick<Step, 'resource' | 'importanc
   };
 }
 
-/** The last definition of a touched resource, narrowed to its kind. */
-export function definitionsOf<K extends ResourceKind>(touched: Touched | undefined, kind: K): ResourceOf<K>[] {
-  return (touched?.definitions ?? []).filter((definition): definition is ResourceOf<K> => definition.kind === kind);
+/** The definitions of a touched resource, narrowed to its kind, oldest first. */
+export function definitionsOf<K extends ResourceKind>(touched: Touched | undefined, kind: K): Resources[K][] {
+  return (touched?.definitions ?? []).filter((definition): definition is Resources[K] => definition.kind === kind);
 }
 
 /** Base of a removal step: as important as the rest of convergence, never before the goal. */

@@ -1,94 +1,165 @@
-/** The table of kinds, planning half: one line per kind and question, exhaustive, no magic. */
-import type { Resource, ResourceId, ResourceKind } from '../model/resources.ts';
+/**
+ * The table of kinds, planning half: one planner per kind, and the questions `plan/` asks of whatever kind a resource
+ * is. Exhaustive by its type, no magic.
+ */
+import { kindOf, resourceKinds, type Resource, type ResourceId, type ResourceKind } from '../model/resources.ts';
+import type { Resources } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Change, Observation, Step, Touched } from '../model/steps.ts';
+import type { Change, Impact, Observation, Observations, Step, Touched } from '../model/steps.ts';
 import { actionPlanner } from './action/plan.ts';
 import { binaryPlanner } from './binary/plan.ts';
 import { extensionPlanner } from './extension/plan.ts';
 import { filePlanner } from './file/plan.ts';
 import { imagePlanner } from './image/plan.ts';
 import { kernelPlanner } from './kernel/plan.ts';
-import type { Difference, ObservationOf, PlanContext } from './planner.ts';
+import type { ChangeOf, Difference, KindPlanner, PlanContext, Together } from './planner.ts';
 import { unitPlanner } from './unit/plan.ts';
 
-/** How the host differs from the resource; undefined when it does not. */
-export function compareResource(
-  resource: Resource,
-  observed: Observation,
-  about: { touched: Touched | undefined; context: PlanContext },
+const planners: { readonly [K in ResourceKind]: KindPlanner<K> } = {
+  file: filePlanner,
+  unit: unitPlanner,
+  binary: binaryPlanner,
+  extension: extensionPlanner,
+  image: imagePlanner,
+  kernel: kernelPlanner,
+  action: actionPlanner,
+};
+
+/**
+ * In which order the kinds join what belongs together: what merges extensions may stand in for what a program's removal
+ * does, and systemd reads units after all of it.
+ */
+const togetherRank: { readonly [K in ResourceKind]: number } = {
+  extension: 0,
+  binary: 1,
+  file: 2,
+  image: 3,
+  kernel: 4,
+  action: 5,
+  unit: 6,
+};
+
+function plannerOf<K extends ResourceKind>(kind: K): KindPlanner<K> {
+  return planners[kind];
+}
+
+interface Compared {
+  readonly observed: Observation;
+  readonly touched: Touched | undefined;
+}
+
+/** How the host differs from the resource, looked at alone; undefined when it does not. */
+export function compareResource(resource: Resource, about: Compared): Difference | undefined {
+  return compareOf(resource.kind, resource, about);
+}
+
+function compareOf<K extends ResourceKind>(
+  kind: K,
+  resource: Resources[K],
+  { observed, touched }: Compared,
 ): Difference | undefined {
-  switch (resource.kind) {
-    case 'file':
-      return filePlanner.compare({ resource, observed: of('file', observed), ...about });
-    case 'unit':
-      return unitPlanner.compare({ resource, observed: of('unit', observed), ...about });
-    case 'binary':
-      return binaryPlanner.compare({ resource, observed: of('binary', observed), ...about });
-    case 'image':
-      return imagePlanner.compare({ resource, observed: of('image', observed), ...about });
-    case 'kernel':
-      return kernelPlanner.compare({ resource, observed: of('kernel', observed), ...about });
-    case 'action':
-      return actionPlanner.compare({ resource, observed: of('action', observed), ...about });
-    case 'extension':
-      return extensionPlanner.compare({ resource, observed: of('extension', observed), ...about });
-  }
+  return plannerOf(kind).compare({ resource, observed: of(kind, observed), touched });
 }
 
-/** The steps that bring the resource about. */
-export function stepsFor(change: Change, resource: Resource, context: PlanContext): Step[] {
-  switch (resource.kind) {
-    case 'file':
-      return filePlanner.steps(change, resource, context);
-    case 'unit':
-      return unitPlanner.steps(change, resource, context);
-    case 'binary':
-      return binaryPlanner.steps(change, resource, context);
-    case 'image':
-      return imagePlanner.steps(change, resource, context);
-    case 'kernel':
-      return kernelPlanner.steps(change, resource, context);
-    case 'action':
-      return actionPlanner.steps(change, resource, context);
-    case 'extension':
-      return extensionPlanner.steps(change, resource, context);
-  }
+/** How the host differs from the resource because of what it reads. */
+export function compareReads(
+  resource: Resource,
+  about: Compared & { own: Difference | undefined; context: PlanContext },
+): Difference | undefined {
+  return compareReadsOf(resource.kind, resource, about);
 }
 
-/** The steps that undo everything we ever did for a resource nobody asks for any more. */
-export function removalSteps(touched: Touched, observed: Observation): Step[] {
-  const kind = kindOf(touched.id);
-  switch (kind) {
-    case 'file':
-      return filePlanner.removal(touched, of(kind, observed));
-    case 'unit':
-      return unitPlanner.removal(touched, of(kind, observed));
-    case 'binary':
-      return binaryPlanner.removal(touched, of(kind, observed));
-    case 'image':
-      return imagePlanner.removal(touched, of(kind, observed));
-    case 'kernel':
-      return kernelPlanner.removal(touched, of(kind, observed));
-    case 'action':
-      return actionPlanner.removal(touched, of(kind, observed));
-    case 'extension':
-      return extensionPlanner.removal(touched, of(kind, observed));
-  }
+function compareReadsOf<K extends ResourceKind>(
+  kind: K,
+  resource: Resources[K],
+  { observed, ...about }: Compared & { own: Difference | undefined; context: PlanContext },
+): Difference | undefined {
+  return plannerOf(kind).compareReads?.({ resource, observed: of(kind, observed), ...about });
 }
 
-const kinds: readonly ResourceKind[] = ['file', 'unit', 'binary', 'extension', 'image', 'kernel', 'action'];
-
-export function kindOf(id: ResourceId): ResourceKind {
-  const kind = kinds.find((known) => id.startsWith(`${known}:`));
-  if (!kind) throw new NodekilnError('NK_INTERNAL', `${id} is of no known kind`);
-  return kind;
+/** Resources whose content it reads. */
+export function readsOf(resource: Resource): readonly ResourceId[] {
+  return plannerOf(resource.kind).reads(resource);
 }
 
-function of<K extends Observation['kind']>(kind: K, observed: Observation): ObservationOf<K> {
+/** What a process that reads it can notice of it. */
+export function contentOf(resource: Resource): unknown {
+  return plannerOf(resource.kind).contentOf(resource);
+}
+
+/** Whether the difference is one that a process reading the resource can notice. */
+export function changesContent(id: ResourceId, difference: Difference): boolean {
+  return plannerOf(kindOf(id)).changesContent(difference);
+}
+
+/** The steps that bring a change about: those of its kind, or those that undo everything we ever did for the resource. */
+export function stepsFor(change: Change, context: PlanContext): Step[] {
+  const kind = kindOf(change.id);
+  return stepsOf(kind, changeOf(kind, change), context);
+}
+
+function stepsOf<K extends ResourceKind>(kind: K, change: ChangeOf<K>, context: PlanContext): Step[] {
+  const planner = plannerOf(kind);
+  if (change.desired) return planner.steps(change, change.desired, context);
+  return change.touched ? planner.removal(change.touched, change.observed) : [];
+}
+
+/** Lets every kind join the steps of what changes. */
+export function joinKinds(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  const observed = new Map(changes.map((change) => [change.id, change.observed]));
+  const definesUnits = (step: Step): boolean => {
+    const seen = observed.get(step.resource);
+    return seen !== undefined && definesUnitsOf(seen.kind, step, seen);
+  };
+  const byKind = Map.groupBy(changes, ({ id }) => kindOf(id));
+  const joined = (before: Step[], kind: ResourceKind): Step[] => {
+    const own = (byKind.get(kind) ?? []).map((change) => changeOf(kind, change));
+    return joinKind(kind, { steps: before, changes: own, definesUnits }) ?? before;
+  };
+  return resourceKinds.toSorted((a, b) => togetherRank[a] - togetherRank[b]).reduce(joined, [...steps]);
+}
+
+function joinKind<K extends ResourceKind>(kind: K, about: Together<K>): Step[] | undefined {
+  return plannerOf(kind).together?.(about);
+}
+
+function definesUnitsOf<K extends ResourceKind>(kind: K, step: Step, observed: Observations[K]): boolean {
+  return plannerOf(kind).definesUnits?.(step, observed) ?? false;
+}
+
+/** Whether the step waits for what its resource needs and reads. */
+export function waitsForNeeds(step: Step): boolean {
+  return plannerOf(kindOf(step.resource)).waitsForNeeds?.(step) ?? true;
+}
+
+/** Whether the step's resource counts as in place for others only after it. */
+export function completes(step: Step): boolean {
+  return plannerOf(kindOf(step.resource)).completes?.(step) ?? true;
+}
+
+export function impactOf(step: Step): Impact[] {
+  return plannerOf(kindOf(step.resource)).impactOf?.(step) ?? [];
+}
+
+function changeOf<K extends ResourceKind>(kind: K, change: Change): ChangeOf<K> {
+  const { desired } = change;
+  if (desired && !isResourceOf(kind, desired)) throw mismatch(kind, desired.kind);
+  return { ...change, desired, observed: of(kind, change.observed) };
+}
+
+function of<K extends ResourceKind>(kind: K, observed: Observation): Observations[K] {
   if (isOf(kind, observed)) return observed;
-  throw new NodekilnError('NK_INTERNAL', `a ${observed.kind} was observed where a ${kind} is planned`);
+  throw mismatch(kind, observed.kind);
 }
 
-function isOf<K extends Observation['kind']>(kind: K, observed: Observation): observed is ObservationOf<K> {
+function isOf<K extends ResourceKind>(kind: K, observed: Observation): observed is Observations[K] {
   return observed.kind === kind;
+}
+
+function isResourceOf<K extends ResourceKind>(kind: K, resource: Resource): resource is Resources[K] {
+  return resource.kind === kind;
+}
+
+function mismatch(kind: ResourceKind, other: ResourceKind): NodekilnError {
+  return new NodekilnError('NK_INTERNAL', `a ${other} stands where a ${kind} is planned`);
 }

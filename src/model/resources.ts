@@ -1,18 +1,34 @@
 /**
- * Resources: what a document asks of a host, as data. Rendering (`render-*.ts`) makes them from a document and facts;
- * `plan/` compares them with what is observed; `kinds/<kind>/` knows how each is planned and applied.
+ * Resources: what a document asks of a host, as data. `desired/` renders them from a document and facts; `kinds/<kind>/`
+ * knows how each is compared, planned and applied; `plan/` puts the changes of all kinds in one order.
  *
- * An id is `kind:name` and unique within a generation. Everything here is JSON: a generation is stored as it stands,
- * except that sensitive content is kept apart (see `SensitiveText`).
+ * An id is `kind:name` and unique within a generation. Everything here is JSON: a generation is stored as it stands, with
+ * sensitive content in it (marked, see `SensitiveText`), in files that only root can read.
  *
  * Units of measure: bytes, milliseconds, modes as `"0644"` strings, digests as `sha256:<hex>`.
  */
+import { NodekilnError } from '../errors.ts';
 
-export type ResourceKind = 'file' | 'unit' | 'binary' | 'extension' | 'image' | 'kernel' | 'action';
+/** Every kind and what it is. All that has to know the kinds is mapped over this, so that a new one is missed nowhere. */
+export interface Resources {
+  readonly file: FileResource;
+  readonly unit: UnitResource;
+  readonly binary: BinaryResource;
+  readonly extension: ExtensionResource;
+  readonly image: ContainerImageResource;
+  readonly kernel: KernelResource;
+  readonly action: ActionResource;
+}
+
+export type ResourceKind = keyof Resources;
+export type Resource = Resources[ResourceKind];
 export type ResourceId = `${ResourceKind}:${string}`;
 
 /** Who brought a resource. A document removes only what its own source brought. */
 export type ClaimSource = 'image' | 'boot' | 'agent';
+
+/** From the first to the last word: what a later source takes over from an earlier one is the later one's. */
+export const claimSourceOrder: readonly ClaimSource[] = ['image', 'boot', 'agent'];
 
 /** `shared` resources may be captured in an image of a half-booted machine; `node` ones belong to one machine. */
 export type Scope = 'shared' | 'node';
@@ -263,14 +279,37 @@ export interface ActionResource extends ResourceBase {
   readonly timeoutMs: number;
 }
 
-export type Resource =
-  | FileResource
-  | UnitResource
-  | BinaryResource
-  | ExtensionResource
-  | ContainerImageResource
-  | KernelResource
-  | ActionResource;
+const everyKind: { readonly [K in ResourceKind]: K } = {
+  file: 'file',
+  unit: 'unit',
+  binary: 'binary',
+  extension: 'extension',
+  image: 'image',
+  kernel: 'kernel',
+  action: 'action',
+};
+
+export const resourceKinds: readonly ResourceKind[] = Object.values(everyKind);
+
+function knownKind(text: string): ResourceKind | undefined {
+  return resourceKinds.find((kind) => text.startsWith(`${kind}:`));
+}
+
+export function isResourceId(text: string): text is ResourceId {
+  return knownKind(text) !== undefined;
+}
+
+/** NK_INTERNAL when it is none we know: ids come from documents that were checked, or from our own journal. */
+export function kindOf(id: ResourceId): ResourceKind {
+  const kind = knownKind(id);
+  if (!kind) throw new NodekilnError('NK_INTERNAL', `${id} is of no known kind`);
+  return kind;
+}
+
+/** What follows the kind: a path, a unit's name. */
+export function nameOf(id: ResourceId): string {
+  return id.slice(id.indexOf(':') + 1);
+}
 
 /** Everything a document asks for. Keys are the resources' ids. */
 export type ResourceMap = ReadonlyMap<ResourceId, Resource>;

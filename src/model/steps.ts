@@ -2,7 +2,7 @@
  * The data that flows through planning: observations and ownership in, changes and steps out. All JSON, all immutable,
  * so that a plan can be printed, compared, stored and applied elsewhere.
  */
-import type { Importance, Readiness, Resource, ResourceId, Scope, ClaimSource } from './resources.ts';
+import type { Importance, Readiness, Resource, ResourceId, ResourceKind, Scope, ClaimSource } from './resources.ts';
 
 // ── what is on the host ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -100,14 +100,18 @@ export interface ActionObservation {
   readonly done: boolean;
 }
 
-export type Observation =
-  | FileObservation
-  | UnitObservation
-  | BinaryObservation
-  | ExtensionObservation
-  | ContainerImageObservation
-  | KernelObservation
-  | ActionObservation;
+/** What observing each kind gives. */
+export interface Observations {
+  readonly file: FileObservation;
+  readonly unit: UnitObservation;
+  readonly binary: BinaryObservation;
+  readonly extension: ExtensionObservation;
+  readonly image: ContainerImageObservation;
+  readonly kernel: KernelObservation;
+  readonly action: ActionObservation;
+}
+
+export type Observation = Observations[ResourceKind];
 
 // ── what we did before ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,37 +149,141 @@ export interface Change {
 
 // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** One effect, as data. `kinds/<kind>/apply.ts` carries it out. */
-export type StepAction =
-  | { readonly do: 'write'; readonly path: string; readonly entry: WriteEntry; readonly keepOriginal: boolean }
-  | { readonly do: 'remove'; readonly paths: readonly string[]; readonly restoreOriginal: boolean }
-  /**
-   * Makes systemd read unit files again: always, or (`unlessRead`) unless every unit named is loaded from exactly these
-   * paths as they are now. A unit that nothing has loaded yet is read when it is started.
-   */
-  | { readonly do: 'daemon-reload'; readonly unlessRead?: Readonly<Record<string, readonly string[]>> }
-  | { readonly do: 'enablement'; readonly unit: string; readonly change: 'enable' | 'disable' | 'mask' | 'unmask' }
-  | { readonly do: 'start' | 'restart' | 'reload' | 'stop'; readonly unit: string; readonly startedWith: string }
-  | {
-      readonly do: 'ready';
-      readonly unit: string;
-      readonly readiness: Readiness;
-      readonly deadlineMs: number;
-      readonly startedWith: string;
-      readonly transient: boolean;
-    }
-  | { readonly do: 'cache' | 'activate'; readonly binary: ResourceId }
-  | { readonly do: 'forget-cached'; readonly tool: string; readonly version: string }
-  /** Gets and checks the extension; changes nothing in force. */
-  | { readonly do: 'fetch-extension'; readonly extension: ResourceId }
-  /** Puts all that were fetched in force and takes away the others, with one refresh, or leaves everything as it was. */
-  | { readonly do: 'merge-extensions'; readonly extensions: readonly ResourceId[]; readonly remove: readonly string[] }
-  | { readonly do: 'import'; readonly image: ResourceId }
-  | { readonly do: 'module'; readonly name: string }
-  | { readonly do: 'sysctl'; readonly key: string; readonly value: string }
-  | { readonly do: 'run'; readonly action: ResourceId }
-  /** Forgets a resource that leaves nothing behind. */
-  | { readonly do: 'release' };
+/** What the steps of each kind do; `kinds/<kind>/apply.ts` carries it out. A kind may use another's: units are files as well. */
+export interface Actions {
+  readonly file: WriteAction | RemoveAction;
+  readonly unit: ReloadAction | EnablementAction | JobAction | ReadyAction;
+  readonly binary: ProgramAction | ForgetAction;
+  readonly extension: FetchAction | MergeAction;
+  readonly image: { readonly do: 'import'; readonly image: ResourceId };
+  readonly kernel:
+    | { readonly do: 'module'; readonly name: string }
+    | { readonly do: 'sysctl'; readonly key: string; readonly value: string };
+  readonly action: { readonly do: 'run'; readonly action: ResourceId };
+}
+
+/** Forgets a resource that leaves nothing behind, or ends one whose work another step did. */
+export interface ReleaseAction {
+  readonly do: 'release';
+}
+
+/** One effect, as data. */
+export type StepAction = Actions[ResourceKind] | ReleaseAction;
+export type ActionName = StepAction['do'];
+export type ActionOf<D extends ActionName> = Extract<StepAction, { do: D }>;
+
+interface WriteAction {
+  readonly do: 'write';
+  readonly path: string;
+  readonly entry: WriteEntry;
+  readonly keepOriginal: boolean;
+}
+
+interface RemoveAction {
+  readonly do: 'remove';
+  readonly paths: readonly string[];
+  readonly restoreOriginal: boolean;
+}
+
+/**
+ * Makes systemd read unit files again: always, or (`unlessRead`) unless every unit named is loaded from exactly these
+ * paths as they are now. A unit that nothing has loaded yet is read when it is started.
+ */
+interface ReloadAction {
+  readonly do: 'daemon-reload';
+  readonly unlessRead?: Readonly<Record<string, readonly string[]>>;
+}
+
+interface EnablementAction {
+  readonly do: 'enablement';
+  readonly unit: string;
+  readonly change: 'enable' | 'disable' | 'mask' | 'unmask';
+}
+
+export type JobName = 'start' | 'restart' | 'reload' | 'stop';
+type JobAction = {
+  readonly [D in JobName]: { readonly do: D; readonly unit: string; readonly startedWith: string };
+}[JobName];
+
+interface ReadyAction {
+  readonly do: 'ready';
+  readonly unit: string;
+  readonly readiness: Readiness;
+  readonly deadlineMs: number;
+  readonly startedWith: string;
+  readonly transient: boolean;
+}
+
+type ProgramAction = { readonly [D in 'cache' | 'activate']: { readonly do: D; readonly binary: ResourceId } }[
+  | 'cache'
+  | 'activate'];
+
+interface ForgetAction {
+  readonly do: 'forget-cached';
+  readonly tool: string;
+  readonly version: string;
+}
+
+/** Gets and checks the extension; changes nothing in force. */
+interface FetchAction {
+  readonly do: 'fetch-extension';
+  readonly extension: ResourceId;
+}
+
+/** Puts all that were fetched in force and takes away the others, with one refresh, or leaves everything as it was. */
+interface MergeAction {
+  readonly do: 'merge-extensions';
+  readonly extensions: readonly ResourceId[];
+  readonly remove: readonly string[];
+}
+
+/** The part a step plays in the order of a plan, whatever kind it belongs to. */
+export type Role =
+  /** Puts a file, a folder or a link at a path. */
+  | 'entry'
+  | 'removal'
+  /** Makes systemd read unit files again. */
+  | 'reload'
+  | 'enablement'
+  /** Queues a job that starts a process, or starts it anew. */
+  | 'job'
+  | 'stop'
+  /** Waits until what a job started is ready. */
+  | 'join'
+  /** Fetches, places or imports. */
+  | 'artifact'
+  /** Of the kernel. */
+  | 'setting'
+  /** A program of a document, which may read anything. */
+  | 'program'
+  /** Only our own note of a resource. */
+  | 'note';
+
+const roles: { readonly [D in ActionName]: Role } = {
+  write: 'entry',
+  remove: 'removal',
+  'daemon-reload': 'reload',
+  enablement: 'enablement',
+  start: 'job',
+  restart: 'job',
+  reload: 'job',
+  stop: 'stop',
+  ready: 'join',
+  cache: 'artifact',
+  activate: 'artifact',
+  'forget-cached': 'removal',
+  'fetch-extension': 'artifact',
+  'merge-extensions': 'artifact',
+  import: 'artifact',
+  module: 'setting',
+  sysctl: 'setting',
+  run: 'program',
+  release: 'note',
+};
+
+export function roleOf(step: Step): Role {
+  return roles[step.action.do];
+}
 
 export type WriteEntry =
   | {
@@ -228,7 +336,7 @@ export interface Plan {
 
 export interface Impact {
   readonly unit: string;
-  readonly effect: 'start' | 'restart' | 'reload' | 'stop';
+  readonly effect: JobName;
   readonly why: string;
 }
 

@@ -4,11 +4,9 @@
  * Sources are ordered image < boot < agent. One resource may be claimed by a later source only with `takeover: true`; then
  * the later claim is in force and the earlier one waits: when the later source drops it, the earlier comes back.
  */
-import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
+import { claimSourceOrder, type Resource, type ResourceId, type ClaimSource } from '../model/resources.ts';
 import { NodekilnError, type Problem } from '../errors.ts';
 import type { Claim } from './diff.ts';
-
-export const claimSourceOrder: readonly ClaimSource[] = ['image', 'boot', 'agent'];
 
 export type Claims = Readonly<Partial<Record<ClaimSource, readonly Resource[]>>>;
 

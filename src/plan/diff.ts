@@ -4,13 +4,10 @@
  * `desired` is what all sources together ask for; `touched` is every resource we changed or were about to change. What is
  * touched and no longer desired is removed, also when the plan that touched it never finished.
  */
-import { fingerprint } from '../host/digest.ts';
-import type { Resource, ResourceId, ClaimSource, UnitResource } from '../model/resources.ts';
+import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { PlanContext } from '../kinds/planner.ts';
-import { localPath } from '../kinds/extension/plan.ts';
-import { compareResource } from '../kinds/planners.ts';
-import { changesContent } from '../kinds/unit/plan.ts';
+import type { Difference, PlanContext } from '../kinds/planner.ts';
+import { changesContent, compareReads, compareResource, contentOf } from '../kinds/planners.ts';
 import type { Change, Observation, Touched } from '../model/steps.ts';
 
 export interface Claim {
@@ -33,41 +30,54 @@ export interface Diff {
 }
 
 export function diff(input: DiffInput): Diff {
-  const changes = new Map<ResourceId, Change | undefined>();
+  const own = ownDifferences(input);
   const context: PlanContext = {
-    startFingerprint: (unit) => startFingerprint(unit, input.desired),
+    contentOf: (id) => {
+      const claim = input.desired.get(id);
+      return claim && contentOf(claim.resource);
+    },
     contentChanges: (id) => {
-      const change = changeOf(id);
-      return change !== undefined && changesContent(change);
+      const difference = own.get(id);
+      return difference !== undefined && changesContent(id, difference);
     },
   };
-  const visiting = new Set<ResourceId>();
+  return { changes: [...keptChanges(input, own, context), ...removals(input)], context };
+}
 
-  function changeOf(id: ResourceId): Change | undefined {
-    if (changes.has(id)) return changes.get(id);
-    const claim = input.desired.get(id);
-    if (!claim || visiting.has(id) || !input.observed.has(id)) return undefined;
-    visiting.add(id);
-    const observed = observationOf(input, id);
-    const touched = input.touched.get(id);
-    const difference = compareResource(claim.resource, observed, { touched, context });
-    visiting.delete(id);
-    const change = difference && {
-      id,
-      type: difference.facets.includes('presence') ? ('create' as const) : ('update' as const),
-      ...difference,
-      source: claim.source,
-      desired: claim.resource,
-      observed,
-      touched,
-    };
-    changes.set(id, change);
-    return change;
+/** How each resource differs, looked at alone. Only then can be said of which what others read changes. */
+function ownDifferences({ desired, observed, touched }: DiffInput): Map<ResourceId, Difference> {
+  const differences = new Map<ResourceId, Difference>();
+  for (const [id, { resource }] of desired) {
+    const seen = observed.get(id);
+    const difference = seen && compareResource(resource, { observed: seen, touched: touched.get(id) });
+    if (difference) differences.set(id, difference);
   }
+  return differences;
+}
 
-  for (const id of [...input.desired.keys()].sort()) changeOf(id);
-  const kept = [...changes.values()].filter((change) => change !== undefined).sort(byId);
-  const removals = [...input.touched.values()]
+function keptChanges(
+  input: DiffInput,
+  differences: ReadonlyMap<ResourceId, Difference>,
+  context: PlanContext,
+): Change[] {
+  return [...input.desired]
+    .flatMap(([id, { resource, source }]): Change[] => {
+      const observed = input.observed.get(id);
+      if (!observed) return [];
+      const touched = input.touched.get(id);
+      const own = differences.get(id);
+      const read = compareReads(resource, { observed, touched, own, context });
+      if (!own && !read) return [];
+      const facets = [...new Set([...(own?.facets ?? []), ...(read?.facets ?? [])])];
+      const details = [...(own?.details ?? []), ...(read?.details ?? [])];
+      const type = facets.includes('presence') ? 'create' : 'update';
+      return [{ id, type, facets, details, source, desired: resource, observed, touched }];
+    })
+    .sort(byId);
+}
+
+function removals(input: DiffInput): Change[] {
+  return [...input.touched.values()]
     .filter((touched) => !input.desired.has(touched.id) && input.observed.has(touched.id))
     .map((touched): Change => ({
       id: touched.id,
@@ -80,7 +90,6 @@ export function diff(input: DiffInput): Diff {
       touched,
     }))
     .sort(byId);
-  return { changes: [...kept, ...removals], context };
 }
 
 function byId(a: { id: string }, b: { id: string }): number {
@@ -91,36 +100,4 @@ function observationOf(input: DiffInput, id: ResourceId): Observation {
   const observed = input.observed.get(id);
   if (!observed) throw new NodekilnError('NK_INTERNAL', `${id} was not observed`);
   return observed;
-}
-
-/** What a process of this unit is started with: its definition and the content of everything it reads. */
-function startFingerprint(unit: UnitResource, desired: ReadonlyMap<ResourceId, Claim>): string {
-  const inputs = [...unit.inputs].sort().map((id) => {
-    const claim = desired.get(id);
-    return [id, claim ? readContent(claim.resource) : undefined];
-  });
-  return fingerprint({ content: unit.content, dropIns: unit.dropIns, inputs });
-}
-
-/** The part of a resource that a process reading it can notice. */
-function readContent(resource: Resource): unknown {
-  switch (resource.kind) {
-    case 'file':
-      return resource.entry.type === 'file'
-        ? resource.entry.content
-        : resource.entry.type === 'symlink'
-          ? resource.entry.target
-          : 'directory';
-    case 'unit':
-      return [resource.content, resource.dropIns];
-    case 'binary':
-      return [resource.tool, resource.version, resource.place];
-    case 'extension':
-      return [resource.name, resource.version, resource.digest, localPath(resource)];
-    case 'image':
-      return [resource.reference, resource.digest];
-    case 'kernel':
-    case 'action':
-      return undefined;
-  }
 }

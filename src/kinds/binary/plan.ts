@@ -1,6 +1,8 @@
 /** Planning of `binary` resources: kept in the cache at bake, activated at boot and when tending. The cache is never consumed. */
+import type { ResourceId } from '../../model/resources.ts';
+import type { Step } from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
-import { definitionsOf, removalBase, stepBase, type KindPlanner } from '../planner.ts';
+import { definitionsOf, isOfContent, removalBase, stepBase, type KindPlanner } from '../planner.ts';
 
 export const binaryPlanner: KindPlanner<'binary'> = {
   compare({ resource, observed, touched }) {
@@ -30,6 +32,10 @@ export const binaryPlanner: KindPlanner<'binary'> = {
           details: [`${resource.place.target} is not known to be ${resource.tool} ${resource.version}`],
         };
   },
+
+  reads: () => [],
+  contentOf: ({ tool, version, place }) => [tool, version, place],
+  changesContent: isOfContent,
 
   steps: (change, resource) => {
     const target =
@@ -73,4 +79,16 @@ export const binaryPlanner: KindPlanner<'binary'> = {
       },
     ];
   },
+
+  together: ({ steps, changes }) => yieldTargets(steps, new Set(changes.map(({ id }) => id))),
 };
+
+/** What another resource writes is not removed for the sake of the program that was there before. */
+function yieldTargets(steps: readonly Step[], programs: ReadonlySet<ResourceId>): Step[] {
+  const written = new Set(steps.filter(({ action }) => action.do !== 'remove').flatMap(({ writes }) => writes));
+  return steps.map((step) =>
+    step.action.do === 'remove' && programs.has(step.resource) && step.writes.every((path) => written.has(path))
+      ? { ...step, action: { do: 'release' }, writes: [] }
+      : step,
+  );
+}

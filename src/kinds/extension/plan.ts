@@ -2,10 +2,10 @@
  * Planning of `extension` resources. Each that changes is fetched and checked by a step of its own; then one step puts all
  * of them in force and takes away those nobody asks for, because systemd merges all extensions at once.
  */
-import type { ExtensionResource, ResourceId } from '../../model/resources.ts';
-import type { Change, ExtensionObservation, Step } from '../../model/steps.ts';
+import { nameOf, type ExtensionResource, type ResourceId } from '../../model/resources.ts';
+import type { Step } from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
-import { stepBase, type KindPlanner } from '../planner.ts';
+import { isOfContent, stepBase, type KindPlanner, type Together } from '../planner.ts';
 
 const mergeStepId = 'merge extensions';
 
@@ -24,6 +24,10 @@ export const extensionPlanner: KindPlanner<'extension'> = {
     return details.length === 0 ? undefined : { facets: ['content'], details };
   },
 
+  reads: () => [],
+  contentOf: (resource) => [resource.name, resource.version, resource.digest, localPath(resource)],
+  changesContent: isOfContent,
+
   steps: (change, resource) => [
     {
       ...stepBase(resource),
@@ -38,6 +42,8 @@ export const extensionPlanner: KindPlanner<'extension'> = {
   ],
 
   removal: (touched) => [releaseStep(touched)],
+  together: withMerge,
+  definesUnits: (step, { live }) => step.action.do === 'merge-extensions' && live,
 };
 
 /** Which extension of its name it is, when no version says so. */
@@ -46,10 +52,9 @@ export function localPath({ sources }: ExtensionResource): string | undefined {
 }
 
 /** Adds the one step that merges, and lets everything that changes about extensions end with it. */
-export function withMerge(steps: readonly Step[], changes: readonly Change[]): Step[] {
-  const concerned = changes.filter(isOfExtension);
-  const wanted = concerned.flatMap(({ desired }) => (desired?.kind === 'extension' ? [desired] : []));
-  const dropped = concerned.filter(({ desired, observed }) => !desired && observed.record);
+function withMerge({ steps, changes }: Together<'extension'>): Step[] {
+  const wanted = changes.flatMap(({ desired }) => desired ?? []);
+  const dropped = changes.filter(({ desired, observed }) => !desired && observed.record);
   const subject = wanted[0]?.id ?? dropped[0]?.id;
   if (subject === undefined) return [...steps];
   const fetches = steps.filter((step) => step.action.do === 'fetch-extension').map((step) => step.id);
@@ -64,7 +69,7 @@ export function withMerge(steps: readonly Step[], changes: readonly Change[]): S
     action: {
       do: 'merge-extensions',
       extensions: wanted.map(({ id }) => id),
-      remove: dropped.map(({ id }) => id.slice('extension:'.length)),
+      remove: dropped.map(({ id }) => nameOf(id)),
     },
     reads: [],
     writes: wanted.flatMap(({ name, tools }) => [
@@ -73,11 +78,11 @@ export function withMerge(steps: readonly Step[], changes: readonly Change[]): S
     ]),
     needs: fetches,
     weightMs: 300,
-    why: `${[...ids].map((id) => id.slice('extension:'.length)).join(', ')} ${ids.size === 1 ? 'changes' : 'change'}`,
+    why: `${[...ids].map(nameOf).join(', ')} ${ids.size === 1 ? 'changes' : 'change'}`,
   };
   // Each resource is done when the merge is, not when it is fetched.
   const given = new Set(
-    concerned.flatMap(({ observed }) => observed.record?.tools.map((tool) => `/opt/bin/${tool}`) ?? []),
+    changes.flatMap(({ observed }) => observed.record?.tools.map((tool) => `/opt/bin/${tool}`) ?? []),
   );
   const waiting = steps.map((step) => {
     if (ids.has(step.resource) && step.action.do === 'release') return { ...step, needs: [...step.needs, mergeStepId] };
@@ -98,8 +103,4 @@ export function withMerge(steps: readonly Step[], changes: readonly Change[]): S
       why: 'is merged with the others',
     }));
   return [...waiting, merge, ...ends];
-}
-
-function isOfExtension(change: Change): change is Change & { observed: ExtensionObservation } {
-  return change.observed.kind === 'extension';
 }

@@ -1,11 +1,24 @@
 /** Planning of `file` resources: files, folders and symlinks at a path. */
 import type { FileResource } from '../../model/resources.ts';
-import type { Change, Step } from '../../model/steps.ts';
-import { removalBase, stepBase, type KindPlanner } from '../planner.ts';
+import type { Step } from '../../model/steps.ts';
+import { isOfContent, removalBase, stepBase, type ChangeOf, type KindPlanner } from '../planner.ts';
 import { compareEntry, wantedEntry } from './entry.ts';
 
 export const filePlanner: KindPlanner<'file'> = {
   compare: ({ resource, observed }) => compareEntry(wantedEntry(resource), observed.entry),
+
+  reads: () => [],
+  contentOf: ({ entry }) => {
+    switch (entry.type) {
+      case 'file':
+        return entry.content;
+      case 'symlink':
+        return entry.target;
+      case 'directory':
+        return 'directory';
+    }
+  },
+  changesContent: isOfContent,
 
   steps: (change, resource) => [writeStep(change, resource)],
 
@@ -23,10 +36,10 @@ export const filePlanner: KindPlanner<'file'> = {
   },
 };
 
-function writeStep(change: Change, resource: FileResource): Step {
+function writeStep(change: ChangeOf<'file'>, resource: FileResource): Step {
   // Intended before, but never seen done: whether the original was saved is known only where it is saved.
   const unsettled = change.touched === undefined || (change.touched.original && !change.touched.done);
-  const foreign = unsettled && change.observed.kind === 'file' && change.observed.entry.type === 'file';
+  const foreign = unsettled && change.observed.entry.type === 'file';
   const entry = wantedEntry(resource);
   return {
     ...stepBase(resource),

@@ -1,12 +1,15 @@
 /** Planning of `image` resources: container images in containerd's content store. Images stay when a document drops them: containerd's own collection decides. */
 import { releaseStep } from '../file/plan.ts';
-import { stepBase, type KindPlanner } from '../planner.ts';
+import { isOfContent, stepBase, type KindPlanner } from '../planner.ts';
 
 export const imagePlanner: KindPlanner<'image'> = {
   compare: ({ resource, observed }) =>
     observed.present
       ? undefined
       : { facets: ['presence'], details: [`${resource.reference} is not in the content store`] },
+  reads: () => [],
+  contentOf: ({ reference, digest }) => [reference, digest],
+  changesContent: isOfContent,
   steps: (change, resource) => [
     {
       ...stepBase(resource),

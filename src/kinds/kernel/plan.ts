@@ -3,8 +3,9 @@
  * (`modules-load.d`, `sysctl.d`) that rendering adds beside them. A setting nobody asks for any more stays until the next
  * start: the kernel does not know what it was before us.
  */
+import type { Step } from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
-import { stepBase, type KindPlanner } from '../planner.ts';
+import { readByNobody, stepBase, type KindPlanner } from '../planner.ts';
 
 export const kernelPlanner: KindPlanner<'kernel'> = {
   compare({ resource, observed }) {
@@ -20,6 +21,8 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
       details: [`${setting.key} is ${observed.value ?? 'unknown'}, wanted ${setting.value}`],
     };
   },
+  reads: () => [],
+  ...readByNobody,
   steps: (change, resource) => {
     const { setting } = resource;
     const base = { ...stepBase(resource), reads: [], needs: [], why: change.details.join(', ') };
@@ -44,7 +47,16 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
         ];
   },
   removal: (touched) => [releaseStep(touched)],
+  together: ({ steps }) => settingsAfterModules(steps),
 };
+
+/** Many settings are there only once their module is. */
+function settingsAfterModules(steps: readonly Step[]): Step[] {
+  const modules = steps.filter(({ action }) => action.do === 'module').map(({ id }) => id);
+  if (modules.length === 0) return [...steps];
+  // One list for all: what waits for the same many shares it.
+  return steps.map((step) => (step.action.do === 'sysctl' ? { ...step, after: modules } : step));
+}
 
 /** The kernel separates the numbers of a vector by tabs; people write spaces. */
 export function normalise(value: string | undefined): string | undefined {

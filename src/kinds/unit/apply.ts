@@ -9,7 +9,7 @@ import type { Host, JobResult, UnitStatus } from '../../host/port.ts';
 import type { EntryObservation, Touched, UnitObservation } from '../../model/steps.ts';
 import { observeEntry } from '../file/apply.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
-import { unitPaths } from './plan.ts';
+import { unitPaths } from './definition.ts';
 
 export async function observeUnit(
   context: ObserveContext,

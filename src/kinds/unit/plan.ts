@@ -6,34 +6,34 @@
  * machine whose boot failed must not start it at the next boot behind our back.
  */
 import type { UnitResource } from '../../model/resources.ts';
-import type { Change, EntryObservation, Facet, Step, Touched, WriteEntry } from '../../model/steps.ts';
-import { compareEntry, textEntry } from '../file/entry.ts';
+import { fingerprint } from '../../host/digest.ts';
+import {
+  roleOf,
+  type ActionOf,
+  type Facet,
+  type JobName,
+  type Step,
+  type StepAction,
+  type Touched,
+} from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
-import { definitionsOf, removalBase, stepBase, type KindPlanner } from '../planner.ts';
-
-const unitFolder = '/etc/systemd/system';
-
-/** Paths of ours and what belongs there. */
-export function unitEntries(unit: UnitResource): Map<string, WriteEntry> {
-  const entries = new Map<string, WriteEntry>();
-  if (unit.content !== undefined) entries.set(`${unitFolder}/${unit.name}`, textEntry(unit.content));
-  for (const dropIn of unit.dropIns) {
-    entries.set(`${unitFolder}/${unit.name}.d/${dropIn.name}`, textEntry(dropIn.content));
-  }
-  return entries;
-}
-
-/** Every path that this definition and the earlier ones may have left, for observation. */
-export function unitPaths(unit: UnitResource | undefined, touched: Touched | undefined): string[] {
-  const definitions = [...definitionsOf(touched, 'unit'), ...(unit ? [unit] : [])];
-  return [...new Set(definitions.flatMap((definition) => [...unitEntries(definition).keys()]))].sort();
-}
+import {
+  definitionsOf,
+  isOfContent,
+  removalBase,
+  stepBase,
+  type ChangeOf,
+  type KindPlanner,
+  type PlanContext,
+} from '../planner.ts';
+import { definitionDifferences, isRunning, unitPaths } from './definition.ts';
+import { isDefinition, reloadAfterEnablementId, withReload } from './reload.ts';
 
 /** Differences after which a unit that should run must be started or restarted. */
 const startFacets: ReadonlySet<Facet> = new Set(['definition', 'inputs', 'state']);
 
 export const unitPlanner: KindPlanner<'unit'> = {
-  compare({ resource, observed, touched, context }) {
+  compare({ resource, observed, touched }) {
     const facets = new Set<Facet>();
     const details: string[] = [];
     const note = (facet: Facet, detail: string): void => {
@@ -45,128 +45,53 @@ export const unitPlanner: KindPlanner<'unit'> = {
     }
     const enablement = enablementChange(resource, observed.enablement);
     if (enablement) note('enablement', `is ${observed.enablement || 'not enabled'}, wanted ${resource.enablement}`);
-    if (!observed.live) return facets.size === 0 ? undefined : { facets: [...facets], details };
-
-    if (observed.stale) note('stale', 'systemd has not read unit files since they changed');
-    const running = isRunning(observed.activeState) || (observed.transient && observed.succeeded);
-    if (resource.state === 'started' && !running) note('state', `is ${observed.activeState}, wanted started`);
-    if (resource.state === 'stopped' && isRunning(observed.activeState))
-      note('state', `is ${observed.activeState}, wanted stopped`);
-    if (resource.state === 'started' && running && owesStart(touched) && !facets.has('definition')) {
-      note('inputs', 'an earlier run did not get to its start');
-    } else if (resource.state === 'started' && running && resource.onChange !== 'none') {
-      const changed = resource.inputs.filter((input) => context.contentChanges(input));
-      const outdated = touched?.startedWith !== undefined && touched.startedWith !== context.startFingerprint(resource);
-      if (changed.length > 0) note('inputs', `reads ${changed.join(', ')}, which changes`);
-      else if (outdated && !facets.has('definition'))
-        note('inputs', 'was started with an earlier state of what it reads');
+    if (observed.live) {
+      if (observed.stale) note('stale', 'systemd has not read unit files since they changed');
+      if (resource.state === 'started' && !isUp(observed)) note('state', `is ${observed.activeState}, wanted started`);
+      if (resource.state === 'stopped' && isRunning(observed.activeState))
+        note('state', `is ${observed.activeState}, wanted stopped`);
     }
     return facets.size === 0 ? undefined : { facets: [...facets], details };
   },
 
+  compareReads({ resource, observed, touched, own, context }) {
+    if (!observed.live || resource.state !== 'started' || !isUp(observed)) return undefined;
+    const redefined = own?.facets.includes('definition') === true;
+    if (owesStart(touched) && !redefined)
+      return { facets: ['inputs'], details: ['an earlier run did not get to its start'] };
+    if (resource.onChange === 'none') return undefined;
+    const changed = resource.inputs.filter((input) => input !== resource.id && context.contentChanges(input));
+    if (changed.length > 0) return { facets: ['inputs'], details: [`reads ${changed.join(', ')}, which changes`] };
+    const outdated = touched?.startedWith !== undefined && touched.startedWith !== startFingerprint(resource, context);
+    if (!outdated || redefined) return undefined;
+    return { facets: ['inputs'], details: ['was started with an earlier state of what it reads'] };
+  },
+
+  reads: ({ inputs }) => inputs,
+  contentOf: ({ content, dropIns }) => [content, dropIns],
+  changesContent: isOfContent,
+
   steps(change, resource, context) {
-    const observed = change.observed.kind === 'unit' ? change.observed : undefined;
-    const live = observed?.live ?? false;
-    const steps: Step[] = [];
-    const base = { ...stepBase(resource), reads: [], weightMs: 1, why: change.details.join(', ') };
-
-    for (const difference of definitionDifferences(resource, observed?.entries ?? {}, change.touched)) {
-      steps.push(
-        difference.wanted
-          ? {
-              ...base,
-              id: `write ${resource.id} ${difference.path}`,
-              action: { do: 'write', path: difference.path, entry: difference.wanted, keepOriginal: false },
-              writes: [difference.path],
-              needs: [],
-            }
-          : {
-              ...base,
-              id: `remove ${resource.id} ${difference.path}`,
-              action: { do: 'remove', paths: [difference.path], restoreOriginal: false },
-              writes: [difference.path],
-              needs: [],
-            },
-      );
-    }
-    const written = steps.map((step) => step.id);
-    const startedWith = context.startFingerprint(resource);
-    const change_ = enablementChange(resource, observed?.enablement ?? '');
-    const mustStart = live && resource.state === 'started' && change.facets.some((facet) => startFacets.has(facet));
-    const unmask =
-      change_ === 'unmask' || (observed?.enablement.startsWith('masked') === true && resource.enablement !== 'masked');
-
-    if (unmask) {
-      steps.push({
-        ...base,
-        id: `unmask ${resource.id}`,
-        action: { do: 'enablement', unit: resource.name, change: 'unmask' },
-        writes: [`enablement:${resource.name}#mask`],
-        needs: written,
-      });
-    }
-    if (live && resource.state === 'stopped' && change.facets.includes('state')) {
-      steps.push({
-        ...base,
-        id: `stop ${resource.id}`,
-        action: { do: 'stop', unit: resource.name, startedWith: '' },
-        writes: [resource.id],
-        needs: [],
-        weightMs: 50,
-      });
-    }
-    if (mustStart) {
-      const running = observed !== undefined && isRunning(observed.activeState);
-      const effect = !running
-        ? 'start'
-        : resource.onChange === 'reload' && !change.facets.includes('definition') && !owesStart(change.touched)
-          ? 'reload'
-          : 'restart';
-      steps.push(
-        {
-          ...base,
-          id: `${effect} ${resource.id}`,
-          action: { do: effect, unit: resource.name, startedWith },
-          writes: [resource.id],
-          needs: [...written, ...(unmask ? [`unmask ${resource.id}`] : [])],
-          weightMs: 5,
-        },
-        {
-          ...base,
-          id: `ready ${resource.id}`,
-          action: {
-            do: 'ready',
-            unit: resource.name,
-            readiness: resource.readiness,
-            deadlineMs: resource.deadlineMs,
-            startedWith,
-            transient: observed?.transient ?? false,
-          },
-          writes: [],
-          reads: [resource.id],
-          needs: [`${effect} ${resource.id}`],
-          weightMs: 500,
-        },
-      );
-    }
-    if (change_ && change_ !== 'unmask') {
-      const afterReady = change_ === 'enable' && mustStart;
-      steps.push({
-        ...base,
-        id: `${change_} ${resource.id}`,
-        action: { do: 'enablement', unit: resource.name, change: change_ },
-        writes: [`enablement:${resource.name}`],
-        needs: [
-          ...written,
-          ...(afterReady ? [`ready ${resource.id}`] : []),
-          ...(unmask ? [`unmask ${resource.id}`] : []),
-          ...steps.filter((step) => step.action.do === 'stop').map((step) => step.id),
-        ],
-        deferrable: base.deferrable || afterReady,
-        weightMs: 10,
-      });
-    }
-    return steps;
+    const about: UnitChange = {
+      change,
+      resource,
+      base: { ...stepBase(resource), reads: [], weightMs: 1, why: change.details.join(', ') },
+      enablement: enablementChange(resource, change.observed.enablement),
+      starts:
+        change.observed.live && resource.state === 'started' && change.facets.some((facet) => startFacets.has(facet)),
+      startedWith: startFingerprint(resource, context),
+    };
+    const definition = definitionSteps(about);
+    const unmask = unmaskSteps(about, definition);
+    const stop = stopSteps(about);
+    const start = startSteps(about, [...definition, ...unmask]);
+    return [
+      ...definition,
+      ...unmask,
+      ...stop,
+      ...start,
+      ...enablementSteps(about, [...definition, ...unmask, ...stop]),
+    ];
   },
 
   removal(touched, observed) {
@@ -250,49 +175,146 @@ export const unitPlanner: KindPlanner<'unit'> = {
     }
     return steps.length === 0 ? [releaseStep(touched)] : steps;
   },
+
+  together: withReload,
+  definesUnits: (step, { live }) => live && isDefinition(step),
+  // Unit files are written as soon as possible; what waits is jobs, and enablement of a unit that a package brings.
+  waitsForNeeds: (step) => ['job', 'stop', 'enablement'].includes(roleOf(step)),
+  // Who needs the unit does not wait until systemd reads again what was enabled after the unit was ready.
+  completes: (step) => step.id !== reloadAfterEnablementId && (roleOf(step) !== 'enablement' || !step.deferrable),
+  impactOf: ({ action, why }) => (isJob(action) ? [{ unit: action.unit, effect: action.do, why }] : []),
 };
+
+function isJob(action: StepAction): action is ActionOf<JobName> {
+  return action.do === 'start' || action.do === 'restart' || action.do === 'reload' || action.do === 'stop';
+}
+
+/** What the stages of a change share. */
+interface UnitChange {
+  readonly change: ChangeOf<'unit'>;
+  readonly resource: UnitResource;
+  readonly base: Omit<Step, 'id' | 'action' | 'writes' | 'needs'>;
+  readonly enablement: EnablementChange | undefined;
+  /** Its process is to be started, or started anew. */
+  readonly starts: boolean;
+  readonly startedWith: string;
+}
+
+const idsOf = (steps: readonly Step[]): string[] => steps.map(({ id }) => id);
+
+/** Unit file and drop-ins: those that differ are written, those of earlier definitions removed. */
+function definitionSteps({ change, resource, base }: UnitChange): Step[] {
+  return definitionDifferences(resource, change.observed.entries, change.touched).map(({ path, wanted }) => ({
+    ...base,
+    id: `${wanted ? 'write' : 'remove'} ${resource.id} ${path}`,
+    action: wanted
+      ? { do: 'write', path, entry: wanted, keepOriginal: false }
+      : { do: 'remove', paths: [path], restoreOriginal: false },
+    writes: [path],
+    needs: [],
+  }));
+}
+
+/** A masked unit can be neither started nor enabled. */
+function unmaskSteps({ change, resource, base, enablement }: UnitChange, before: readonly Step[]): Step[] {
+  const masked = change.observed.enablement.startsWith('masked') && resource.enablement !== 'masked';
+  if (enablement !== 'unmask' && !masked) return [];
+  return [
+    {
+      ...base,
+      id: `unmask ${resource.id}`,
+      action: { do: 'enablement', unit: resource.name, change: 'unmask' },
+      writes: [`enablement:${resource.name}#mask`],
+      needs: idsOf(before),
+    },
+  ];
+}
+
+function stopSteps({ change, resource, base }: UnitChange): Step[] {
+  if (!change.observed.live || resource.state !== 'stopped' || !change.facets.includes('state')) return [];
+  return [
+    {
+      ...base,
+      id: `stop ${resource.id}`,
+      action: { do: 'stop', unit: resource.name, startedWith: '' },
+      writes: [resource.id],
+      needs: [],
+      weightMs: 50,
+    },
+  ];
+}
+
+/** A job and the step that joins it. */
+function startSteps({ change, resource, base, starts, startedWith }: UnitChange, before: readonly Step[]): Step[] {
+  if (!starts) return [];
+  const { observed, touched, facets } = change;
+  const reloads = resource.onChange === 'reload' && !facets.includes('definition') && !owesStart(touched);
+  const effect = !isRunning(observed.activeState) ? 'start' : reloads ? 'reload' : 'restart';
+  return [
+    {
+      ...base,
+      id: `${effect} ${resource.id}`,
+      action: { do: effect, unit: resource.name, startedWith },
+      writes: [resource.id],
+      needs: idsOf(before),
+      weightMs: 5,
+    },
+    {
+      ...base,
+      id: `ready ${resource.id}`,
+      action: {
+        do: 'ready',
+        unit: resource.name,
+        readiness: resource.readiness,
+        deadlineMs: resource.deadlineMs,
+        startedWith,
+        transient: observed.transient,
+      },
+      writes: [],
+      reads: [resource.id],
+      needs: [`${effect} ${resource.id}`],
+      weightMs: 500,
+    },
+  ];
+}
+
+/** What is to be started is enabled only after it was ready. */
+function enablementSteps({ resource, base, enablement, starts }: UnitChange, before: readonly Step[]): Step[] {
+  if (!enablement || enablement === 'unmask') return [];
+  const afterReady = enablement === 'enable' && starts;
+  return [
+    {
+      ...base,
+      id: `${enablement} ${resource.id}`,
+      action: { do: 'enablement', unit: resource.name, change: enablement },
+      writes: [`enablement:${resource.name}`],
+      needs: [...idsOf(before), ...(afterReady ? [`ready ${resource.id}`] : [])],
+      deferrable: base.deferrable || afterReady,
+      weightMs: 10,
+    },
+  ];
+}
 
 /** Its start was intended, and nothing says that it came to that: what runs may be older than what is in place. */
 function owesStart(touched: Touched | undefined): boolean {
   return touched?.startedWith === '';
 }
 
-export function isRunning(activeState: string): boolean {
-  return (
-    activeState === 'active' ||
-    activeState === 'activating' ||
-    activeState === 'reloading' ||
-    activeState === 'refreshing'
-  );
+/** Running, or a oneshot that did its work. */
+function isUp({ activeState, transient, succeeded }: ChangeOf<'unit'>['observed']): boolean {
+  return isRunning(activeState) || (transient && succeeded);
 }
 
-interface DefinitionDifference {
-  readonly path: string;
-  readonly detail: string;
-  /** Absent: an earlier definition left it and it must go. */
-  readonly wanted: WriteEntry | undefined;
+/** What a process of this unit is started with: its definition and the content of everything it reads. */
+function startFingerprint(unit: UnitResource, context: PlanContext): string {
+  const inputs = [...unit.inputs].sort().map((id) => [id, context.contentOf(id)]);
+  return fingerprint({ content: unit.content, dropIns: unit.dropIns, inputs });
 }
 
-function definitionDifferences(
-  unit: UnitResource,
-  observed: Readonly<Record<string, EntryObservation>>,
-  touched: Touched | undefined,
-): DefinitionDifference[] {
-  const wanted = unitEntries(unit);
-  const differences: DefinitionDifference[] = [];
-  for (const [path, entry] of wanted) {
-    const difference = compareEntry(entry, observed[path] ?? { type: 'absent' });
-    if (difference) differences.push({ path, detail: difference.details.join(', '), wanted: entry });
-  }
-  for (const path of unitPaths(undefined, touched)) {
-    const present = observed[path] !== undefined && observed[path].type !== 'absent';
-    if (!wanted.has(path) && present) differences.push({ path, detail: 'is not wanted any more', wanted: undefined });
-  }
-  return differences;
-}
+type EnablementChange = ActionOf<'enablement'>['change'];
 
 /** Units without [Install] (`static`, `generated`, …) cannot be enabled and count as they are. */
-function enablementChange(unit: UnitResource, observed: string): 'enable' | 'disable' | 'mask' | 'unmask' | undefined {
+function enablementChange(unit: UnitResource, observed: string): EnablementChange | undefined {
   const masked = observed.startsWith('masked');
   switch (unit.enablement) {
     case undefined:
@@ -307,12 +329,4 @@ function enablementChange(unit: UnitResource, observed: string): 'enable' | 'dis
       if (masked) return 'unmask';
       return ['enabled', 'enabled-runtime', 'linked'].includes(observed) ? 'disable' : undefined;
   }
-}
-
-/** Changes after which a unit that reads the resource must be started anew. Of kernel settings and actions it only needs that they came first. */
-export function changesContent(change: Change): boolean {
-  if (change.observed.kind === 'kernel' || change.observed.kind === 'action') return false;
-  return (
-    change.facets.includes('content') || change.facets.includes('presence') || change.facets.includes('definition')
-  );
 }

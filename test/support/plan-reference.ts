@@ -1,0 +1,424 @@
+/**
+ * Planning as it is meant, told plainly and without a thought for speed: every rule looks at all steps. What `plan/` makes
+ * must be exactly this, step by step; it may only be faster.
+ */
+import { NodekilnError } from '../../src/errors.ts';
+import { stepsFor } from '../../src/kinds/planners.ts';
+import { stepBase } from '../../src/kinds/planner.ts';
+import { isRunning, unitEntries } from '../../src/kinds/unit/definition.ts';
+import type { ResourceId } from '../../src/model/resources.ts';
+import type { Change, ExtensionObservation, Plan, Schedule, ScheduledStep, Step } from '../../src/model/steps.ts';
+import type { Claim } from '../../src/plan/diff.ts';
+import type { PlanInput } from '../../src/plan/plan.ts';
+
+export function referencePlan(input: PlanInput): Pick<Plan, 'steps' | 'goal'> {
+  const own = input.changes.flatMap((change) => stepsFor(change, input.context));
+  const merged = yieldTargets(withMerge(own, input.changes));
+  const steps = precedeGoal(joinDependencies(withReload(merged, input.changes), input.desired), input.goal);
+  checkWriters(steps);
+  return { steps, goal: steps.find((step) => step.action.do === 'ready' && step.resource === input.goal)?.id };
+}
+
+const mergeStepId = 'merge extensions';
+
+/** What another resource writes is not removed for the sake of the one it belonged to before. */
+function yieldTargets(steps: readonly Step[]): Step[] {
+  const written = new Set(steps.filter(({ action }) => action.do !== 'remove').flatMap(({ writes }) => writes));
+  return steps.map((step) =>
+    step.action.do === 'remove' && step.resource.startsWith('binary:') && step.writes.every((path) => written.has(path))
+      ? { ...step, action: { do: 'release' }, writes: [] }
+      : step,
+  );
+}
+
+const reloadStepId = 'daemon-reload';
+
+const reloadAfterEnablementId = 'daemon-reload after enablement';
+
+/**
+ * One daemon-reload after all unit files are in place, before the first job that depends on them; and one after units were
+ * enabled or disabled, which nothing waits for: until then systemd counts every unit as changed on disk.
+ */
+function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  const live = changes.filter((change) => change.observed.kind === 'unit' && change.observed.live);
+  const units = new Set(live.map((change) => change.id));
+  const definitions = steps.filter((step) => isDefinitionStep(step) && units.has(step.resource));
+  const stale = live.filter((change) => change.observed.kind === 'unit' && change.observed.stale);
+  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
+  const enablements = steps.filter((step) => step.action.do === 'enablement' && units.has(step.resource));
+  const reloads: Step[] = [];
+  // An extension may bring units and drop-ins.
+  const merge = steps.find((step) => step.action.do === 'merge-extensions' && isLive(changes, step));
+  const subject = merge?.resource ?? [...changed][0];
+  if (subject !== undefined) {
+    const ids = [...definitions, ...(merge ? [merge] : [])].map((step) => step.id);
+    const deferrable = !merge && definitions.every((step) => step.deferrable) && stale.length === 0;
+    const unlessRead = merge ? undefined : unreadPaths(definitions, live, stale.length > 0);
+    reloads.push(
+      reloadStep({
+        id: reloadStepId,
+        resource: subject,
+        needs: ids,
+        deferrable,
+        why: merge ? 'extensions change' : 'unit files change',
+        ...(unlessRead && { unlessRead }),
+      }),
+    );
+  }
+  // What a removal disables is done before its unit file goes, hence before the first reload.
+  const [enabled] = enablements.filter(
+    (step) => !reloads.some((reload) => reload.needs.some((id) => neededBy(steps, id, step.id))),
+  );
+  if (enabled) {
+    const ids = enablements.map((step) => step.id);
+    reloads.push(
+      reloadStep({
+        id: reloadAfterEnablementId,
+        resource: enabled.resource,
+        after: ids,
+        deferrable: true,
+        why: 'units are enabled or disabled',
+      }),
+    );
+  }
+  const waits = (step: Step): boolean =>
+    isJob(step) && step.action.do !== 'stop' && (merge !== undefined || changed.has(step.resource));
+  return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), ...reloads];
+}
+
+function isLive(changes: readonly Change[], step: Step): boolean {
+  const observed = changes.find(({ id }) => id === step.resource)?.observed;
+  return observed?.kind === 'extension' && observed.live;
+}
+
+function neededBy(steps: readonly Step[], id: string, needed: string): boolean {
+  return descendants(steps, needed).has(id);
+}
+
+/**
+ * Paths by unit that systemd must have read, when asking it could spare the reload: units that do not run yet, with files
+ * that are written and none that go.
+ */
+function unreadPaths(
+  definitions: readonly Step[],
+  live: readonly Change[],
+  stale: boolean,
+): Readonly<Record<string, readonly string[]>> | undefined {
+  if (stale || definitions.some((step) => step.action.do !== 'write')) return undefined;
+  const paths: Record<string, string[]> = {};
+  for (const { id, desired, observed } of live) {
+    if (!definitions.some((step) => step.resource === id)) continue;
+    if (desired?.kind !== 'unit' || observed.kind !== 'unit' || isRunning(observed.activeState)) return undefined;
+    paths[desired.name] = [...unitEntries(desired).keys()];
+  }
+  return paths;
+}
+
+function reloadStep(
+  about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & {
+    needs?: readonly string[];
+    after?: readonly string[];
+    unlessRead?: Readonly<Record<string, readonly string[]>>;
+  },
+): Step {
+  const { unlessRead, ...rest } = about;
+  return {
+    needs: [],
+    after: [],
+    ...rest,
+    action: { do: 'daemon-reload', ...(unlessRead && { unlessRead }) },
+    reads: [],
+    writes: [],
+    importance: 'required',
+    scope: 'node',
+    weightMs: 40,
+  };
+}
+
+function isDefinitionStep(step: Step): boolean {
+  return (step.action.do === 'write' || step.action.do === 'remove') && step.resource.startsWith('unit:');
+}
+
+function isJob(step: Step): boolean {
+  return (
+    step.action.do === 'start' ||
+    step.action.do === 'restart' ||
+    step.action.do === 'reload' ||
+    step.action.do === 'stop'
+  );
+}
+
+/** Adds what follows from `needs`, inputs, parent folders and the order of kernel settings. */
+function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceId, Claim>): Step[] {
+  const byResource = Map.groupBy(steps, (step) => step.resource);
+  const folders = new Map(
+    steps.flatMap((step) =>
+      step.action.do === 'write' && step.action.entry.type !== 'file' ? [[step.action.path, step.id] as const] : [],
+    ),
+  );
+  const modules = steps.filter((step) => step.action.do === 'module').map((step) => step.id);
+  const kernel = steps
+    .filter((step) => !step.deferrable && (step.action.do === 'module' || step.action.do === 'sysctl'))
+    .map((step) => step.id);
+  const written = steps.filter((step) => !step.deferrable && step.action.do === 'write').map((step) => step.id);
+
+  return steps.map((step) => {
+    const resource = desired.get(step.resource)?.resource;
+    const needs = new Set(step.needs);
+    const after = new Set(step.after);
+    const addTo = (set: Set<string>, ids: Iterable<string>): void => {
+      for (const id of ids) if (id !== step.id) set.add(id);
+    };
+    if (step.action.do === 'write') {
+      addTo(
+        after,
+        parentsOf(step.action.path).flatMap((folder) => folders.get(folder) ?? []),
+      );
+    }
+    if (step.action.do === 'sysctl') addTo(after, modules);
+    if (resource && waitsForNeeds(step)) {
+      if (isJob(step)) addTo(after, kernel);
+      if (step.action.do === 'run' && resource.needs.length === 0) addTo(after, [...written, ...kernel]);
+      for (const id of [...resource.needs, ...(resource.kind === 'unit' ? resource.inputs : [])]) {
+        addTo(needs, completion(byResource.get(id) ?? [], step));
+      }
+    }
+    return { ...step, needs: [...needs].sort(), after: [...after].filter((id) => !needs.has(id)).sort() };
+  });
+}
+
+/** Unit files are written as soon as possible; jobs and enablement (of a unit that a package brings) wait for what the unit needs. */
+function waitsForNeeds(step: Step): boolean {
+  if (!step.resource.startsWith('unit:')) return true;
+  return isJob(step) || step.action.do === 'enablement';
+}
+
+/**
+ * The steps that complete a needed resource. Between units systemd itself orders the jobs (rendering writes `After=`), so a
+ * start waits only until the other start is queued.
+ */
+function completion(steps: readonly Step[], dependent: Step): string[] {
+  const betweenUnits = isJob(dependent);
+  return steps
+    .filter((step) => step.id !== reloadAfterEnablementId && (step.action.do !== 'enablement' || !step.deferrable))
+    .filter((step) => !(betweenUnits && step.action.do === 'ready'))
+    .map((step) => step.id);
+}
+
+function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) parents.push(path.slice(0, end));
+  return parents;
+}
+
+/** Everything that is not deferrable is done before the goal's unit is started. */
+function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined): Step[] {
+  const start = steps.find((step) => step.resource === goal && isJob(step) && step.action.do !== 'stop');
+  if (!start) return [...steps];
+  const behind = descendants(steps, start.id);
+  const queuedOnly = new Set(
+    start.needs
+      .map((id) => steps.find((step) => step.id === id))
+      .filter((step) => step !== undefined && isJob(step))
+      .map((step) => step?.resource),
+  );
+  const before = steps
+    .filter(
+      (step) => !step.deferrable && step.importance !== 'background' && !behind.has(step.id) && step.id !== start.id,
+    )
+    .filter((step) => !(step.action.do === 'ready' && queuedOnly.has(step.resource)))
+    .map((step) => step.id);
+  const after = [...new Set([...start.after, ...before])].filter((id) => !start.needs.includes(id)).sort();
+  return steps.map((step) => (step.id === start.id ? { ...step, after } : step));
+}
+
+/** Everything that must have ended before the step may start. */
+function prerequisites(step: Step): readonly string[] {
+  return [...step.needs, ...step.after];
+}
+
+/** Ids of all steps that directly or indirectly wait for the given one. */
+function descendants(steps: readonly Step[], id: string): Set<string> {
+  const dependents = new Map<string, string[]>();
+  for (const step of steps) {
+    for (const need of prerequisites(step)) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  }
+  const found = new Set<string>();
+  const queue = [id];
+  for (let current = queue.pop(); current !== undefined; current = queue.pop()) {
+    for (const dependent of dependents.get(current) ?? []) {
+      if (!found.has(dependent)) {
+        found.add(dependent);
+        queue.push(dependent);
+      }
+    }
+  }
+  return found;
+}
+
+/** Adds the one step that merges, and lets everything that changes about extensions end with it. */
+function withMerge(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  const concerned = changes.filter(isOfExtension);
+  const wanted = concerned.flatMap(({ desired }) => (desired?.kind === 'extension' ? [desired] : []));
+  const dropped = concerned.filter(({ desired, observed }) => !desired && observed.record);
+  const subject = wanted[0]?.id ?? dropped[0]?.id;
+  if (subject === undefined) return [...steps];
+  const fetches = steps.filter((step) => step.action.do === 'fetch-extension').map((step) => step.id);
+  const ids = new Set<ResourceId>([...wanted, ...dropped].map(({ id }) => id));
+  const merge: Step = {
+    after: [],
+    resource: subject,
+    importance: 'required',
+    deferrable: false,
+    scope: wanted.length > 0 && wanted.every(({ scope }) => scope === 'shared') ? 'shared' : 'node',
+    id: mergeStepId,
+    action: {
+      do: 'merge-extensions',
+      extensions: wanted.map(({ id }) => id),
+      remove: dropped.map(({ id }) => id.slice('extension:'.length)),
+    },
+    reads: [],
+    writes: wanted.flatMap(({ name, tools }) => [
+      `/etc/extensions/${name}`,
+      ...tools.map((tool) => `/opt/bin/${tool}`),
+    ]),
+    needs: fetches,
+    weightMs: 300,
+    why: `${[...ids].map((id) => id.slice('extension:'.length)).join(', ')} ${ids.size === 1 ? 'changes' : 'change'}`,
+  };
+  // Each resource is done when the merge is, not when it is fetched.
+  const given = new Set(
+    concerned.flatMap(({ observed }) => observed.record?.tools.map((tool) => `/opt/bin/${tool}`) ?? []),
+  );
+  const waiting = steps.map((step) => {
+    if (ids.has(step.resource) && step.action.do === 'release') return { ...step, needs: [...step.needs, mergeStepId] };
+    // What takes over a tool's place must not meet the removal of our link.
+    if (step.writes.some((path) => given.has(path))) return { ...step, after: [...step.after, mergeStepId] };
+    return step;
+  });
+  const ends = wanted
+    .filter(({ id }) => id !== subject)
+    .map((resource): Step => ({
+      ...stepBase(resource),
+      id: `merged ${resource.id}`,
+      action: { do: 'release' },
+      reads: [],
+      writes: [],
+      needs: [mergeStepId],
+      weightMs: 1,
+      why: 'is merged with the others',
+    }));
+  return [...waiting, merge, ...ends];
+}
+
+function isOfExtension(change: Change): change is Change & { observed: ExtensionObservation } {
+  return change.observed.kind === 'extension';
+}
+
+export function referenceSchedule(plan: Pick<Plan, 'steps' | 'goal'>): Schedule {
+  const steps = new Map(plan.steps.map((step) => [step.id, step]));
+  checkCycles(steps);
+  const before = plan.goal === undefined ? undefined : ancestors(steps, plan.goal);
+  const remaining = remainingTimes(steps);
+  const scheduled = plan.steps.map((step): ScheduledStep => {
+    const phase =
+      before === undefined || before.has(step.id) ? 'goal' : mayWait(step, plan.goal, steps) ? 'deferred' : 'goal';
+    return {
+      step,
+      phase,
+      reason: reasonFor(step, { phase, goal: plan.goal, before }),
+      remainingMs: remaining.get(step.id) ?? 0,
+    };
+  });
+  const order = { goal: 0, deferred: 1 } as const;
+  scheduled.sort(
+    (a, b) => order[a.phase] - order[b.phase] || b.remainingMs - a.remainingMs || (a.step.id < b.step.id ? -1 : 1),
+  );
+  return { steps: scheduled, goal: plan.goal };
+}
+
+/** A step beside the goal's path waits for the goal when it may, or when it needs the goal itself. */
+function mayWait(step: Step, goal: string | undefined, steps: ReadonlyMap<string, Step>): boolean {
+  return (
+    step.deferrable || step.importance === 'background' || (goal !== undefined && ancestors(steps, step.id).has(goal))
+  );
+}
+
+/** The step and everything it directly or indirectly needs. */
+export function ancestors(steps: ReadonlyMap<string, Step>, id: string): Set<string> {
+  const found = new Set<string>([id]);
+  const queue = [id];
+  for (let current = queue.pop(); current !== undefined; current = queue.pop()) {
+    const step = steps.get(current);
+    for (const need of step ? prerequisites(step) : []) {
+      if (!found.has(need)) {
+        found.add(need);
+        queue.push(need);
+      }
+    }
+  }
+  return found;
+}
+
+function reasonFor(
+  step: Step,
+  where: { phase: 'goal' | 'deferred'; goal: string | undefined; before: Set<string> | undefined },
+): string {
+  if (where.goal === undefined) return 'nothing in this plan has to be reached first';
+  if (where.phase === 'deferred') {
+    return step.deferrable ? 'may wait: runs once the goal is reached' : 'needs the goal itself';
+  }
+  if (step.id === where.goal) return 'is the goal';
+  if (step.deferrable) return 'may wait, but a step before the goal needs it';
+  return where.before?.has(step.id) === true ? 'precedes the goal: not declared deferrable' : 'joined beside the goal';
+}
+
+/** Longest weighted path from each step's start to the end of everything that needs it. */
+function remainingTimes(steps: ReadonlyMap<string, Step>): Map<string, number> {
+  const dependents = new Map<string, string[]>();
+  for (const step of steps.values()) {
+    for (const need of prerequisites(step)) dependents.set(need, [...(dependents.get(need) ?? []), step.id]);
+  }
+  const times = new Map<string, number>();
+  const timeOf = (id: string): number => {
+    const known = times.get(id);
+    if (known !== undefined) return known;
+    const after = Math.max(0, ...(dependents.get(id) ?? []).map(timeOf));
+    const time = (steps.get(id)?.weightMs ?? 0) + after;
+    times.set(id, time);
+    return time;
+  };
+  for (const id of steps.keys()) timeOf(id);
+  return times;
+}
+
+function checkCycles(steps: ReadonlyMap<string, Step>): void {
+  const state = new Map<string, 'open' | 'done'>();
+  const visit = (id: string, path: readonly string[]): void => {
+    if (state.get(id) === 'done') return;
+    if (state.get(id) === 'open') {
+      const cycle = [...path.slice(path.indexOf(id)), id];
+      throw new NodekilnError('NK_PLAN_CYCLE', `steps wait for each other: ${cycle.join(' → ')}`);
+    }
+    state.set(id, 'open');
+    const step = steps.get(id);
+    for (const need of step ? prerequisites(step) : []) visit(need, [...path, id]);
+    state.set(id, 'done');
+  };
+  for (const id of steps.keys()) visit(id, []);
+}
+
+function checkWriters(steps: readonly Step[]): void {
+  const writers = new Map<string, Step>();
+  for (const step of steps) {
+    for (const place of step.writes) {
+      const other = writers.get(place);
+      if (other && other.resource !== step.resource) {
+        throw new NodekilnError('NK_PLAN_CONFLICT', `${other.resource} and ${step.resource} both write ${place}`, {
+          hint: 'Keep one of the two in the document.',
+        });
+      }
+      writers.set(place, step);
+    }
+  }
+}
