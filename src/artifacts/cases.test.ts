@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { parseDocument } from '../config/load.ts';
 import type { ErrorCode } from '../errors.ts';
 import { findCached, type CacheEntry } from './cache/cache.ts';
-import { sourceOrder } from './order.ts';
+import { artifactSourceOrder } from './order.ts';
 import { asReference, mirrorTag, mirrorTarball } from './reference.ts';
 import { atLeast, cacheKey, parseVersion } from '../model/version.ts';
 
@@ -72,7 +72,11 @@ describe('A2: what a request finds in the cache', () => {
     it(`${id}: ${wanted} among ${versions.join(', ')}`, () => assert.equal(found(versions, wanted), expected));
   }
   it('A211: the policy "package" does not ask the cache', () => {
-    const { sources, skipped } = sourceOrder({ version: '1.34.0', policy: 'package', repository: { kind: 'apt' } });
+    const { sources, skipped } = artifactSourceOrder({
+      version: '1.34.0',
+      policy: 'package',
+      repository: { kind: 'apt' },
+    });
     assert.deepEqual(
       sources.map(({ type }) => type),
       ['repository'],
@@ -110,13 +114,15 @@ describe('B: a is at least b', () => {
     it(`${id}: ${a} ≥ ${b}`, () => assert.equal(atLeast(parseVersion(a), parseVersion(b)), expected));
   }
   it('B13: a version that was not given is an error', () =>
-    refuses(() => sourceOrder({ version: '', policy: 'cache-first', mirror: { registry: 'm', since: '1.27.0' } })));
+    refuses(() =>
+      artifactSourceOrder({ version: '', policy: 'cache-first', mirror: { registry: 'm', since: '1.27.0' } }),
+    ));
 });
 
 describe('G2: the credential provider', () => {
   const provider = { repository: { kind: 'dnf', since: '1.33.0' }, tarball: { url: 'https://public/t' } } as const;
   const order = (version: string): string[] =>
-    sourceOrder({ version, policy: 'cache-first', ...provider }).sources.map(({ type }) => type);
+    artifactSourceOrder({ version, policy: 'cache-first', ...provider }).sources.map(({ type }) => type);
   it('G201: before 1.33.0 it is a tarball', () => assert.deepEqual(order('1.32.99'), ['cache', 'tarball']));
   it('G203: from 1.33.0 on it is a package', () =>
     assert.deepEqual(order('1.33.0'), ['cache', 'repository', 'tarball']));
@@ -128,7 +134,7 @@ describe('G2: the credential provider', () => {
     assert.equal(parseVersion(asReference('mcr.example/provider:v1.30.0-linux-amd64')?.tag ?? '').upstream, '1.30.0');
   });
   it('G216: without any source there is none, and it says so', () => {
-    const { sources, skipped } = sourceOrder({ version: '1.33.0', policy: 'package' });
+    const { sources, skipped } = artifactSourceOrder({ version: '1.33.0', policy: 'package' });
     assert.deepEqual(sources, []);
     assert.equal(skipped.length, 7);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
-import { sourceOrder } from './order.ts';
+import { artifactSourceOrder } from './order.ts';
 import type { BinaryPolicy, SourceConfiguration } from './order.ts';
 
 /** What the platforms of the cases publish. */
@@ -67,7 +67,7 @@ const rows: readonly Row[] = [
 describe('sourceOrder', () => {
   for (const [id, platform, version, policy, extra, expected] of rows) {
     it(`${id}: ${platform} ${version} ${policy}`, () => {
-      const order = sourceOrder({ version, policy, ...platforms[platform], ...extra });
+      const order = artifactSourceOrder({ version, policy, ...platforms[platform], ...extra });
       assert.deepEqual(
         order.sources.map((source) => source.type),
         expected,
@@ -76,7 +76,7 @@ describe('sourceOrder', () => {
   }
 
   it('wins with the custom address over the private one', () => {
-    const order = sourceOrder({ version: '1.34.0', policy: 'cache-first', customUrl: 'c', privateUrl: 'p' });
+    const order = artifactSourceOrder({ version: '1.34.0', policy: 'cache-first', customUrl: 'c', privateUrl: 'p' });
     assert.deepEqual(order.sources, [{ type: 'custom', url: 'c' }]);
   });
 
@@ -100,7 +100,7 @@ describe('sourceOrder', () => {
         const given = Object.fromEntries(
           Object.entries(raw).filter(([, value]) => value !== undefined),
         ) as unknown as SourceConfiguration;
-        const { sources, skipped } = sourceOrder(given);
+        const { sources, skipped } = artifactSourceOrder(given);
         assert.deepEqual([...sources.map((one) => one.type), ...skipped.map((one) => one.source)].sort(), [
           'cache',
           'custom',
@@ -120,7 +120,7 @@ describe('sourceOrder', () => {
   it('refuses a version that is none, whatever else is configured', () => {
     const invalid = (thrown: unknown): boolean =>
       thrown instanceof NodekilnError && thrown.code === 'NK_VERSION_INVALID';
-    assert.throws(() => sourceOrder({ version: '', policy: 'cache-first' }), invalid);
-    assert.throws(() => sourceOrder({ version: '', policy: 'cache-only', customUrl: 'c' }), invalid);
+    assert.throws(() => artifactSourceOrder({ version: '', policy: 'cache-first' }), invalid);
+    assert.throws(() => artifactSourceOrder({ version: '', policy: 'cache-only', customUrl: 'c' }), invalid);
   });
 });

@@ -61,7 +61,7 @@ const all = [
 ] as const satisfies OrderedSource['type'][];
 
 /** NK_VERSION_INVALID for versions that are none, the empty one included. */
-export function sourceOrder(configuration: SourceConfiguration): SourceOrder {
+export function artifactSourceOrder(configuration: SourceConfiguration): SourceOrder {
   const sources: OrderedSource[] = [];
   const skipped: SkippedSource[] = [];
   // Every version is looked at, so that a wrong one is an error whatever the other settings are.

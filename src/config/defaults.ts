@@ -123,3 +123,23 @@ export const itemDefaults = {
   tool: { type: 'file', deferrable: false },
   mirror: { capabilities: ['pull', 'resolve'], overridePath: false, skipVerify: false },
 } as const;
+
+/** Of the units that are rendered from other parts of a document; what a document says about one of them wins. */
+export const ownUnitDefaults = {
+  'containerd.service': { ...policyDefaults, ...itemDefaults.unit, scope: 'shared', deadline: '60s' },
+  'kubelet.service': { ...policyDefaults, ...itemDefaults.unit, deadline: '2m' },
+  'systemd-sysext.service': {
+    ...policyDefaults,
+    ...itemDefaults.unit,
+    scope: 'shared',
+    onChange: 'none',
+    deadline: '60s',
+  },
+} as const;
+
+export function unitDefaults(name: string) {
+  const own: Readonly<Record<string, (typeof ownUnitDefaults)[keyof typeof ownUnitDefaults]>> = ownUnitDefaults;
+  return Object.hasOwn(own, name) ? (own[name] ?? plainUnit) : plainUnit;
+}
+
+const plainUnit = { ...policyDefaults, ...itemDefaults.unit } as const;

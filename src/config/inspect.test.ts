@@ -36,9 +36,9 @@ test('what the sources together lack', async () => {
     ),
     [
       '2.yaml:3:1: spec.kubernetes.version: kubernetes.version is missing: no source says which Kubernetes',
-      '2.yaml:7:13: spec.network.cni.subnet: subnet is missing: a bridge needs one',
       '2.yaml:6:3: spec.cluster.server: server is missing: the URL of the API server',
       '2.yaml:6:3: spec.cluster.caBundle: caBundle is missing: who vouches for the API server',
+      '2.yaml:7:13: spec.network.cni.subnet: subnet is missing: a bridge needs one',
       '1.yaml:5:7: spec.files[0]: the file /a has no content: give one of content, contentBase64, symlink, directory',
       '2.yaml:5:7: spec.actions[0].argv: argv is missing for the action a',
       '2.yaml:5:7: spec.actions[0].guard: guard is missing for the action a: it must say when the action is already done',
@@ -61,6 +61,39 @@ test('what contradicts itself after merging', async () => {
   assert.deepEqual(
     await problemsOf(`spec: {${version}, units: [{name: a.service, enablement: masked, state: started}]}\n`),
     ['1.yaml:3:77: spec.units[0].enablement: the unit a.service cannot be masked and have the state started'],
+  );
+});
+
+const identities = [
+  'files: [{path: /etc/machine-id, content: "", scope: shared}]',
+  'files: [{path: /etc/hostname, content: a, scope: shared}]',
+  'files: [{path: /etc/ssh/ssh_host_rsa_key, content: a, scope: shared}]',
+  'files: [{path: /var/lib/kubelet/pki/kubelet.crt, content: a, scope: shared}]',
+  'files: [{path: /etc/kubernetes/bootstrap-kubeconfig, content: a, scope: shared}]',
+  'units: [{name: kubelet.service, scope: shared}]',
+];
+
+for (const text of identities) {
+  test(`what belongs to one machine is not shared: ${text}`, async () => {
+    const [problem = '', ...others] = await problemsOf(`spec: {kubernetes: {version: 1.34.3}, ${text}}\n`);
+    assert.match(
+      problem,
+      /^1\.yaml:3:\d+: spec\.(files|units)\[0\]\.scope: \S+ cannot be shared: it belongs to one machine; Leave the scope at node\.$/,
+    );
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      await problemsOf(`spec: {kubernetes: {version: 1.34.3}, ${text.replace('shared', 'node')}}\n`),
+      [],
+    );
+  });
+}
+
+test('other files and units may be shared', async () => {
+  assert.deepEqual(
+    await problemsOf(
+      'spec: {kubernetes: {version: 1.34.3}, files: [{path: /etc/hostnames, content: a, scope: shared}, {path: /etc/ssh/sshd_config, content: a, scope: shared}], units: [{name: containerd.service, scope: shared}]}\n',
+    ),
+    [],
   );
 });
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { merge } from './merge.ts';
+import { keyedLists } from '../../test/support/schema-fields.ts';
+import { listKeys, merge } from './merge.ts';
+import { nodeConfigDocument } from './schema-node.ts';
 
 test('maps merge, lists replace, later sources win', () => {
   const { value } = merge([
@@ -38,6 +40,23 @@ test('keyed lists merge item by item and keep the order of first appearance', ()
         { path: '/c', content: '2' },
       ],
     },
+  });
+});
+
+test('the lists that merge item by item are those that the schema keys', () => {
+  assert.deepEqual(listKeys, Object.fromEntries(keyedLists(nodeConfigDocument)));
+});
+
+test('what holds one of several fields takes the later one', () => {
+  const merged = (path: 'guard' | 'readiness', ...values: object[]): unknown => {
+    const list = path === 'guard' ? 'actions' : 'units';
+    return merge(values.map((value) => ({ spec: { [list]: [{ name: 'a', [path]: value }] } }))).value;
+  };
+  assert.deepEqual(merged('guard', { path: '/x' }, { command: ['true'] }), {
+    spec: { actions: [{ name: 'a', guard: { command: ['true'] } }] },
+  });
+  assert.deepEqual(merged('readiness', { http: 'http://a' }, { socket: '/s' }), {
+    spec: { units: [{ name: 'a', readiness: { socket: '/s' } }] },
   });
 });
 

@@ -1,24 +1,34 @@
 /**
- * Merges sources in their order: maps merge, lists replace, and keyed lists (`keyedLists`) merge item by item.
+ * Merges sources in their order: maps merge, lists replace, and lists that the schema keys merge item by item.
  * Each value keeps where it came from. Pure.
  *
- * A later source that gives a file another form (a link instead of content) replaces the earlier form. Merging is
+ * A later source that gives a file another form (a link instead of content) replaces the earlier form; so for the ways a
+ * unit says that it is ready, and a guard that it is done. Merging is
  * associative for sources in which a path holds the same type of value everywhere.
  */
 import { fileForms } from './schema-items.ts';
 import { isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 
-/** Lists whose items are told apart by a field: `*` stands for any item of a keyed list above. */
-const keyedLists: Readonly<Record<string, string>> = {
+/** What the schema keys (asking it would cost every boot some milliseconds); `*` stands for any item of a keyed list above. */
+export const listKeys: Readonly<Record<string, string>> = {
   'spec.actions': 'name',
   'spec.containerd.registries': 'host',
+  'spec.extensions': 'name',
   'spec.files': 'path',
   'spec.kernel.modules': 'name',
   'spec.kernel.sysctls': 'key',
   'spec.kubelet.staticPods': 'name',
+  'spec.trust.anchors': 'name',
   'spec.units': 'name',
   'spec.units.*.dropIns': 'name',
+};
+
+/** Maps that hold one of several fields: a later source that sets one replaces the others. */
+const alternatives: Readonly<Record<string, readonly string[]>> = {
+  'spec.actions.*.guard': ['path', 'command'],
+  'spec.files.*': fileForms,
+  'spec.units.*.readiness': ['http', 'socket'],
 };
 
 /** Where a value came from: which source, and its path there. */
@@ -65,7 +75,7 @@ function nodeOf(value: unknown, origin: Origin, kind: readonly string[]): Node {
     }
     return { type: 'map', entries, origin };
   }
-  const key = keyedLists[kind.join('.')];
+  const key = listKeys[kind.join('.')];
   if (Array.isArray(value) && key !== undefined) {
     const items = new Map<unknown, Node>();
     for (const [index, item] of value.entries()) {
@@ -80,9 +90,8 @@ function nodeOf(value: unknown, origin: Origin, kind: readonly string[]): Node {
 function mergeNodes(earlier: Node, later: Node, kind: readonly string[]): Node {
   if (earlier.type === 'map' && later.type === 'map') {
     const entries = new Map(earlier.entries);
-    if (kind.join('.') === 'spec.files.*' && fileForms.some((form) => later.entries.has(form))) {
-      for (const form of fileForms) entries.delete(form);
-    }
+    const forms = alternatives[kind.join('.')] ?? [];
+    if (forms.some((form) => later.entries.has(form))) for (const form of forms) entries.delete(form);
     for (const [key, node] of later.entries) {
       const before = entries.get(key);
       entries.set(key, before ? mergeNodes(before, node, [...kind, key]) : node);

@@ -64,7 +64,7 @@ export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>
 
   const { config, lacks } = completeNodeConfig(checked.data);
   if (lacks.length > 0) {
-    const problems = lacks.map(({ path, message }) => at({ message }, placeAround(path)));
+    const problems = lacks.map(({ path, ...lack }) => at(lack, placeAround(path)));
     throw invalidDocument(
       sources.length === 1
         ? `${sources[0]?.file} is not a complete NodeConfig`

@@ -70,6 +70,9 @@ export function list<Item extends ZodMiniType>(item: Item): ZodMiniArray<Item> {
   return array(item, { error: wants('a list') });
 }
 
+/** The field that tells the items of a keyed list apart, by the list's check: zod copies schemas, but keeps their checks. */
+export const keyedListChecks = new WeakMap<object, string>();
+
 /** A list whose items are told apart by one field; sources merge such lists item by item. */
 export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
   key: string,
@@ -92,6 +95,7 @@ export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
     // Also when items are wrong in other ways, so that one run shows everything.
     { when: () => true },
   );
+  keyedListChecks.set(distinct, key);
   return list(item).check(distinct);
 }
 
@@ -105,9 +109,14 @@ export function anyText() {
   return string({ error: wants('a string') });
 }
 
+/** The checks of secret texts, by which a schema can be asked where its secrets are. */
+export const secretChecks = new WeakSet<object>();
+
 /** Strings that must never be shown, not even in a message about them. */
 export function secretText(what = 'a string (a secret: not shown)') {
-  return string({ error: wantsSecret(what) }).check(minLength(1, { error: wantsSecret('a string that is not empty') }));
+  const notEmpty = minLength(1, { error: wantsSecret('a string that is not empty') });
+  secretChecks.add(notEmpty);
+  return string({ error: wantsSecret(what) }).check(notEmpty);
 }
 
 /** File contents: may be secret (`sensitive: true`), so never shown. */

@@ -93,7 +93,7 @@ const kubelet = fields({
     freeMap(),
   ),
   flags: opt(
-    'Command-line flags by name without dashes. A flag wins over the configuration; one given here wins over one of ours.',
+    'Command-line flags by name without dashes. A flag wins over the configuration. Those that nodekiln sets itself are refused, and those that repeat `labels`, `nodeIp` or `taints` when these are given.',
     record(matching(/^[a-z][a-z0-9-]*$/, 'the name of a flag without leading dashes, like "v"'), flagValue, {
       error: wants('a map'),
     }),

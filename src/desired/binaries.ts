@@ -2,32 +2,40 @@
  * Programs to activate, each with the sources to try in order. Pure.
  */
 import { parseArch } from '../model/arch.ts';
-import type { NodeSpec, ToolItem } from '../config/complete.ts';
+import type { NodeSpec } from '../config/complete.ts';
+import type { ToolItem } from '../config/complete-items.ts';
+import { nothingLeft } from '../config/completion.ts';
 import { parseSize } from '../config/size.ts';
 import type { Facts } from '../model/facts.ts';
-import { base } from './render-items.ts';
+import { base, splitPolicy } from './render-items.ts';
 import type { BinaryResource, CachePolicy } from '../model/resources.ts';
 import { toolSources, transferSettings } from './sources.ts';
 
-export function binaryOf(
-  tool: string,
-  item: ToolItem,
-  context: { binaries: NodeSpec['binaries']; facts: Facts; origin: string | undefined },
-): BinaryResource {
-  const { binaries, facts, origin } = context;
-  const { sources, passedOver } = toolSources(tool, item, { binaries, facts });
-  const transfer = transferSettings(binaries.transfer);
+interface Context {
+  readonly policy: NodeSpec['binaries']['policy'];
+  readonly sources: NodeSpec['binaries']['sources'];
+  readonly transfer: NodeSpec['binaries']['transfer'];
+  readonly facts: Facts;
+  readonly origin: string | undefined;
+}
+
+export function binaryOf(tool: string, item: ToolItem, context: Context): BinaryResource {
+  const { facts, origin } = context;
+  const { policy, own } = splitPolicy(item);
+  const { version, target, ...ofSources } = own;
+  const { sources, passedOver } = toolSources(tool, { version, ...ofSources }, context);
+  const transfer = transferSettings(context.transfer);
   return {
     kind: 'binary',
     id: `binary:${tool}`,
-    ...base({ ...item, origin }),
+    ...base({ ...policy, origin }),
     tool,
-    version: item.version,
+    version,
     architecture: parseArch(facts.arch.cpu),
     sources,
     passedOver,
     ...(transfer && { transfer }),
-    place: { type: 'activate', target: item.target },
+    place: { type: 'activate', target },
   };
 }
 
@@ -36,6 +44,8 @@ const defaultKeep = 1;
 
 export function cachePolicy(item: NodeSpec['binaries']['cache']): CachePolicy | undefined {
   if (!item) return undefined;
-  const maxBytes = item.maxSize === undefined ? undefined : parseSize(item.maxSize);
-  return { keep: item.keep ?? defaultKeep, ...(maxBytes !== undefined && { maxBytes }) };
+  const { keep = defaultKeep, maxSize, ...rest } = item;
+  nothingLeft(rest);
+  const maxBytes = maxSize === undefined ? undefined : parseSize(maxSize);
+  return { keep, ...(maxBytes !== undefined && { maxBytes }) };
 }

@@ -6,10 +6,13 @@
  */
 import { stringify } from 'smol-toml';
 import { parseVersion } from '../model/version.ts';
-import type { NodeSpec, RegistryItem } from '../config/complete.ts';
-import { containerdSocket } from '../config/defaults.ts';
+import type { CniItem, NodeSpec } from '../config/complete.ts';
+import type { RegistryItem } from '../config/complete-items.ts';
+import { nothingLeft } from '../config/completion.ts';
+import { containerdSocket, ownUnitDefaults } from '../config/defaults.ts';
+import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
-import { folder, textFile } from './render-items.ts';
+import { base, folder, textFile } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
 import { mergeMaps, stable, stableJson } from './stable.ts';
@@ -22,23 +25,26 @@ const openFiles = ['LimitNOFILE=1048576'];
 
 export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
   const scope = 'shared';
-  const { cni } = spec.network;
+  const { registries, ...settings } = spec.containerd;
+  const { binDir, type, ...bridge } = spec.network.cni;
   return [
-    textFile(configPath, containerdToml(spec, facts), { scope }),
+    textFile(configPath, containerdToml({ ...settings, binDir }, facts), { scope }),
     folder(registryFolder, { scope }),
-    ...spec.containerd.registries.map((registry) =>
+    ...registries.map((registry) =>
       textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry), { scope }),
     ),
     folder(cniFolder, { scope }),
-    ...(cni.type === 'bridge'
-      ? [textFile(`${cniFolder}/10-nodekiln.conflist`, stableJson(bridgeNetwork(cni)), { scope })]
+    ...(type === 'bridge'
+      ? [textFile(`${cniFolder}/10-nodekiln.conflist`, stableJson(bridgeNetwork(bridge)), { scope })]
       : []),
   ];
 }
 
-function containerdToml(spec: NodeSpec, facts: Facts): string {
-  const { sandboxImage, restrictOomScoreAdj, configuration } = spec.containerd;
-  const { binDir } = spec.network.cni;
+type Settings = Omit<NodeSpec['containerd'], 'registries'> & Pick<CniItem, 'binDir'>;
+
+function containerdToml(settings: Settings, facts: Facts): string {
+  const { sandboxImage, restrictOomScoreAdj, configuration, binDir, ...rest } = settings;
+  nothingLeft(rest);
   const runc = { runtime_type: 'io.containerd.runc.v2', options: { SystemdCgroup: true } };
   const runtime = {
     ...(restrictOomScoreAdj && { restrict_oom_score_adj: true }),
@@ -79,20 +85,27 @@ function schemaVersion(facts: Facts): 2 | 3 {
 }
 
 /** One hosts.toml; containerd asks its hosts in the order of the file. */
-function hostsToml(registry: RegistryItem): string {
-  const hosts = registry.mirrors.map((mirror) => [
-    mirror.url,
-    {
-      capabilities: mirror.capabilities,
-      ...(mirror.overridePath && { override_path: true }),
-      ...(mirror.caFile !== undefined && { ca: mirror.caFile }),
-      ...(mirror.skipVerify && { skip_verify: true }),
-    },
-  ]);
+function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem): string {
+  nothingLeft(rest);
+  const hosts = mirrors.map(mirrorTable);
   return tomlText({
-    ...(registry.server !== undefined && { server: registry.server }),
+    ...(server !== undefined && { server }),
     ...(hosts.length > 0 && { host: Object.fromEntries(hosts) }),
   });
+}
+
+function mirrorTable(mirror: RegistryItem['mirrors'][number]): [string, Record<string, unknown>] {
+  const { url, capabilities, overridePath, caFile, skipVerify, ...rest } = mirror;
+  nothingLeft(rest);
+  return [
+    url,
+    {
+      capabilities,
+      ...(overridePath && { override_path: true }),
+      ...(caFile !== undefined && { ca: caFile }),
+      ...(skipVerify && { skip_verify: true }),
+    },
+  ];
 }
 
 function tomlText(value: unknown): string {
@@ -108,23 +121,22 @@ export function containerdUnit(spec: NodeSpec): UnitResource {
     kind: 'unit',
     id: 'unit:containerd.service',
     name: 'containerd.service',
-    scope: 'shared',
-    deferrable: false,
-    importance: 'required',
+    ...base(ownUnitDefaults['containerd.service']),
     needs: [`file:${cniFolder}`, `file:${registryFolder}`, ...registries],
     dropIns: [{ name: '50-nodekiln.conf', content: serviceDropIn(proxyVariables(spec), openFiles) }],
     enablement: 'enabled',
     state: 'started',
     // Registry and CNI files are read when they are needed; only the configuration itself takes a restart.
     inputs: [`file:${configPath}`],
-    onChange: 'restart',
+    onChange: ownUnitDefaults['containerd.service'].onChange,
     readiness: { type: 'socket', path: containerdSocket },
-    deadlineMs: 60_000,
+    deadlineMs: parseDuration(ownUnitDefaults['containerd.service'].deadline),
   };
 }
 
-function bridgeNetwork(cni: NodeSpec['network']['cni']): Record<string, unknown> {
-  const subnet = cni.subnet ?? '';
+function bridgeNetwork(cni: Omit<CniItem, 'type' | 'binDir'>): Record<string, unknown> {
+  const { subnet = '', bridge = 'cni0', masquerade = true, mtu, ...rest } = cni;
+  nothingLeft(rest);
   const anywhere = subnet.includes(':') ? '::/0' : '0.0.0.0/0';
   return {
     cniVersion: '1.0.0',
@@ -132,11 +144,11 @@ function bridgeNetwork(cni: NodeSpec['network']['cni']): Record<string, unknown>
     plugins: [
       {
         type: 'bridge',
-        bridge: cni.bridge ?? 'cni0',
+        bridge,
         isGateway: true,
-        ipMasq: cni.masquerade ?? true,
+        ipMasq: masquerade,
         hairpinMode: true,
-        ...(cni.mtu !== undefined && { mtu: cni.mtu }),
+        ...(mtu !== undefined && { mtu }),
         ipam: { type: 'host-local', ranges: [[{ subnet }]], routes: [{ dst: anywhere }] },
       },
       { type: 'portmap', capabilities: { portMappings: true } },

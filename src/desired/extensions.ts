@@ -2,7 +2,11 @@
  * System extensions of a node, each with the sources to try in order: local, registry, address, archive. Pure.
  */
 import { parseArch } from '../model/arch.ts';
-import type { ExtensionItem, NodeSpec } from '../config/complete.ts';
+import type { NodeSpec } from '../config/complete.ts';
+import type { ExtensionItem } from '../config/complete-items.ts';
+import { nothingLeft } from '../config/completion.ts';
+import { ownUnitDefaults } from '../config/defaults.ts';
+import { parseDuration } from '../config/duration.ts';
 import { expandTemplate, type TemplateValues } from '../config/template.ts';
 import type { Facts } from '../model/facts.ts';
 import { base } from './render-items.ts';
@@ -16,22 +20,25 @@ export function extensionOf(
 ): ExtensionResource {
   const { spec, facts, origin } = context;
   const transfer = transferSettings(spec.binaries.transfer);
+  const { digest, ...rest } = item;
+  const { name, version, tools } = rest;
   return {
     kind: 'extension',
-    id: `extension:${item.name}`,
+    id: `extension:${name}`,
     ...base({ scope: 'shared', origin }),
-    name: item.name,
-    ...(item.version !== undefined && { version: item.version }),
+    name,
+    ...(version !== undefined && { version }),
     architecture: parseArch(facts.arch.cpu),
-    sources: sourcesOf(item, facts),
-    ...(item.digest !== undefined && { digest: item.digest }),
-    tools: item.tools,
+    sources: sourcesOf(rest, facts),
+    ...(digest !== undefined && { digest }),
+    tools,
     ...(transfer && { transfer }),
   };
 }
 
-function sourcesOf(item: ExtensionItem, facts: Facts): ExtensionSource[] {
-  const { path, registry, revision, plainHttp, signature, url, tarball } = item;
+function sourcesOf(item: Omit<ExtensionItem, 'digest'>, facts: Facts): ExtensionSource[] {
+  const { name, version = '0', tools, path, registry, revision, plainHttp, signature, url, tarball, ...rest } = item;
+  nothingLeft(rest);
   const sources: ExtensionSource[] = [];
   if (path !== undefined) sources.push({ type: 'local', path });
   if (registry !== undefined) {
@@ -45,14 +52,15 @@ function sourcesOf(item: ExtensionItem, facts: Facts): ExtensionSource[] {
   }
   if (url !== undefined) sources.push({ type: 'url', url });
   if (tarball) {
-    const values = (tool: string): TemplateValues => templateValues(tool, item.version ?? '0', facts);
-    const { member, digest } = tarball;
+    const values = (tool: string): TemplateValues => templateValues(tool, version, facts);
+    const { url: archive, member, digest, ...restOfTarball } = tarball;
+    nothingLeft(restOfTarball);
     const expanded = (tool: string): [string, string][] =>
       member === undefined ? [] : [[tool, expandTemplate(member, values(tool))]];
     sources.push({
       type: 'tarball',
-      from: addressed(expandTemplate(reveal(tarball.url), values(item.name))),
-      members: Object.fromEntries(item.tools.flatMap(expanded)),
+      from: addressed(expandTemplate(reveal(archive), values(name))),
+      members: Object.fromEntries(tools.flatMap(expanded)),
       ...(digest !== undefined && { digest }),
     });
   }
@@ -64,13 +72,13 @@ export function mergeUnit(): UnitResource {
   return {
     kind: 'unit',
     id: 'unit:systemd-sysext.service',
-    ...base({ scope: 'shared' }),
+    ...base(ownUnitDefaults['systemd-sysext.service']),
     name: 'systemd-sysext.service',
     dropIns: [],
     enablement: 'enabled',
     inputs: [],
-    onChange: 'none',
+    onChange: ownUnitDefaults['systemd-sysext.service'].onChange,
     readiness: { type: 'active' },
-    deadlineMs: 60_000,
+    deadlineMs: parseDuration(ownUnitDefaults['systemd-sysext.service'].deadline),
   };
 }

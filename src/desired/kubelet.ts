@@ -2,11 +2,13 @@
  * kubelet: its configuration file, its flags, its unit, its static pods and what it needs to join a cluster. Pure.
  */
 import { atLeast, parseVersion } from '../model/version.ts';
-import type { ClusterItem, NodeConfig, NodeSpec } from '../config/complete.ts';
-import { caPath, healthzUrl, kubeletConfigPath, staticPodFolder } from '../config/defaults.ts';
+import type { ClusterItem, NodeSpec } from '../config/complete.ts';
+import { nothingLeft } from '../config/completion.ts';
+import { caPath, healthzUrl, kubeletConfigPath, ownUnitDefaults, staticPodFolder } from '../config/defaults.ts';
+import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
-import { folder, textFile } from './render-items.ts';
+import { base, folder, textFile } from './render-items.ts';
 import type { FileResource, SensitiveText, UnitResource } from '../model/resources.ts';
 import { stableJson } from './stable.ts';
 import { execStart, unitText } from './systemd-text.ts';
@@ -18,17 +20,25 @@ const kubeconfigPath = '/var/lib/kubelet/kubeconfig';
 /** kubelet 1.31 knows failCgroupV1; from 1.35 on its default is true. */
 const failCgroupV1Since = parseVersion('1.31.0');
 
-export function kubeletFiles(config: NodeConfig, facts: Facts): FileResource[] {
-  const { spec } = config;
-  return [
+/** kubelet's files, and what its configuration file says. */
+export function kubeletFiles(
+  spec: NodeSpec,
+  facts: Facts,
+): { readonly files: readonly FileResource[]; readonly configuration: Readonly<Record<string, unknown>> } {
+  const { flags: _inUnit, labels: _asFlag, nodeIp: _alsoAsFlag, staticPods, ...ofConfiguration } = spec.kubelet;
+  const podFolder = staticPodPath(spec);
+  const configuration = kubeletConfiguration(ofConfiguration, spec, facts);
+  const files = [
     folder('/var/lib/kubelet', { mode: '0750' }),
-    folder(staticPodPath(spec), { mode: '0700' }),
-    textFile(kubeletConfigPath, stableJson(kubeletConfiguration(spec, facts)), { mode: '0600' }),
-    ...spec.kubelet.staticPods.map((pod) =>
-      textFile(`${staticPodPath(spec)}/${pod.name}.yaml`, stableJson(pod.manifest), { mode: '0600' }),
-    ),
+    folder(podFolder, { mode: '0700' }),
+    textFile(kubeletConfigPath, stableJson(configuration), { mode: '0600' }),
+    ...staticPods.map(({ name, manifest, ...rest }) => {
+      nothingLeft(rest);
+      return textFile(`${podFolder}/${name}.yaml`, stableJson(manifest), { mode: '0600' });
+    }),
     ...(spec.cluster ? clusterFiles(spec.cluster) : []),
   ];
+  return { files, configuration };
 }
 
 function staticPodPath(spec: NodeSpec): string {
@@ -36,16 +46,20 @@ function staticPodPath(spec: NodeSpec): string {
   return typeof path === 'string' ? path : staticPodFolder;
 }
 
-function kubeletConfiguration(spec: NodeSpec, facts: Facts): Record<string, unknown> {
-  const { kubelet, cluster, kubernetes } = spec;
+function kubeletConfiguration(
+  { configuration, taints, ...rest }: Omit<NodeSpec['kubelet'], 'flags' | 'labels' | 'nodeIp' | 'staticPods'>,
+  { cluster, kubernetes }: NodeSpec,
+  facts: Facts,
+): Record<string, unknown> {
+  nothingLeft(rest);
   return {
     ...(facts.cgroupVersion !== 2 &&
       atLeast(parseVersion(kubernetes.version), failCgroupV1Since) && { failCgroupV1: false }),
     ...(cluster && { clusterDomain: cluster.domain }),
     ...(cluster && cluster.dns.length > 0 && { clusterDNS: cluster.dns }),
-    ...(kubelet.taints.length > 0 && { registerWithTaints: kubelet.taints }),
-    ...kubelet.configuration,
-    ...(cluster && { authentication: withClientCa(kubelet.configuration['authentication']) }),
+    ...(taints.length > 0 && { registerWithTaints: taints }),
+    ...configuration,
+    ...(cluster && { authentication: withClientCa(configuration['authentication']) }),
   };
 }
 
@@ -56,12 +70,11 @@ function withClientCa(authentication: unknown): unknown {
 }
 
 function clusterFiles(cluster: ClusterItem): FileResource[] {
-  const files = [textFile(caPath, ensureNewline(cluster.caBundle))];
-  if (cluster.bootstrapToken) {
-    files.push(
-      textFile(bootstrapKubeconfigPath, bootstrapKubeconfig(cluster, cluster.bootstrapToken), { mode: '0600' }),
-    );
-  }
+  const { caBundle, bootstrapToken, server, dns: _inConfiguration, domain: _alsoInConfiguration, ...rest } = cluster;
+  nothingLeft(rest);
+  const files = [textFile(caPath, ensureNewline(caBundle))];
+  if (bootstrapToken)
+    files.push(textFile(bootstrapKubeconfigPath, bootstrapKubeconfig(server, bootstrapToken), { mode: '0600' }));
   return files;
 }
 
@@ -69,12 +82,12 @@ function ensureNewline(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`;
 }
 
-function bootstrapKubeconfig(cluster: ClusterItem, token: SensitiveText): SensitiveText {
+function bootstrapKubeconfig(server: string, token: SensitiveText): SensitiveText {
   return {
     sensitive: stableJson({
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ name: 'cluster', cluster: { server: cluster.server, 'certificate-authority': caPath } }],
+      clusters: [{ name: 'cluster', cluster: { server, 'certificate-authority': caPath } }],
       users: [{ name: 'kubelet-bootstrap', user: { token: token.sensitive } }],
       contexts: [{ name: 'default', context: { cluster: 'cluster', user: 'kubelet-bootstrap' } }],
       'current-context': 'default',
@@ -82,27 +95,32 @@ function bootstrapKubeconfig(cluster: ClusterItem, token: SensitiveText): Sensit
   };
 }
 
-/** kubelet's flags by name; those of the document win. */
-function kubeletFlags(spec: NodeSpec): Record<string, string | number | boolean> {
-  const { kubelet, cluster } = spec;
-  const labels = Object.entries(kubelet.labels).map(([key, value]) => `${key}=${value}`);
+type OfFlags = Omit<NodeSpec['kubelet'], 'configuration' | 'staticPods' | 'taints'>;
+
+/** kubelet's flags by name. The document's own are none of ours (`config/kubelet-flags.ts`). */
+function kubeletFlags(
+  { flags, labels, nodeIp, ...rest }: OfFlags,
+  cluster: ClusterItem | undefined,
+): Record<string, string | number | boolean> {
+  nothingLeft(rest);
+  const nodeLabels = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
   return {
     config: kubeletConfigPath,
     ...(cluster && { kubeconfig: kubeconfigPath }),
     ...(cluster?.bootstrapToken && { 'bootstrap-kubeconfig': bootstrapKubeconfigPath }),
-    ...(labels.length > 0 && { 'node-labels': labels.sort().join(',') }),
-    ...(kubelet.nodeIp !== undefined && { 'node-ip': kubelet.nodeIp }),
-    ...kubelet.flags,
+    ...(nodeLabels.length > 0 && { 'node-labels': nodeLabels.sort().join(',') }),
+    ...(nodeIp !== undefined && { 'node-ip': nodeIp }),
+    ...flags,
   };
 }
 
-export function kubeletUnit(config: NodeConfig): UnitResource {
-  const { spec } = config;
+export function kubeletUnit(spec: NodeSpec): UnitResource {
+  const { configuration: _inFile, staticPods: _asFiles, taints: _alsoInFile, ...ofFlags } = spec.kubelet;
   const proxy = proxyVariables(spec);
   const program = spec.binaries.tools['kubelet']?.target ?? '/opt/bin/kubelet';
   const argv = [
     program,
-    ...Object.entries(kubeletFlags(spec))
+    ...Object.entries(kubeletFlags(ofFlags, spec.cluster))
       .sort(byName)
       .map(([name, value]) => `--${name}=${value}`),
   ];
@@ -113,9 +131,7 @@ export function kubeletUnit(config: NodeConfig): UnitResource {
     kind: 'unit',
     id: 'unit:kubelet.service',
     name: 'kubelet.service',
-    scope: 'node',
-    deferrable: false,
-    importance: 'required',
+    ...base(ownUnitDefaults['kubelet.service']),
     // systemd orders the two starts; this keeps kubelet's start from pulling in a containerd that is not configured yet.
     needs: ['unit:containerd.service'],
     // No ExecStartPre: it would run at every restart. No conditions: a missing binary must fail, not be passed over.
@@ -135,9 +151,9 @@ export function kubeletUnit(config: NodeConfig): UnitResource {
     state: 'started',
     // containerd is no input: kubelet finds it again by itself when it restarts.
     inputs: [`file:${kubeletConfigPath}`, extension ? `extension:${extension.name}` : 'binary:kubelet'],
-    onChange: 'restart',
+    onChange: ownUnitDefaults['kubelet.service'].onChange,
     readiness: { type: 'http', url: healthz(spec) },
-    deadlineMs: 120_000,
+    deadlineMs: parseDuration(ownUnitDefaults['kubelet.service'].deadline),
   };
 }
 

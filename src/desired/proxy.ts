@@ -3,6 +3,7 @@
  * is sensitive. Pure.
  */
 import type { NodeSpec } from '../config/complete.ts';
+import { nothingLeft } from '../config/completion.ts';
 import type { SensitiveText } from '../model/resources.ts';
 import { isSensitive, reveal } from '../model/resources.ts';
 import { environmentLine, unitText } from './systemd-text.ts';
@@ -12,10 +13,12 @@ export type Variable = readonly [name: string, value: string | SensitiveText];
 export function proxyVariables(spec: NodeSpec): Variable[] {
   const { proxy } = spec.network;
   if (!proxy) return [];
+  const { http, https, noProxy, ...rest } = proxy;
+  nothingLeft(rest);
   const variables: Variable[] = [];
-  if (proxy.http) variables.push(['HTTP_PROXY', proxy.http]);
-  if (proxy.https) variables.push(['HTTPS_PROXY', proxy.https]);
-  if (proxy.noProxy.length > 0) variables.push(['NO_PROXY', proxy.noProxy.join(',')]);
+  if (http) variables.push(['HTTP_PROXY', http]);
+  if (https) variables.push(['HTTPS_PROXY', https]);
+  if (noProxy.length > 0) variables.push(['NO_PROXY', noProxy.join(',')]);
   return variables;
 }
 

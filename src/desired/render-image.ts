@@ -6,23 +6,22 @@
  */
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { parseArch } from '../model/arch.ts';
-import { completeFile, completeTransfer } from '../config/complete.ts';
+import { completeFile, completeTransfer } from '../config/complete-items.ts';
+import { nothingLeft, type Lack } from '../config/completion.ts';
 import { documentPaths } from '../config/defaults.ts';
-import { invalidDocument } from '../config/invalid.ts';
 import type { Path } from '../config/paths.ts';
 import { apiVersion } from '../config/schema-node.ts';
 import type { ArchDigest, Component, ImageManifest, Selector } from '../config/schema-image.ts';
 import { expandTemplate } from '../config/template.ts';
-import { NodekilnError, formatPlace } from '../errors.ts';
-import type { Place, Problem } from '../errors.ts';
+import { NodekilnError } from '../errors.ts';
+import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
-import { installActions } from './packages.ts';
+import { installActions, type Package } from './packages.ts';
 import { base, fileOf, textFile } from './render-items.ts';
-import { sorted } from './render-node.ts';
+import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import type {
   BinaryResource,
-  BinarySource,
   DesiredState,
   ContainerImageResource,
   Resource,
@@ -42,191 +41,245 @@ export interface RenderImageOptions {
 }
 
 type Of<Action extends Component['action']> = Extract<Component, { action: Action }>;
+type ImageSpec = ImageManifest['spec'];
 
-interface Context {
-  readonly facts: Facts;
+interface ImageRendering extends Rendering {
   readonly options: RenderImageOptions;
   readonly transfer: TransferSettings | undefined;
-  readonly add: (resource: Resource, path: Path) => void;
-  readonly report: (path: Path, message: string) => void;
-  readonly warnings: string[];
-  readonly originOf: (path: Path) => string | undefined;
 }
 
 export function renderImage(manifest: ImageManifest, facts: Facts, options: RenderImageOptions): DesiredState {
   const { spec } = manifest;
-  const resources = new Map<ResourceId, Resource>();
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
-
-  const report = (path: Path, message: string): void => {
-    const place = options.placeOf?.(path);
-    problems.push({ message, ...(place && { place }) });
+  const image: ImageRendering = {
+    ...createRendering(facts, (path) => options.placeOf?.(path)),
+    options,
+    transfer: transferSettings(spec.transfer && completeTransfer(spec.transfer)),
   };
-  const originOf = (path: Path): string | undefined => {
-    const place = options.placeOf?.(path);
-    if (!place) return undefined;
-    const { path: _path, ...position } = place;
-    return formatPlace(position);
-  };
-  const add = (resource: Resource, path: Path): void => {
-    if (resources.has(resource.id)) report(path, `${resource.id} is named a second time for this machine`);
-    resources.set(resource.id, resource);
-  };
-  const transfer = transferSettings(spec.transfer && completeTransfer(spec.transfer));
-  const context: Context = { facts, options, transfer, add, report, warnings, originOf };
-
-  for (const [index, component] of (spec.components ?? []).entries()) {
-    if (matches(component.on, facts)) renderComponent(component, ['spec', 'components', index], context);
-  }
-  for (const [index, file] of (spec.files ?? []).entries()) {
-    const path = ['spec', 'files', index];
-    const item = completeFile(file, (inner, message) => report([...path, ...inner], message));
-    add(fileOf({ ...item, scope: file.scope ?? 'shared' }, originOf(path)), path);
-  }
-  if (spec.nodeConfig) {
-    const document = { apiVersion, kind: 'NodeConfig', spec: spec.nodeConfig };
-    add(
-      textFile(documentPaths.image, stableJson(document), {
-        scope: 'shared',
-        origin: originOf(['spec', 'nodeConfig']),
-      }),
-      ['spec', 'nodeConfig'],
-    );
-  }
-  // Units may come from packages, and images go into the store of a containerd that may.
-  const installs = [...resources.keys()].filter((id) => id.startsWith('action:'));
-  for (const resource of resources.values()) {
-    if (resource.kind === 'image') resources.set(resource.id, { ...resource, needs: installs });
-  }
-  for (const [list, enablement] of [
-    ['enable', 'enabled'],
-    ['disable', 'disabled'],
-    ['mask', 'masked'],
-  ] as const) {
-    for (const [index, name] of (spec.units?.[list] ?? []).entries()) {
-      const path = ['spec', 'units', list, index];
-      add(unit(name, { enablement, needs: installs, origin: originOf(path) }), path);
-    }
-  }
-  const own = ['spec', 'nodekiln'];
-  if (spec.nodekiln?.boot ?? true)
-    add(unit('nodekiln-boot.service', { content: bootUnit(), enablement: 'enabled' }), own);
-  if (spec.nodekiln?.agent ?? false) {
-    const content = agentUnit(spec.nodekiln?.agentSource ?? `dir:${documentPaths.desired}`);
-    add(unit('nodekiln-agent.service', { content, enablement: 'enabled' }), own);
-  }
-
-  if (problems.length > 0) throw invalidDocument('the ImageManifest contradicts itself', problems);
-  return { resources: sorted(resources), goal: undefined, warnings };
+  renderParts(parts, spec, image);
+  image.refuseProblems('the ImageManifest contradicts itself');
+  return { resources: sorted(image.resources), goal: undefined, warnings: image.warnings };
 }
 
-function renderComponent(component: Component, path: Path, context: Context): void {
+/** What is named twice is a contradiction. */
+const parts: Parts<ImageSpec, ImageRendering> = {
+  transfer: readBy<ImageSpec['transfer']>({
+    budget: 'components, all',
+    caFile: 'components, all',
+    proxy: 'components, all',
+    noProxy: 'components, all',
+    mirrors: 'components, all',
+  }),
+  components: renderComponents,
+  files: renderFiles,
+  nodeConfig: renderNodeConfig,
+  units: renderUnits,
+  nodekiln: renderOwnUnits,
+};
+
+function addOnce({ resources, report, add }: ImageRendering, resource: Resource, path: Path): void {
+  if (resources.has(resource.id)) report(path, `${resource.id} is named a second time for this machine`);
+  add(resource, path);
+}
+
+function renderComponents(components: ImageSpec['components'], image: ImageRendering): void {
+  for (const [index, component] of (components ?? []).entries()) {
+    if (matches(component.on, image.facts)) renderComponent(component, ['spec', 'components', index], image);
+  }
+  // Images go into the store of a containerd that a package may bring.
+  const needs = installs(image);
+  for (const resource of image.resources.values()) {
+    if (resource.kind === 'image') image.add({ ...resource, needs });
+  }
+}
+
+function installs({ resources }: ImageRendering): ResourceId[] {
+  return [...resources.keys()].filter((id) => id.startsWith('action:'));
+}
+
+function renderFiles(files: ImageSpec['files'], image: ImageRendering): void {
+  for (const [index, file] of (files ?? []).entries()) {
+    const path = ['spec', 'files', index];
+    const lacks: Lack[] = [];
+    const item = completeFile(file, { path, lacks, kubernetesVersion: '' });
+    for (const { path: where, message, hint } of lacks) image.report(where, message, hint);
+    addOnce(image, fileOf({ ...item, scope: file.scope ?? 'shared' }, image.originOf(path)), path);
+  }
+}
+
+/** The defaults of every node made from the image: a document of its own, which its boot merges. */
+function renderNodeConfig(spec: ImageSpec['nodeConfig'], image: ImageRendering): void {
+  if (!spec) return;
+  const path = ['spec', 'nodeConfig'];
+  const text = stableJson({ apiVersion, kind: 'NodeConfig', spec });
+  addOnce(image, textFile(documentPaths.image, text, { scope: 'shared', origin: image.originOf(path) }), path);
+}
+
+function renderUnits(units: ImageSpec['units'], image: ImageRendering): void {
+  const { enable = [], disable = [], mask = [], ...rest } = units ?? {};
+  nothingLeft(rest);
+  const lists = [
+    ['enable', 'enabled', enable],
+    ['disable', 'disabled', disable],
+    ['mask', 'masked', mask],
+  ] as const;
+  for (const [list, enablement, names] of lists) {
+    for (const [index, name] of names.entries()) {
+      const path = ['spec', 'units', list, index];
+      // A package may bring the unit.
+      const about = { enablement, needs: installs(image), origin: image.originOf(path) };
+      addOnce(image, unit(name, about), path);
+    }
+  }
+}
+
+function renderOwnUnits(nodekiln: ImageSpec['nodekiln'], image: ImageRendering): void {
+  const { boot = true, agent = false, agentSource = `dir:${documentPaths.desired}`, ...rest } = nodekiln ?? {};
+  nothingLeft(rest);
+  const path = ['spec', 'nodekiln'];
+  if (boot) addOnce(image, unit('nodekiln-boot.service', { content: bootUnit(), enablement: 'enabled' }), path);
+  if (!agent) return;
+  const content = agentUnit(agentSource);
+  addOnce(image, unit('nodekiln-agent.service', { content, enablement: 'enabled' }), path);
+}
+
+// ── components ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One renderer for each action; a component takes part when `on` matches. */
+function renderComponent(component: Component, path: Path, image: ImageRendering): void {
   switch (component.action) {
     case 'cache':
-      return renderCache(component, path, context);
-    case 'install': {
-      const packages = component.source.packages.map((item) => (typeof item === 'string' ? { name: item } : item));
-      const origin = context.originOf(path);
-      for (const action of installActions(component.name, component.source.type, packages)) {
-        context.add({ ...action, ...(origin !== undefined && { origin }) }, path);
-      }
-      return undefined;
-    }
+      return renderCache(component, path, image);
+    case 'install':
+      return renderInstall(component, path, image);
     case 'image':
-      return context.add(imageOf(component, path, context), path);
+      return addOnce(image, containerImageOf(component, path, image), path);
     case 'download':
-      return context.add(downloadOf(component, path, context), path);
+      return addOnce(image, downloadOf(component, path, image), path);
   }
 }
 
-function renderCache(component: Of<'cache'>, path: Path, context: Context): void {
+function renderInstall(
+  { action: _action, on: _on, name, source, ...rest }: Of<'install'>,
+  path: Path,
+  image: ImageRendering,
+): void {
+  nothingLeft(rest);
+  const { type, packages, ...restOfSource } = source;
+  nothingLeft(restOfSource);
+  const origin = image.originOf(path);
+  for (const action of installActions(name, type, packages.map(packageOf)))
+    addOnce(image, { ...action, ...(origin !== undefined && { origin }) }, path);
+}
+
+type PackageDocument = Of<'install'>['source']['packages'][number];
+
+function packageOf(document: PackageDocument): Package {
+  if (typeof document === 'string') return { name: document };
+  const { name, version, ...rest } = document;
+  nothingLeft(rest);
+  return { name, version };
+}
+
+function renderCache(
+  { action: _action, on: _on, name, builds, ...rest }: Of<'cache'>,
+  path: Path,
+  image: ImageRendering,
+): void {
+  nothingLeft(rest);
   const taken = new Map<string, string>();
-  for (const [index, build] of component.builds.entries()) {
-    if (!matches(build.on, context.facts)) continue;
+  for (const [index, build] of builds.entries()) {
+    if (!matches(build.on, image.facts)) continue;
     const buildPath = [...path, 'builds', index];
     const key = cacheKey(parseVersion(build.version));
     const other = taken.get(key);
     if (other !== undefined) {
-      const place = context.options.placeOf?.(buildPath);
+      const place = image.placeOf(buildPath);
       throw new NodekilnError(
         'NK_CACHE_CONFLICT',
-        `${component.name} ${other} and ${build.version} would both be cached as ${component.name}-${key}`,
-        {
-          resource: `binary:${component.name}-${key}`,
-          ...(place && { place }),
-        },
+        `${name} ${other} and ${build.version} would both be cached as ${name}-${key}`,
+        { resource: `binary:${name}-${key}`, ...(place && { place }) },
       );
     }
     taken.set(key, build.version);
-    const origin = context.originOf(buildPath);
-    const source = sourceOf(component, build, context);
-    if (!source) {
-      context.report([...buildPath, 'source'], 'names no place: give one of path, url, reference, layout');
-      continue;
-    }
-    const resource: BinaryResource = {
-      kind: 'binary',
-      id: `binary:${component.name}-${key}`,
-      ...base({ scope: 'shared', origin }),
-      tool: component.name,
-      version: build.version,
-      architecture: parseArch(context.facts.arch.cpu),
-      sources: [source],
-      ...(context.transfer && { transfer: context.transfer }),
-      place: { type: 'cache' },
-    };
-    if (build.digest === undefined)
-      context.warnings.push(`${resource.id} has no digest: whatever its source holds is taken`);
-    context.add(resource, buildPath);
+    renderBuild(build, buildPath, { name, key, image });
   }
 }
 
 type Build = Of<'cache'>['builds'][number];
 
-/** The source, or undefined when the build names no place. */
-function sourceOf(component: Of<'cache'>, build: Build, { facts, options }: Context): BinarySource | undefined {
-  const values = templateValues(component.name, build.version, facts);
-  return manifestBinarySource(build.source, values, {
-    digest: digestFor(build.digest, facts),
-    located: (path) => located(path, options),
+function renderBuild(
+  { version, on: _on, source: document, digest, ...rest }: Build,
+  path: Path,
+  { name, key, image }: { readonly name: string; readonly key: string; readonly image: ImageRendering },
+): void {
+  nothingLeft(rest);
+  const { facts, options, transfer } = image;
+  const source = manifestBinarySource(document, templateValues(name, version, facts), {
+    digest: digestFor(digest, facts),
+    located: (place) => located(place, options),
   });
+  if (!source) {
+    image.report([...path, 'source'], 'names no place: give one of path, url, reference, layout');
+    return;
+  }
+  const resource: BinaryResource = {
+    kind: 'binary',
+    id: `binary:${name}-${key}`,
+    ...base({ scope: 'shared', origin: image.originOf(path) }),
+    tool: name,
+    version,
+    architecture: parseArch(facts.arch.cpu),
+    sources: [source],
+    ...(transfer && { transfer }),
+    place: { type: 'cache' },
+  };
+  if (digest === undefined) image.warnings.push(`${resource.id} has no digest: whatever its source holds is taken`);
+  addOnce(image, resource, path);
 }
 
-function imageOf(component: Of<'image'>, path: Path, { facts, options, originOf }: Context): ContainerImageResource {
-  const digest = digestFor(component.digest, facts);
+function containerImageOf(
+  { action: _action, on: _on, name, reference, archive, digest, pin = true, unpack = 'auto', ...rest }: Of<'image'>,
+  path: Path,
+  { facts, options, originOf }: ImageRendering,
+): ContainerImageResource {
+  nothingLeft(rest);
+  const ofArchive = digestFor(digest, facts);
   return {
     kind: 'image',
-    id: `image:${component.reference}`,
+    id: `image:${reference}`,
     ...base({ scope: 'shared', origin: originOf(path) }),
-    reference: component.reference,
-    archive: located(expandTemplate(component.archive, templateValues(component.name, '0', facts)), options),
-    ...(digest !== undefined && { digest }),
-    pin: component.pin ?? true,
-    unpack: component.unpack ?? 'auto',
+    reference,
+    archive: located(expandTemplate(archive, templateValues(name, '0', facts)), options),
+    ...(ofArchive !== undefined && { digest: ofArchive }),
+    pin,
+    unpack,
     architecture: parseArch(facts.arch.cpu),
   };
 }
 
-function downloadOf(component: Of<'download'>, path: Path, { facts, transfer, originOf }: Context): BinaryResource {
-  const version = component.version ?? '0';
-  const digest = digestFor(component.digest, facts);
+function downloadOf(
+  { action: _action, on: _on, name, version = '0', url, target, digest, ...rest }: Of<'download'>,
+  path: Path,
+  { facts, transfer, originOf }: ImageRendering,
+): BinaryResource {
+  nothingLeft(rest);
+  const ofFile = digestFor(digest, facts);
   return {
     kind: 'binary',
-    id: `binary:${component.name}`,
+    id: `binary:${name}`,
     ...base({ scope: 'shared', origin: originOf(path) }),
-    tool: component.name,
+    tool: name,
     version,
     sources: [
       {
         type: 'file',
         role: 'manifest',
-        from: addressed(expandTemplate(component.url, templateValues(component.name, version, facts))),
-        ...(digest !== undefined && { digest }),
+        from: addressed(expandTemplate(url, templateValues(name, version, facts))),
+        ...(ofFile !== undefined && { digest: ofFile }),
       },
     ],
     ...(transfer && { transfer }),
-    place: { type: 'activate', target: component.target },
+    place: { type: 'activate', target },
   };
 }
 
@@ -263,13 +316,14 @@ function digestFor(digest: ArchDigest | undefined, facts: Facts): string | undef
 }
 
 function matches(on: Selector | undefined, facts: Facts): boolean {
-  if (!on) return true;
+  const { os, release, variant, arch, ...rest } = on ?? {};
+  nothingLeft(rest);
   const is = (wanted: string | readonly string[] | undefined, actual: string | undefined): boolean =>
     wanted === undefined || [wanted].flat().includes(actual ?? '');
   return (
-    is(on.os, facts.os.id) &&
-    is(on.release, facts.os.release) &&
-    is(on.variant, facts.os.variant) &&
-    is(on.arch, parseArch(facts.arch.cpu))
+    is(os, facts.os.id) &&
+    is(release, facts.os.release) &&
+    is(variant, facts.os.variant) &&
+    is(arch, parseArch(facts.arch.cpu))
   );
 }

@@ -1,7 +1,8 @@
 /**
  * From items of a document (files, units, actions, kernel settings) and from a few words of ours to resources. Pure.
  */
-import type { ActionItem, FileItem, ModuleItem, SysctlItem, UnitItem } from '../config/complete.ts';
+import type { ActionItem, FileItem, ModuleItem, SysctlItem, UnitItem } from '../config/complete-items.ts';
+import { nothingLeft } from '../config/completion.ts';
 import { parseDuration } from '../config/duration.ts';
 import type {
   ActionResource,
@@ -72,19 +73,53 @@ export function folder(path: string, options: Policy & { mode?: string } = {}): 
 
 // ── a document's ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-export function fileOf(item: FileItem, origin: string | undefined): FileResource {
-  const [uid, gid] = [accountId(item.owner), accountId(item.group)];
-  const common = { kind: 'file', id: `file:${item.path}`, path: item.path, ...base({ ...item, origin }) } as const;
-  if (item.symlink !== undefined) return { ...common, entry: { type: 'symlink', target: item.symlink } };
-  const mode = item.mode ?? '0644';
-  if (item.directory) return { ...common, entry: { type: 'directory', mode, uid, gid } };
-  return { ...common, entry: { type: 'file', content: contentOf(item), mode, uid, gid } };
+interface ItemPolicy {
+  readonly scope: Scope;
+  readonly importance: Importance;
+  readonly needs: readonly string[];
+  readonly takeover: boolean;
+  readonly deferrable?: boolean | undefined;
 }
 
-function contentOf(item: FileItem): FileContent {
-  if (item.contentBase64 === undefined) return { text: item.content ?? '' };
-  const base64 = reveal(item.contentBase64).replaceAll(/\s/g, '');
-  return { base64: isSensitive(item.contentBase64) ? { sensitive: base64 } : base64 };
+/** What may be said about every item, apart from the item's own fields. */
+export function splitPolicy<Item extends ItemPolicy>(item: Item) {
+  const { scope, importance, needs, takeover, deferrable, ...own } = item;
+  return { policy: { scope, importance, needs, takeover, deferrable: deferrable ?? false }, own };
+}
+
+export function fileOf(item: FileItem, origin: string | undefined): FileResource {
+  const { policy, own } = splitPolicy(item);
+  const {
+    path,
+    content,
+    contentBase64,
+    symlink,
+    directory,
+    mode = '0644',
+    owner,
+    group,
+    sensitive: _wrapped,
+    ...rest
+  } = own;
+  nothingLeft(rest);
+  const common = { kind: 'file', id: `file:${path}`, path, ...base({ ...policy, origin }) } as const;
+  if (symlink !== undefined) return { ...common, entry: { type: 'symlink', target: symlink } };
+  const [uid, gid] = [accountId(owner), accountId(group)];
+  if (directory) return { ...common, entry: { type: 'directory', mode, uid, gid } };
+  const data = contentOf({ content, contentBase64 });
+  return { ...common, entry: { type: 'file', content: data, mode, uid, gid } };
+}
+
+function contentOf({
+  content,
+  contentBase64,
+}: {
+  readonly content: FileItem['content'] | undefined;
+  readonly contentBase64: FileItem['contentBase64'] | undefined;
+}): FileContent {
+  if (contentBase64 === undefined) return { text: content ?? '' };
+  const base64 = reveal(contentBase64).replaceAll(/\s/g, '');
+  return { base64: isSensitive(contentBase64) ? { sensitive: base64 } : base64 };
 }
 
 function accountId(account: number | 'root'): number {
@@ -92,43 +127,57 @@ function accountId(account: number | 'root'): number {
 }
 
 export function unitOf(item: UnitItem, origin: string | undefined): UnitResource {
+  const { policy, own } = splitPolicy(item);
+  const {
+    name,
+    content,
+    dropIns,
+    enablement,
+    state,
+    inputs,
+    onChange,
+    readiness,
+    deadline,
+    sensitive: _wrapped,
+    ...rest
+  } = own;
+  nothingLeft(rest);
   return {
     kind: 'unit',
-    id: `unit:${item.name}`,
-    name: item.name,
-    ...base({ ...item, origin }),
-    ...(item.content !== undefined && { content: item.content }),
-    dropIns: item.dropIns,
-    ...(item.enablement !== undefined && { enablement: item.enablement }),
-    ...(item.state !== undefined && { state: item.state }),
-    inputs: item.inputs.map(inputId),
-    onChange: item.onChange,
-    readiness: readinessOf(item),
-    deadlineMs: parseDuration(item.deadline),
+    id: `unit:${name}`,
+    name,
+    ...base({ ...policy, origin }),
+    ...(content !== undefined && { content }),
+    dropIns,
+    ...(enablement !== undefined && { enablement }),
+    ...(state !== undefined && { state }),
+    inputs: inputs.map(inputId),
+    onChange,
+    readiness: readinessOf(readiness),
+    deadlineMs: parseDuration(deadline),
   };
 }
 
 /** A document's words about a unit of ours: additions to its drop-ins, inputs and needs; everything else it says wins. */
 export function extendUnit(unit: UnitResource, item: UnitItem, origin: string | undefined): UnitResource {
-  const own = new Map(unit.dropIns.map((dropIn) => [dropIn.name, dropIn]));
-  for (const dropIn of item.dropIns) own.set(dropIn.name, dropIn);
+  const said = unitOf(item, origin);
+  const dropIns = new Map([...unit.dropIns, ...said.dropIns].map((dropIn) => [dropIn.name, dropIn]));
   return {
     ...unit,
-    ...(origin !== undefined && { origin }),
-    ...(item.content !== undefined && { content: item.content }),
-    ...(item.enablement !== undefined && { enablement: item.enablement }),
-    ...(item.state !== undefined && { state: item.state }),
-    ...(item.takeover && { takeover: true }),
-    dropIns: [...own.values()],
-    inputs: [...unit.inputs, ...item.inputs.map(inputId)],
-    needs: [...unit.needs, ...item.needs.map(asResourceId)],
-    readiness: item.readiness ? readinessOf(item) : unit.readiness,
+    ...said,
+    dropIns: [...dropIns.values()],
+    inputs: [...unit.inputs, ...said.inputs],
+    needs: [...unit.needs, ...said.needs],
+    readiness: item.readiness ? said.readiness : unit.readiness,
   };
 }
 
-function readinessOf({ readiness }: UnitItem): Readiness {
-  if (readiness?.http !== undefined) return { type: 'http', url: readiness.http };
-  if (readiness?.socket !== undefined) return { type: 'socket', path: readiness.socket };
+function readinessOf(item: UnitItem['readiness']): Readiness {
+  if (!item) return { type: 'active' };
+  const { http, socket, ...rest } = item;
+  nothingLeft(rest);
+  if (http !== undefined) return { type: 'http', url: http };
+  if (socket !== undefined) return { type: 'socket', path: socket };
   return { type: 'active' };
 }
 
@@ -137,29 +186,41 @@ function inputId(input: string): ResourceId {
 }
 
 export function actionOf(item: ActionItem, origin: string | undefined): ActionResource {
-  const { guard } = item;
+  const { policy, own } = splitPolicy(item);
+  const { name, argv, guard, env, timeout, ...rest } = own;
+  nothingLeft(rest);
   return {
     kind: 'action',
-    id: `action:${item.name}`,
-    ...base({ ...item, origin }),
-    argv: item.argv,
-    guard:
-      guard.path === undefined ? { type: 'command', argv: guard.command ?? [] } : { type: 'path', path: guard.path },
-    ...(item.env && { env: item.env }),
-    timeoutMs: parseDuration(item.timeout),
+    id: `action:${name}`,
+    ...base({ ...policy, origin }),
+    argv,
+    guard: guardOf(guard),
+    ...(env && { env }),
+    timeoutMs: parseDuration(timeout),
   };
 }
 
+function guardOf({ path, command, ...rest }: ActionItem['guard']): ActionResource['guard'] {
+  nothingLeft(rest);
+  return path === undefined ? { type: 'command', argv: command ?? [] } : { type: 'path', path };
+}
+
 export function moduleOf(item: ModuleItem, origin: string | undefined): KernelResource {
+  const { policy, own } = splitPolicy(item);
+  const { name, ...rest } = own;
+  nothingLeft(rest);
   return {
     kind: 'kernel',
-    id: `kernel:module/${item.name}`,
-    ...base({ ...item, deferrable: false, origin }),
-    setting: { type: 'module', name: item.name },
+    id: `kernel:module/${name}`,
+    ...base({ ...policy, origin }),
+    setting: { type: 'module', name },
   };
 }
 
 export function sysctlOf(item: SysctlItem, origin: string | undefined): KernelResource {
-  const setting = { type: 'sysctl', key: item.key, value: String(item.value) } as const;
-  return { kind: 'kernel', id: `kernel:sysctl/${item.key}`, ...base({ ...item, deferrable: false, origin }), setting };
+  const { policy, own } = splitPolicy(item);
+  const { key, value, ...rest } = own;
+  nothingLeft(rest);
+  const setting = { type: 'sysctl', key, value: String(value) } as const;
+  return { kind: 'kernel', id: `kernel:sysctl/${key}`, ...base({ ...policy, origin }), setting };
 }

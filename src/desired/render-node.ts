@@ -5,22 +5,22 @@
  * or name resources that do not exist.
  */
 import { isNeverDeferrable } from '../config/complete.ts';
-import type { NodeConfig } from '../config/complete.ts';
-import { invalidDocument } from '../config/invalid.ts';
+import type { NodeConfig, NodeSpec } from '../config/complete.ts';
+import { nothingLeft } from '../config/completion.ts';
+import { flagsOverConfiguration } from '../config/kubelet-flags.ts';
 import type { Path } from '../config/paths.ts';
-import { nearest } from '../config/words.ts';
-import { formatPlace } from '../errors.ts';
-import type { Place, Problem } from '../errors.ts';
+import type { Place } from '../errors.ts';
+import type { Facts } from '../model/facts.ts';
+import { isResourceId, type DesiredState } from '../model/resources.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { containerdFiles, containerdUnit } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
-import { afterTrust, trustResources } from './trust.ts';
-import { writableUsrLocal } from './usr-local.ts';
-import type { Facts } from '../model/facts.ts';
 import { kernelFiles } from './kernel.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf } from './render-items.ts';
-import { isResourceId, type DesiredState, type Resource, type ResourceId } from '../model/resources.ts';
+import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
+import { afterTrust, trustResources } from './trust.ts';
+import { writableUsrLocal } from './usr-local.ts';
 
 export interface RenderOptions {
   /** The place of a value of the document, for messages; `ResolvedNodeConfig.placeOf`. */
@@ -29,67 +29,129 @@ export interface RenderOptions {
 
 export function renderNode(config: NodeConfig, facts: Facts, options: RenderOptions = {}): DesiredState {
   const { spec } = config;
-  const resources = new Map<ResourceId, Resource>();
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
+  const node: NodeRendering = { ...createRendering(facts, (path) => options.placeOf?.(path)), spec };
+  renderParts(parts, spec, node);
+  checkReferences(node);
+  node.refuseProblems('the NodeConfig contradicts itself');
+  const cache = cachePolicy(spec.binaries.cache);
+  return {
+    resources: sorted(node.resources),
+    goal: 'unit:kubelet.service',
+    ...(cache && { cache }),
+    warnings: node.warnings,
+  };
+}
 
-  const placeOf = (path: Path): Place | undefined => options.placeOf?.(path);
-  const originOf = (path: Path): string | undefined => {
-    const place = placeOf(path);
-    if (!place) return undefined;
-    const { path: _path, ...position } = place;
-    return formatPlace(position);
-  };
-  const report = (path: Path, message: string, hint?: string): void => {
-    const place = placeOf(path);
-    problems.push({ message, ...(place && { place }), ...(hint !== undefined && { hint }) });
-  };
-  const paths = new Map<ResourceId, Path>();
-  const add = (resource: Resource, path?: Path): void => {
-    resources.set(resource.id, resource);
-    if (path) paths.set(resource.id, path);
-  };
+interface NodeRendering extends Rendering {
+  readonly spec: NodeSpec;
+}
 
-  for (const resource of [...containerdFiles(spec, facts), ...kubeletFiles(config, facts), ...kernelFiles(spec.kernel)])
-    add(resource);
-  for (const [index, module] of spec.kernel.modules.entries()) {
+/** The document's own words about resources come after ours. */
+const parts: Parts<NodeSpec, NodeRendering> = {
+  kubernetes: readBy<NodeSpec['kubernetes']>({
+    version: 'kubelet; tools and extensions that name no version of their own',
+  }),
+  cluster: readBy<NodeSpec['cluster']>({
+    server: 'kubelet, how it joins',
+    caBundle: 'kubelet',
+    bootstrapToken: 'kubelet',
+    dns: 'kubelet',
+    domain: 'kubelet',
+  }),
+  network: readBy<NodeSpec['network']>({ proxy: 'containerd and kubelet', cni: 'containerd' }),
+  containerd: renderContainerd,
+  kubelet: renderKubelet,
+  kernel: renderKernel,
+  binaries: renderBinaries,
+  extensions: renderExtensions,
+  usrLocal: renderUsrLocal,
+  trust: renderTrust,
+  files: renderFiles,
+  units: renderUnits,
+  actions: renderActions,
+  boot: overrideDeferral,
+  takeover: takeOver,
+};
+
+// ── from the parts that say what the node is ─────────────────────────────────────────────────────────────────────
+
+function renderContainerd(_containerd: NodeSpec['containerd'], { spec, facts, add }: NodeRendering): void {
+  for (const file of containerdFiles(spec, facts)) add(file);
+  add(afterTrust(containerdUnit(spec), trustResources(spec, facts)));
+}
+
+function renderKubelet(_kubelet: NodeSpec['kubelet'], node: NodeRendering): void {
+  const { spec, facts, add, warnings, originOf } = node;
+  const { files, configuration } = kubeletFiles(spec, facts);
+  for (const file of files) add(file);
+  add(kubeletUnit(spec));
+  for (const { path, message } of flagsOverConfiguration(spec.kubelet.flags, configuration)) {
+    const origin = originOf(path);
+    warnings.push(origin === undefined ? message : `${origin}: ${message}`);
+  }
+}
+
+function renderKernel(kernel: NodeSpec['kernel'], { add, originOf }: NodeRendering): void {
+  for (const file of kernelFiles(kernel)) add(file);
+  const { modules, sysctls, ...rest } = kernel;
+  nothingLeft(rest);
+  for (const [index, module] of modules.entries()) {
     const path = ['spec', 'kernel', 'modules', index];
     add(moduleOf(module, originOf(path)), path);
   }
-  for (const [index, sysctl] of spec.kernel.sysctls.entries()) {
+  for (const [index, sysctl] of sysctls.entries()) {
     const path = ['spec', 'kernel', 'sysctls', index];
     add(sysctlOf(sysctl, originOf(path)), path);
   }
-  for (const [tool, item] of Object.entries(spec.binaries.tools)) {
+}
+
+function renderBinaries(binaries: NodeSpec['binaries'], { facts, add, originOf, report }: NodeRendering): void {
+  // What the cache gives up is no resource: see renderNode.
+  const { tools, policy, sources, transfer, cache: _cache, ...rest } = binaries;
+  nothingLeft(rest);
+  for (const [tool, item] of Object.entries(tools)) {
     const path = ['spec', 'binaries', 'tools', tool];
-    const binary = binaryOf(tool, item, { binaries: spec.binaries, facts, origin: originOf(path) });
+    const binary = binaryOf(tool, item, { policy, sources, transfer, facts, origin: originOf(path) });
     if (binary.sources.length === 0) {
       const hint = 'Use the policy cache-first, or give the tool a url.';
-      report(['spec', 'binaries', 'policy'], `the policy ${spec.binaries.policy} leaves no source for ${tool}`, hint);
+      report(['spec', 'binaries', 'policy'], `the policy ${policy} leaves no source for ${tool}`, hint);
     }
     add(binary, path);
   }
-  const toolOwners = new Map<string, string>();
-  for (const [index, item] of spec.extensions.entries()) {
+}
+
+function renderExtensions(extensions: NodeSpec['extensions'], node: NodeRendering): void {
+  const { spec, facts, add, originOf, report } = node;
+  const owners = new Map<string, string>();
+  for (const [index, item] of extensions.entries()) {
     const path = ['spec', 'extensions', index];
     add(extensionOf(item, { spec, facts, origin: originOf(path) }), path);
     for (const tool of item.tools) {
-      const other = toolOwners.get(tool);
+      const other = owners.get(tool);
       const binary = spec.binaries.tools[tool];
       if (other !== undefined) report(path, `${tool} is a tool of the extension ${other} already`);
       else if (binary?.target === `/opt/bin/${tool}`)
         report(path, `${tool} comes from binaries.tools already`, 'Remove one of the two.');
-      toolOwners.set(tool, item.name);
+      owners.set(tool, item.name);
     }
   }
-  if (spec.usrLocal === 'writable') for (const resource of writableUsrLocal(facts)) add(resource);
-  if (spec.extensions.length > 0 || spec.usrLocal === 'writable') add(mergeUnit());
-  const trust = trustResources(spec, facts);
-  for (const resource of trust) add(resource, ['spec', 'trust']);
-  add(afterTrust(containerdUnit(spec), trust));
-  add(kubeletUnit(config));
+  if (extensions.length > 0) add(mergeUnit());
+}
 
-  for (const [index, item] of spec.files.entries()) {
+function renderUsrLocal(usrLocal: NodeSpec['usrLocal'], { facts, add }: NodeRendering): void {
+  if (usrLocal !== 'writable') return;
+  for (const resource of writableUsrLocal(facts)) add(resource);
+  add(mergeUnit());
+}
+
+function renderTrust(_trust: NodeSpec['trust'], { spec, facts, add }: NodeRendering): void {
+  for (const resource of trustResources(spec, facts)) add(resource, ['spec', 'trust']);
+}
+
+// ── from the parts that name resources themselves ────────────────────────────────────────────────────────────────
+
+function renderFiles(files: NodeSpec['files'], { resources, add, originOf, report }: NodeRendering): void {
+  for (const [index, item] of files.entries()) {
     const path = ['spec', 'files', index];
     const resource = fileOf(item, originOf(path));
     if (resources.has(resource.id) && !item.takeover) {
@@ -101,54 +163,51 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
     }
     add(resource, path);
   }
-  for (const [index, item] of spec.units.entries()) {
+}
+
+function renderUnits(units: NodeSpec['units'], { resources, add, originOf }: NodeRendering): void {
+  for (const [index, item] of units.entries()) {
     const path = ['spec', 'units', index];
     const ours = resources.get(`unit:${item.name}`);
     add(ours?.kind === 'unit' ? extendUnit(ours, item, originOf(path)) : unitOf(item, originOf(path)), path);
   }
-  for (const [index, item] of spec.actions.entries()) {
+}
+
+function renderActions(actions: NodeSpec['actions'], { add, originOf }: NodeRendering): void {
+  for (const [index, item] of actions.entries()) {
     const path = ['spec', 'actions', index];
     add(actionOf(item, originOf(path)), path);
   }
+}
 
-  overrideDeferral();
-  checkReferences();
-  if (problems.length > 0) throw invalidDocument('the NodeConfig contradicts itself', problems);
-  if (spec.takeover) for (const resource of resources.values()) add({ ...resource, takeover: true });
-  const cache = cachePolicy(spec.binaries.cache);
-  return { resources: sorted(resources), goal: 'unit:kubelet.service', ...(cache && { cache }), warnings };
+// ── over all resources ───────────────────────────────────────────────────────────────────────────────────────────
 
-  function overrideDeferral(): void {
-    for (const [id, deferrable] of Object.entries(spec.boot.deferrable)) {
-      const path = ['spec', 'boot', 'deferrable', id];
-      const resource = isResourceId(id) ? resources.get(id) : undefined;
-      if (!resource) report(path, `there is no resource ${id}`, suggestion(id));
-      else if (!isNeverDeferrable(id)) add({ ...resource, deferrable });
-    }
-  }
-
-  /** Needs must exist; an input that is not ours only cannot be watched. */
-  function checkReferences(): void {
-    for (const resource of resources.values()) {
-      for (const need of resource.needs) {
-        if (resources.has(need)) continue;
-        report(paths.get(resource.id) ?? [], `${resource.id} needs ${need}, which does not exist`, suggestion(need));
-      }
-      if (resource.kind !== 'unit') continue;
-      const unknown = resource.inputs.filter((input) => !resources.has(input));
-      for (const input of unknown)
-        warnings.push(`${resource.id} names the input ${input}, which no document writes: its changes are not seen`);
-      if (unknown.length > 0) add({ ...resource, inputs: resource.inputs.filter((input) => resources.has(input)) });
-    }
-  }
-
-  function suggestion(id: string): string | undefined {
-    const near = nearest(id, resources.keys());
-    return near && `did you mean "${near}"?`;
+function overrideDeferral(boot: NodeSpec['boot'], { resources, add, report, suggestion }: NodeRendering): void {
+  // The boot takes its deadline from the document itself.
+  const { deferrable: overrides, deadline: _deadline, ...rest } = boot;
+  nothingLeft(rest);
+  for (const [id, deferrable] of Object.entries(overrides)) {
+    const resource = isResourceId(id) ? resources.get(id) : undefined;
+    if (!resource) report(['spec', 'boot', 'deferrable', id], `there is no resource ${id}`, suggestion(id));
+    else if (!isNeverDeferrable(id)) add({ ...resource, deferrable });
   }
 }
 
-/** Resources in the order of their ids. */
-export function sorted(resources: ReadonlyMap<ResourceId, Resource>): Map<ResourceId, Resource> {
-  return new Map([...resources].sort(([a], [b]) => (a < b ? -1 : 1)));
+function takeOver(takeover: boolean, { resources, add }: NodeRendering): void {
+  if (takeover) for (const resource of resources.values()) add({ ...resource, takeover });
+}
+
+/** Needs must exist; an input that is not ours only cannot be watched. */
+function checkReferences({ resources, add, pathOf, report, suggestion, warnings }: Rendering): void {
+  for (const resource of resources.values()) {
+    for (const need of resource.needs) {
+      if (resources.has(need)) continue;
+      report(pathOf(resource.id) ?? [], `${resource.id} needs ${need}, which does not exist`, suggestion(need));
+    }
+    if (resource.kind !== 'unit') continue;
+    const unknown = resource.inputs.filter((input) => !resources.has(input));
+    for (const input of unknown)
+      warnings.push(`${resource.id} names the input ${input}, which no document writes: its changes are not seen`);
+    if (unknown.length > 0) add({ ...resource, inputs: resource.inputs.filter((input) => resources.has(input)) });
+  }
 }

@@ -19,7 +19,7 @@ import type { Facts } from '../model/facts.ts';
 import { installActions } from './packages.ts';
 import { renderImage } from './render-image.ts';
 import { renderNode } from './render-node.ts';
-import type { DesiredState, Resource, ResourceId } from '../model/resources.ts';
+import type { DesiredState, Resource, ResourceId, UnitResource } from '../model/resources.ts';
 import { reveal } from '../model/resources.ts';
 import { unitWord } from './systemd-text.ts';
 
@@ -206,6 +206,57 @@ test('words of a unit file survive systemd’s reading', () => {
   assert.equal(unitWord('100%$HOME'), '100%%$$HOME');
   assert.equal(unitWord('say "x\\y"'), '"say \\"x\\\\y\\""');
   assert.equal(unitWord(''), '""');
+});
+
+// ── units of ours ────────────────────────────────────────────────────────────────────────────────────────────────
+
+const wordsOnOurs: readonly (readonly [words: string, is: (unit: UnitResource) => unknown, value: unknown])[] = [
+  ['content: "[Service]\\n"', ({ content }) => content, '[Service]\n'],
+  ['enablement: disabled', ({ enablement }) => enablement, 'disabled'],
+  ['state: stopped', ({ state }) => state, 'stopped'],
+  ['onChange: reload', ({ onChange }) => onChange, 'reload'],
+  ['readiness: {http: "http://a/b"}', ({ readiness }) => readiness, { type: 'http', url: 'http://a/b' }],
+  ['deadline: 7s', ({ deadlineMs }) => deadlineMs, 7000],
+  ['importance: bestEffort', ({ importance }) => importance, 'bestEffort'],
+  ['scope: node', ({ scope }) => scope, 'node'],
+  ['takeover: true', ({ takeover }) => takeover, true],
+];
+
+for (const [words, is, value] of wordsOnOurs) {
+  test(`what a document says about a unit of ours wins: ${words}`, async () => {
+    const unitIn = async (text: string): Promise<UnitResource> => {
+      const unit = (await renderNodeText(minimal + text)).resources.get('unit:containerd.service');
+      assert.ok(unit?.kind === 'unit');
+      return unit;
+    };
+    const said = await unitIn(`  units: [{name: containerd.service, ${words}}]\n`);
+    assert.deepEqual(is(said), value);
+    const unsaid = await unitIn('');
+    assert.notDeepEqual(is(unsaid), value);
+    const { origin: _origin, ...silent } = await unitIn('  units: [{name: containerd.service}]\n');
+    assert.deepEqual(silent, unsaid, 'saying nothing changes nothing');
+  });
+}
+
+test('drop-ins, inputs and needs are added to those of a unit of ours', async () => {
+  const state = await renderNodeText(
+    `${minimal}  files: [{path: /a, content: x}]\n  units: [{name: containerd.service, dropIns: [{name: a.conf, content: x}, {name: 50-nodekiln.conf, content: y}], inputs: [/a], needs: ["file:/a"]}]\n`,
+  );
+  const unit = state.resources.get('unit:containerd.service');
+  assert.ok(unit?.kind === 'unit');
+  assert.deepEqual(unit.dropIns, [
+    { name: '50-nodekiln.conf', content: 'y' },
+    { name: 'a.conf', content: 'x' },
+  ]);
+  assert.deepEqual(unit.inputs, ['file:/etc/containerd/config.toml', 'file:/a']);
+  assert.deepEqual(unit.needs, ['file:/etc/cni/net.d', 'file:/etc/containerd/certs.d', 'file:/a']);
+});
+
+test('a flag that wins over the configuration is warned of, with its place', async () => {
+  const { warnings } = await renderNodeText(`${minimal}  kubelet: {flags: {read-only-port: 10255}}\n`);
+  assert.deepEqual(warnings, [
+    'node.yaml:5:37: the flag read-only-port of kubelet wins over readOnlyPort (0) of its configuration',
+  ]);
 });
 
 // ── contradictions ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,12 +2,15 @@
  * From what documents say about sources to the sources of a binary resource, in the order to try. The order itself is
  * `artifacts/order.ts`; here templates are expanded and typed configuration becomes locations. Pure.
  */
+import { isAbsolute } from '../model/path.ts';
 import { debArch, parseArch, rpmArch, systemdArch } from '../model/arch.ts';
-import { sourceOrder } from '../artifacts/order.ts';
+import { artifactSourceOrder } from '../artifacts/order.ts';
 import type { OrderedSource, SourceConfiguration, SourceOrder } from '../artifacts/order.ts';
 import { asReference, mirrorTag } from '../artifacts/reference.ts';
 import { parseVersion } from '../model/version.ts';
-import type { BinarySourcesItem, NodeSpec, ToolItem, TransferItem } from '../config/complete.ts';
+import type { NodeSpec } from '../config/complete.ts';
+import type { BinarySourcesItem, ToolItem, TransferItem } from '../config/complete-items.ts';
+import { nothingLeft } from '../config/completion.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { ManifestSource, RepositoryDocument } from '../config/schema-sources.ts';
 import { holdsSecret } from '../config/secrets.ts';
@@ -16,7 +19,6 @@ import type { TemplateValues } from '../config/template.ts';
 import type { Facts } from '../model/facts.ts';
 import { reveal } from '../model/resources.ts';
 import type { ArtifactLocation, BinarySource, SignatureRequirement, TransferSettings } from '../model/resources.ts';
-import { isAbsolute } from '../model/path.ts';
 
 type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
 
@@ -42,26 +44,35 @@ export interface ToolSources {
   readonly passedOver: SourceOrder['skipped'];
 }
 
+/** What a tool says about where it comes from. */
+type ToolOrigin = Omit<ToolItem, 'target' | 'importance' | 'scope' | 'takeover' | 'needs' | 'deferrable'>;
+
+interface Context {
+  readonly policy: NodeSpec['binaries']['policy'];
+  readonly sources: NodeSpec['binaries']['sources'];
+  readonly facts: Facts;
+}
+
 /** The tool's own sources stand in for those of all tools. */
-export function toolSources(tool: string, item: ToolItem, { binaries, facts }: Context): ToolSources {
-  const values = templateValues(tool, item.version, facts);
-  const documents: BinarySourcesItem = item.sources ?? binaries.sources ?? {};
-  const { local, mirror, repository, tarball } = documents;
+export function toolSources(tool: string, item: ToolOrigin, context: Context): ToolSources {
+  const { version, url, privateUrl, digest, member, type, package: packageName, sources, ...rest } = item;
+  nothingLeft(rest);
+  const values = templateValues(tool, version, context.facts);
+  const offers = offersOf(sources ?? context.sources ?? {}, packageName, values);
   const configuration: SourceConfiguration = {
-    version: item.version,
-    policy: binaries.policy,
-    ...(item.url !== undefined && { customUrl: expandTemplate(reveal(item.url), values) }),
-    ...(item.privateUrl !== undefined && { privateUrl: expandTemplate(reveal(item.privateUrl), values) }),
-    ...(local && { local: { kind: local.type, directory: expandTemplate(local.directory, values) } }),
-    ...(mirror && {
-      mirror: { registry: expandTemplate(mirror.reference, values), ...(mirror.since && { since: mirror.since }) },
-    }),
-    ...(repository && { repository: { kind: repository.type, ...(repository.since && { since: repository.since }) } }),
-    ...(tarball && { tarball: { url: expandTemplate(reveal(tarball.url), values) } }),
+    version,
+    policy: context.policy,
+    ...(url !== undefined && { customUrl: expandTemplate(reveal(url), values) }),
+    ...(privateUrl !== undefined && { privateUrl: expandTemplate(reveal(privateUrl), values) }),
+    ...(offers.local && { local: offers.local.configuration }),
+    ...(offers.mirror && { mirror: offers.mirror.configuration }),
+    ...(offers.repository && { repository: offers.repository.configuration }),
+    ...(offers.tarball && { tarball: offers.tarball.configuration }),
   };
-  const order = sourceOrder(configuration);
+  const order = artifactSourceOrder(configuration);
+  const custom = { digest, type, ...inside(member, values) };
   return {
-    sources: order.sources.flatMap((source) => toolSource(source, { item, documents, values })),
+    sources: order.sources.flatMap((source) => offered(source, { version, offers, custom })),
     // What nobody configured needs no explanation.
     passedOver: order.skipped.filter(
       ({ source }) => source === 'cache' || (source !== 'custom' && configuration[source]),
@@ -69,120 +80,186 @@ export function toolSources(tool: string, item: ToolItem, { binaries, facts }: C
   };
 }
 
-interface Context {
-  readonly binaries: NodeSpec['binaries'];
-  readonly facts: Facts;
+/** A configured source: what its place in the order depends on, and what it is for the resource. */
+interface Offer<Role extends 'local' | 'mirror' | 'repository' | 'tarball'> {
+  readonly configuration: NonNullable<SourceConfiguration[Role]>;
+  readonly source: PackageSource;
 }
 
-function toolSource(
+type Offers = { readonly [Role in 'local' | 'mirror' | 'repository' | 'tarball']?: Offer<Role> | undefined };
+
+function offersOf(documents: BinarySourcesItem, packageName: string | undefined, values: TemplateValues): Offers {
+  const { local, mirror, repository, tarball, ...rest } = documents;
+  nothingLeft(rest);
+  return {
+    local: local && localOffer(local, values),
+    mirror: mirror && mirrorOffer(mirror, values),
+    repository: repository && repositoryOffer(repository, packageName, values),
+    tarball: tarball && tarballOffer(tarball, values),
+  };
+}
+
+type Documented<Role extends keyof BinarySourcesItem> = NonNullable<BinarySourcesItem[Role]>;
+
+function localOffer({ type, directory, member, ...rest }: Documented<'local'>, values: TemplateValues): Offer<'local'> {
+  nothingLeft(rest);
+  const path = expandTemplate(directory, values);
+  return {
+    configuration: { kind: type, directory: path },
+    source: { type, role: 'local', from: { type: 'folder', path }, ...inside(member, values) },
+  };
+}
+
+function mirrorOffer(mirror: Documented<'mirror'>, values: TemplateValues): Offer<'mirror'> {
+  const { reference, type = 'tarball', member, file, plainHttp, since, signature, ...rest } = mirror;
+  nothingLeft(rest);
+  const registry = expandTemplate(reference, values);
+  const from = ociLocation({ reference: registry, file, plainHttp, signature }, values);
+  return {
+    configuration: { registry, ...(since !== undefined && { since }) },
+    source: { type, role: 'mirror', from, ...inside(member, values) },
+  };
+}
+
+function repositoryOffer(
+  { since, ...repository }: Documented<'repository'>,
+  packageName: string | undefined,
+  values: TemplateValues,
+): Offer<'repository'> {
+  return {
+    configuration: { kind: repository.type, ...(since !== undefined && { since }) },
+    source: { ...packageOf(repository, { name: packageName, values }), role: 'repository' },
+  };
+}
+
+function tarballOffer(tarball: Documented<'tarball'>, values: TemplateValues): Offer<'tarball'> {
+  const { url, type = 'tarball', member, digest, ...rest } = tarball;
+  nothingLeft(rest);
+  const address = expandTemplate(reveal(url), values);
+  return {
+    configuration: { url: address },
+    source: {
+      type,
+      role: 'tarball',
+      from: addressed(address),
+      ...inside(member, values),
+      ...(digest !== undefined && { digest }),
+    },
+  };
+}
+
+function inside(member: string | undefined, values: TemplateValues): { readonly member?: string } {
+  return member === undefined ? {} : { member: expandTemplate(member, values) };
+}
+
+function offered(
   source: OrderedSource,
-  { item, documents, values }: { item: ToolItem; documents: BinarySourcesItem; values: TemplateValues },
+  about: {
+    readonly version: string;
+    readonly offers: Offers;
+    readonly custom: {
+      readonly type: PackageSource['type'];
+      readonly member?: string;
+      readonly digest?: string | undefined;
+    };
+  },
 ): BinarySource[] {
-  const inside = (member: string | undefined) => ({
-    ...(member !== undefined && { member: expandTemplate(member, values) }),
-  });
   switch (source.type) {
-    case 'custom':
-      return [
-        {
-          type: item.type,
-          role: 'custom',
-          from: addressed(source.url),
-          ...inside(item.member),
-          ...(item.digest !== undefined && { digest: item.digest }),
-        },
-      ];
+    case 'custom': {
+      const { digest, ...custom } = about.custom;
+      const from = addressed(source.url);
+      return [{ ...custom, role: 'custom', from, ...(digest !== undefined && { digest }) }];
+    }
     case 'cache':
-      return [{ type: 'cache', version: item.version }];
-    case 'local': {
-      if (source.kind === 'sysext') return [];
-      const from: ArtifactLocation = { type: 'folder', path: source.directory };
-      return [{ type: source.kind, role: 'local', from, ...inside(documents.local?.member) }];
-    }
-    case 'mirror': {
-      const { mirror } = documents;
-      if (!mirror) return [];
-      const from = ociLocation({ ...mirror, reference: source.registry }, values);
-      return [{ type: mirror.type ?? 'tarball', role: 'mirror', from, ...inside(mirror.member) }];
-    }
-    case 'repository': {
-      const { repository } = documents;
-      return repository ? [{ ...packageOf(repository, item.package, values), role: 'repository' }] : [];
+      return [{ type: 'cache', version: about.version }];
+    case 'local':
+    case 'mirror':
+    case 'repository':
+    case 'tarball': {
+      const offer = about.offers[source.type];
+      return offer ? [offer.source] : [];
     }
     // Extensions are resources of their own.
     case 'registry':
       return [];
-    case 'tarball': {
-      const { tarball } = documents;
-      const digest = tarball?.digest;
-      const from = addressed(source.url);
-      return [
-        {
-          type: tarball?.type ?? 'tarball',
-          role: 'tarball',
-          from,
-          ...inside(tarball?.member),
-          ...(digest !== undefined && { digest }),
-        },
-      ];
-    }
   }
 }
 
 // ── of an ImageManifest's builds ─────────────────────────────────────────────────────────────────────────────────
 
-/** `located`: makes a path of the manifest absolute. */
+interface ManifestContext {
+  readonly digest: string | undefined;
+  /** Makes a path of the manifest absolute. */
+  readonly located: (path: string) => string;
+}
+
+/** Undefined when the source names no place. */
 export function manifestBinarySource(
   source: ManifestSource,
   values: TemplateValues,
-  { digest, located }: { digest: string | undefined; located: (path: string) => string },
+  { digest, located }: ManifestContext,
 ): PackageSource | undefined {
   const common = { role: 'manifest', ...(digest !== undefined && { digest }) } as const;
-  const expand = (text: string): string => expandTemplate(text, values);
   switch (source.type) {
     case 'apt':
-    case 'dnf':
-      return { ...packageOf(source, source.package, values, located), ...common };
+    case 'dnf': {
+      const { package: name, ...repository } = source;
+      return { ...packageOf(repository, { name, values, located }), ...common };
+    }
     case 'image': {
-      const tag = source.tag === undefined ? {} : { tag: expand(source.tag) };
-      const from: ArtifactLocation | undefined =
-        source.reference !== undefined
-          ? { type: 'image', reference: expand(source.reference), ...plain(source.plainHttp) }
-          : source.layout !== undefined
-            ? { type: 'image-layout', path: located(expand(source.layout)), ...tag }
-            : undefined;
-      return from && { type: 'file', from, member: expand(source.member), ...common };
+      const { type: _type, member, ...place } = source;
+      const from = imageLocation(place, values, located);
+      return from && { type: 'file', from, ...inside(member, values), ...common };
     }
     case 'deb':
     case 'rpm':
-    case 'tarball':
+    case 'tarball': {
+      const { type, member, ...place } = source;
+      const from = manifestLocation(place, values, located);
+      return from && { type, from, ...inside(member, values), ...common };
+    }
     case 'file': {
-      const from = manifestLocation(source, values, located);
-      if (!from) return undefined;
-      const member = 'member' in source && source.member !== undefined ? expand(source.member) : undefined;
-      return { type: source.type, from, ...(member !== undefined && { member }), ...common };
+      const { type, ...place } = source;
+      const from = manifestLocation(place, values, located);
+      return from && { type, from, ...common };
     }
   }
 }
 
-type FileSource = Extract<ManifestSource, { type: 'deb' | 'rpm' | 'tarball' | 'file' }>;
+type ManifestImage = Omit<Extract<ManifestSource, { type: 'image' }>, 'type' | 'member'>;
 
-/** Path, URL, OCI reference, OCI layout: the first that is given. */
-function manifestLocation(
-  source: FileSource,
+/** A container image in a registry, or in a layout. */
+function imageLocation(
+  { reference, layout, tag, plainHttp, ...rest }: ManifestImage,
   values: TemplateValues,
   located: (path: string) => string,
 ): ArtifactLocation | undefined {
+  nothingLeft(rest);
   const expand = (text: string): string => expandTemplate(text, values);
-  if (source.path !== undefined) return { type: 'path', path: located(expand(source.path)) };
-  if (source.url !== undefined) return addressed(expand(source.url));
-  if (source.reference !== undefined) return ociLocation({ ...source, reference: expand(source.reference) }, values);
-  if (source.layout === undefined) return undefined;
+  if (reference !== undefined) return { type: 'image', reference: expand(reference), ...plain(plainHttp) };
+  if (layout === undefined) return undefined;
+  return { type: 'image-layout', path: located(expand(layout)), ...(tag !== undefined && { tag: expand(tag) }) };
+}
+
+type ManifestFile = Omit<Extract<ManifestSource, { type: 'file' }>, 'type'>;
+
+/** Path, URL, OCI reference, OCI layout: the first that is given. */
+function manifestLocation(
+  { path, url, reference, layout, tag, file, plainHttp, signature, ...rest }: ManifestFile,
+  values: TemplateValues,
+  located: (path: string) => string,
+): ArtifactLocation | undefined {
+  nothingLeft(rest);
+  const expand = (text: string): string => expandTemplate(text, values);
+  if (path !== undefined) return { type: 'path', path: located(expand(path)) };
+  if (url !== undefined) return addressed(expand(url));
+  if (reference !== undefined) return ociLocation({ reference: expand(reference), file, plainHttp, signature }, values);
+  if (layout === undefined) return undefined;
   return {
     type: 'oci-layout',
-    path: located(expand(source.layout)),
-    ...(source.tag !== undefined && { tag: expand(source.tag) }),
-    ...(source.file !== undefined && { file: expand(source.file) }),
+    path: located(expand(layout)),
+    ...(tag !== undefined && { tag: expand(tag) }),
+    ...(file !== undefined && { file: expand(file) }),
   };
 }
 
@@ -215,57 +292,84 @@ function plain(plainHttp: boolean | undefined): { readonly plainHttp?: true } {
   return plainHttp === true ? { plainHttp } : {};
 }
 
-type PackageRepository = (RepositoryDocument | Extract<ManifestSource, { type: 'apt' | 'dnf' }>) & {
-  readonly member?: string | undefined;
-};
+/** `Omit` of every member of a union. */
+type Without<Union, Keys extends PropertyKey> = Union extends unknown ? Omit<Union, Keys> : never;
+type PackageRepository =
+  | Without<RepositoryDocument, 'since'>
+  | Without<Extract<ManifestSource, { type: 'apt' | 'dnf' }>, 'package'>;
+
+interface PackageContext {
+  /** Of the package; the tool's when absent. */
+  readonly name: string | undefined;
+  readonly values: TemplateValues;
+  /** Makes a path of a key absolute. */
+  readonly located?: (path: string) => string;
+}
 
 function packageOf(
   repository: PackageRepository,
-  name: string | undefined,
-  values: TemplateValues,
-  located: (path: string) => string = (path) => path,
+  { name, values, located = (path) => path }: PackageContext,
 ): Omit<PackageSource, 'role'> {
-  const member = repository.member === undefined ? {} : { member: expandTemplate(repository.member, values) };
-  const url = expandTemplate(repository.url, values);
   const keyAt = (key: string): string => (key.includes('-----BEGIN') || isAbsolute(key) ? key : located(key));
-  if (repository.type === 'apt') {
-    const suite = expandTemplate(repository.suite, values);
-    const components = repository.components ?? ['main'];
-    const signedBy = keyAt(repository.signedBy);
-    return {
-      type: 'deb',
-      from: { type: 'apt', url, suite, components, package: name ?? values.tool, signedBy },
-      ...member,
-    };
+  const packageName = name ?? values.tool;
+  switch (repository.type) {
+    case 'apt': {
+      const { type, url, suite, components = ['main'], signedBy, member, ...rest } = repository;
+      nothingLeft(rest);
+      return {
+        type: 'deb',
+        from: {
+          type,
+          url: expandTemplate(url, values),
+          suite: expandTemplate(suite, values),
+          components,
+          package: packageName,
+          signedBy: keyAt(signedBy),
+        },
+        ...inside(member, values),
+      };
+    }
+    case 'dnf': {
+      const { type, url, keys, repositorySigned, member, ...rest } = repository;
+      nothingLeft(rest);
+      return {
+        type: 'rpm',
+        from: {
+          type,
+          url: expandTemplate(url, values),
+          package: packageName,
+          keys: keys.map(keyAt),
+          ...(repositorySigned === true && { repositorySigned }),
+        },
+        ...inside(member, values),
+      };
+    }
   }
-  return {
-    type: 'rpm',
-    from: {
-      type: 'dnf',
-      url,
-      package: name ?? values.tool,
-      keys: repository.keys.map(keyAt),
-      ...(repository.repositorySigned === true && { repositorySigned: true }),
-    },
-    ...member,
-  };
 }
 
 const defaultBudgetMs = 300_000;
 
 export function transferSettings(item: TransferItem | undefined): TransferSettings | undefined {
   if (!item) return undefined;
+  const { budget, caFile, proxy, noProxy, mirrors, ...rest } = item;
+  nothingLeft(rest);
   return {
-    budgetMs: item.budget === undefined ? defaultBudgetMs : parseDuration(item.budget),
-    ...(item.caFile !== undefined && { caFile: item.caFile }),
-    ...(item.proxy !== undefined && { proxy: item.proxy }),
-    ...(item.noProxy !== undefined && { noProxy: item.noProxy }),
-    ...(item.mirrors !== undefined && {
-      mirrors: item.mirrors.map(({ host, url, overridePath }) => ({
-        host,
-        url,
-        ...(overridePath === true && { overridePath }),
-      })),
-    }),
+    budgetMs: budget === undefined ? defaultBudgetMs : parseDuration(budget),
+    ...(caFile !== undefined && { caFile }),
+    ...(proxy !== undefined && { proxy }),
+    ...(noProxy !== undefined && { noProxy }),
+    ...(mirrors !== undefined && { mirrors: mirrors.map(mirrorOf) }),
   };
+}
+
+type TransferMirror = NonNullable<TransferItem['mirrors']>[number];
+
+function mirrorOf({
+  host,
+  url,
+  overridePath,
+  ...rest
+}: TransferMirror): NonNullable<TransferSettings['mirrors']>[number] {
+  nothingLeft(rest);
+  return { host, url, ...(overridePath === true && { overridePath }) };
 }

@@ -4,6 +4,7 @@
  * written, Debian's folder for them is reached through the writable /usr/local. Pure.
  */
 import type { NodeSpec } from '../config/complete.ts';
+import { nothingLeft } from '../config/completion.ts';
 import { sha256 } from '../host/digest.ts';
 import type { Facts } from '../model/facts.ts';
 import { base, textFile } from './render-items.ts';
@@ -14,18 +15,19 @@ const timeoutMs = 60_000;
 const rpmSystems = ['fedora', 'rhel', 'centos', 'rocky', 'almalinux', 'azurelinux', 'mariner', 'amzn', 'ol'];
 
 export function trustResources(spec: NodeSpec, facts: Facts): (FileResource | ActionResource)[] {
-  const { anchors } = spec.trust;
+  const { anchors, ...otherTrust } = spec.trust;
+  nothingLeft(otherTrust);
   if (anchors.length === 0) return [];
   const rpm = rpmSystems.includes(facts.os.id);
   const ownFolder = spec.usrLocal === 'writable' ? usrLocalFolder : '/usr/local';
-  const files = anchors.map(({ name, certificates }) =>
-    rpm
-      ? textFile(`/etc/pki/ca-trust/source/anchors/${name}.pem`, certificates, { scope: 'shared' })
+  const files = anchors.map(({ name, certificates, ...rest }) => {
+    nothingLeft(rest);
+    const path = rpm
+      ? `/etc/pki/ca-trust/source/anchors/${name}.pem`
       : // The program keeps links by name: another content has another one, so that a change is noticed.
-        textFile(`${ownFolder}/share/ca-certificates/${linkName(name, certificates)}.crt`, certificates, {
-          scope: 'shared',
-        }),
-  );
+        `${ownFolder}/share/ca-certificates/${linkName(name, certificates)}.crt`;
+    return textFile(path, certificates, { scope: 'shared' });
+  });
   const needs: ResourceId[] = files.map(({ id }) => id);
   if (!rpm && spec.usrLocal === 'writable') needs.push(`extension:${usrLocalName}`);
   const names = anchors.map(({ name, certificates }) => `/etc/ssl/certs/${linkName(name, certificates)}.pem`);

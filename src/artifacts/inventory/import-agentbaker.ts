@@ -6,6 +6,7 @@
  */
 import { array, exactOptional, looseObject, nullable, record, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
+import { nothingLeft } from '../../config/completion.ts';
 import { NodekilnError } from '../../errors.ts';
 import type {
   Facts,
@@ -164,47 +165,64 @@ function importImage({
 }
 
 /** The data that `importAgentbaker` made the inventory of. */
-export function exportAgentbaker(inventory: Inventory): Facts {
+export function exportAgentbaker({ packages, images, gpuImages, artifacts, other, ...rest }: Inventory): Facts {
+  nothingLeft(rest);
   const list = (name: string, values: readonly Facts[]): Facts => (values.length > 0 ? { [name]: values } : {});
   return {
-    ...list('ContainerImages', inventory.images.map(exportImage)),
-    ...list(
-      'GPUContainerImages',
-      inventory.gpuImages.map(({ reference, version, other }) => ({
-        downloadURL: reference,
-        gpuVersion: exportEntry(version),
-        ...other,
-      })),
-    ),
-    ...list('Packages', inventory.packages.map(exportPackage)),
-    ...list(
-      'OCIArtifacts',
-      inventory.artifacts.map(({ name, reference, windows, other }) => ({
-        name,
-        registry: reference,
-        ...(windows && { windowsVersions: windows.map(exportEntry) }),
-        ...other,
-      })),
-    ),
-    ...inventory.other,
+    ...list('ContainerImages', images.map(exportImage)),
+    ...list('GPUContainerImages', gpuImages.map(exportGpuImage)),
+    ...list('Packages', packages.map(exportPackage)),
+    ...list('OCIArtifacts', artifacts.map(exportArtifact)),
+    ...other,
   };
 }
 
-function exportPackage({ name, location, blocks, other: { emptySystems, ...other } }: InventoryPackage): Facts {
+function exportGpuImage({ reference, version, other, ...rest }: InventoryGpuImage): Facts {
+  nothingLeft(rest);
+  return { downloadURL: reference, gpuVersion: exportEntry(version), ...other };
+}
+
+function exportArtifact({ name, reference, windows, other, ...rest }: InventoryArtifact): Facts {
+  nothingLeft(rest);
+  return {
+    name,
+    registry: reference,
+    ...(windows && { windowsVersions: windows.map(exportEntry) }),
+    ...other,
+  };
+}
+
+function exportPackage({ name, location, blocks, other: facts, ...rest }: InventoryPackage): Facts {
+  nothingLeft(rest);
+  const { emptySystems, ...other } = facts;
   const systems: Record<string, Record<string, Facts>> = {};
   for (const os of Array.isArray(emptySystems) ? emptySystems : []) systems[String(os)] = {};
   for (const one of blocks) {
-    (systems[one.os] ??= {})[one.variant === undefined ? one.release : `${one.variant}/${one.release}`] = {
-      ...(one.entries !== undefined && { versionsV2: one.entries && one.entries.map(exportEntry) }),
-      ...(one.legacyVersions && { versions: one.legacyVersions }),
-      ...(one.url !== undefined && { downloadURL: one.url }),
-      ...one.other,
-    };
+    const { os, release, variant, ...held } = one;
+    (systems[os] ??= {})[variant === undefined ? release : `${variant}/${release}`] = exportBlock(held);
   }
   return { name, ...(location !== undefined && { downloadLocation: location }), downloadURIs: systems, ...other };
 }
 
-function exportImage({ reference, amd64Only, multiArch, legacyMultiArch, windows, other }: InventoryImage): Facts {
+function exportBlock({
+  url,
+  entries,
+  legacyVersions,
+  other,
+  ...rest
+}: Omit<PlatformBlock, 'os' | 'release' | 'variant'>): Facts {
+  nothingLeft(rest);
+  return {
+    ...(entries !== undefined && { versionsV2: entries && entries.map(exportEntry) }),
+    ...(legacyVersions && { versions: legacyVersions }),
+    ...(url !== undefined && { downloadURL: url }),
+    ...other,
+  };
+}
+
+function exportImage(image: InventoryImage): Facts {
+  const { reference, amd64Only, multiArch, legacyMultiArch, windows, other, ...rest } = image;
+  nothingLeft(rest);
   return {
     downloadURL: reference,
     ...(amd64Only && { amd64OnlyVersions: amd64Only }),
@@ -215,7 +233,9 @@ function exportImage({ reference, amd64Only, multiArch, legacyMultiArch, windows
   };
 }
 
-function exportEntry({ skip: skipped, latest, previous, kubernetes, update, other }: VersionEntry): Facts {
+function exportEntry(version: VersionEntry): Facts {
+  const { skip: skipped, latest, previous, kubernetes, update, other, ...rest } = version;
+  nothingLeft(rest);
   return {
     ...(kubernetes !== undefined && { k8sVersion: kubernetes }),
     ...(update !== undefined && { renovateTag: update === false ? neverUpdate : update }),

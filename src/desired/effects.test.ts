@@ -1,0 +1,135 @@
+/**
+ * Every field of a document has an effect, or says here where else it is read: a field that the schema accepts and nobody
+ * renders is noticed. The documents in `effects/` hold every field; each is changed in turn, and what is rendered must change.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  bare,
+  occurrences,
+  otherValues,
+  schemaFields,
+  withValue,
+  type Occurrence,
+} from '../../test/support/schema-fields.ts';
+import { exportAgentbaker } from '../artifacts/inventory/import-agentbaker.ts';
+import { kinds, parseDocument, type DocumentKind } from '../config/load.ts';
+import { resolveNodeConfig } from '../config/resolve.ts';
+import { NodekilnError } from '../errors.ts';
+import type { Facts } from '../model/facts.ts';
+import { renderImage } from './render-image.ts';
+import { renderNode } from './render-node.ts';
+
+/** What is rendered nothing from, and who reads it instead. */
+const readElsewhere: Readonly<Record<string, string>> = {
+  'NodeConfig metadata.name': 'nobody: a name for people',
+  'NodeConfig spec.boot.deadline': 'boot/boot.ts: the budget of the whole boot',
+  'ImageManifest metadata.name': 'bake/image-lock.ts: the name of the image',
+  'Inventory metadata.name': 'nobody: a name for people',
+};
+
+/** A part with the schema of another kind, whose own documents show its effects. */
+const shownElsewhere: Readonly<Record<string, string>> = { ImageManifest: 'spec.nodeConfig.' };
+
+const machines: readonly Facts[] = [
+  machine({ id: 'debian', release: '13', variant: 'server' }, { cpu: 'amd64', systemd: 'x86-64' }, '1.7.24'),
+  machine({ id: 'azurelinux', release: '3.0' }, { cpu: 'arm64', systemd: 'arm64' }, '2.0.0'),
+];
+
+function machine(os: Facts['os'], arch: Facts['arch'], containerdVersion: string): Facts {
+  return {
+    os,
+    arch,
+    containerdVersion,
+    hostName: 'a',
+    cgroupVersion: 2,
+    cpus: 2,
+    memoryBytes: 1,
+    interfaces: [],
+    cache: {},
+  };
+}
+
+const effects: { readonly [Kind in DocumentKind]: (text: string) => Promise<unknown> } = {
+  async NodeConfig(text) {
+    const { config } = resolveNodeConfig([await parseDocument({ file: 'x', text }, 'NodeConfig')]);
+    return machines.map((facts) => shown(renderNode(config, facts)));
+  },
+  async ImageManifest(text) {
+    const { document } = await parseDocument({ file: 'x', text }, 'ImageManifest');
+    return machines.map((facts) => shown(renderImage(document, facts, { artifactBase: '/m' })));
+  },
+  async Inventory(text) {
+    return exportAgentbaker((await parseDocument({ file: 'x', text }, 'Inventory')).document.spec);
+  },
+};
+
+function shown({ resources, ...rest }: ReturnType<typeof renderNode>): unknown {
+  return { ...rest, resources: [...resources] };
+}
+
+/** Undefined when the document is refused. */
+async function effectOf(kind: DocumentKind, document: unknown): Promise<string | undefined> {
+  try {
+    return JSON.stringify(await effects[kind](JSON.stringify(document ?? null)));
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError && thrown.class === 'document') return undefined;
+    throw thrown;
+  }
+}
+
+/** `effective`, `idle`, or `fixed` when no other value of it is accepted. */
+async function tryOut(
+  kind: DocumentKind,
+  document: unknown,
+  occurrence: Occurrence,
+): Promise<'effective' | 'idle' | 'fixed'> {
+  const before = await effectOf(kind, document);
+  let found: 'idle' | 'fixed' = 'fixed';
+  for (const value of [...otherValues(occurrence), undefined]) {
+    const after = await effectOf(kind, withValue(document, occurrence.at, value));
+    if (after === undefined || value === occurrence.value) continue;
+    if (after !== before) return 'effective';
+    found = 'idle';
+  }
+  return found;
+}
+
+const files: { readonly [Kind in DocumentKind]: readonly string[] } = {
+  NodeConfig: ['node-1.yaml', 'node-2.yaml', 'node-3.yaml', 'node-4.yaml'],
+  ImageManifest: ['image.yaml'],
+  Inventory: ['inventory.yaml'],
+};
+
+for (const kind of ['NodeConfig', 'ImageManifest', 'Inventory'] as const) {
+  test(`every field of ${kind} has an effect`, async () => {
+    const schema = await kinds[kind]();
+    const results = new Map<string, Set<string>>();
+    for (const file of files[kind]) {
+      const text = readFileSync(join(import.meta.dirname, 'effects', file), 'utf8');
+      const { document } = await parseDocument({ file, text }, kind);
+      assert.notEqual(await effectOf(kind, document), undefined, `${file} is refused`);
+      for (const occurrence of occurrences(schema, document)) {
+        const path = occurrence.field.path.join('.');
+        if (path.startsWith(shownElsewhere[kind] ?? '\0')) continue;
+        const known = results.get(path) ?? new Set();
+        // One place where it counts is enough: elsewhere another field may stand before it.
+        if (!known.has('effective')) known.add(await tryOut(kind, document, occurrence));
+        results.set(path, known);
+      }
+    }
+    const silent = [...schemaFields(schema)]
+      .filter(({ schema: field }) => !['object', 'union', 'literal'].includes(bare(field)._zod.def.type))
+      .map(({ path }) => path.join('.'))
+      .filter((path) => !path.startsWith(shownElsewhere[kind] ?? '\0'));
+    const wanting = [...new Set(silent)].filter((path) => !results.get(path)?.has('effective'));
+    const declared = Object.keys(readElsewhere).filter((name) => name.startsWith(`${kind} `));
+    assert.deepEqual(
+      wanting.map((path) => `${kind} ${path}`),
+      declared,
+      `without an effect: ${wanting.map((path) => `${path} (${[...(results.get(path) ?? ['no example'])].join(', ')})`).join('; ')}`,
+    );
+  });
+}
