@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
-import { createGate } from '../host/parallel.ts';
+import { createGate } from '../model/parallel.ts';
 import type { Host } from '../host/port.ts';
 import { createDownloads } from '../kinds/downloads.ts';
 import type { PerformContext } from '../kinds/performer.ts';

@@ -25,7 +25,7 @@ import { claimSourceOrder, type Resource, type ResourceId, type ClaimSource } fr
 import { fingerprint } from '../host/digest.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
-import { faultPoint } from '../host/faults.ts';
+import { faultPoint } from '../disk/fault-point.ts';
 import type { Claims } from '../plan/claims.ts';
 import type { RecordedArtifact, FileSeal } from '../model/records.ts';
 import type { Change, Touched } from '../model/steps.ts';

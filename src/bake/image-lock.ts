@@ -18,6 +18,7 @@ import type { ImageBinary, ImageLock, ImagePackage } from '../image/image-lock.t
 import { enabledUnits, maskedUnits } from '../image/units.ts';
 import { readVersion } from '../image/version-output.ts';
 import { artifactResources, lockedArtifactOf, type Resolved } from './manifest-lock.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface CollectInput {
   readonly host: Host;
@@ -43,7 +44,7 @@ export async function readImageLock(files: Files): Promise<ImageLock | undefined
   const bytes = await files.read(imageLockPath);
   if (bytes === undefined) return undefined;
   try {
-    return parseImageLock(bytes.toString('utf8'), imageLockPath);
+    return parseImageLock(textOf(bytes), imageLockPath);
   } catch {
     return undefined;
   }

@@ -15,6 +15,7 @@ import { openExistingJournal, type Journal } from '../apply/journal.ts';
 import { takeHostLock } from '../apply/host-lock.ts';
 import { sshHostKeysUnit, sshHostKeysUnitName } from '../desired/own-units.ts';
 import { sha256 } from '../host/digest.ts';
+import { bytesOf, equalBytes } from '../model/bytes.ts';
 import { NodekilnError } from '../errors.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
@@ -226,9 +227,9 @@ async function makeHostKeysAtBoot({ host, dryRun }: Work): Promise<string[]> {
   if (there.includes(undefined)) return [];
   const makers = await Promise.all(keyMakers.map((path) => files.stat(path)));
   if (makers.some((maker) => maker !== undefined)) return [];
-  const content = Buffer.from(sshHostKeysUnit());
+  const content = bytesOf(sshHostKeysUnit());
   const present = await files.read(unitPath);
-  if (present?.equals(content) === true && (await units.enablement(sshHostKeysUnitName)) === 'enabled') return [];
+  if (present && equalBytes(present, content) && (await units.enablement(sshHostKeysUnitName)) === 'enabled') return [];
   if (!dryRun) {
     await files.write([{ type: 'file', path: unitPath, content, mode: 0o644, uid: 0, gid: 0 }]);
     if (units.mode === 'live') await units.daemonReload();

@@ -5,6 +5,7 @@ import type { Host } from '../host/port.ts';
 import type { UnitTiming } from '../inspect/timeline.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { rootOption, textOption, type Options, type Verb } from './verb.ts';
+import { textOf } from '../model/bytes.ts';
 
 export const timelineVerb: Verb = {
   spec: {
@@ -81,7 +82,7 @@ async function load(options: Options): Promise<Loaded> {
         hint: 'Run nodekiln boot first, or give --file.',
       });
     }
-    const result = parseBootResult(content.toString('utf8'), bootResultPath);
+    const result = parseBootResult(textOf(content), bootResultPath);
     return { result, units: await unitTimings(host, result) };
   } finally {
     await host.close();
@@ -90,9 +91,7 @@ async function load(options: Options): Promise<Loaded> {
 
 /** What systemd remembers of the units that this boot started, while the machine still runs since then. */
 async function unitTimings(host: Host, result: BootResult): Promise<UnitTiming[]> {
-  const bootId = (await host.files.read('/proc/sys/kernel/random/boot_id').catch(() => undefined))
-    ?.toString('utf8')
-    .trim();
+  const bootId = textOf(await host.files.read('/proc/sys/kernel/random/boot_id').catch(() => undefined))?.trim();
   if (host.units.mode === 'offline' || bootId !== result.bootId) return [];
   const names = result.steps.flatMap((step) => /^(?:start|restart) unit:(.+)$/.exec(step.id)?.[1] ?? []);
   const end = Math.max(0, ...result.steps.map((step) => step.endMs));

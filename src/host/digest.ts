@@ -11,7 +11,7 @@ export type DigestAlgorithm = 'sha256' | 'sha512' | 'sha384' | 'sha224' | 'sha1'
 export interface RunningDigest {
   /** Takes what comes next; text counts as UTF-8. Returns itself. */
   update(part: string | Uint8Array): RunningDigest;
-  /** Of everything so far, in hex; the digest takes nothing more. */
+  /** Of everything so far, in hex; more may follow. */
   hex(): string;
 }
 
@@ -19,7 +19,7 @@ export function createDigest(algorithm: DigestAlgorithm = 'sha256'): RunningDige
   const hash = createHash(algorithm);
   const digest: RunningDigest = {
     update: (part) => (hash.update(part), digest),
-    hex: () => hash.digest('hex'),
+    hex: () => hash.copy().digest('hex'),
   };
   return digest;
 }

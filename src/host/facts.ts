@@ -6,6 +6,7 @@ import { parseOsRelease } from './os-release.ts';
 import type { Facts } from '../model/facts.ts';
 import { asArch, systemdArch } from '../model/arch.ts';
 import type { Files, Host } from './port.ts';
+import { textOf } from '../model/bytes.ts';
 
 export async function observeFacts(host: Host): Promise<Facts> {
   const { files } = host;
@@ -76,7 +77,7 @@ function lines(content: string): string[] {
 }
 
 async function text(files: Files, path: string): Promise<string> {
-  return (await files.read(path))?.toString('utf8') ?? '';
+  return textOf(await files.read(path)) ?? '';
 }
 
 async function readOsRelease(files: Files): Promise<Facts['os']> {

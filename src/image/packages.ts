@@ -8,6 +8,7 @@
 import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { ImageLock, ImagePackage } from './image-lock.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface InstalledPackages {
   readonly manager: ImageLock['packages']['manager'];
@@ -21,7 +22,7 @@ const rpmFormat = '%{NAME}\\t%{ARCH}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEA
 
 export async function installedPackages(host: Pick<Host, 'files' | 'exec'>): Promise<InstalledPackages> {
   const status = await host.files.read(dpkgStatus);
-  if (status !== undefined) return { manager: 'dpkg', packages: parseDpkgStatus(status.toString('utf8')) };
+  if (status !== undefined) return { manager: 'dpkg', packages: parseDpkgStatus(textOf(status)) };
   for (const folder of rpmDatabases) {
     if ((await host.files.list(folder)).length > 0) return { manager: 'rpm', packages: await queryRpm(host.exec) };
   }

@@ -10,6 +10,7 @@
 import type { FileStat, Files } from '../host/port.ts';
 import { matchesGlob } from '../host/unit-files/glob.ts';
 import { basename, join } from '../model/path.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface Trace {
   readonly id: string;
@@ -163,7 +164,7 @@ export async function machineIdProblem(files: Files): Promise<string | undefined
     return `${machineIdPath} is missing: systemd would take the next start for the very first and apply presets`;
   if (stat.type !== 'file') return `${machineIdPath} is a ${stat.type}`;
   if (stat.size === 0) return undefined;
-  const text = (await files.read(machineIdPath))?.toString('utf8').trim();
+  const text = textOf(await files.read(machineIdPath))?.trim();
   return text === 'uninitialized'
     ? `${machineIdPath} says uninitialized: systemd would take the next start for the very first and apply presets`
     : `${machineIdPath} holds an id`;

@@ -14,6 +14,7 @@ import { effectiveClaims } from '../plan/claims.ts';
 import type { Change } from '../model/steps.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface HostStatus {
   /** Undefined where nodekiln never ran. */
@@ -164,7 +165,7 @@ async function unitLines(host: Host, names: readonly string[]): Promise<UnitLine
 
 async function readBoot(host: Host): Promise<BootResult | undefined> {
   const content = await host.files.read(bootResultPath);
-  return content && parseBootResult(content.toString('utf8'), bootResultPath);
+  return content && parseBootResult(textOf(content), bootResultPath);
 }
 
 function bootLine({ outcome, unchanged, generation, finishedAt, nodekilnVersion, error }: BootResult): BootLine {

@@ -4,7 +4,7 @@
  */
 import type { Resource, ResourceId } from '../model/resources.ts';
 import type { Progress } from '../artifacts/sources/download.ts';
-import type { Gate } from '../host/parallel.ts';
+import type { Gate } from '../model/parallel.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import type { RecordedArtifact, FileSeal } from '../model/records.ts';
 import type { Touched } from '../model/steps.ts';

@@ -12,6 +12,7 @@ import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
 import { dirname, isAbsolute, join } from '../model/path.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface ApiServer {
   /** `https://host:6443` */
@@ -143,7 +144,7 @@ export async function readKubeconfig(files: Files, file: string): Promise<ApiSer
 
 async function readText(files: Files, file: string): Promise<string | undefined> {
   try {
-    return (await files.read(file))?.toString('utf8');
+    return textOf(await files.read(file));
   } catch (cause) {
     throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
       cause,

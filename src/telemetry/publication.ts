@@ -3,6 +3,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { bootResultPath } from '../model/state-paths.ts';
 import type { BootResult } from './result.ts';
+import { textOf } from '../model/bytes.ts';
 
 const folder = bootResultPath.slice(0, bootResultPath.lastIndexOf('/'));
 
@@ -28,7 +29,7 @@ async function readResult(host: Host): Promise<BootResult | undefined> {
   const content = await host.files.read(bootResultPath);
   if (!content) return undefined;
   try {
-    return JSON.parse(content.toString('utf8')) as BootResult;
+    return JSON.parse(textOf(content)) as BootResult;
   } catch {
     return undefined;
   }

@@ -6,6 +6,7 @@ import type { Clock, Host } from '../host/port.ts';
 import { version } from '../model/program.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import type { BootResult, Milestone, MilestoneName, Span } from './result.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface Recording {
   /** Passed now, or at a time that something else noted (CLOCK_MONOTONIC milliseconds). */
@@ -49,7 +50,7 @@ export function startRecording(clock: Clock, processMs: number): Recording {
 }
 
 async function bootIdOf(host: Host): Promise<string> {
-  return (await host.files.read('/proc/sys/kernel/random/boot_id'))?.toString('utf8').trim() ?? '';
+  return textOf(await host.files.read('/proc/sys/kernel/random/boot_id'))?.trim() ?? '';
 }
 
 async function addReport(recording: Recording, host: Host, report: Report): Promise<void> {

@@ -9,6 +9,7 @@ import type { infer as Infer } from 'zod/mini';
 import type { Files } from '../host/port.ts';
 import { parseMetadata } from './metadata.ts';
 import { join } from '../model/path.ts';
+import { textOf } from '../model/bytes.ts';
 
 const schema = object({
   version: literal(1),
@@ -40,7 +41,7 @@ export function cacheFile(folder: string, location: string): string {
 export async function readRecord(files: Files, file: string, location: string): Promise<MetadataRecord> {
   try {
     const content = await files.read(file);
-    const record = schema.parse(JSON.parse(content?.toString('utf8') ?? 'null'));
+    const record = schema.parse(JSON.parse(textOf(content) ?? 'null'));
     if (record.location !== location) return emptyRecord(location);
     if (record.good) parseMetadata(record.good.json, file);
     return record;

@@ -12,6 +12,7 @@ import type { Host } from '../host/port.ts';
 import { cacheFile, emptyRecord, readRecord, writeRecord, type MetadataRecord, type Owner } from './cache.ts';
 import { fetchMetadata } from './fetch.ts';
 import { parseMetadata, type ToolsMetadata } from './metadata.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface MetadataSourceOptions {
   /** `https://…`, `http://…` or an absolute path. */
@@ -67,7 +68,7 @@ function fileSource({ files, clock }: MetadataHost, { location, maxBytes }: Meta
     if (content === undefined) throw new NodekilnError('NK_DOCUMENT_MISSING', `${location} does not exist`);
     if (content.length > maxBytes)
       throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${location} is larger than ${maxBytes} bytes`);
-    const document = parseMetadata(content.toString('utf8'), location);
+    const document = parseMetadata(textOf(content), location);
     return { document, report: { state: 'fresh', location, fetchedAt: iso(clock.now()), ageMs: 0 } };
   };
   return {

@@ -22,6 +22,10 @@ function machineWithPrograms(options: { systemd?: boolean } = {}): MemoryMachine
   const machine = createMemoryMachine(options);
   machine.units.behave('*', behaviourOf);
   machine.program('sh', ({ argv }) => ({ status: 3, stdout: `${argv[3]}\n`, stderr: 'oops\n' }));
+  machine.program('mkfifo', ({ argv }) => {
+    machine.makeFifo(argv[1] ?? '');
+    return {};
+  });
   machine.program('sleep', ({ argv }) => ({ durationMs: Number(argv[1]) * 1000 }));
   return machine;
 }

@@ -5,7 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import type { Endpoint } from '../../src/host/memory/net.ts';
-import type { FileWrite, Host, JobResult, UnitStatus } from '../../src/host/port.ts';
+import type { FileWrite, FolderEvent, Host, JobResult, UnitStatus } from '../../src/host/port.ts';
+import { textOf } from '../../src/model/bytes.ts';
 import { net } from './net.ts';
 
 export interface Subject {
@@ -38,6 +39,17 @@ const link = (path: string, target: string): FileWrite => ({ type: 'symlink', pa
 const directory = (path: string, mode: number): FileWrite => ({ type: 'directory', path, mode, uid: 0, gid: 0 });
 const code = (expected: string) => ({ code: expected });
 
+/** The names that changed, until this one is among them. */
+async function namesUntil(events: AsyncIterator<FolderEvent>, name: string): Promise<string[]> {
+  const seen: string[] = [];
+  while (!seen.includes(name)) {
+    const { value, done } = await events.next();
+    if (done === true) throw new Error(`the watch ended before ${name} was seen`);
+    if (value.type === 'changed') seen.push(...value.names);
+  }
+  return seen;
+}
+
 const files: Expectation[] = [
   {
     name: 'a file is created, left alone, given attributes, replaced',
@@ -50,7 +62,7 @@ const files: Expectation[] = [
       assert.deepEqual(await write('one', 0o4755), ['attributes']);
       assert.equal((await host.files.stat(path))?.mode, 0o4755);
       assert.deepEqual(await write('two', 0o4755), ['replaced']);
-      assert.equal(String(await host.files.read(path)), 'two');
+      assert.equal(textOf(await host.files.read(path)), 'two');
       const parent = await host.files.stat(`${folder}/deep`);
       assert.deepEqual([parent?.type, parent?.mode, parent?.uid, parent?.gid], ['directory', 0o755, 0, 0]);
     },
@@ -85,7 +97,7 @@ const files: Expectation[] = [
     check: async ({ host, folder }) => {
       await host.files.write([file(`${folder}/real`, 'real'), link(`${folder}/link`, 'real')]);
       assert.deepEqual(await host.files.write([file(`${folder}/link`, 'own')]), ['replaced']);
-      assert.equal(String(await host.files.read(`${folder}/real`)), 'real');
+      assert.equal(textOf(await host.files.read(`${folder}/real`)), 'real');
       assert.equal((await host.files.stat(`${folder}/link`))?.type, 'file');
     },
   },
@@ -107,7 +119,7 @@ const files: Expectation[] = [
     check: async ({ host, folder }) => {
       await host.files.write([directory(`${folder}/real`, 0o755), link(`${folder}/alias`, `${folder}/real`)]);
       await host.files.write([file(`${folder}/alias/f`, 'x')]);
-      assert.equal(String(await host.files.read(`${folder}/real/f`)), 'x');
+      assert.equal(textOf(await host.files.read(`${folder}/real/f`)), 'x');
       assert.deepEqual(await host.files.list(`${folder}/alias`), ['f']);
     },
   },
@@ -121,7 +133,7 @@ const files: Expectation[] = [
         directory(`${folder}/real`, 0o700),
       ]);
       assert.deepEqual(outcomes, ['created', 'created', 'created']);
-      assert.equal(String(await host.files.read(`${folder}/real/f`)), 'x');
+      assert.equal(textOf(await host.files.read(`${folder}/real/f`)), 'x');
       assert.equal((await host.files.stat(`${folder}/real`))?.mode, 0o700);
     },
   },
@@ -132,7 +144,7 @@ const files: Expectation[] = [
       await host.files.write([directory(`${folder}/d`, 0o755), file(`${folder}/a`, 'old')]);
       const batch = [file(`${folder}/a`, 'new'), file(`${folder}/d`, 'x')];
       await assert.rejects(host.files.write(batch), code('NK_FILE_WRITE'));
-      assert.equal(String(await host.files.read(`${folder}/a`)), 'old');
+      assert.equal(textOf(await host.files.read(`${folder}/a`)), 'old');
       assert.deepEqual(await host.files.list(folder), ['a', 'd']);
     },
   },
@@ -174,7 +186,7 @@ const files: Expectation[] = [
         { type: 'file', path: `${folder}/large`, content: large, mode: 0o644, uid: 0, gid: 0 },
       ]);
       assert.equal((await host.files.stat(`${folder}/empty`))?.size, 0);
-      assert.ok((await host.files.read(`${folder}/large`))?.equals(large));
+      assert.ok(large.equals((await host.files.read(`${folder}/large`)) ?? Buffer.alloc(0)));
     },
   },
   {
@@ -238,6 +250,212 @@ const files: Expectation[] = [
       assert.equal(await host.files.digest(`${folder}/f`), expected);
       assert.equal(await host.files.warm([`${folder}/f`, folder, `${folder}/f`]), 6);
       await assert.rejects(host.files.digest(folder));
+    },
+  },
+  {
+    name: 'a file is read in parts, and only as much as the reader takes',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const path = `${folder}/f`;
+      await host.files.write([file(path, '0123456789'), link(`${folder}/l`, 'f')]);
+      const opened = await host.files.open(`${folder}/l`);
+      assert.ok(opened);
+      assert.deepEqual([opened.stat.size, opened.stat.type], [10, 'file']);
+      assert.equal(textOf(await opened.read(2, 3)), '234');
+      assert.equal(textOf(await opened.read(8, 5)), '89');
+      assert.equal(textOf(await opened.read(10, 5)), '');
+      // What is open stays what it was.
+      await host.files.write([file(path, 'other')]);
+      assert.equal(textOf(await opened.read(0, 4)), '0123');
+      await opened.close();
+      await opened.close();
+      assert.equal(await host.files.open(`${folder}/no`), undefined);
+      await assert.rejects(host.files.open(folder), code('EISDIR'));
+      await assert.rejects(host.files.read(folder), code('EISDIR'));
+      assert.equal(textOf(await host.files.read(path, { maxBytes: 5 })), 'other');
+      await assert.rejects(host.files.read(path, { maxBytes: 4 }), code('EFBIG'));
+    },
+  },
+  {
+    name: 'a FIFO is refused at once, not waited for',
+    needs: 'exec',
+    check: async ({ host, folder }) => {
+      const path = `${folder}/fifo`;
+      await host.files.write([{ type: 'directory', path: folder, mode: 0o755, uid: 0, gid: 0 }]);
+      assert.equal((await host.exec.run(['mkfifo', path], { timeoutMs: 5000 })).status, 0);
+      assert.equal((await host.files.stat(path))?.type, 'other');
+      await assert.rejects(host.files.read(path), code('EINVAL'));
+      await assert.rejects(host.files.open(path), code('EINVAL'));
+      await assert.rejects(host.files.digest(path), code('EINVAL'));
+      assert.equal(await host.files.warm([path]), 0);
+      assert.deepEqual(await host.files.entries(folder), [{ name: 'fifo', type: 'other' }]);
+      assert.deepEqual(await host.files.remove([path]), [path]);
+    },
+  },
+  {
+    name: 'entries come with their types, links by their own',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/f`, 'x'), link(`${folder}/l`, 'd'), directory(`${folder}/d`, 0o755)]);
+      assert.deepEqual(await host.files.entries(folder), [
+        { name: 'd', type: 'directory' },
+        { name: 'f', type: 'file' },
+        { name: 'l', type: 'symlink' },
+      ]);
+      assert.deepEqual(await host.files.entries(`${folder}/no`), []);
+      const stat = await host.files.stat(`${folder}/f`);
+      assert.equal(stat?.links, 1);
+      assert.ok(stat.allocatedBytes >= 0 && stat.allocatedBytes % 512 === 0);
+    },
+  },
+  {
+    name: 'a staged file has its name only when it is published',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([link(`${folder}/in/f`, '/nowhere')]);
+      const staged = await host.files.stage(`${folder}/in`);
+      await Promise.all(['ab', 'c', '', 'defg'].map((part) => staged.append(Buffer.from(part))));
+      assert.equal(staged.size, 7);
+      assert.equal(textOf(await staged.read(1, 3)), 'bcd');
+      assert.equal(textOf(await host.files.read(staged.path)), 'abcdefg');
+      await staged.restart();
+      await staged.append(Buffer.from('abc'));
+      const abc = 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+      assert.equal(await staged.digest(), abc);
+      assert.equal((await host.files.stat(`${folder}/in/f`))?.type, 'symlink');
+      await staged.publish('f', { mode: 0o4750, uid: 0, gid: 0 });
+      await staged.discard();
+      assert.deepEqual(await host.files.list(`${folder}/in`), ['f']);
+      const stat = await host.files.stat(`${folder}/in/f`);
+      assert.deepEqual([stat?.type, stat?.mode, stat?.size], ['file', 0o4750, 3]);
+      assert.equal(await host.files.digest(`${folder}/in/f`), abc);
+      await assert.rejects(staged.append(Buffer.from('x')), code('NK_INTERNAL'));
+    },
+  },
+  {
+    name: 'a staged file that is discarded or cannot be published leaves nothing',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([directory(`${folder}/in/d`, 0o755)]);
+      const discarded = await host.files.stage(`${folder}/in`);
+      await discarded.append(Buffer.from('x'));
+      await discarded.discard();
+      await discarded.discard();
+      const refused = await host.files.stage(`${folder}/in`);
+      await assert.rejects(refused.publish('d', { mode: 0o644, uid: 0, gid: 0 }), code('NK_FILE_WRITE'));
+      await refused.discard();
+      assert.deepEqual(await host.files.list(`${folder}/in`), ['d']);
+    },
+  },
+  {
+    name: 'trees are removed whole, links in them are not followed',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([
+        file(`${folder}/kept/f`, 'x'),
+        file(`${folder}/tree/a/b/c`, 'x'),
+        link(`${folder}/tree/a/out`, `${folder}/kept`),
+        link(`${folder}/alias`, `${folder}/kept`),
+      ]);
+      assert.equal(await host.files.removeTree(`${folder}/tree`), true);
+      assert.equal(await host.files.removeTree(`${folder}/tree`), false);
+      assert.equal(await host.files.removeTree(`${folder}/alias`), true);
+      assert.deepEqual(await host.files.list(folder), ['kept']);
+      assert.equal(await host.files.removeTree(`${folder}/kept/f`), true);
+      assert.deepEqual(await host.files.list(`${folder}/kept`), []);
+    },
+  },
+  {
+    name: 'moving replaces what has the name and takes a folder with all that is in it',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/a`, 'new'), link(`${folder}/b`, '/nowhere'), file(`${folder}/d/f`, 'x')]);
+      await host.files.move(`${folder}/a`, `${folder}/b`);
+      assert.equal(textOf(await host.files.read(`${folder}/b`)), 'new');
+      await host.files.move(`${folder}/d`, `${folder}/e/d`);
+      assert.equal(textOf(await host.files.read(`${folder}/e/d/f`)), 'x');
+      assert.deepEqual(await host.files.list(folder), ['b', 'e']);
+      await assert.rejects(host.files.move(`${folder}/no`, `${folder}/c`), code('NK_FILE_WRITE'));
+      await assert.rejects(host.files.move(`${folder}/b`, `${folder}/e`), code('NK_FILE_WRITE'));
+    },
+  },
+  {
+    name: 'a temporary folder is ours alone and goes with its content',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const [one, two] = [await host.files.temporaryFolder(folder), await host.files.temporaryFolder(folder)];
+      assert.notEqual(one, two);
+      assert.deepEqual([(await host.files.stat(one))?.type, (await host.files.stat(one))?.mode], ['directory', 0o700]);
+      await host.files.write([file(`${one}/f`, 'x'), file(`${folder}/g`, 'x')]);
+      await host.files.sweep([folder]);
+      assert.equal((await host.files.list(folder)).length, 3, 'whose process lives stays');
+      for (const path of [one, two]) assert.equal(await host.files.removeTree(path), true);
+      assert.deepEqual(await host.files.list(folder), ['g']);
+    },
+  },
+  {
+    name: 'there is space, also where the folder is still to be made',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const { totalBytes, availableBytes } = await host.files.space(`${folder}/not/yet`);
+      assert.ok(totalBytes > 0 && availableBytes >= 0 && availableBytes <= totalBytes);
+    },
+  },
+  {
+    name: 'a watched folder tells what changed in it, while nobody listens as one',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const watched = `${folder}/watched`;
+      await host.files.write([directory(watched, 0o755), directory(`${folder}/other`, 0o755)]);
+      const watch = await host.files.watch(watched);
+      const events = watch[Symbol.asyncIterator]();
+      await host.files.write([file(`${folder}/other/x`, 'x'), file(`${watched}/a`, 'x')]);
+      await host.files.write([file(`${watched}/b`, 'x')]);
+      const seen = await namesUntil(events, 'b');
+      assert.ok(seen.includes('a') && !seen.includes('x'), seen.join());
+      await host.files.remove([`${watched}/a`]);
+      await namesUntil(events, 'a');
+      watch.close();
+      assert.deepEqual(await events.next(), { done: true, value: undefined });
+    },
+  },
+  {
+    name: 'a watched folder may be missing, be renamed, replaced and removed, and is followed by its name',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const watched = `${folder}/late/watched`;
+      const watch = await host.files.watch(watched);
+      const events = watch[Symbol.asyncIterator]();
+      const next = async (type: FolderEvent['type']): Promise<void> => {
+        for (;;) {
+          const { value, done } = await events.next();
+          assert.ok(done !== true, `no event ${type}`);
+          if (value.type === type) return;
+        }
+      };
+      const alive = async (name: string): Promise<void> => {
+        await host.files.write([file(`${watched}/${name}`, 'x')]);
+        await namesUntil(events, name);
+      };
+      await host.files.write([directory(watched, 0o755)]);
+      await next('present');
+      await alive('one');
+      await host.files.move(watched, `${folder}/late/away`);
+      await next('missing');
+      await host.files.write([file(`${folder}/late/away/unheard`, 'x')]);
+      await host.files.move(`${folder}/late/away`, watched);
+      await next('present');
+      await alive('two');
+      await host.files.removeTree(watched);
+      await host.files.write([directory(watched, 0o755)]);
+      await next('present');
+      await alive('three');
+      await host.files.move(`${folder}/late`, `${folder}/gone`);
+      await next('missing');
+      await host.files.write([directory(watched, 0o755)]);
+      await next('present');
+      await alive('four');
+      watch.close();
     },
   },
 ];

@@ -17,7 +17,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { createLinuxFiles } from '../../host/linux/files.ts';
 import { createVirtualClock } from '../../host/memory/clock.ts';
-import { createDisk } from '../../host/memory/disk.ts';
+import { createTree } from '../../host/memory/tree.ts';
 import { createEffects } from '../../host/memory/effects.ts';
 import { createMemoryFiles } from '../../host/memory/files.ts';
 import type { Files } from '../../host/port.ts';
@@ -186,9 +186,9 @@ describe('addToCache', () => {
 
   it('works on a host without a file system', async () => {
     const effects = createEffects({ onEffect: () => undefined });
-    const files = createMemoryFiles({ disk: createDisk(), effects, clock: createVirtualClock() });
+    const files = createMemoryFiles({ tree: createTree(), effects, clock: createVirtualClock() });
     const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
-    assert.ok((await files.read('/opt/bin/kubelet-1.34.3'))?.equals(program(1)));
+    assert.deepEqual(Buffer.from((await files.read('/opt/bin/kubelet-1.34.3')) ?? ''), program(1));
     assert.deepEqual(await openCached(files, { tool: 'kubelet', version: '1.34.3' }), { found: true, entry });
     assert.equal((await activate(files, { entry, target: '/usr/bin/kubelet' })).outcome, 'activated');
   });

@@ -12,6 +12,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { Files, PlaceMethod } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export const cacheDirectory = '/opt/bin';
 export const cacheIndexPath = '/opt/nodekiln/cache/index.json';
@@ -60,7 +61,7 @@ export async function readIndex(files: Files): Promise<CacheIndex> {
   const bytes = await files.read(cacheIndexPath);
   if (bytes === undefined) return emptyIndex;
   try {
-    return cacheIndex.parse(JSON.parse(bytes.toString('utf8')));
+    return cacheIndex.parse(JSON.parse(textOf(bytes)));
   } catch (thrown) {
     throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `the cache's index ${cacheIndexPath} is damaged`, {
       cause: thrown,

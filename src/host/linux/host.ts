@@ -30,8 +30,9 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
     root === '/'
       ? createLiveUnits({ exec, address: options.systemd ?? 'auto' })
       : { units: createOfflineUnits(files, root), close: () => Promise.resolve() };
+  const local = root === '/' ? files : createLinuxFiles('/');
   const net = createLinuxNet();
-  const host = { root, files, exec, units, clock: createLinuxClock(), net, close };
+  const host = { root, files, local, exec, units, clock: createLinuxClock(), net, close };
   const containers = options.containers?.(host) ?? noContainers;
   return {
     ...host,

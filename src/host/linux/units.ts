@@ -9,9 +9,10 @@ import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
 import type { Enablement, Exec, UnitFileChange, UnitJob, Units, UnitStatus } from '../port.ts';
-import { inParallel } from '../parallel.ts';
+import { inParallel } from '../../model/parallel.ts';
 import { parseUnitName } from '../unit-files/names.ts';
-import { syncFolders } from './folders.ts';
+import { nodeDisk } from '../../disk/node-disk.ts';
+import { syncFolders } from '../../disk/sync.ts';
 import { readUnitLog } from './unit-log.ts';
 import type { SystemdAddress, SystemdCall } from './systemd-connection.ts';
 import { ConnectionLost, SystemdError } from './systemd-connection.ts';
@@ -111,7 +112,7 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
     const changes = asChanges(reply.at(-1));
     const folders = changes.map(({ path }) => posix.dirname(path));
     // systemd does not sync what it links.
-    await syncFolders([...new Set([...folders, ...folders.map((folder) => posix.dirname(folder))])]);
+    await syncFolders(nodeDisk, [...new Set([...folders, ...folders.map((folder) => posix.dirname(folder))])]);
     return changes;
   };
 

@@ -1,5 +1,5 @@
 /**
- * A machine in memory: a disk, a systemd, programs, endpoints and a clock. `open` starts a process of ours on it, which
+ * A machine in memory: files, a systemd, programs, endpoints and a clock. `open` starts a process of ours on it, which
  * is a `Host`; a process can be made to crash at any of its effects, and another one can be opened on what it left.
  *
  *     const machine = createMemoryMachine();
@@ -12,7 +12,7 @@ import type { ExecOptions, ExecResult, Files, Host, StoredContainerImage, Units 
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
-import { createDisk } from './disk.ts';
+import { createTree } from './tree.ts';
 import type { CrashPoint, Effects } from './effects.ts';
 import { createEffects } from './effects.ts';
 import { createMemoryFiles } from './files.ts';
@@ -58,6 +58,8 @@ export interface MemoryMachine {
   breakEffect(effect: string, error: Error | undefined): void;
   /** A program, by its path or name. */
   program(name: string, program: Program): void;
+  /** Puts a FIFO at a path: what reading must refuse. */
+  makeFifo(path: string): void;
   /** What importing this archive brings: the references. Others are missing. */
   archive(path: string, references: readonly string[]): void;
   /** Something that answers at an origin (`http://127.0.0.1:10248`) or a Unix socket's path; call the result to end it. */
@@ -74,7 +76,7 @@ export interface MemoryMachineOptions {
 }
 
 export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {}): MemoryMachine {
-  const disk = createDisk();
+  const tree = createTree();
   const clock = createVirtualClock();
   const journal: string[] = [];
   const broken = new Map<string, Error>();
@@ -83,7 +85,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
   const archives = new Map<string, readonly string[]>();
   const images = new Map<string, StoredContainerImage>();
   const quiet = createEffects({ onEffect: () => undefined });
-  const files = createMemoryFiles({ disk, effects: quiet, clock });
+  const files = createMemoryFiles({ tree, effects: quiet, clock });
   const units = createSystemd(files, clock);
 
   const onEffect = (effect: string): void => {
@@ -113,10 +115,11 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
 
   const open = ({ crash }: OpenOptions = {}): Host => {
     const effects = createEffects({ crash, onEffect });
-    const ownFiles = createMemoryFiles({ disk, effects, clock });
+    const ownFiles = createMemoryFiles({ tree, effects, clock });
     return {
       root: '/',
       files: ownFiles,
+      local: ownFiles,
       units: createMemoryUnits({ units, files: ownFiles, effects, live: systemd }),
       exec: {
         run: async (argv, options) => {
@@ -162,16 +165,17 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
     effects: journal,
     breakEffect: (effect, error) => void (error ? broken.set(effect, error) : broken.delete(effect)),
     program: (name, program) => void programs.set(name, program),
+    makeFifo: (path) => tree.put(tree.entry(path), tree.make({ type: 'other' })),
     archive: (path, references) => void archives.set(path, references),
     serve: (address, endpoint) => {
       endpoints.set(address, endpoint);
       return () => void (endpoints.get(address) === endpoint && endpoints.delete(address));
     },
     reboot: async () => {
-      disk.clearVolatile();
+      tree.clearVolatile();
       await units.boot();
     },
-    snapshot: () => disk.snapshot(),
+    snapshot: () => tree.snapshot(),
   };
 }
 

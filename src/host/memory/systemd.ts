@@ -16,6 +16,7 @@ import type { UnitFile } from '../unit-files/parse.ts';
 import { parseUnitFile } from '../unit-files/parse.ts';
 import type { MemoryClock } from './clock.ts';
 import { join } from '../../model/path.ts';
+import { textOf } from '../../model/bytes.ts';
 
 /** What the processes of a unit do in one start. */
 export interface UnitBehaviour {
@@ -111,7 +112,7 @@ export function createSystemd(files: Files, clock: MemoryClock): SimulatedSystem
     const dropInPaths = await findDropIns(files, name);
     const file = (await readUnitFile(files, found.path, dropInPaths)) ?? parseUnitFile();
     const texts = await Promise.all(
-      [found.path, ...dropInPaths].map(async (path) => `${path}\n${String(await files.read(path))}`),
+      [found.path, ...dropInPaths].map(async (path) => `${path}\n${textOf(await files.read(path)) ?? ''}`),
     );
     const bad = name.endsWith('.service') && file.values('Service', 'ExecStart').length === 0;
     return {

@@ -9,6 +9,11 @@ export interface Host {
   /** Where the host's `/` is in our own file system: `/` for the machine itself. */
   readonly root: string;
   readonly files: Files;
+  /**
+   * Our own file system, whatever the host is: manifests, archives and lock files of the machine that bakes. The same as
+   * `files` when the host is the machine itself.
+   */
+  readonly local: Files;
   /** `undefined` never: a root folder has offline units (enablement only). */
   readonly units: Units;
   readonly exec: Exec;

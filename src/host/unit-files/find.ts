@@ -7,6 +7,7 @@ import { parseUnitName, templateOf } from './names.ts';
 import type { UnitFile } from './parse.ts';
 import { parseUnitFile } from './parse.ts';
 import { basename, dirname, join, resolve } from '../../model/path.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export const configFolder = '/etc/systemd/system';
 export const runtimeFolder = '/run/systemd/system';
@@ -107,5 +108,5 @@ export async function readUnitFile(
   const text = await files.read(path);
   if (text === undefined) return undefined;
   const extra = await Promise.all(dropIns.map((dropIn) => files.read(dropIn)));
-  return parseUnitFile(text.toString('utf8'), ...extra.map((content) => content?.toString('utf8') ?? ''));
+  return parseUnitFile(textOf(text), ...extra.map((content) => textOf(content) ?? ''));
 }

@@ -8,6 +8,7 @@ import { asNodekilnError } from '../../errors.ts';
 import type { Files, Host, StoredContainerImage } from '../../host/port.ts';
 import type { ImageLock } from '../../image/image-lock.ts';
 import { subjectOf, type Check } from './check.ts';
+import { textOf } from '../../model/bytes.ts';
 
 const blobFolder = '/var/lib/containerd/io.containerd.content.v1.content/blobs';
 
@@ -95,7 +96,7 @@ async function documentOf(files: Files, digest: string): Promise<{ document: unk
   const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   if (actual !== digest) return `${digest} has the content ${actual}`;
   try {
-    return { document: JSON.parse(bytes.toString('utf8')) as unknown };
+    return { document: JSON.parse(textOf(bytes)) as unknown };
   } catch {
     return `${digest} is no JSON`;
   }

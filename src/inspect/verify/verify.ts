@@ -13,7 +13,7 @@ import { readContainerImageArchive } from '../../artifacts/image-archive.ts';
 import { createLinuxContainers } from '../../host/linux/containers.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import { createRootExec } from '../../host/linux/root-exec.ts';
-import { inParallel } from '../../host/parallel.ts';
+import { inParallel } from '../../model/parallel.ts';
 import type { Host } from '../../host/port.ts';
 import { imageLockPath, parseImageLock, type ImageLock } from '../../image/image-lock.ts';
 import { checkBinary } from './binaries.ts';
@@ -23,6 +23,7 @@ import { checkIdentity } from './identity.ts';
 import { checkImages } from './images.ts';
 import { checkPackages } from './packages.ts';
 import { checkUnits } from './units.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export interface VerifyOptions {
   /** The root folder; the running machine when it is `/`. */
@@ -86,7 +87,7 @@ export async function verifyHost(host: Host, options: VerifyOptions): Promise<Ve
 
 async function readLock(host: Host): Promise<ImageLock> {
   const bytes = await host.files.read(imageLockPath);
-  if (bytes) return parseImageLock(bytes.toString('utf8'), imageLockPath);
+  if (bytes) return parseImageLock(textOf(bytes), imageLockPath);
   throw new NodekilnError('NK_DOCUMENT_MISSING', `${host.root} has no ${imageLockPath}: nodekiln did not bake it`, {
     hint: 'Bake it with `nodekiln bake`; the lock is the last thing a bake writes.',
   });

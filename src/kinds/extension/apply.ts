@@ -4,6 +4,7 @@ import type { Files } from '../../host/port.ts';
 import type { ExtensionObservation, ExtensionRecord } from '../../model/steps.ts';
 import type { ObserveContext, PerformContext } from '../performer.ts';
 import { readRecord } from './records.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export async function observeExtension(context: ObserveContext, name: string): Promise<ExtensionObservation> {
   const { files, units } = context.host;
@@ -15,7 +16,7 @@ export async function observeExtension(context: ObserveContext, name: string): P
 /** systemd keeps the names of what it merged in the hierarchy itself. */
 export async function mergedNames(files: Files): Promise<string[]> {
   const names = await files.read('/usr/.systemd-sysext/extensions');
-  return names?.toString('utf8').split('\n').filter(Boolean) ?? [];
+  return textOf(names)?.split('\n').filter(Boolean) ?? [];
 }
 
 async function deviationsOf(files: Files, record: ExtensionRecord, live: boolean): Promise<string[]> {

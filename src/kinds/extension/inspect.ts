@@ -17,6 +17,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
 import { imagesFolder } from './records.ts';
 import { join } from '../../model/path.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export interface InspectRequest {
   readonly file: string;
@@ -99,7 +100,9 @@ async function judge({ files }: Host, request: InspectRequest, out: string): Pro
       ...(hint !== undefined && { hint }),
     });
   const lines = async (name: string): Promise<string[]> =>
-    (await files.read(join(out, name)))?.toString('utf8').split('\n').filter(Boolean) ?? [];
+    textOf(await files.read(join(out, name)))
+      ?.split('\n')
+      .filter(Boolean) ?? [];
   const top = await lines('top');
   for (const folder of ['opt', 'etc']) {
     const content = await lines(folder);
@@ -119,8 +122,8 @@ async function judge({ files }: Host, request: InspectRequest, out: string): Pro
   }
   const system = (await files.read('/etc/os-release')) ?? (await files.read('/usr/lib/os-release'));
   const mismatch = releaseMismatch(
-    parseRelease(release.toString('utf8')),
-    parseRelease(system?.toString('utf8') ?? ''),
+    parseRelease(textOf(release)),
+    parseRelease(textOf(system) ?? ''),
     request.architecture,
   );
   if (mismatch !== undefined) throw refuse(mismatch);
@@ -152,8 +155,7 @@ async function masksOf({ files }: Host, copy: string): Promise<string[]> {
       for (const entry of await files.list(join(copy, folder, name))) {
         const starts =
           match[2] !== 'd' ||
-          (entry.endsWith('.conf') &&
-            pullsUnits((await files.read(join(copy, folder, name, entry)))?.toString('utf8') ?? ''));
+          (entry.endsWith('.conf') && pullsUnits(textOf(await files.read(join(copy, folder, name, entry))) ?? ''));
         if (starts) masks.add(`/etc/systemd/system/${name}/${entry}`);
       }
     }

@@ -2,6 +2,7 @@
 import { boolean, object, array, number, optional, string } from 'zod/mini';
 import type { Files } from '../../host/port.ts';
 import type { ExtensionRecord } from '../../model/steps.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export const imagesFolder = '/var/lib/nodekiln/extensions';
 
@@ -30,7 +31,7 @@ export async function readRecord(files: Files, name: string, which: Which): Prom
   const content = await files.read(recordPath(name, which));
   if (!content) return undefined;
   try {
-    const { version, path, digest, ...rest } = record.parse(JSON.parse(content.toString('utf8')));
+    const { version, path, digest, ...rest } = record.parse(JSON.parse(textOf(content)));
     return {
       ...rest,
       ...(version !== undefined && { version }),

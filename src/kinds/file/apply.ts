@@ -6,6 +6,7 @@ import type { Files, FileStat, FileWrite, Host } from '../../host/port.ts';
 import type { EntryObservation } from '../../model/steps.ts';
 import type { ActionOf } from '../performer.ts';
 import { bytesOf } from './entry.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export async function observeEntry(files: Files, path: string): Promise<EntryObservation> {
   const stat = await files.stat(path);
@@ -92,7 +93,7 @@ async function restoreOriginal(files: Files, path: string): Promise<boolean> {
     await files.remove([saved.content]);
     return (await files.stat(path))?.type === 'file';
   }
-  const { mode, uid, gid } = parseAbout(about.toString('utf8'), path);
+  const { mode, uid, gid } = parseAbout(textOf(about), path);
   await files.write([{ type: 'file', path, content, mode, uid, gid }]);
   await files.remove([saved.about]);
   await files.remove([saved.content]);

@@ -5,6 +5,7 @@ import type { Host } from '../../host/port.ts';
 import type { KernelObservation } from '../../model/steps.ts';
 import type { PerformContext } from '../performer.ts';
 import { normalise } from './plan.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export async function observeKernel(host: Host, resource: KernelResource): Promise<KernelObservation> {
   const { setting } = resource;
@@ -12,7 +13,7 @@ export async function observeKernel(host: Host, resource: KernelResource): Promi
   if (host.units.mode === 'offline')
     return { kind: 'kernel', value: setting.type === 'sysctl' ? setting.value : 'offline' };
   if (setting.type === 'sysctl')
-    return { kind: 'kernel', value: (await host.files.read(sysctlPath(setting.key)))?.toString('utf8') };
+    return { kind: 'kernel', value: textOf(await host.files.read(sysctlPath(setting.key))) };
   return { kind: 'kernel', value: (await isModulePresent(host, setting.name)) ? 'loaded' : undefined };
 }
 
@@ -28,10 +29,10 @@ async function isModulePresent(host: Host, name: string): Promise<boolean> {
   if (await host.files.stat(`/sys/module/${folder}`)) return true;
   const trace = builtinTraces[folder];
   if (trace !== undefined && (await host.files.stat(trace))) return true;
-  const release = (await host.files.read('/proc/sys/kernel/osrelease'))?.toString('utf8').trim() ?? '';
-  const builtin = (await host.files.read(`/lib/modules/${release}/modules.builtin`))?.toString('utf8') ?? '';
+  const release = textOf(await host.files.read('/proc/sys/kernel/osrelease'))?.trim() ?? '';
+  const builtin = textOf(await host.files.read(`/lib/modules/${release}/modules.builtin`)) ?? '';
   if (builtin.split('\n').some((line) => line.endsWith(`/${name}.ko`) || line.endsWith(`/${folder}.ko`))) return true;
-  const filesystems = (await host.files.read('/proc/filesystems'))?.toString('utf8') ?? '';
+  const filesystems = textOf(await host.files.read('/proc/filesystems')) ?? '';
   return filesystems.split('\n').some((line) => line.trim() === name || line.endsWith(`\t${name}`));
 }
 
@@ -83,7 +84,7 @@ export async function performSysctl(context: PerformContext, setting: { key: str
       resource: `kernel:sysctl/${key}`,
     });
   }
-  const read = (await context.host.files.read(path))?.toString('utf8');
+  const read = textOf(await context.host.files.read(path));
   if (normalise(read) === normalise(value)) return;
   throw new NodekilnError(
     'NK_KERNEL_SETTING',

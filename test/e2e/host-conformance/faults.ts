@@ -9,6 +9,7 @@ import type { Host, UnitJob } from '../../../src/host/port.ts';
 import { file } from '../../conformance/host.ts';
 import type { Proxy } from './proxy.ts';
 import { startProxy } from './proxy.ts';
+import { textOf } from '../../../src/model/bytes.ts';
 
 export interface Fault {
   readonly name: string;
@@ -61,7 +62,7 @@ async function throughProxy(work: (host: Host, proxy: Proxy) => Promise<void>): 
 }
 
 async function starts(host: Host): Promise<number> {
-  return String((await host.files.read(counter)) ?? '').length / 2;
+  return (textOf(await host.files.read(counter)) ?? '').length / 2;
 }
 
 /** Starts the two slow units, disturbs, and expects the right end of both. */

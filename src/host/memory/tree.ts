@@ -5,8 +5,8 @@
 import type { FileType } from '../port.ts';
 import { basename, dirname, join, normalize, resolve } from '../../model/path.ts';
 
-export interface DiskNode {
-  readonly type: Exclude<FileType, 'other'>;
+export interface TreeNode {
+  readonly type: FileType;
   readonly inode: bigint;
   mode: number;
   uid: number;
@@ -16,16 +16,20 @@ export interface DiskNode {
   readonly target: string;
 }
 
-export interface Disk {
+export interface Tree {
   /** The node at a real path. */
-  get(real: string): DiskNode | undefined;
-  put(real: string, node: DiskNode): void;
+  get(real: string): TreeNode | undefined;
+  put(real: string, node: TreeNode): void;
   delete(real: string): void;
+  /** The node and, of a folder, all that is in it get other names. */
+  rename(from: string, to: string): void;
+  /** Calls back with the real path of whatever is put or deleted, until the returned call. */
+  observe(listener: (real: string) => void): () => void;
   /** Names in a real folder, sorted. */
   names(real: string): string[];
   /** Every name of the node. */
-  paths(node: DiskNode): string[];
-  make(fields: Partial<DiskNode> & Pick<DiskNode, 'type'>): DiskNode;
+  paths(node: TreeNode): string[];
+  make(fields: Partial<TreeNode> & Pick<TreeNode, 'type'>): TreeNode;
   /** The real path of the entry itself; symlinks in its parents are followed. */
   entry(path: string): string;
   /** The real path of what it leads to. */
@@ -37,10 +41,14 @@ export interface Disk {
 
 const volatile = ['/run', '/tmp'];
 
-export function createDisk(): Disk {
-  const nodes = new Map<string, DiskNode>();
+export function createTree(): Tree {
+  const nodes = new Map<string, TreeNode>();
+  const listeners = new Set<(real: string) => void>();
+  const tell = (real: string): void => {
+    for (const listener of listeners) listener(real);
+  };
   let inodes = 1n;
-  const make: Disk['make'] = (fields) => ({
+  const make: Tree['make'] = (fields) => ({
     mode: fields.type === 'directory' ? 0o755 : fields.type === 'symlink' ? 0o777 : 0o644,
     uid: 0,
     gid: 0,
@@ -72,8 +80,25 @@ export function createDisk(): Disk {
 
   return {
     get: (real) => nodes.get(real),
-    put: (real, node) => void nodes.set(real, node),
-    delete: (real) => void nodes.delete(real),
+    put: (real, node) => {
+      nodes.set(real, node);
+      tell(real);
+    },
+    delete: (real) => {
+      nodes.delete(real);
+      tell(real);
+    },
+    rename: (from, to) => {
+      const moved = [...nodes].filter(([path]) => path === from || path.startsWith(`${from}/`));
+      for (const [path] of moved) nodes.delete(path);
+      for (const [path, node] of moved) nodes.set(to + path.slice(from.length), node);
+      tell(from);
+      tell(to);
+    },
+    observe: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     names: (real) => {
       const prefix = real === '/' ? '/' : `${real}/`;
       const inside = [...nodes.keys()].filter((path) => path !== '/' && path.startsWith(prefix));

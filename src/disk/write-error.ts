@@ -1,7 +1,7 @@
 /**
  * What a failed write says: which path, which system error, and what to do about that one.
  */
-import { errnoOf, NodekilnError } from '../../errors.ts';
+import { errnoOf, NodekilnError } from '../errors.ts';
 
 const explanations: Readonly<Record<string, { why: string; hint: string }>> = {
   EACCES: { why: 'permission denied', hint: 'Run as root.' },

@@ -1,0 +1,55 @@
+/**
+ * Folders: made whole under a temporary name and renamed into place, so that one with the wrong mode is never seen, not
+ * even after a kill.
+ */
+import { errnoOf } from '../errors.ts';
+import type { Attributes } from '../model/files.ts';
+import { dirname } from '../model/path.ts';
+import type { Disk } from './disk.ts';
+import { publish } from './publish.ts';
+import { sweepTemporaries } from './temporaries.ts';
+
+/** Who can give files away makes them root's; in tests without root rights they stay the user's. */
+function plainAttributes({ self: { uid, gid } }: Disk): Attributes {
+  return { mode: 0o755, uid, gid: uid === 0 ? 0 : gid };
+}
+
+/**
+ * Makes the folder and its missing parents (those 0755 root:root). Returns the folders whose entries changed, to be
+ * synced. An existing folder, also by way of a symlink in its parents, is left as it is. System errors.
+ */
+export async function makeFolders(
+  disk: Disk,
+  folder: string,
+  attributes = plainAttributes(disk),
+): Promise<ReadonlySet<string>> {
+  if (await isPresent(disk, folder)) return new Set();
+  const parent = dirname(folder);
+  const changed = new Set(await makeFolders(disk, parent));
+  // What a run that was killed while it made this very folder left here.
+  await sweepTemporaries(disk, parent);
+  const make = async (temporary: string) => {
+    await disk.mkdir(temporary, 0o700);
+    return disk.open(temporary, 'folder-entry');
+  };
+  try {
+    await publish(disk, [{ target: folder, path: folder, verb: 'make', make, attributes, isFolder: true }], {
+      touched: changed,
+    });
+  } catch (thrown) {
+    const cause = thrown instanceof Error && errnoOf(thrown.cause) !== undefined ? thrown.cause : thrown;
+    // Somebody else made it meanwhile and put something into it.
+    if (errnoOf(cause) !== 'ENOTEMPTY' && errnoOf(cause) !== 'EEXIST') throw cause;
+  }
+  return changed.add(parent);
+}
+
+async function isPresent(disk: Disk, path: string): Promise<boolean> {
+  try {
+    await disk.stat(path);
+    return true;
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENOENT') return false;
+    throw thrown;
+  }
+}

@@ -1,0 +1,34 @@
+/** Bytes and text: UTF-8 both ways, base64, hex, pieces put together. */
+
+const encoder = new TextEncoder();
+/** A byte order mark is content. What is no UTF-8 becomes U+FFFD. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The text of UTF-8 bytes; undefined of nothing. */
+export function textOf(bytes: Uint8Array): string;
+export function textOf(bytes: Uint8Array | undefined): string | undefined;
+export function textOf(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && decoder.decode(bytes);
+}
+
+export function bytesOf(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  if (only && pieces.length === 1) return only;
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index += 1) if (a[index] !== b[index]) return false;
+  return true;
+}
