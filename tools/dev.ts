@@ -93,9 +93,15 @@ async function lint(): Promise<number> {
     console.log(`lint: ${tool}`);
     if ((await run(bin(tool), toolArgs, root)) !== 0) failed += 1;
   }
-  console.log('lint: import rules');
-  if ((await node(['tools/imports.ts'])) !== 0) failed += 1;
-  console.log(failed === 0 ? 'lint: clean' : `lint: ${failed} of ${checks.length + 1} checks failed`);
+  const rules = [
+    ['import rules', 'tools/imports.ts'],
+    ['kinds of resources', 'tools/kind-names.ts'],
+  ] as const;
+  for (const [what, script] of rules) {
+    console.log(`lint: ${what}`);
+    if ((await node([script])) !== 0) failed += 1;
+  }
+  console.log(failed === 0 ? 'lint: clean' : `lint: ${failed} of ${checks.length + rules.length} checks failed`);
   return failed === 0 ? 0 : 1;
 }
 

@@ -26,6 +26,7 @@ import { fingerprint } from '../host/digest.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { faultPoint } from '../disk/fault-point.ts';
+import { keepsOriginal } from '../kinds/planners.ts';
 import type { Claims } from '../plan/claims.ts';
 import type { RecordedArtifact, FileSeal } from '../model/records.ts';
 import type { Change, Touched } from '../model/steps.ts';
@@ -271,8 +272,9 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
           createdMs: intent.nowMs,
           claims: intent.claims,
         });
+      const starting = new Set(intent.starting);
       for (const change of intent.changes)
-        touched.set(change.id, intended(change, touched.get(change.id), intent.starting.includes(change.id)));
+        touched.set(change.id, intended(change, touched.get(change.id), starting.has(change.id)));
       transaction(database, () => {
         if (!same) {
           database.prepare("UPDATE generations SET status = 'superseded' WHERE status IN ('pending', 'failed')").run();
@@ -338,7 +340,7 @@ function journalOn(database: DatabaseSync, folder: string, damaged: boolean): Jo
 /** The row of a resource once it is intended: earlier definitions stay until this one is done. */
 function intended(change: Change, before: Touched | undefined, starting: boolean): Touched {
   const definitions = before?.definitions ?? [];
-  const foreignFile = before === undefined && change.observed.kind === 'file' && change.observed.entry.type === 'file';
+  const foreignFile = before === undefined && keepsOriginal(change.observed);
   const last = definitions.at(-1);
   const repeated =
     change.desired === undefined || (last !== undefined && canonicalJson(last) === canonicalJson(change.desired));

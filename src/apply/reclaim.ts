@@ -1,7 +1,7 @@
 /** After a success: the cache gives up what the document lets it. What any source of this host uses stays. */
 import { reclaim } from '../artifacts/cache/reclaim.ts';
-import type { BinaryResource } from '../model/resources.ts';
 import type { Host } from '../host/port.ts';
+import { cachedUseOf } from '../kinds/planners.ts';
 import type { Prepared } from './reconcile.ts';
 
 /** Paths of the versions given up; none without a policy, or when not everything was applied. */
@@ -9,14 +9,7 @@ export async function reclaimAfter(host: Host, prepared: Prepared): Promise<stri
   const { desired, sharedOnly } = prepared.input;
   // A half-booted machine is an image: its nodes may ask for any version.
   if (!desired.cache || sharedOnly === true) return [];
-  const inUse = [...prepared.effective.values()].flatMap(({ resource }) =>
-    resource.kind === 'binary' && resource.place.type === 'activate' && !isOwnProgram(resource) ? [resource] : [],
-  );
+  const inUse = [...prepared.effective.values()].flatMap(({ resource }) => cachedUseOf(resource) ?? []);
   // What was applied stands, and the next success tries again.
   return reclaim(host.files, inUse, desired.cache).catch(() => []);
-}
-
-/** Placed by the bake itself; the version is a digest, and the cache never has it. */
-function isOwnProgram({ sources }: BinaryResource): boolean {
-  return sources.every((source) => source.type !== 'cache' && source.role === 'manifest');
 }

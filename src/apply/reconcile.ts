@@ -4,6 +4,7 @@
  */
 import {
   claimSourceOrder,
+  nodeGoal,
   type DesiredState,
   type Resource,
   type ResourceId,
@@ -12,12 +13,13 @@ import {
 import { canonicalJson } from '../model/canonical.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
-import { observe } from '../kinds/performers.ts';
+import { checkPlan, observe } from '../kinds/performers.ts';
+import { readsOf } from '../kinds/planners.ts';
 import { effectiveClaims, type Claims } from '../plan/claims.ts';
 import { diff, type Claim } from '../plan/diff.ts';
 import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
 import { schedule as makeSchedule } from '../plan/schedule.ts';
-import type { Observation, Plan, Schedule, Touched } from '../model/steps.ts';
+import { roleOf, type Observation, type Plan, type Schedule, type Step, type Touched } from '../model/steps.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { execute } from './executor.ts';
 import type { Report, StepRecord } from '../model/report.ts';
@@ -67,7 +69,7 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const difference = diff({ desired: effective, observed, touched });
   const goal = input.desired.goal ?? goalOf(effective);
   const plan = makePlan({ ...difference, desired: effective, goal });
-  if (input.selfUnit !== undefined) await checkSelfWait(input.host, plan, input.selfUnit);
+  await checkPlan(input.host, plan, input.selfUnit);
   const overridden = resources
     .filter((resource) => effective.get(resource.id)?.source !== input.source)
     .map((resource) => resource.id);
@@ -101,7 +103,7 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   const { host, journal, source } = prepared.input;
   if (!journal) throw new NodekilnError('NK_INTERNAL', 'nothing can be applied without a journal');
   const { plan, schedule } = prepared;
-  const starting = new Set(plan.impact.map((impact): ResourceId => `unit:${impact.unit}`));
+  const starting = new Set(plan.steps.filter(changesState).map(({ resource }) => resource));
   const generation = journal.begin({
     source,
     claims: prepared.claims,
@@ -173,7 +175,11 @@ function resourceIn(prepared: Prepared, id: ResourceId): Resource {
 
 /** A later document of another source keeps the goal of the one before. */
 function goalOf(effective: ReadonlyMap<ResourceId, Claim>): ResourceId | undefined {
-  return effective.has('unit:kubelet.service') ? 'unit:kubelet.service' : undefined;
+  return effective.has(nodeGoal) ? nodeGoal : undefined;
+}
+
+function changesState(step: Step): boolean {
+  return ['job', 'stop'].includes(roleOf(step));
 }
 
 /**
@@ -191,7 +197,7 @@ function inView(about: {
     if (entry.source === about.source || !entry.done || !about.effective.has(entry.id)) ids.add(entry.id);
   }
   for (const { resource } of about.effective.values()) {
-    if (resource.kind === 'unit' && resource.inputs.some((input) => ids.has(input))) ids.add(resource.id);
+    if (readsOf(resource).some((id) => ids.has(id))) ids.add(resource.id);
   }
   return ids;
 }
@@ -245,34 +251,5 @@ function checkNeeds(resources: readonly Resource[]): void {
         message: `${resource.id} needs ${missing}, which no document brings`,
       })),
     },
-  );
-}
-
-/** A unit ordered after ourselves would wait for us while we wait for it. */
-async function checkSelfWait(host: Host, plan: Plan, selfUnit: string): Promise<void> {
-  for (const impact of plan.impact) {
-    if (impact.effect === 'stop') continue;
-    const after: readonly string[] = await host.units.dependencies(impact.unit, 'After').catch(() => []);
-    if (after.includes(selfUnit) || writesOrderAfter(plan, impact.unit, selfUnit)) {
-      throw new NodekilnError(
-        'NK_PLAN_SELF_WAIT',
-        `${impact.unit} is ordered After=${selfUnit}, which starts it and waits for it`,
-        {
-          resource: `unit:${impact.unit}`,
-        },
-      );
-    }
-  }
-}
-
-function writesOrderAfter(plan: Plan, unit: string, selfUnit: string): boolean {
-  return plan.steps.some(
-    ({ resource, action }) =>
-      resource === `unit:${unit}` &&
-      action.do === 'write' &&
-      action.entry.type === 'file' &&
-      action.entry.content.data
-        .split('\n')
-        .some((line) => line.startsWith('After=') && line.slice('After='.length).split(/\s+/).includes(selfUnit)),
   );
 }

@@ -11,7 +11,8 @@ import {
   type Resources,
 } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { ActionName, ActionOf, Actions, Observation, Observations, Step, Touched } from '../model/steps.ts';
+import type { Host } from '../host/port.ts';
+import type { ActionName, ActionOf, Actions, Observation, Observations, Plan, Step, Touched } from '../model/steps.ts';
 import { observeAction, performAction } from './action/apply.ts';
 import { observeBinary, performActivate, performCache, performForget } from './binary/apply.ts';
 import { observeExtension, performFetchExtension } from './extension/apply.ts';
@@ -19,6 +20,7 @@ import { observeEntry, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
 import type { ObserveContext, PerformContext } from './performer.ts';
+import { checkSelfWait } from './unit/self-wait.ts';
 import { observeUnit, performJob, performReady, performReload } from './unit/apply.ts';
 
 interface Subject<K extends ResourceKind> {
@@ -34,6 +36,8 @@ type Performer<D extends ActionName> = (context: PerformContext, action: ActionO
 interface KindEffects<K extends ResourceKind> {
   /** Reads what planning needs to know. Undefined when nothing says what to look for. */
   observe(context: ObserveContext, subject: Subject<K>): Promise<Observations[K] | undefined>;
+  /** Whether the plan can be carried out where we run; `selfUnit` is the unit that runs us, if any. */
+  check?(host: Host, plan: Plan, selfUnit: string | undefined): Promise<void>;
   readonly perform: { readonly [D in Actions[K]['do']]: Performer<D> };
 }
 
@@ -56,6 +60,7 @@ const effects: { readonly [K in ResourceKind]: KindEffects<K> } = {
       stop: performJob,
       ready: performReady,
     },
+    check: checkSelfWait,
   },
   binary: {
     observe: async (context, { definition }) => definition && observeBinary(context, definition),
@@ -128,6 +133,11 @@ async function observeOf<K extends ResourceKind>(
   const observed = await effects[kind].observe(context, subject);
   if (observed) return observed;
   throw new NodekilnError('NK_STATE_UNUSABLE', `the journal knows nothing of ${id}`, { resource: id });
+}
+
+/** Throws what stands against carrying the plan out from where we run: NK_PLAN_SELF_WAIT. */
+export async function checkPlan(host: Host, plan: Plan, selfUnit: string | undefined): Promise<void> {
+  for (const effect of Object.values(effects)) await effect.check?.(host, plan, selfUnit);
 }
 
 /** Carries out one step. */

@@ -72,6 +72,10 @@ export interface KindPlanner<K extends ResourceKind> {
   waitsForNeeds?(step: Step): boolean;
   /** Whether the resource counts as in place for others only after the step. It does after every one, unless told. */
   completes?(step: Step): boolean;
+  /** Whether what is there is somebody else's, kept before ours takes its place. Nothing is, unless told. */
+  keepsOriginal?(observed: Observations[K]): boolean;
+  /** The version in the cache of programs that it uses. None, unless told. */
+  usesCached?(resource: Resources[K]): { readonly tool: string; readonly version: string } | undefined;
   /** What the step does to running units. Nothing, unless told. */
   impactOf?(step: Step): Impact[];
 }

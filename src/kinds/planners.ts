@@ -137,6 +137,20 @@ export function completes(step: Step): boolean {
   return plannerOf(kindOf(step.resource)).completes?.(step) ?? true;
 }
 
+/** Whether what was observed is somebody else's, which must be kept before ours takes its place. */
+export function keepsOriginal(observed: Observation): boolean {
+  return keepsOriginalOf(observed.kind, observed);
+}
+
+function keepsOriginalOf<K extends ResourceKind>(kind: K, observed: Observations[K]): boolean {
+  return plannerOf(kind).keepsOriginal?.(observed) ?? false;
+}
+
+/** The version in the cache of programs that the resource uses, if any. */
+export function cachedUseOf(resource: Resource): { readonly tool: string; readonly version: string } | undefined {
+  return plannerOf(resource.kind).usesCached?.(resource);
+}
+
 export function impactOf(step: Step): Impact[] {
   return plannerOf(kindOf(step.resource)).impactOf?.(step) ?? [];
 }

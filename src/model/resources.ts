@@ -30,6 +30,9 @@ export type ClaimSource = 'image' | 'boot' | 'agent';
 /** From the first to the last word: what a later source takes over from an earlier one is the later one's. */
 export const claimSourceOrder: readonly ClaimSource[] = ['image', 'boot', 'agent'];
 
+/** The resource whose readiness every schedule works towards, where a document brings it: kubelet answers its healthz. */
+export const nodeGoal: ResourceId = 'unit:kubelet.service';
+
 /** `shared` resources may be captured in an image of a half-booted machine; `node` ones belong to one machine. */
 export type Scope = 'shared' | 'node';
 

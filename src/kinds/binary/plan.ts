@@ -80,6 +80,12 @@ export const binaryPlanner: KindPlanner<'binary'> = {
     ];
   },
 
+  // What a bake places itself has a digest for a version, and the cache never has it.
+  usesCached: ({ tool, version, place, sources }) =>
+    place.type === 'activate' && !sources.every((source) => source.type !== 'cache' && source.role === 'manifest')
+      ? { tool, version }
+      : undefined,
+
   together: ({ steps, changes }) => yieldTargets(steps, new Set(changes.map(({ id }) => id))),
 };
 

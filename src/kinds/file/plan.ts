@@ -1,11 +1,13 @@
 /** Planning of `file` resources: files, folders and symlinks at a path. */
 import type { FileResource } from '../../model/resources.ts';
-import type { Step } from '../../model/steps.ts';
+import type { FileObservation, Step } from '../../model/steps.ts';
 import { isOfContent, removalBase, stepBase, type ChangeOf, type KindPlanner } from '../planner.ts';
 import { compareEntry, wantedEntry } from './entry.ts';
 
 export const filePlanner: KindPlanner<'file'> = {
   compare: ({ resource, observed }) => compareEntry(wantedEntry(resource), observed.entry),
+
+  keepsOriginal: isFile,
 
   reads: () => [],
   contentOf: ({ entry }) => {
@@ -36,10 +38,14 @@ export const filePlanner: KindPlanner<'file'> = {
   },
 };
 
+function isFile({ entry }: FileObservation): boolean {
+  return entry.type === 'file';
+}
+
 function writeStep(change: ChangeOf<'file'>, resource: FileResource): Step {
   // Intended before, but never seen done: whether the original was saved is known only where it is saved.
   const unsettled = change.touched === undefined || (change.touched.original && !change.touched.done);
-  const foreign = unsettled && change.observed.entry.type === 'file';
+  const foreign = unsettled && isFile(change.observed);
   const entry = wantedEntry(resource);
   return {
     ...stepBase(resource),
