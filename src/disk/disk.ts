@@ -60,9 +60,9 @@ export interface Disk {
   space(path: string): Promise<DiskSpace>;
   /**
    * Tells of each entry of the folder that comes, goes or changes, and of the folder itself by its own name, until the
-   * returned call. A folder that was removed tells nothing more. Throws when it cannot be watched.
+   * returned call. `inPlace`: its content or attributes changed where it is. A folder that was removed tells nothing more. Throws when it cannot be watched.
    */
-  watch(folder: string, onEvent: (name: string) => void): () => void;
+  watch(folder: string, onEvent: (name: string, inPlace: boolean) => void): () => void;
 }
 
 /**

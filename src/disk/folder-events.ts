@@ -42,7 +42,12 @@ export function createFolderEvents(): FolderEvents {
 /** Whether the folder is there at all outweighs what changed in it, before and after. */
 function merged(before: FolderEvent | undefined, event: FolderEvent): FolderEvent {
   if (event.type !== 'changed' || !before) return event;
-  return before.type === 'changed'
-    ? { type: 'changed', names: [...new Set([...before.names, ...event.names])] }
-    : before;
+  if (before.type !== 'changed') return before;
+  // What another took the place of was written to in vain.
+  const inPlace = before.inPlace.filter((name) => !event.names.includes(name));
+  return {
+    type: 'changed',
+    names: [...new Set([...before.names, ...event.names])],
+    inPlace: [...inPlace, ...event.inPlace],
+  };
 }

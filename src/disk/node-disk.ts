@@ -61,9 +61,9 @@ export const nodeDisk: Disk = {
     return { totalBytes: bsize * blocks, availableBytes: bsize * bavail };
   },
   watch: (folder, onEvent) => {
-    const watcher = watch(folder, (_type, name) => onEvent(name ?? ''));
+    const watcher = watch(folder, (type, name) => onEvent(name ?? '', type === 'change'));
     // A folder that went: whoever watches looks at it itself.
-    watcher.on('error', () => onEvent(''));
+    watcher.on('error', () => onEvent('', false));
     return () => watcher.close();
   },
 };

@@ -38,10 +38,10 @@ export async function watchFolder(disk: Disk, locate: () => Promise<string>): Pr
     events.end(error);
   };
 
-  const onEvent = (level: Level, name: string): void => {
+  const onEvent = (level: Level, name: string, inPlace: boolean): void => {
     const index = levels.indexOf(level);
     const next = levels[index + 1];
-    if (!next && name !== '') events.push({ type: 'changed', names: [name] });
+    if (!next && name !== '') events.push({ type: 'changed', names: [name], inPlace: inPlace ? [name] : [] });
     const itself = name === '' || name === basename(level.path);
     if (!itself && (!next || name !== basename(next.path))) return;
     for (const below of levels.slice(itself ? index : index + 1)) below.stale = true;
@@ -58,7 +58,7 @@ export async function watchFolder(disk: Disk, locate: () => Promise<string>): Pr
     }
     let renewed = moved;
     for (const level of levels) {
-      renewed = await renewLevel(disk, level, (name) => onEvent(level, name));
+      renewed = await renewLevel(disk, level, (name, inPlace) => onEvent(level, name, inPlace));
       if (state.closed) level.unwatch?.();
     }
     return renewed;
@@ -95,7 +95,11 @@ function pathsDownTo(path: string): string[] {
 }
 
 /** Whether its watch is another one now, or gone. */
-async function renewLevel(disk: Disk, level: Level, onEvent: (name: string) => void): Promise<boolean> {
+async function renewLevel(
+  disk: Disk,
+  level: Level,
+  onEvent: (name: string, inPlace: boolean) => void,
+): Promise<boolean> {
   const identity = await identityOf(disk, level.path);
   if (identity === level.identity && level.stale !== true) return false;
   const before = level.identity;

@@ -55,10 +55,11 @@ export interface DiskSpace {
 
 /**
  * What happened to a watched folder. `changed`: entries with these names came, went, or got other content or attributes;
- * several events are one while nobody listens. `present`: the folder is there now, or another one is in its place (look at
+ * several events are one while nobody listens. `inPlace`: those of them that were written to where they are since they
+ * came, so that more of it may follow; what is renamed into place is whole. `present`: the folder is there now, or another one is in its place (look at
  * all of it). `missing`: there is none now.
  */
 export type FolderEvent =
-  | { readonly type: 'changed'; readonly names: readonly string[] }
+  | { readonly type: 'changed'; readonly names: readonly string[]; readonly inPlace: readonly string[] }
   | { readonly type: 'present' }
   | { readonly type: 'missing' };

@@ -420,6 +420,37 @@ const files: Expectation[] = [
     },
   },
   {
+    name: 'a watched folder tells what was written where it is from what was renamed into place',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const watched = `${folder}/watched`;
+      await host.files.write([file(`${watched}/a`, 'x'), file(`${watched}/b`, 'x')]);
+      const watch = await host.files.watch(watched);
+      const events = watch[Symbol.asyncIterator]();
+      const inPlace = new Map<string, boolean>();
+      const until = async (name: string): Promise<void> => {
+        for (let seen: readonly string[] = []; !seen.includes(name);) {
+          const { value, done } = await events.next();
+          if (done === true || value.type !== 'changed') throw new Error(`the watch did not tell of ${name}`);
+          seen = value.names;
+          for (const each of seen) inPlace.set(each, value.inPlace.includes(each));
+        }
+      };
+      await host.files.write([file(`${watched}/a`, 'y')]);
+      await until('a');
+      // The one way of the port to write into a file that is there.
+      await host.files.writeKernel(`${watched}/b`, 'y');
+      await until('b');
+      assert.deepEqual([inPlace.get('a'), inPlace.get('b')], [false, true]);
+      await host.files.writeKernel(`${watched}/a`, 'z');
+      await host.files.write([file(`${watched}/a`, 'x')]);
+      await host.files.write([file(`${watched}/c`, 'x')]);
+      await until('c');
+      assert.equal(inPlace.get('a'), false, 'what takes its place is whole');
+      watch.close();
+    },
+  },
+  {
     name: 'a watched folder may be missing, be renamed, replaced and removed, and is followed by its name',
     needs: 'files',
     check: async ({ host, folder }) => {

@@ -172,7 +172,7 @@ export function createMemoryFiles({ tree, effects, clock }: MemoryFilesOptions):
       if (node?.type !== 'file') throw Object.assign(new Error(`ENOENT: no such file, ${path}`), { code: 'ENOENT' });
       // The kernel gives a value back as a line, however it was written.
       const content = Buffer.from(`${value.trimEnd()}\n`);
-      effects.run(`kernel ${path}`, () => tree.put(real, tree.make({ ...node, content })));
+      effects.run(`kernel ${path}`, () => tree.put(real, { ...node, content, mtimeNs: mtimeNs() }, true));
     },
     remove: async (paths) => {
       effects.alive();
@@ -245,11 +245,14 @@ export function createMemoryFiles({ tree, effects, clock }: MemoryFilesOptions):
       effects.alive();
       const events = createFolderEvents();
       let before = tree.get(tree.target(folder));
-      const unobserve = tree.observe((real) => {
+      const unobserve = tree.observe((real, inPlace) => {
         const watched = tree.target(folder);
         const now = tree.get(watched);
         if (now !== before) events.push({ type: now?.type === 'directory' ? 'present' : 'missing' });
-        else if (dirname(real) === watched) events.push({ type: 'changed', names: [basename(real)] });
+        else if (dirname(real) === watched) {
+          const names = [basename(real)];
+          events.push({ type: 'changed', names, inPlace: inPlace ? names : [] });
+        }
         before = now;
       });
       const close = (): void => {

@@ -19,12 +19,13 @@ export interface TreeNode {
 export interface Tree {
   /** The node at a real path. */
   get(real: string): TreeNode | undefined;
-  put(real: string, node: TreeNode): void;
+  /** `inPlace`: only its content is another; it is the same entry. */
+  put(real: string, node: TreeNode, inPlace?: boolean): void;
   delete(real: string): void;
   /** The node and, of a folder, all that is in it get other names. */
   rename(from: string, to: string): void;
   /** Calls back with the real path of whatever is put or deleted, until the returned call. */
-  observe(listener: (real: string) => void): () => void;
+  observe(listener: (real: string, inPlace: boolean) => void): () => void;
   /** Names in a real folder, sorted. */
   names(real: string): string[];
   /** Every name of the node. */
@@ -43,9 +44,9 @@ const volatile = ['/run', '/tmp'];
 
 export function createTree(): Tree {
   const nodes = new Map<string, TreeNode>();
-  const listeners = new Set<(real: string) => void>();
-  const tell = (real: string): void => {
-    for (const listener of listeners) listener(real);
+  const listeners = new Set<(real: string, inPlace: boolean) => void>();
+  const tell = (real: string, inPlace = false): void => {
+    for (const listener of listeners) listener(real, inPlace);
   };
   let inodes = 1n;
   const make: Tree['make'] = (fields) => ({
@@ -80,9 +81,9 @@ export function createTree(): Tree {
 
   return {
     get: (real) => nodes.get(real),
-    put: (real, node) => {
+    put: (real, node, inPlace) => {
       nodes.set(real, node);
-      tell(real);
+      tell(real, inPlace);
     },
     delete: (real) => {
       nodes.delete(real);
