@@ -6,39 +6,57 @@
 import { parseArgs } from 'node:util';
 import { runDemo, StageFailure } from './demo.ts';
 import { runImmutable } from './immutable.ts';
+import { repeat } from './repeat.ts';
 import { isSabotage, sabotages } from './sabotage.ts';
 
-const usage = `usage: ./dev demo [--immutable] [--keep] [--sabotage ${Object.keys(sabotages).join('|')}]
+const usage = `usage: ./dev demo [--immutable] [--keep] [--sabotage ${Object.keys(sabotages).join('|')}] [--repeat N [--load N]]
 
   --immutable a host with a read-only /usr instead, whose kubelet is a system extension
   --keep      leave the host up at the end and say how to enter and remove it
-  --sabotage  break the named thing on purpose; the demo must fail at its stage`;
+  --sabotage  break the named thing on purpose; the demo must fail at its stage
+  --repeat    run it so often, and say how often it passed and how long it took
+  --load      with so many processes beside it that do nothing but use a processor`;
 
 const { values } = parseArgs({
   options: {
     immutable: { type: 'boolean' },
     keep: { type: 'boolean' },
     sabotage: { type: 'string' },
+    repeat: { type: 'string' },
+    load: { type: 'string' },
     help: { type: 'boolean' },
   },
 });
-if (values.help === true || (values.sabotage !== undefined && !isSabotage(values.sabotage))) {
+const times = Number(values.repeat ?? 1);
+const load = Number(values.load ?? 0);
+const wrong =
+  (values.sabotage !== undefined && !isSabotage(values.sabotage)) ||
+  !(Number.isInteger(times) && times >= 1 && Number.isInteger(load) && load >= 0) ||
+  (values.load !== undefined && values.repeat === undefined);
+if (values.help === true || wrong) {
   console.log(usage);
   process.exit(values.help === true ? 0 : 2);
 }
 
+async function demo(say: (line: string) => void): Promise<void> {
+  if (values.immutable === true) return runImmutable(say);
+  return runDemo({
+    keep: values.keep === true,
+    ...(values.sabotage !== undefined && isSabotage(values.sabotage) && { sabotage: values.sabotage }),
+    say,
+  });
+}
+
 const started = performance.now();
-try {
-  if (values.immutable === true) await runImmutable((line) => console.log(line));
-  else
-    await runDemo({
-      keep: values.keep === true,
-      ...(values.sabotage !== undefined && isSabotage(values.sabotage) && { sabotage: values.sabotage }),
-      say: (line) => console.log(line),
-    });
-  console.log(`\ndemo: everything did what it says, in ${((performance.now() - started) / 1000).toFixed(0)} s`);
-} catch (error) {
-  if (!(error instanceof StageFailure)) throw error;
-  console.error(`\ndemo: stage ${error.stage} failed: ${error.message}`);
-  process.exitCode = 1;
+if (values.repeat !== undefined) {
+  process.exitCode = await repeat({ times, load, demo });
+} else {
+  try {
+    await demo((line) => console.log(line));
+    console.log(`\ndemo: everything did what it says, in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  } catch (error) {
+    if (!(error instanceof StageFailure)) throw error;
+    console.error(`\ndemo: stage ${error.stage} failed: ${error.message}`);
+    process.exitCode = 1;
+  }
 }
