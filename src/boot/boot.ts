@@ -10,7 +10,7 @@ import { openExistingJournal } from '../apply/journal.ts';
 import { runWith, withHostLock, withJournal, type Ended, type HostState } from '../apply/run.ts';
 import { bootTexts, loadNodeDocuments, namedTexts } from '../documents/documents.ts';
 import type { NodeAsk } from '../documents/kinds/kind.ts';
-import type { SourcedText } from '../documents/sources/folder.ts';
+import type { SourcedText } from '../documents/sources/source.ts';
 import { asNodekilnError, type NodekilnError } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';

@@ -1,5 +1,6 @@
 /** `nodekiln agent --source dir:/path`: runs until it is stopped, which is its orderly end. Nothing heavy is imported here. */
-import type { AgentEvent, AgentReport } from '../agent/agent.ts';
+import type { AgentEvent } from '../agent/agent.ts';
+import type { AgentReport } from '../agent/report.ts';
 import { count, formatDuration } from '../inspect/format.ts';
 import { errorFrom } from './error-from.ts';
 import { formatError } from './output.ts';
@@ -52,6 +53,12 @@ function tell(call: Call, event: AgentEvent): void {
       return;
     case 'reconciled':
       call.emit('AgentReport', reportAnswer(call, event.report));
+      return;
+    case 'trouble': {
+      const { controller, error } = event;
+      const text = `${controller}: ${formatError(error, call.terminal.style)}`;
+      call.emit('AgentTrouble', { data: { controller, error: error.toJSON() }, text, error });
+    }
   }
 }
 

@@ -90,13 +90,17 @@ function bootText(boot: NonNullable<HostStatus['boot']>): string {
   return `${boot.outcome}, ${boot.finishedAt}${error ? `: ${error.code} ${error.message}` : ''}`;
 }
 
+/** As much of a digest as tells two apart: `sha256:` and 12 digits. */
+const digestShown = 19;
+
 function agentRows(agent: unknown): string[][] {
   if (typeof agent !== 'object' || agent === null || !('outcome' in agent) || !('finishedAt' in agent)) return [];
   const error = 'error' in agent ? errorFrom(agent.error) : undefined;
+  const documents = 'digest' in agent ? `, documents ${String(agent.digest).slice(0, digestShown)}` : '';
   return [
     [
       'agent',
-      `${String(agent.outcome)}, ${String(agent.finishedAt)}${error ? `: ${error.code} ${error.message}` : ''}`,
+      `${String(agent.outcome)}, ${String(agent.finishedAt)}${documents}${error ? `: ${error.code} ${error.message}` : ''}`,
     ],
   ];
 }

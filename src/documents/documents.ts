@@ -13,7 +13,8 @@ import type { Files } from '../host/port.ts';
 import type { Facts } from '../model/facts.ts';
 import type { KindText, NodeAsk } from './kinds/kind.ts';
 import { documentKinds, type KindTable } from './kinds/table.ts';
-import { readFolder, readText, type SourcedText } from './sources/folder.ts';
+import { readFolder, readText } from './sources/folder.ts';
+import type { SourcedText } from './sources/source.ts';
 
 /** What the bake says of every node made from its image; none where nothing was baked. */
 export async function imageDefaults(files: Files): Promise<readonly SourcedText[]> {

@@ -46,3 +46,31 @@ export async function withDeadline<T>(
     await timer;
   }
 }
+
+/**
+ * Waits for the work, but not longer than `graceMs` after the signal has fired: NK_INTERRUPTED then, and the work is left
+ * to itself. For the end of a process, whose state must hold at any instant anyway.
+ */
+export async function untilAborted<T>(
+  { clock, signal, graceMs }: { clock: Clock; signal: AbortSignal; graceMs: number },
+  work: Promise<T>,
+): Promise<T> {
+  const done = new AbortController();
+  const left = Promise.withResolvers<never>();
+  const stop = (): void => {
+    clock.sleep(graceMs, done.signal).then(
+      () => left.reject(new NodekilnError('NK_INTERRUPTED', 'stopped, without waiting for what cannot be interrupted')),
+      () => undefined,
+    );
+  };
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  // Its end is nobody's when it was left.
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, left.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    done.abort();
+  }
+}

@@ -29,8 +29,10 @@ export interface HostStatus {
   readonly resources: readonly ResourceStatus[];
   readonly units: readonly UnitLine[];
   readonly boot: BootLine | undefined;
-  /** What the agent noted last. */
+  /** What the agent reported last. */
   readonly agent: unknown;
+  /** Its last reports, the oldest first, each with the digests of the documents it is about. */
+  readonly agentReports: readonly unknown[];
 }
 
 export type ResourceState = 'pending' | 'failed' | 'drifted';
@@ -68,6 +70,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       units: [],
       boot: boot && bootLine(boot),
       agent: undefined,
+      agentReports: [],
     };
   }
   const claims = journal.claims();
@@ -102,6 +105,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     units: await unitLines(host, names.sort()),
     boot: boot && bootLine(boot),
     agent: journal.note('agent'),
+    agentReports: listOf(journal.note('agent reports')),
   };
 }
 
@@ -170,6 +174,10 @@ async function readBoot(host: Host): Promise<BootResult | undefined> {
 
 function bootLine({ outcome, unchanged, generation, finishedAt, nodekilnVersion, error }: BootResult): BootLine {
   return { outcome, unchanged, generation, finishedAt, nodekilnVersion, ...(error !== undefined && { error }) };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

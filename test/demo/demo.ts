@@ -4,7 +4,8 @@
  */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AgentReport } from '../../src/agent/agent.ts';
+import type { AgentReport } from '../../src/agent/report.ts';
+import { sha256 } from '../../src/host/digest.ts';
 import { bakeReportKind } from './envelope.ts';
 import { buildBundle } from '../../tools/build.ts';
 import { cacheFolder } from '../lab/cache.ts';
@@ -260,27 +261,24 @@ async function tend(demo: Demo, host: LabHost): Promise<void> {
   demo.say(`${version} from the cache; only kubelet restarted; the static pod answers`);
 }
 
-/** Gives the agent a document by renaming it into place and waits for its report on this very document. */
+/** Gives the agent a document by renaming it into place and waits for what it reports about this very text. */
 async function give(demo: Demo, host: LabHost, document: string): Promise<void> {
-  const before = (await agentReport(host))?.finishedAt;
+  const digest = sha256(document);
   await host.writeFile(`${desiredFolder}/10-node.yaml`, document, { mode: 0o600 });
-  for (let waited = 0; waited < 60_000; waited += 50) {
-    const report = await agentReport(host);
-    if (
-      report !== undefined &&
-      report.finishedAt !== before &&
-      (report.changes > 0 || report.outcome !== 'converged')
-    ) {
-      if (report.outcome === 'converged') return;
+  for (let waited = 0; waited < 60_000; waited += 100) {
+    // All reports stay in the log: which one is the last at this moment says nothing.
+    const report = (await agentReports(host)).find(({ documents }) => documents.some((each) => each.digest === digest));
+    if (report?.outcome === 'converged') return;
+    if (report) {
       const error = report.error as { code?: string; message?: string } | undefined;
       demo.fail(`the agent ${report.outcome}: ${error?.message ?? 'see its log'}`, { code: error?.code });
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   demo.fail('the agent did not take up a document within 60 s');
 }
 
-async function agentReport(host: LabHost): Promise<AgentReport | undefined> {
+async function agentReports(host: LabHost): Promise<AgentReport[]> {
   const log = await host.check([
     'journalctl',
     '--unit',
@@ -289,14 +287,11 @@ async function agentReport(host: LabHost): Promise<AgentReport | undefined> {
     'cat',
     '--no-pager',
   ]);
-  return log
-    .split('\n')
-    .flatMap((line): AgentReport[] => {
-      if (!line.startsWith('{')) return [];
-      const event = JSON.parse(line) as { kind: string; data?: AgentReport };
-      return event.kind === 'AgentReport' && event.data ? [event.data] : [];
-    })
-    .at(-1);
+  return log.split('\n').flatMap((line): AgentReport[] => {
+    if (!line.startsWith('{')) return [];
+    const event = JSON.parse(line) as { kind: string; data?: AgentReport };
+    return event.kind === 'AgentReport' && event.data ? [event.data] : [];
+  });
 }
 
 type Invocations = Readonly<Record<string, string>>;

@@ -1,37 +1,155 @@
 /**
- * The documents in a folder, in lexical order. Names that start with a dot or end otherwise than in `.yaml`, `.yml` or
- * `.json` are editors' and writers' own files and passed over: documents appear by rename.
+ * `dir:/path`: the documents in a folder, in lexical order. Names that start with a dot or end otherwise than in `.yaml`,
+ * `.yml` or `.json` are editors' and writers' own files and passed over.
+ *
+ * A document that is renamed into place, or comes with its folder (as the volumes of Kubernetes do), is whole. One that is
+ * written in place is not, for as long as it is being written to: whether it is, is known of the time in which the folder
+ * is watched, and before that by the age of the file.
+ *
+ * An empty folder asks for nothing. A folder that is not there asks for nothing that is known: NK_DOCUMENT_MISSING.
  */
-import type { DocumentText } from '../../config/load.ts';
-import { NodekilnError } from '../../errors.ts';
-import type { Files } from '../../host/port.ts';
+import { errnoOf, NodekilnError } from '../../errors.ts';
+import type { Files, Host } from '../../host/port.ts';
+import { digestOf, settleMs, type DocumentSource, type Reading, type SourcedText } from './source.ts';
 
-/** One document as its source has it. */
-export interface SourcedText extends DocumentText {
-  /** Mode bits of the file it stands in, 0 where no other user can get at it: documents with secrets are refused by it. */
-  readonly mode: number;
+/** No document of people or of a Secret comes near it. */
+const largestDocument = 16 * 1024 * 1024;
+
+function isDocumentName(name: string): boolean {
+  return /\.(ya?ml|json)$/.test(name) && !name.startsWith('.');
 }
 
 /** NK_DOCUMENT_MISSING when there is no such document, or what there is cannot be read as one. */
 export async function readText(files: Files, path: string): Promise<SourcedText> {
-  const [content, stat] = await Promise.all([readFile(files, path), files.stat(path)]);
-  if (content === undefined)
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} does not exist`, { place: { file: path } });
-  return { file: path, text: new TextDecoder().decode(content), mode: stat?.type === 'file' ? stat.mode : 0 };
+  const found = await readFile(files, path);
+  if (found) return found;
+  throw missing(path, 'does not exist');
 }
 
-async function readFile(files: Files, path: string): Promise<Uint8Array | undefined> {
+interface FoundText extends SourcedText {
+  readonly mtimeMs: number;
+}
+
+/** With bounds, whatever stands at the path: what is no regular file is refused, and so is what has no end. */
+async function readFile(files: Files, path: string): Promise<FoundText | undefined> {
   try {
-    return await files.read(path);
-  } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} cannot be read`, { cause, place: { file: path } });
+    const file = await files.open(path);
+    if (!file) return undefined;
+    try {
+      const { size, mode, mtimeNs } = file.stat;
+      if (size > largestDocument) throw missing(path, `is larger than ${largestDocument} bytes`);
+      const content = await file.read(0, size);
+      return { file: path, text: new TextDecoder().decode(content), mode, mtimeMs: Number(mtimeNs / 1_000_000n) };
+    } finally {
+      await file.close();
+    }
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError) throw thrown;
+    throw missing(path, reason(errnoOf(thrown)), thrown);
+  }
+}
+
+function reason(errno: string | undefined): string {
+  if (errno === 'EISDIR') return 'is a folder, and a document is wanted';
+  if (errno === 'EINVAL') return 'is no regular file';
+  return `cannot be read: ${errno === 'EACCES' ? 'permission denied' : (errno ?? 'unknown error')}`;
+}
+
+function missing(path: string, why: string, cause?: unknown): NodekilnError {
+  return new NodekilnError('NK_DOCUMENT_MISSING', `${path} ${why}`, { place: { file: path }, cause });
+}
+
+/** All documents of a folder as they are now; undefined when there is no folder. */
+async function readAll(files: Files, folder: string): Promise<{ texts: FoundText[]; torn: boolean } | undefined> {
+  if (!(await isFolder(files, folder))) return undefined;
+  const paths = (await files.list(folder)).filter(isDocumentName).map((name) => `${folder}/${name}`);
+  const texts: FoundText[] = [];
+  for (const path of paths) {
+    const found = await readFile(files, path);
+    if (found) texts.push(found);
+  }
+  // A folder that went while it was read looks as if it were empty.
+  if (!(await isFolder(files, folder))) return undefined;
+  return { texts, torn: texts.length < paths.length };
+}
+
+/** Symlinks are followed. */
+async function isFolder(files: Files, path: string): Promise<boolean> {
+  try {
+    const file = await files.open(path);
+    await file?.close();
+    return false;
+  } catch (thrown) {
+    return errnoOf(thrown) === 'EISDIR';
   }
 }
 
 /** The documents of a folder; none when there is no folder. */
 export async function readFolder(files: Files, folder: string): Promise<readonly SourcedText[]> {
-  const names = (await files.list(folder)).filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith('.'));
-  const texts: SourcedText[] = [];
-  for (const name of names) texts.push(await readText(files, `${folder}/${name}`));
-  return texts;
+  return (await readAll(files, folder))?.texts ?? [];
+}
+
+export function openFolder(folder: string, { files, clock }: Host): DocumentSource {
+  if (!folder.startsWith('/')) {
+    throw new NodekilnError('NK_USAGE', `dir:${folder} does not name a folder by its absolute path`, {
+      hint: 'Use --source dir:/etc/nodekiln/desired.',
+    });
+  }
+  /** When which name was last seen to come, or to be written to in place, while the folder is watched. */
+  const seen = new Map<string, { readonly atMs: number; readonly written: boolean }>();
+
+  const isBeingWritten = ({ file, text, mtimeMs }: FoundText): boolean => {
+    const last = seen.get(file.slice(folder.length + 1));
+    if (!last) return Math.abs(clock.now() - mtimeMs) < settleMs;
+    return (last.written || text === '') && clock.monotonic() - last.atMs < settleMs;
+  };
+
+  return {
+    address: `dir:${folder}`,
+
+    async read(): Promise<Reading> {
+      const found = await readAll(files, folder);
+      if (!found) {
+        throw new NodekilnError('NK_DOCUMENT_MISSING', `the folder ${folder} does not exist`, {
+          place: { file: folder },
+          hint: 'Make the folder again: an empty one asks for nothing, a missing one keeps what is applied.',
+        });
+      }
+      // What was written before it was read is told by then: the second turn of the event loop begins after the system was asked.
+      if (seen.size > 0) for (let turn = 0; turn < 2; turn++) await clock.sleep(0);
+      const { texts, torn } = found;
+      return { texts, digest: digestOf(texts), whole: !torn && !texts.some(isBeingWritten) };
+    },
+
+    async *watch(signal) {
+      const watch = await files.watch(folder);
+      const stop = (): void => watch.close();
+      signal.addEventListener('abort', stop, { once: true });
+      try {
+        if (signal.aborted) return;
+        yield;
+        for await (const event of watch) {
+          if (event.type !== 'changed') {
+            seen.clear();
+            yield;
+            continue;
+          }
+          const atMs = clock.monotonic();
+          const written = new Set(event.inPlace);
+          for (const name of event.names) seen.set(name, { atMs, written: written.has(name) });
+          yield;
+        }
+      } finally {
+        signal.removeEventListener('abort', stop);
+        seen.clear();
+        watch.close();
+      }
+    },
+
+    async make() {
+      if (await files.stat(folder)) return false;
+      await files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
+      return true;
+    },
+  };
 }

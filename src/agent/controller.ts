@@ -1,0 +1,51 @@
+/**
+ * What a controller of the agent is: a name, what it watches, what it alone writes, and one function that makes the world
+ * as its inputs say. Inputs and outputs are data: the runtime watches the ones and refuses two controllers that write the
+ * same. A controller keeps no timers, retries nothing and takes no lock by itself: the runtime does (`runtime.ts`).
+ */
+import type { HostState } from '../apply/run.ts';
+import type { NodekilnError } from '../errors.ts';
+
+export interface Controller {
+  /** `desired-state`; for reports and metrics. */
+  readonly name: string;
+  readonly inputs: readonly Input[];
+  /** What no other controller writes: `claims:agent`, `lease:node`, `file:/etc/…`. */
+  readonly outputs: readonly string[];
+  /** After a success it looks again so long after, for what its inputs do not say. Milliseconds. */
+  readonly resyncMs: number;
+  /** One reconciliation takes at most so long. Milliseconds. */
+  readonly deadlineMs: number;
+  /** Must not throw for what the world does: that is `failed`. */
+  reconcile(context: ReconcileContext): Promise<Reconciled>;
+}
+
+/** Something that is watched. */
+export interface Input {
+  /** `documents dir:/etc/nodekiln/desired`; for metrics. */
+  readonly name: string;
+  /**
+   * Yields when it begins to look and whenever the controller has to look again; it may yield too often. Ends with the
+   * signal. When it throws or ends before, the watch begins anew.
+   */
+  watch(signal: AbortSignal): AsyncIterable<unknown>;
+}
+
+/** `start`: for the first time. `change`: an input. `resync`: time has passed since a success. `retry`: after a failure. */
+export type Reason = 'start' | 'change' | 'resync' | 'retry';
+
+export interface ReconcileContext {
+  /** Without repetition, never empty. */
+  readonly reasons: readonly Reason[];
+  /** Fires when the agent is asked to stop (NK_INTERRUPTED), and when the deadline has passed (NK_TIMEOUT). */
+  readonly signal: AbortSignal;
+  /** Does the work with the host's lock and journal. NK_STATE_LOCKED, NK_STATE_UNUSABLE, NK_INTERRUPTED. */
+  withState<T>(work: (state: HostState) => Promise<T>): Promise<T>;
+}
+
+export type Reconciled =
+  | { readonly outcome: 'done' }
+  /** Tried again, less and less often. */
+  | { readonly outcome: 'failed'; readonly error: NodekilnError }
+  /** Its inputs say what they said last time; what is due by time stays due. */
+  | { readonly outcome: 'unchanged' };

@@ -1,0 +1,164 @@
+/**
+ * The controller that keeps the machine as a source of documents says. While a document is bad, a unit unhealthy or the
+ * source not there, the last good state stays; a source that is there and has no documents asks for nothing, and what it
+ * brought is removed.
+ *
+ * One change of the documents is one reconciliation: what is told of a change that an earlier reconciliation has read
+ * already, or of files that are no documents, ends where the documents are found to say what they said.
+ */
+import { runWith, type Ended, type HostState } from '../../apply/run.ts';
+import { imageDefaults, loadNodeDocuments } from '../../documents/documents.ts';
+import { digestOf, settledReading, type DocumentSource, type SourcedText } from '../../documents/sources/source.ts';
+import { asNodekilnError, type NodekilnError } from '../../errors.ts';
+import { observeFacts } from '../../host/facts.ts';
+import type { Host } from '../../host/port.ts';
+import type { DesiredState } from '../../model/resources.ts';
+import type { StepEvent } from '../../telemetry/events.ts';
+import type { Controller, ReconcileContext, Reconciled } from '../controller.ts';
+import { documentsOf, keepReport, type AgentReport } from '../report.ts';
+
+export interface DesiredStateOptions {
+  readonly host: Host;
+  readonly source: DocumentSource;
+  readonly onReport?: (report: AgentReport) => void;
+  readonly onStep?: (event: StepEvent) => void;
+}
+
+/** What an empty source asks for. */
+const nothing: DesiredState = { resources: new Map(), goal: undefined, warnings: [] };
+
+/** Drift is looked for at least this often. */
+const resyncMs = 60_000;
+/** Beyond the budgets of all that one reconciliation may wait for: transfers, packages, units. */
+const deadlineMs = 30 * 60_000;
+
+export function desiredStateController(options: DesiredStateOptions): Controller {
+  const { source } = options;
+  let last: Read | undefined;
+
+  const reconcile = async (context: ReconcileContext): Promise<Reconciled> => {
+    if (last && context.reasons.every((reason) => reason === 'change')) {
+      const now = await readAll(options, context.signal);
+      if (now.key === last.key) return { outcome: 'unchanged' };
+    }
+    const run: Run = { ...options, context, startedMs: options.host.clock.monotonic(), read: undefined };
+    const { report, error } = await apply(run);
+    last = run.read;
+    // Who stops the agent is told nothing about what it did not finish.
+    if (!isStopped(context.signal)) options.onReport?.(report);
+    return error ? { outcome: 'failed', error } : { outcome: 'done' };
+  };
+
+  return {
+    name: 'desired-state',
+    inputs: [{ name: `documents ${source.address}`, watch: (signal) => source.watch(signal) }],
+    outputs: ['claims:agent'],
+    resyncMs,
+    deadlineMs,
+    reconcile,
+  };
+}
+
+// ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What the source was found to say. Equal keys: nothing about it has changed. */
+type Read =
+  | { readonly key: string; readonly texts: readonly SourcedText[]; readonly digest: string; readonly error?: never }
+  | { readonly key: string; readonly error: NodekilnError };
+
+/** The documents of the source over what the image says of every node made from it; without any the source is empty. */
+async function readAll({ host, source }: DesiredStateOptions, signal: AbortSignal): Promise<Read> {
+  try {
+    const own = (await settledReading(source, host.clock, signal)).texts;
+    const texts = own.length === 0 ? [] : [...(await imageDefaults(host.files)), ...own];
+    const digest = digestOf(texts);
+    // Whether others can read a document decides about it, too.
+    return { key: [digest, ...texts.map(({ mode }) => mode)].join(' '), texts, digest };
+  } catch (thrown) {
+    const error = asNodekilnError(thrown);
+    return { key: `${error.code} ${error.message}`, error };
+  }
+}
+
+/** A place that is missing where nothing was ever asked for is made. Elsewhere it may only be away. */
+async function readOrMake(run: Run, { journal }: HostState): Promise<Read> {
+  const read = await readAll(run, run.context.signal);
+  const owned = (journal.claims().agent ?? []).length > 0;
+  if (!read.error || owned || !(await run.source.make?.())) return read;
+  return readAll(run, run.context.signal);
+}
+
+// ── applying ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Run extends DesiredStateOptions {
+  readonly context: ReconcileContext;
+  readonly startedMs: number;
+  /** With the lock held. */
+  read: Read | undefined;
+}
+
+interface Applied {
+  readonly report: AgentReport;
+  readonly error: NodekilnError | undefined;
+}
+
+async function apply(run: Run): Promise<Applied> {
+  const { context } = run;
+  try {
+    return await context.withState((state) =>
+      runWith(state, {
+        source: 'agent',
+        artifactBase: '/',
+        signal: context.signal,
+        ...(run.onStep && { onEvent: run.onStep }),
+        ask: async () => {
+          run.read = await readOrMake(run, state);
+          if (run.read.error) throw run.read.error;
+          return { desired: await render(run.host, run.read.texts) };
+        },
+        publish: async (ended) => {
+          const applied = appliedOf(run, ended);
+          if (!isStopped(context.signal)) keepReport(state.journal, applied.report);
+          return applied;
+        },
+      }),
+    );
+  } catch (thrown) {
+    // The lock or the journal could not be had, or the report not be kept: then only who listens now is told.
+    return appliedOf(run, { type: 'stopped', error: asNodekilnError(thrown) });
+  }
+}
+
+async function render(host: Host, texts: readonly SourcedText[]): Promise<DesiredState> {
+  if (texts.length === 0) return nothing;
+  const ask = await loadNodeDocuments(texts);
+  return ask(await observeFacts(host)).desired;
+}
+
+function appliedOf(run: Run, ended: Ended): Applied {
+  const { host, source, context, startedMs, read } = run;
+  const error = ended.type === 'stopped' ? ended.error : ended.result.error;
+  const report: AgentReport = {
+    source: source.address,
+    reasons: context.reasons,
+    ...(read && !read.error && { digest: read.digest }),
+    documents: read && !read.error ? documentsOf(read.texts) : [],
+    ...(ended.type === 'applied'
+      ? {
+          outcome: ended.result.outcome,
+          generation: ended.result.generation,
+          changes: ended.result.changes,
+          impact: ended.prepared.plan.impact,
+        }
+      : { outcome: 'failed', generation: undefined, changes: 0, impact: [] }),
+    durationMs: host.clock.monotonic() - startedMs,
+    finishedAt: new Date(host.clock.now()).toISOString(),
+    ...(error && { error }),
+  };
+  return { report, error };
+}
+
+/** The signal fires for the deadline, too. */
+function isStopped(signal: AbortSignal): boolean {
+  return signal.aborted && asNodekilnError(signal.reason).code !== 'NK_TIMEOUT';
+}

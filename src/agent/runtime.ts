@@ -1,0 +1,166 @@
+/**
+ * Runs controllers until it is told to stop: watches their inputs, queues each when there is a reason, gives it the host's
+ * lock, a deadline and a back-off, and counts. What a controller does is its own affair; when, is decided here.
+ *
+ * Stopping takes less than a second: what waits is interrupted, and what cannot be is left where it is. The journal is made
+ * for that.
+ */
+import { withHostState } from '../apply/run.ts';
+import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { untilAborted, withDeadline } from '../host/deadline.ts';
+import type { Host } from '../host/port.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Controller, Input, Reason, ReconcileContext, Reconciled } from './controller.ts';
+import { createMeasures, type Measures } from './measures.ts';
+import { createQueue, type Queue } from './queue.ts';
+
+export interface RuntimeOptions {
+  readonly host: Host;
+  readonly controllers: readonly Controller[];
+  readonly signal: AbortSignal;
+  readonly metrics: Metrics;
+  /** A watch that ended, a controller that threw: said, and gone on from. */
+  readonly onTrouble?: (controller: string, error: NodekilnError) => void;
+}
+
+/** The first retry comes so soon, every further one after twice the time, at most. */
+const retryMinMs = 1000;
+const retryMaxMs = 60_000;
+/** Another nodekiln (a boot, a person's) is waited for so long before it counts as a failure. */
+const lockWaitMs = 60_000;
+/** What goes on so long after it was asked to stop is left. */
+const stopGraceMs = 500;
+
+/** Resolves after the signal. NK_INTERNAL when two controllers have one name or write the same. */
+export async function runControllers(options: RuntimeOptions): Promise<void> {
+  const { host, controllers, signal } = options;
+  const byName = distinct(controllers);
+  const tended = new Map<string, Tended>();
+  const runtime: Runtime = { ...options, measures: createMeasures(options.metrics) };
+  const queue: Queue<Reason> = createQueue({
+    clock: host.clock,
+    signal,
+    work: async (name, reasons) => {
+      const controller = byName.get(name);
+      if (!controller) return;
+      const before = tended.get(name) ?? { failures: 0, next: undefined };
+      const after = await tend(runtime, { controller, reasons, before });
+      tended.set(name, after);
+      if (after.next) queue.addLater(name, after.next.dueMs - host.clock.monotonic(), after.next.reason);
+    },
+  });
+  const watches = controllers.flatMap((controller) =>
+    controller.inputs.map((input) => follow(runtime, { controller, input, queue })),
+  );
+  for (const { name } of controllers) queue.add(name, 'start');
+  await Promise.all([queue.ended, ...watches]);
+}
+
+/** One reconciliation by hand: for callers that want to know how it went and go on. Throws what it failed with. */
+export async function runOnce(options: Omit<RuntimeOptions, 'controllers'>, controller: Controller): Promise<void> {
+  const runtime = { ...options, measures: createMeasures(options.metrics) };
+  const reconciled = await attempt(runtime, controller, ['start']);
+  if (reconciled.outcome === 'failed') throw reconciled.error;
+}
+
+interface Runtime extends Omit<RuntimeOptions, 'controllers'> {
+  readonly measures: Measures;
+}
+
+/** What is known of a controller between two reconciliations. */
+interface Tended {
+  /** In a row. */
+  readonly failures: number;
+  readonly next: { readonly dueMs: number; readonly reason: Reason } | undefined;
+}
+
+function distinct(controllers: readonly Controller[]): Map<string, Controller> {
+  const byName = new Map<string, Controller>();
+  const writers = new Map<string, string>();
+  for (const controller of controllers) {
+    if (byName.has(controller.name))
+      throw new NodekilnError('NK_INTERNAL', `two controllers are called ${controller.name}`);
+    byName.set(controller.name, controller);
+    for (const output of controller.outputs) {
+      const other = writers.get(output);
+      if (other !== undefined)
+        throw new NodekilnError('NK_INTERNAL', `${controller.name} and ${other} both write ${output}`);
+      writers.set(output, controller.name);
+    }
+  }
+  return byName;
+}
+
+interface Turn {
+  readonly controller: Controller;
+  readonly reasons: readonly Reason[];
+  readonly before: Tended;
+}
+
+/** One reconciliation, counted, and when the next is due without a change. */
+async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Promise<Tended> {
+  const { host, measures } = runtime;
+  const beganMs = host.clock.monotonic();
+  const reconciled = await attempt(runtime, controller, reasons);
+  const nowMs = host.clock.monotonic();
+  measures.reconciled(controller.name, { outcome: reconciled.outcome, durationMs: nowMs - beganMs });
+  if (reconciled.outcome === 'unchanged') return before;
+  const failed = reconciled.outcome === 'failed';
+  // What failed before says nothing about inputs that have changed since.
+  const failures = failed ? (reasons.includes('change') ? 0 : before.failures) + 1 : 0;
+  measures.failures(controller.name, failures);
+  const waitMs = failed ? Math.min(retryMinMs * 2 ** (failures - 1), retryMaxMs) : controller.resyncMs;
+  return { failures, next: { dueMs: nowMs + waitMs, reason: failed ? 'retry' : 'resync' } };
+}
+
+async function attempt(runtime: Runtime, controller: Controller, reasons: readonly Reason[]): Promise<Reconciled> {
+  const { host, signal, measures, onTrouble } = runtime;
+  const deadline = { clock: host.clock, ms: controller.deadlineMs, about: controller.name, signal };
+  try {
+    return await withDeadline(deadline, (until) => {
+      const context: ReconcileContext = {
+        reasons,
+        signal: until,
+        withState: async (work) => {
+          const askedMs = host.clock.monotonic();
+          return withHostState(host, { waitMs: lockWaitMs, signal: until }, (state) => {
+            measures.lockWaited(controller.name, host.clock.monotonic() - askedMs);
+            return work(state);
+          });
+        },
+      };
+      return untilAborted({ clock: host.clock, signal, graceMs: stopGraceMs }, controller.reconcile(context));
+    });
+  } catch (thrown) {
+    const error = asNodekilnError(thrown);
+    if (!signal.aborted) onTrouble?.(controller.name, error);
+    return { outcome: 'failed', error };
+  }
+}
+
+interface Watch {
+  readonly controller: Controller;
+  readonly input: Input;
+  readonly queue: Queue<Reason>;
+}
+
+/** Watches an input as long as the agent runs, whatever happens to the watch. */
+async function follow(runtime: Runtime, { controller, input, queue }: Watch): Promise<void> {
+  const { host, signal, measures, onTrouble } = runtime;
+  let waitMs = retryMinMs;
+  while (!signal.aborted) {
+    try {
+      for await (const _change of input.watch(signal)) {
+        waitMs = retryMinMs;
+        measures.changed(controller.name, input.name);
+        queue.add(controller.name, 'change');
+      }
+    } catch (thrown) {
+      if (!signal.aborted) onTrouble?.(controller.name, asNodekilnError(thrown));
+    }
+    await host.clock.sleep(waitMs, signal).catch(() => undefined);
+    waitMs = Math.min(waitMs * 2, retryMaxMs);
+    // What happens while nobody watches is not told.
+    queue.add(controller.name, 'change');
+  }
+}
