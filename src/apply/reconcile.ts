@@ -104,7 +104,7 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   if (!journal) throw new NodekilnError('NK_INTERNAL', 'nothing can be applied without a journal');
   const { plan, schedule } = prepared;
   const starting = new Set(plan.steps.filter(changesState).map(({ resource }) => resource));
-  const generation = journal.begin({
+  const generation = await journal.begin({
     source,
     claims: prepared.claims,
     changes: plan.changes,
