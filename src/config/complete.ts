@@ -231,10 +231,14 @@ const spec: Completion<NodeSpecDocument, NodeSpec> = {
   takeover: or(false),
 };
 
+const metadata: Completion<NonNullable<NodeConfigDocument['metadata']>, NonNullable<NodeConfig['metadata']>> = {
+  name: kept,
+};
+
 const nodeConfigCompletion: Completion<NodeConfigDocument, NodeConfig> = {
   apiVersion: kept,
   kind: kept,
-  metadata: kept,
+  metadata: section(metadata),
   spec: (document, _whole, scope) => completed(spec, document, scope),
 };
 
