@@ -63,6 +63,10 @@ export type CniItem = With<CniDocument, 'type'>;
 type StaticPodDocument = Item<Section<'kubelet'>['staticPods']>;
 type StaticPodItem = With<StaticPodDocument, 'manifest'>;
 
+/**
+ * What a node should be, with every default: docs/reference/schema-node-config.md describes the fields. Secrets are wrapped
+ * (`SensitiveText`).
+ */
 export interface NodeSpec {
   readonly kubernetes: { readonly version: string };
   readonly cluster?: ClusterItem;
@@ -94,6 +98,7 @@ export interface NodeSpec {
 type AnchorDocument = Item<Section<'trust'>['anchors']>;
 type AnchorItem = With<AnchorDocument, 'certificates'>;
 
+/** A NodeConfig as rendering takes it. */
 export interface NodeConfig {
   readonly apiVersion: string;
   readonly kind: 'NodeConfig';
