@@ -32,7 +32,8 @@ export async function withHostLock<T>(
   { waitMs, signal }: HostLockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  const lock = await takeHostLock(host, { waitMs, signal });
+  signal?.throwIfAborted();
+  const lock = takeHostLock(host.root, waitMs);
   try {
     return await work();
   } finally {
@@ -42,7 +43,7 @@ export async function withHostLock<T>(
 
 /** With the lock held: opens the journal for the work, and closes it. */
 export async function withJournal<T>(host: Host, work: (state: HostState) => Promise<T>): Promise<T> {
-  const journal = await openJournal(host);
+  const journal = openJournal(host.root);
   try {
     return await work({ host, journal });
   } finally {

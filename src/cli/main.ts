@@ -103,17 +103,11 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
 
 /** Root rights are asked for before anything happens. */
 function checkRights({ spec }: Verb, options: Options): void {
-  const { elsewhere = '--root', root } = spec;
-  const place = options[elsewhere.slice('--'.length)] ?? '/';
-  const needed = root === 'always' || (root === 'host' && place === '/');
+  const needed = spec.root === 'always' || (spec.root === 'host' && (options['root'] ?? '/') === '/');
   if (!needed || process.geteuid?.() === 0) return;
-  const hints = {
-    '--root': 'Run it as root, or give --root to look at a folder of yours.',
-    '--facts': 'Run it as root, or give --facts to plan for another machine.',
-  };
-  const possible = root === 'host' && spec.options.some((option) => option.flag === elsewhere);
+  const folder = spec.options.some((option) => option.flag === '--root') && spec.root === 'host';
   throw new NodekilnError('NK_NOT_ROOT', `nodekiln ${spec.name} needs root rights`, {
-    hint: possible ? hints[elsewhere] : 'Run it as root.',
+    hint: folder ? 'Run it as root, or give --root to look at a folder of yours.' : 'Run it as root.',
   });
 }
 

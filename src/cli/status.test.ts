@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { carryOut, prepare } from '../apply/reconcile.ts';
@@ -38,14 +41,19 @@ const hidden = file('/etc/token', {
 });
 
 describe('status', () => {
+  let folder = '';
   let journal: Journal;
   let host: Host;
 
   beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'nodekiln-status-'));
+    journal = openJournal(folder);
     host = createMemoryHost();
-    journal = await openJournal(host);
   });
-  afterEach(() => journal.close());
+  afterEach(async () => {
+    journal.close();
+    await rm(folder, { recursive: true, force: true });
+  });
 
   const prepared = (resources: readonly Resource[]) =>
     prepare({
@@ -100,7 +108,7 @@ describe('status', () => {
 
   it('calls pending what was begun and not done', async () => {
     const made = await prepared([file('/etc/a', 'a')]);
-    await journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+    journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
     const found = await status(host, journal);
     assert.deepEqual(
       found.resources.map(({ id, state }) => [id, state]),
@@ -111,7 +119,7 @@ describe('status', () => {
 
   it('calls failed what the last boot failed on, and shows its outcome', async () => {
     const made = await prepared([file('/etc/a', 'a')]);
-    await journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+    journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
     const result = bootResult({
       outcome: 'failed',
       steps: [step('write file:/etc/a', [1500, 1510], { status: 'failed', resource: 'file:/etc/a' })],

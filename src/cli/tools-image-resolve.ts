@@ -44,7 +44,7 @@ export const toolsImageResolveVerb: Verb = {
     const { options } = call;
     const [{ createLinuxHost }, { createToolsImageResolver }] = await Promise.all([
       import('../host/linux/host.ts'),
-      import('../index.ts'),
+      import('../tools-image/resolver.ts'),
     ]);
     const host = createLinuxHost();
     try {

@@ -47,7 +47,7 @@ import {
   type Scope,
 } from './completion.ts';
 import { refuseOwnFlags } from './kubelet-flags.ts';
-import { isNeverDeferrablePath, isNeverDeferrableUnit } from './schema-items.ts';
+import { isNeverDeferrable } from './never-deferrable.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
 
 export type ClusterItem = Omit<With<Section<'cluster'>, 'server' | 'caBundle' | 'domain' | 'dns'>, 'bootstrapToken'> & {
@@ -63,10 +63,6 @@ export type CniItem = With<CniDocument, 'type'>;
 type StaticPodDocument = Item<Section<'kubelet'>['staticPods']>;
 type StaticPodItem = With<StaticPodDocument, 'manifest'>;
 
-/**
- * What a node should be, with every default: docs/reference/schema-node-config.md describes the fields. Secrets are wrapped
- * (`SensitiveText`).
- */
 export interface NodeSpec {
   readonly kubernetes: { readonly version: string };
   readonly cluster?: ClusterItem;
@@ -98,7 +94,6 @@ export interface NodeSpec {
 type AnchorDocument = Item<Section<'trust'>['anchors']>;
 type AnchorItem = With<AnchorDocument, 'certificates'>;
 
-/** A NodeConfig as rendering takes it. */
 export interface NodeConfig {
   readonly apiVersion: string;
   readonly kind: 'NodeConfig';
@@ -236,14 +231,10 @@ const spec: Completion<NodeSpecDocument, NodeSpec> = {
   takeover: or(false),
 };
 
-const metadata: Completion<NonNullable<NodeConfigDocument['metadata']>, NonNullable<NodeConfig['metadata']>> = {
-  name: kept,
-};
-
 const nodeConfigCompletion: Completion<NodeConfigDocument, NodeConfig> = {
   apiVersion: kept,
   kind: kept,
-  metadata: section(metadata),
+  metadata: kept,
   spec: (document, _whole, scope) => completed(spec, document, scope),
 };
 
@@ -256,25 +247,5 @@ function refuseNeverDeferrable(deferrable: Readonly<Record<string, boolean>>, sc
       within(scope, id),
       `${id} cannot be deferred: kernel settings, mounts, identity, trust and runtime configuration must be in place before kubelet starts`,
     );
-  }
-}
-
-/** Whether a resource has to precede kubelet whatever a document says. */
-export function isNeverDeferrable(id: string): boolean {
-  const colon = id.indexOf(':');
-  const name = id.slice(colon + 1);
-  switch (id.slice(0, colon)) {
-    case 'kernel':
-      return true;
-    case 'file':
-      return isNeverDeferrablePath(name);
-    case 'unit':
-      return isNeverDeferrableUnit(name);
-    case 'extension':
-      return true;
-    case 'binary':
-      return name === 'kubelet';
-    default:
-      return false;
   }
 }

@@ -32,8 +32,7 @@ export async function configCheck(sources: readonly DocumentText[]): Promise<Pro
   }
 }
 
-/** What an error says of documents; any other error is thrown on. */
-export function problemsIn(thrown: unknown): Problem[] {
+function problemsIn(thrown: unknown): Problem[] {
   const error = asNodekilnError(thrown);
   if (error.class !== 'document') throw error;
   if (error.problems.length > 0) return [...error.problems];
@@ -44,7 +43,6 @@ export function isNodeConfig(loaded: LoadedDocument): loaded is LoadedDocument<'
   return loaded.kind === 'NodeConfig';
 }
 
-/** One value and its origin. */
 export interface DumpEntry {
   /** `spec.kubelet.configuration.cgroupDriver` */
   readonly path: string;
@@ -54,7 +52,6 @@ export interface DumpEntry {
   readonly origin: string;
 }
 
-/** A NodeConfig as it may be shown. */
 export interface ConfigDump {
   /** The whole NodeConfig without secrets. */
   readonly config: unknown;
@@ -64,7 +61,6 @@ export interface ConfigDump {
 
 const redacted = '<redacted>';
 
-/** The NodeConfig that documents make together, without secrets, and where each value comes from. */
 export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): ConfigDump {
   const { config, placeOf } = resolveNodeConfig(sources);
   const entries = leaves(config, []).map(({ path, value }): DumpEntry => {

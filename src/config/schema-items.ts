@@ -29,6 +29,7 @@ import {
   wants,
   wholeNumber,
 } from './schema-builders.ts';
+import { isNeverDeferrablePath, isNeverDeferrableUnit } from './never-deferrable.ts';
 import { binarySources, form, transfer } from './schema-sources.ts';
 
 // ── what may be said about every item ────────────────────────────────────────────────────────────────────────────
@@ -55,31 +56,6 @@ function neverDeferrable(what: string) {
     `Always false: ${what} must be in place before kubelet starts.`,
     literal(false, { error: `cannot be true: ${what} must be in place before kubelet starts` }),
   );
-}
-
-/** Files below these are runtime configuration, kernel settings, identity or trust, which are never deferrable. */
-const neverDeferrablePaths = [
-  '/etc/containerd/',
-  '/etc/hostname',
-  '/etc/hosts',
-  '/etc/kubernetes/',
-  '/etc/machine-id',
-  '/etc/modprobe.d/',
-  '/etc/modules-load.d/',
-  '/etc/pki/',
-  '/etc/resolv.conf',
-  '/etc/ssl/',
-  '/etc/sysctl.d/',
-  '/usr/local/share/ca-certificates/',
-  '/var/lib/kubelet/',
-] as const;
-
-export function isNeverDeferrablePath(path: string): boolean {
-  return neverDeferrablePaths.some((prefix) => (prefix.endsWith('/') ? path.startsWith(prefix) : path === prefix));
-}
-
-export function isNeverDeferrableUnit(unit: string): boolean {
-  return /\.(?:mount|automount|swap)$/.test(unit) || unit === 'containerd.service' || unit === 'kubelet.service';
 }
 
 function refuseDeferred(isNever: (key: string) => boolean, key: 'path' | 'name') {

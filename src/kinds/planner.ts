@@ -3,7 +3,7 @@
  * into effects as data; and it answers what `plan/` asks about every resource without knowing its kind: what it reads,
  * what of it others can notice, and how the steps of all changes of its kind belong together.
  */
-import type { Facts } from '../model/facts.ts';
+import { isNeverDeferrable } from '../config/never-deferrable.ts';
 import type { Resource, ResourceId, ResourceKind, Resources } from '../model/resources.ts';
 import type { Change, Facet, Impact, Observations, Step, Touched } from '../model/steps.ts';
 
@@ -43,6 +43,8 @@ export interface Together<K extends ResourceKind> {
   /** Of all kinds. */
   readonly steps: readonly Step[];
   readonly changes: readonly ChangeOf<K>[];
+  /** Whether the plan works towards a goal, so that there is something that the rest may wait for. */
+  readonly towardsGoal: boolean;
   /** Whether the step may bring or take away units or drop-ins, so that systemd must read unit files after it. */
   readonly definesUnits: (step: Step) => boolean;
 }
@@ -52,8 +54,6 @@ export interface KindPlanner<K extends ResourceKind> {
   compare(input: CompareInput<K>): Difference | undefined;
   /** How it differs because of what it reads; asked when everything was compared. A kind that reads nothing has none. */
   compareReads?(input: CompareReadsInput<K>): Difference | undefined;
-  /** What is observed of it on a machine of these facts on which nobody has set anything up yet. */
-  absent(resource: Resources[K], facts: Facts): Observations[K];
   /** Resources that must be in place before it and whose content it reads. */
   reads(resource: Resources[K]): readonly ResourceId[];
   /** The part of it that a process reading it can notice, as JSON; undefined when there is none. */
@@ -68,7 +68,7 @@ export interface KindPlanner<K extends ResourceKind> {
   /** Steps that undo every definition in `touched`. */
   removal(touched: Touched, observed: Observations[K]): Step[];
   /** Joins what changes of this kind into one plan, by steps that many share or by order. Returns the steps of all kinds. */
-  together?(about: Together<K>): Step[];
+  together?(about: Together<K>): readonly Step[];
   /** Whether a step of this kind may bring or take away units: see `Together.definesUnits`. None does, unless told. */
   definesUnits?(step: Step, observed: Observations[K]): boolean;
   /** Whether a step waits for what its resource needs and reads. Every one does, unless told. */
@@ -92,13 +92,12 @@ export function isOfContent({ facets }: Difference): boolean {
 }
 
 /** The parts of a step that follow from its resource. */
-export function stepBase(resource: Resource): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'after'> {
+export function stepBase(resource: Resource): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'after'> {
   return {
     after: [],
     resource: resource.id,
     importance: resource.importance,
     deferrable: resource.deferrable,
-    scope: resource.scope,
   };
 }
 
@@ -107,15 +106,20 @@ export function definitionsOf<K extends ResourceKind>(touched: Touched | undefin
   return (touched?.definitions ?? []).filter((definition): definition is Resources[K] => definition.kind === kind);
 }
 
-/** Base of a removal step: as important as the rest of convergence, never before the goal. */
+/**
+ * Base of a removal step. A removal waits for the goal, unless it takes away what may never wait; what a step before the
+ * goal reads is taken away before that step (`Step.reads`), and then it is as important. Else its failure degrades a run,
+ * as what is left is tried again by the next, and is only reported of what was in the background.
+ */
 export function removalBase(
   touched: Touched,
-): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'scope' | 'reads' | 'needs' | 'after' | 'weightMs' | 'why'> {
+): Pick<Step, 'resource' | 'importance' | 'deferrable' | 'reads' | 'needs' | 'after' | 'weightMs' | 'why'> {
+  const importance = touched.definitions.at(-1)?.importance ?? 'required';
+  const deferrable = !isNeverDeferrable(touched.id);
   return {
     resource: touched.id,
-    importance: 'required',
-    deferrable: false,
-    scope: 'node',
+    importance: deferrable && importance === 'required' ? 'bestEffort' : importance,
+    deferrable,
     reads: [],
     needs: [],
     after: [],

@@ -2,11 +2,18 @@
  * The table of kinds, planning half: one planner per kind, and the questions `plan/` asks of whatever kind a resource
  * is. Exhaustive by its type, no magic.
  */
-import type { Facts } from '../model/facts.ts';
 import { kindOf, resourceKinds, type Resource, type ResourceId, type ResourceKind } from '../model/resources.ts';
 import type { Resources } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Change, Impact, Observation, Observations, Step, Touched } from '../model/steps.ts';
+import {
+  roleOf,
+  type Change,
+  type Impact,
+  type Observation,
+  type Observations,
+  type Step,
+  type Touched,
+} from '../model/steps.ts';
 import { actionPlanner } from './action/plan.ts';
 import { binaryPlanner } from './binary/plan.ts';
 import { extensionPlanner } from './extension/plan.ts';
@@ -78,15 +85,6 @@ function compareReadsOf<K extends ResourceKind>(
   return plannerOf(kind).compareReads?.({ resource, observed: of(kind, observed), ...about });
 }
 
-/** What is observed of it where nobody has set anything up. */
-export function absentOn(resource: Resource, facts: Facts): Observation {
-  return absentOf(resource.kind, resource, facts);
-}
-
-function absentOf<K extends ResourceKind>(kind: K, resource: Resources[K], facts: Facts): Observations[K] {
-  return plannerOf(kind).absent(resource, facts);
-}
-
 /** Resources whose content it reads. */
 export function readsOf(resource: Resource): readonly ResourceId[] {
   return plannerOf(resource.kind).reads(resource);
@@ -115,22 +113,27 @@ function stepsOf<K extends ResourceKind>(kind: K, change: ChangeOf<K>, context: 
 }
 
 /** Lets every kind join the steps of what changes. */
-export function joinKinds(steps: readonly Step[], changes: readonly Change[]): Step[] {
+export function joinKinds(
+  steps: readonly Step[],
+  changes: readonly Change[],
+  goal: ResourceId | undefined,
+): readonly Step[] {
+  const towardsGoal = steps.some((step) => step.resource === goal && roleOf(step) === 'job');
   const observed = new Map(changes.map((change) => [change.id, change.observed]));
   const definesUnits = (step: Step): boolean => {
     const seen = observed.get(step.resource);
     return seen !== undefined && definesUnitsOf(seen.kind, step, seen);
   };
   const byKind = Map.groupBy(changes, ({ id }) => kindOf(id));
-  const joined = (before: Step[], kind: ResourceKind): Step[] => {
+  const joined = (before: readonly Step[], kind: ResourceKind): readonly Step[] => {
     const own = (byKind.get(kind) ?? []).map((change) => changeOf(kind, change));
-    return joinKind(kind, { steps: before, changes: own, definesUnits }) ?? before;
+    return joinKind(kind, { steps: before, changes: own, towardsGoal, definesUnits });
   };
-  return resourceKinds.toSorted((a, b) => togetherRank[a] - togetherRank[b]).reduce(joined, [...steps]);
+  return resourceKinds.toSorted((a, b) => togetherRank[a] - togetherRank[b]).reduce(joined, steps);
 }
 
-function joinKind<K extends ResourceKind>(kind: K, about: Together<K>): Step[] | undefined {
-  return plannerOf(kind).together?.(about);
+function joinKind<K extends ResourceKind>(kind: K, about: Together<K>): readonly Step[] {
+  return plannerOf(kind).together?.(about) ?? about.steps;
 }
 
 function definesUnitsOf<K extends ResourceKind>(kind: K, step: Step, observed: Observations[K]): boolean {

@@ -2,7 +2,7 @@
  * The data that flows through planning: observations and ownership in, changes and steps out. All JSON, all immutable,
  * so that a plan can be printed, compared, stored and applied elsewhere.
  */
-import type { Importance, Readiness, Resource, ResourceId, ResourceKind, Scope, ClaimSource } from './resources.ts';
+import type { Importance, Readiness, Resource, ResourceId, ResourceKind, ClaimSource } from './resources.ts';
 
 // ── what is on the host ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,7 +111,6 @@ export interface Observations {
   readonly action: ActionObservation;
 }
 
-/** What is there of a resource: the form depends on its kind. */
 export type Observation = Observations[ResourceKind];
 
 // ── what we did before ───────────────────────────────────────────────────────────────────────────────────────────
@@ -310,8 +309,15 @@ export interface Step {
   readonly id: string;
   readonly resource: ResourceId;
   readonly action: StepAction;
-  /** Places this step reads and writes: paths, `unit:NAME`, `systemd:definitions`, `kernel`. Two writers of one place are a plan error. */
+  /**
+   * Places this step reads, with everything below them. It comes after whatever else writes them, and needs whatever takes
+   * them away. What a resource reads as such (`needs`, a unit's inputs) is told by its ids.
+   */
   readonly reads: readonly string[];
+  /**
+   * Places this step writes or takes away: paths, or words of the kind (`unit:NAME`, `enablement:NAME`, `sysctl:KEY`,
+   * `cache:TOOL-VERSION`). Two resources that write one place are a plan error.
+   */
   readonly writes: readonly string[];
   /** Ids of steps that must have succeeded first. */
   readonly needs: readonly string[];
@@ -319,7 +325,6 @@ export interface Step {
   readonly after: readonly string[];
   readonly importance: Importance;
   readonly deferrable: boolean;
-  readonly scope: Scope;
   /** Estimate used for ordering only. */
   readonly weightMs: number;
   /** Why it is in the plan. */
@@ -335,7 +340,6 @@ export interface Plan {
   readonly impact: readonly Impact[];
 }
 
-/** What a plan does to a running unit. */
 export interface Impact {
   readonly unit: string;
   readonly effect: JobName;

@@ -1,35 +1,99 @@
-/** What waits for what between resources, and what precedes the goal. Pure; linear in steps and their needs. */
-import type { ResourceId } from '../model/resources.ts';
+/** What waits for what between resources, and what precedes the goal. Pure; linear in steps and what they wait for, but for sorting. */
+import { parentsOf } from '../model/path.ts';
+import { mostImportant, type Importance, type Resource, type ResourceId } from '../model/resources.ts';
 import { roleOf, type ActionOf, type Role, type Step, type StepAction } from '../model/steps.ts';
 import { completes, readsOf, waitsForNeeds } from '../kinds/planners.ts';
 import type { Claim } from './diff.ts';
 import { createGraph, reached } from './graph.ts';
+import { writersByPlace, type WritersByPlace } from './places.ts';
 
-/** Adds what follows from `needs`, from what resources read, from parent folders and from the order of kernel settings. */
-export function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceId, Claim>): Step[] {
-  const byResource = Map.groupBy(steps, (step) => step.resource);
-  const folders = new Map(steps.flatMap(({ id, action }) => (isFolder(action) ? [[action.path, id] as const] : [])));
-  const required = (...wanted: readonly Role[]): readonly string[] =>
-    steps.filter((step) => !step.deferrable && wanted.includes(roleOf(step))).map(({ id }) => id);
-  const settings = required('setting');
-  const everything = required('entry', 'setting');
-  const lists = createLists();
+type Desired = ReadonlyMap<ResourceId, Claim>;
 
-  return steps.map((step) => {
-    const resource = desired.get(step.resource)?.resource;
-    const role = roleOf(step);
-    const needs = new Set(step.needs);
-    const after = [step.after];
-    if (step.action.do === 'write') after.push(parentsOf(step.action.path).flatMap((path) => folders.get(path) ?? []));
-    if (resource && waitsForNeeds(step)) {
-      if (isJob(role)) after.push(settings);
-      if (role === 'program' && resource.needs.length === 0) after.push(everything);
-      for (const id of [...resource.needs, ...readsOf(resource)])
-        for (const earlier of byResource.get(id) ?? [])
-          if (earlier.id !== step.id && isAwaited(earlier, role)) needs.add(earlier.id);
-    }
-    return { ...step, needs: [...needs].sort(), after: lists.joined(after, [...needs, step.id]) };
-  });
+/** What joining one step asks of all of them. */
+interface AllSteps {
+  readonly desired: Desired;
+  readonly byResource: ReadonlyMap<ResourceId, readonly Step[]>;
+  /** Steps that put a folder or a link at a path. */
+  readonly folders: ReadonlyMap<string, string>;
+  /** Ids of kernel settings that precede the goal; and of those and all entries of the file system that do. */
+  readonly settings: readonly string[];
+  readonly everything: readonly string[];
+  readonly writers: WritersByPlace;
+  readonly lists: Lists;
+}
+
+/**
+ * Adds what follows from `needs`, from what resources and steps read, from parent folders and from the order of kernel
+ * settings. A removal that a step needs is as important as that step.
+ */
+export function joinDependencies(steps: readonly Step[], desired: Desired): Step[] {
+  const required = (...roles: readonly Role[]): readonly string[] =>
+    steps.filter((step) => !step.deferrable && roles.includes(roleOf(step))).map(({ id }) => id);
+  const all: AllSteps = {
+    desired,
+    byResource: Map.groupBy(steps, (step) => step.resource),
+    folders: new Map(steps.flatMap(({ id, action }) => (isFolder(action) ? [[action.path, id] as const] : []))),
+    settings: required('setting'),
+    everything: required('entry', 'setting'),
+    writers: writersByPlace(steps),
+    lists: createLists(),
+  };
+  const raised = new Map<string, Importance>();
+  const joined = steps.map((step) => joinStep(step, all, raised));
+  if (raised.size === 0) return joined;
+  return joined.map((step) => ({ ...step, importance: raised.get(step.id) ?? step.importance }));
+}
+
+function joinStep(step: Step, all: AllSteps, raised: Map<string, Importance>): Step {
+  const resource = all.desired.get(step.resource)?.resource;
+  const waiting = resource && waitsForNeeds(step) ? resource : undefined;
+  const read = readBy(step, all);
+  for (const { id, importance } of read.removed)
+    raised.set(id, mostImportant([step.importance, importance, raised.get(id) ?? importance]));
+  const needs = [...(waiting ? neededBy(step, waiting, all) : []), ...read.removed.map(({ id }) => id)];
+  const after = [...parentsIn(all.folders, step), ...read.written.map(({ id }) => id)];
+  const shared = waiting ? sharedBy(roleOf(step), waiting, all) : [];
+  if (needs.length + after.length + shared.length === 0 && step.needs.length + step.after.length < 2) return step;
+  const known = [...new Set([...step.needs, ...needs])].sort();
+  return { ...step, needs: known, after: all.lists.joined([step.after, after, shared], [...known, step.id]) };
+}
+
+/** The steps that complete what the resource needs and reads. */
+function neededBy(step: Step, resource: Resource, { byResource }: AllSteps): string[] {
+  const role = roleOf(step);
+  return [...resource.needs, ...readsOf(resource)].flatMap((id) =>
+    (byResource.get(id) ?? []).flatMap((earlier) =>
+      earlier.id !== step.id && isAwaited(earlier, role) ? earlier.id : [],
+    ),
+  );
+}
+
+/** What jobs and programs come after, whatever they are about: one list for all of them. */
+function sharedBy(role: Role, resource: Resource, { settings, everything }: AllSteps): readonly string[] {
+  if (isJob(role)) return settings;
+  return role === 'program' && resource.needs.length === 0 ? everything : [];
+}
+
+interface Read {
+  readonly removed: readonly Step[];
+  readonly written: readonly Step[];
+}
+
+const nothingRead: Read = { removed: [], written: [] };
+
+/** Steps of others that take away or write what the step reads, unless a document says that they come after its resource. */
+function readBy(step: Step, { writers, desired }: AllSteps): Read {
+  if (step.reads.length === 0) return nothingRead;
+  const writing = step.reads
+    .flatMap((place) => writers.within(place))
+    .filter(
+      ({ resource }) =>
+        resource !== step.resource && desired.get(resource)?.resource.needs.includes(step.resource) !== true,
+    );
+  return {
+    removed: writing.filter(({ resource }) => !desired.has(resource)),
+    written: writing.filter(({ resource }) => desired.has(resource)),
+  };
 }
 
 /** What may stand in the path of other entries. */
@@ -49,10 +113,13 @@ function isAwaited(earlier: Step, role: Role): boolean {
   return completes(earlier) && !(isJob(role) && roleOf(earlier) === 'join');
 }
 
-function parentsOf(path: string): string[] {
-  const parents: string[] = [];
-  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) parents.push(path.slice(0, end));
-  return parents;
+/** Steps that make the folders above what the step writes. */
+function parentsIn(folders: ReadonlyMap<string, string>, { id, action }: Step): string[] {
+  if (action.do !== 'write' || folders.size === 0) return [];
+  return parentsOf(action.path).flatMap((path) => {
+    const parent = folders.get(path);
+    return parent === undefined || parent === id ? [] : parent;
+  });
 }
 
 interface Lists {
@@ -64,15 +131,18 @@ interface Lists {
 function createLists(): Lists {
   const known = new Map<readonly string[], { sorted: readonly string[]; members: ReadonlySet<string> }>();
   const about = (list: readonly string[]): { sorted: readonly string[]; members: ReadonlySet<string> } => {
-    const found = known.get(list) ?? { sorted: [...list].sort(), members: new Set(list) };
-    known.set(list, found);
-    return found;
+    const found = known.get(list);
+    if (found) return found;
+    const members = new Set(list);
+    const made = { sorted: [...members].sort(), members };
+    known.set(list, made);
+    return made;
   };
   return {
     joined(lists, without) {
       const [only, ...more] = lists.filter(({ length }) => length > 0);
       if (!only) return [];
-      if (more.length === 0) {
+      if (more.length === 0 && only.length > 1) {
         const { sorted, members } = about(only);
         if (!without.some((id) => members.has(id))) return sorted;
       }
@@ -87,7 +157,7 @@ export function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined
   const start = steps.find((step) => step.resource === goal && roleOf(step) === 'job');
   if (!start) return [...steps];
   const graph = createGraph(steps);
-  const behind = reached([graph.numberOf(start.id) ?? -1], graph.after);
+  const behind = reached(graph.numberOf(start.id) ?? -1, graph.after);
   // systemd itself orders the goal's start after these: they need only be queued.
   const queued = new Set(
     start.needs.flatMap((id) => {
@@ -98,7 +168,7 @@ export function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined
   const precedes = (step: Step, number: number): boolean =>
     !step.deferrable &&
     step.importance !== 'background' &&
-    behind[number] !== true &&
+    behind[number] !== 1 &&
     !(roleOf(step) === 'join' && queued.has(step.resource));
   const needs = new Set(start.needs);
   const before = new Set([...start.after, ...steps.filter(precedes).map(({ id }) => id)]);

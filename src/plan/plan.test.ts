@@ -1,131 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import type {
-  ActionResource,
-  FileResource,
-  KernelResource,
-  Resource,
-  ResourceId,
-  ClaimSource,
-  UnitResource,
-} from '../model/resources.ts';
+import type { ResourceId, UnitResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import { effectiveClaims } from './claims.ts';
-import { diff, type Claim } from './diff.ts';
-import { plan } from './plan.ts';
-import { schedule } from './schedule.ts';
+import type { Plan, UnitObservation } from '../model/steps.ts';
 import { ancestors } from '../../test/support/plan-reference.ts';
-import type { Observation, Plan, Touched, UnitObservation } from '../model/steps.ts';
-
-const base = { scope: 'node', deferrable: false, importance: 'required', needs: [] } as const;
-
-function file(path: string, about: Partial<FileResource> & { text?: string } = {}): FileResource {
-  const { text = 'x', ...rest } = about;
-  return {
-    kind: 'file',
-    id: `file:${path}`,
-    ...base,
-    path,
-    entry: { type: 'file', content: { text }, mode: '0644', uid: 0, gid: 0 },
-    ...rest,
-  };
-}
-
-function unit(name: string, about: Partial<UnitResource> = {}): UnitResource {
-  return {
-    kind: 'unit',
-    id: `unit:${name}`,
-    ...base,
-    name,
-    content: '[Service]\nExecStart=/bin/x\n',
-    dropIns: [],
-    enablement: 'enabled',
-    state: 'started',
-    inputs: [],
-    onChange: 'restart',
-    readiness: { type: 'active' },
-    deadlineMs: 1000,
-    ...about,
-  };
-}
-
-function action(name: string, about: Partial<ActionResource> = {}): ActionResource {
-  return {
-    kind: 'action',
-    id: `action:${name}`,
-    ...base,
-    argv: ['true'],
-    guard: { type: 'path', path: '/done' },
-    timeoutMs: 1000,
-    ...about,
-  };
-}
-
-function sysctl(key: string): KernelResource {
-  return { kind: 'kernel', id: `kernel:sysctl/${key}`, ...base, setting: { type: 'sysctl', key, value: '1' } };
-}
-
-const freshUnit: UnitObservation = {
-  kind: 'unit',
-  entries: {},
-  enablement: '',
-  loadState: 'not-found',
-  activeState: 'inactive',
-  invocationId: '',
-  live: true,
-  transient: false,
-  succeeded: false,
-  stale: false,
-};
-
-function fresh(resource: Resource): Observation {
-  switch (resource.kind) {
-    case 'file':
-      return { kind: 'file', entry: { type: 'absent' } };
-    case 'unit':
-      return freshUnit;
-    case 'binary':
-      return { kind: 'binary', cached: undefined, cacheRefusals: [], targetDigest: undefined };
-    case 'image':
-      return { kind: 'image', present: false };
-    case 'kernel':
-      return { kind: 'kernel', value: undefined };
-    case 'action':
-      return { kind: 'action', done: false };
-    case 'extension':
-      throw new Error('not planned');
-  }
-}
-
-interface Situation {
-  readonly desired: readonly Resource[];
-  readonly observed?: Readonly<Record<string, Observation>>;
-  readonly touched?: readonly Touched[];
-  readonly goal?: ResourceId;
-  readonly source?: ClaimSource;
-}
-
-function planned({ desired, observed = {}, touched = [], goal, source = 'boot' }: Situation): Plan {
-  const claims = new Map<ResourceId, Claim>(desired.map((resource) => [resource.id, { resource, source }]));
-  const touchedById = new Map(touched.map((entry) => [entry.id, entry]));
-  const observations = new Map<ResourceId, Observation>();
-  for (const resource of [...touched.flatMap((entry) => entry.definitions), ...desired])
-    observations.set(resource.id, observed[resource.id] ?? fresh(resource));
-  return plan({ ...diff({ desired: claims, observed: observations, touched: touchedById }), desired: claims, goal });
-}
-
-function touchedEntry(resource: Resource, about: Partial<Touched> = {}): Touched {
-  return {
-    id: resource.id,
-    source: 'boot',
-    definitions: [resource],
-    done: true,
-    startedWith: undefined,
-    original: false,
-    ...about,
-  };
-}
+import { action, file, freshUnit, planned, sysctl, touchedEntry, unit } from '../../test/support/planning.ts';
+import { effectiveClaims } from './claims.ts';
+import { schedule } from './schedule.ts';
 
 const ids = (made: Plan): string[] => made.steps.map((step) => step.id).sort();
 const needsOf = (made: Plan, id: string): readonly string[] => {

@@ -20,7 +20,7 @@ export interface PlanInput extends Diff {
 /** NK_PLAN_CONFLICT when two resources write one place. */
 export function plan({ changes, context, desired, goal }: PlanInput): Plan {
   const own = changes.flatMap((change) => stepsFor(change, context));
-  const steps = precedeGoal(joinDependencies(joinKinds(own, changes), desired), goal);
+  const steps = precedeGoal(joinDependencies(joinKinds(own, changes, goal), desired), goal);
   checkWriters(steps);
   return {
     changes,

@@ -12,12 +12,12 @@ export function schedule(plan: Plan): Schedule {
   const graph = createGraph(plan.steps);
   const remaining = remainingTimes(graph);
   const goal = plan.goal === undefined ? undefined : graph.numberOf(plan.goal);
-  const before = goal === undefined ? undefined : reached([goal], graph.before);
-  const behind = goal === undefined ? undefined : reached([goal], graph.after);
+  const before = goal === undefined ? undefined : reached(goal, graph.before);
+  const behind = goal === undefined ? undefined : reached(goal, graph.after);
   const scheduled = plan.steps.map((step, number): ScheduledStep => {
-    const precedes = before?.[number] === true;
+    const precedes = before?.[number] === 1;
     // Beside the goal's path a step waits for the goal when it may, or when it needs the goal itself.
-    const waits = step.deferrable || step.importance === 'background' || behind?.[number] === true;
+    const waits = step.deferrable || step.importance === 'background' || behind?.[number] === 1;
     const phase = before === undefined || precedes || !waits ? 'goal' : 'deferred';
     const reason = reasonFor(step, { phase, goal: plan.goal, precedes });
     return { step, phase, reason, remainingMs: remaining[number] ?? 0 };

@@ -6,15 +6,18 @@ import { NodekilnError } from '../../src/errors.ts';
 import { stepsFor } from '../../src/kinds/planners.ts';
 import { stepBase } from '../../src/kinds/planner.ts';
 import { isRunning, unitEntries } from '../../src/kinds/unit/definition.ts';
-import type { ResourceId } from '../../src/model/resources.ts';
+import { reveal, type ResourceId, type UnitResource } from '../../src/model/resources.ts';
 import type { Change, ExtensionObservation, Plan, Schedule, ScheduledStep, Step } from '../../src/model/steps.ts';
 import type { Claim } from '../../src/plan/diff.ts';
 import type { PlanInput } from '../../src/plan/plan.ts';
 
 export function referencePlan(input: PlanInput): Pick<Plan, 'steps' | 'goal'> {
   const own = input.changes.flatMap((change) => stepsFor(change, input.context));
-  const merged = yieldTargets(withMerge(own, input.changes));
-  const steps = precedeGoal(joinDependencies(withReload(merged, input.changes), input.desired), input.goal);
+  const merged = belowRemoved(yieldTargets(withMerge(own, input.changes)), input.changes);
+  const towardsGoal = own.some((step) => step.resource === input.goal && isStart(step));
+  const removed = goneBeforeStarts(readersFirst(merged, input.changes), input.changes);
+  const reloaded = withReload(removed, input.changes, towardsGoal);
+  const steps = precedeGoal(asImportantAsReaders(joinDependencies(reloaded, input.desired), input.desired), input.goal);
   checkWriters(steps);
   return { steps, goal: steps.find((step) => step.action.do === 'ready' && step.resource === input.goal)?.id };
 }
@@ -31,68 +34,155 @@ function yieldTargets(steps: readonly Step[]): Step[] {
   );
 }
 
-const reloadStepId = 'daemon-reload';
+/** What stands in the way of a folder goes before what comes below it. */
+function belowRemoved(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  const gone = changes.filter(
+    ({ desired, observed }) => !desired && observed.kind === 'file' && observed.entry.type !== 'directory',
+  );
+  return steps.map((step) => {
+    const { action } = step;
+    if (action.do !== 'write') return step;
+    const above = steps.filter(
+      (other) =>
+        other.action.do === 'remove' &&
+        gone.some(({ id }) => id === other.resource && action.path.startsWith(`${id.slice('file:'.length)}/`)),
+    );
+    return { ...step, after: [...step.after, ...above.map(({ id }) => id)] };
+  });
+}
 
-const reloadAfterEnablementId = 'daemon-reload after enablement';
+function isStart(step: Step): boolean {
+  return isJob(step) && step.action.do !== 'stop';
+}
+
+/** Units that go, with the definition they had last. */
+function goneUnits(changes: readonly Change[]): UnitResource[] {
+  return changes.flatMap(({ desired, touched }) => {
+    const definitions = (touched?.definitions ?? []).filter(({ kind }) => kind === 'unit') as UnitResource[];
+    const last = definitions.at(-1);
+    return !desired && last && definitions.some(({ content }) => content !== undefined) ? [last] : [];
+  });
+}
+
+/** Files and programs that a unit read go after it. */
+function readersFirst(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  return steps.map((step) => {
+    if (step.resource.startsWith('unit:') || !['remove', 'forget-cached'].includes(step.action.do)) return step;
+    const readers = goneUnits(changes).filter(({ inputs }) => inputs.includes(step.resource));
+    const ends = steps.filter(({ resource }) => readers.some(({ id }) => id === resource));
+    return { ...step, after: [...step.after, ...ends.map(({ id }) => id)] };
+  });
+}
+
+function names(unit: UnitResource, other: UnitResource): boolean {
+  return [unit.content ?? '', ...unit.dropIns.map(({ content }) => content)]
+    .flatMap((text) => reveal(text).split(/[\s=]+/))
+    .includes(other.name);
+}
+
+/** A unit that goes and that a starting one names, or that names it, is gone before, as surely as the other starts. */
+function goneBeforeStarts(steps: readonly Step[], changes: readonly Change[]): Step[] {
+  const gone = goneUnits(changes);
+  const starting = changes.flatMap(({ id, desired }) =>
+    desired?.kind === 'unit' && steps.some((step) => step.resource === id && isStart(step)) ? [desired] : [],
+  );
+  const tied = (one: UnitResource, other: UnitResource): boolean => names(one, other) || names(other, one);
+  return steps.map((step) => {
+    const leaving = gone.find(({ id }) => id === step.resource);
+    const starts = starting.filter((unit) => leaving && tied(unit, leaving)).map(({ id }) => id);
+    const jobs = [step, ...steps.filter((other) => isStart(other) && starts.includes(other.resource))];
+    if (leaving)
+      return {
+        ...step,
+        importance: importanceOf(jobs),
+        deferrable: jobs.every(({ deferrable }) => deferrable),
+      };
+    const start = starting.find(({ id }) => id === step.resource && isStart(step));
+    const before = gone.filter((unit) => start && tied(start, unit)).map(({ id }) => id);
+    const needs = steps.filter(({ resource }) => before.includes(resource)).map(({ id }) => id);
+    return { ...step, needs: [...step.needs, ...needs] };
+  });
+}
+
+function importanceOf(steps: readonly Step[]): Step['importance'] {
+  if (steps.some(({ importance }) => importance === 'required')) return 'required';
+  return steps.some(({ importance }) => importance === 'bestEffort') ? 'bestEffort' : 'background';
+}
+
+const lateReloads: readonly string[] = ['daemon-reload after enablement', 'daemon-reload after removal'];
 
 /**
- * One daemon-reload after all unit files are in place, before the first job that depends on them; and one after units were
- * enabled or disabled, which nothing waits for: until then systemd counts every unit as changed on disk.
+ * One daemon-reload after all unit files are in place, before the first job that depends on them. A second one, which
+ * nothing waits for, after units were enabled or disabled and after units were removed that may be removed late: where
+ * there is a goal, and something that is read before.
  */
-function withReload(steps: readonly Step[], changes: readonly Change[]): Step[] {
+function withReload(steps: readonly Step[], changes: readonly Change[], towardsGoal: boolean): Step[] {
   const live = changes.filter((change) => change.observed.kind === 'unit' && change.observed.live);
-  const units = new Set(live.map((change) => change.id));
-  const definitions = steps.filter((step) => isDefinitionStep(step) && units.has(step.resource));
-  const stale = live.filter((change) => change.observed.kind === 'unit' && change.observed.stale);
-  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
-  const enablements = steps.filter((step) => step.action.do === 'enablement' && units.has(step.resource));
-  const reloads: Step[] = [];
+  const change = (step: Step): Change | undefined => live.find(({ id }) => id === step.resource);
+  const definitions = steps.filter((step) => isDefinitionStep(step) && change(step));
+  const stale = live.filter((each) => each.observed.kind === 'unit' && each.observed.stale);
+  const enablements = steps.filter((step) => step.action.do === 'enablement' && change(step));
   // An extension may bring units and drop-ins.
   const merge = steps.find((step) => step.action.do === 'merge-extensions' && isLive(changes, step));
-  const subject = merge?.resource ?? [...changed][0];
+
+  const unhurried = definitions.filter((step) => towardsGoal && step.deferrable && !change(step)?.desired);
+  const hurried = definitions.filter((step) => !unhurried.includes(step));
+  const early = hurried.length > 0 || stale.length > 0 || merge ? hurried : definitions;
+  const late = definitions.filter((step) => !early.includes(step));
+  const changed = [...early.map(({ resource }) => resource), ...stale.map(({ id }) => id)];
+  const reloads: Step[] = [];
+  const subject = merge?.resource ?? changed[0];
   if (subject !== undefined) {
-    const ids = [...definitions, ...(merge ? [merge] : [])].map((step) => step.id);
-    const deferrable = !merge && definitions.every((step) => step.deferrable) && stale.length === 0;
-    const unlessRead = merge ? undefined : unreadPaths(definitions, live, stale.length > 0);
-    reloads.push(
-      reloadStep({
-        id: reloadStepId,
-        resource: subject,
-        needs: ids,
-        deferrable,
-        why: merge ? 'extensions change' : 'unit files change',
-        ...(unlessRead && { unlessRead }),
-      }),
-    );
+    const before = [...early, ...(merge ? [merge] : [])];
+    const removals = before.length > 0 && before.every(({ action }) => action.do === 'remove');
+    const unlessRead = merge ? undefined : unreadPaths(early, live, stale.length > 0);
+    reloads.push({
+      id: 'daemon-reload',
+      resource: subject,
+      action: { do: 'daemon-reload', ...(unlessRead && { unlessRead }) },
+      needs: before.filter(({ importance }) => importance === 'required').map(({ id }) => id),
+      after: before.filter(({ importance }) => importance !== 'required').map(({ id }) => id),
+      reads: live.flatMap(({ id, desired }) =>
+        desired?.kind === 'unit' && changed.includes(id)
+          ? [`/etc/systemd/system/${desired.name}`, `/etc/systemd/system/${desired.name}.d`]
+          : [],
+      ),
+      writes: [],
+      importance: removals ? importanceOf(before) : 'required',
+      deferrable: !merge && early.every((step) => step.deferrable) && stale.length === 0,
+      weightMs: 40,
+      why: merge ? 'extensions change' : 'unit files change',
+    });
   }
-  // What a removal disables is done before its unit file goes, hence before the first reload.
-  const [enabled] = enablements.filter(
-    (step) => !reloads.some((reload) => reload.needs.some((id) => neededBy(steps, id, step.id))),
-  );
-  if (enabled) {
-    const ids = enablements.map((step) => step.id);
-    reloads.push(
-      reloadStep({
-        id: reloadAfterEnablementId,
-        resource: enabled.resource,
-        after: ids,
-        deferrable: true,
-        why: 'units are enabled or disabled',
-      }),
-    );
-  }
-  const waits = (step: Step): boolean =>
-    isJob(step) && step.action.do !== 'stop' && (merge !== undefined || changed.has(step.resource));
-  return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), ...reloads];
+  const first = reloads[0];
+  // What a removal disables is done before its unit file goes, hence before a reload that comes after that.
+  const all = [...steps, ...reloads];
+  const unread = enablements.find(({ id }) => !first || !descendants(all, id).has(first.id));
+  const trigger = unread ?? late[0];
+  if (trigger)
+    reloads.push({
+      id: unread ? 'daemon-reload after enablement' : 'daemon-reload after removal',
+      resource: trigger.resource,
+      action: { do: 'daemon-reload' },
+      needs: [],
+      after: [...(unread ? enablements : []), ...late].map(({ id }) => id),
+      reads: [],
+      writes: [],
+      importance: unread ? 'required' : importanceOf(late),
+      deferrable: true,
+      weightMs: 40,
+      why: unread ? 'units are enabled or disabled' : 'unit files are removed',
+    });
+  const waits = (step: Step): boolean => isStart(step) && (merge !== undefined || changed.includes(step.resource));
+  return [
+    ...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, 'daemon-reload'] } : step)),
+    ...reloads,
+  ];
 }
 
 function isLive(changes: readonly Change[], step: Step): boolean {
   const observed = changes.find(({ id }) => id === step.resource)?.observed;
   return observed?.kind === 'extension' && observed.live;
-}
-
-function neededBy(steps: readonly Step[], id: string, needed: string): boolean {
-  return descendants(steps, needed).has(id);
 }
 
 /**
@@ -112,27 +202,6 @@ function unreadPaths(
     paths[desired.name] = [...unitEntries(desired).keys()];
   }
   return paths;
-}
-
-function reloadStep(
-  about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & {
-    needs?: readonly string[];
-    after?: readonly string[];
-    unlessRead?: Readonly<Record<string, readonly string[]>>;
-  },
-): Step {
-  const { unlessRead, ...rest } = about;
-  return {
-    needs: [],
-    after: [],
-    ...rest,
-    action: { do: 'daemon-reload', ...(unlessRead && { unlessRead }) },
-    reads: [],
-    writes: [],
-    importance: 'required',
-    scope: 'node',
-    weightMs: 40,
-  };
 }
 
 function isDefinitionStep(step: Step): boolean {
@@ -183,7 +252,39 @@ function joinDependencies(steps: readonly Step[], desired: ReadonlyMap<ResourceI
         addTo(needs, completion(byResource.get(id) ?? [], step));
       }
     }
+    addTo(needs, gone(steps, step, desired));
+    addTo(
+      after,
+      readBy(steps, step, desired)
+        .filter((writer) => desired.has(writer.resource))
+        .map(({ id }) => id),
+    );
     return { ...step, needs: [...needs].sort(), after: [...after].filter((id) => !needs.has(id)).sort() };
+  });
+}
+
+/** Steps that write what the step reads, unless a document says that they come after its resource. */
+function readBy(steps: readonly Step[], { reads, resource }: Step, desired: ReadonlyMap<ResourceId, Claim>): Step[] {
+  return steps.filter(
+    (writer) =>
+      writer.resource !== resource &&
+      !desired.get(writer.resource)?.resource.needs.includes(resource) &&
+      writer.writes.some((place) => reads.some((read) => place === read || place.startsWith(`${read}/`))),
+  );
+}
+
+/** Those of them that take away what nobody asks for any more. */
+function gone(steps: readonly Step[], step: Step, desired: ReadonlyMap<ResourceId, Claim>): string[] {
+  return readBy(steps, step, desired)
+    .filter((writer) => !desired.has(writer.resource))
+    .map(({ id }) => id);
+}
+
+/** What is taken away for a step is as important as it. */
+function asImportantAsReaders(steps: readonly Step[], desired: ReadonlyMap<ResourceId, Claim>): Step[] {
+  return steps.map((step) => {
+    const readers = steps.filter((reader) => gone(steps, reader, desired).includes(step.id));
+    return { ...step, importance: importanceOf([step, ...readers]) };
   });
 }
 
@@ -200,7 +301,7 @@ function waitsForNeeds(step: Step): boolean {
 function completion(steps: readonly Step[], dependent: Step): string[] {
   const betweenUnits = isJob(dependent);
   return steps
-    .filter((step) => step.id !== reloadAfterEnablementId && (step.action.do !== 'enablement' || !step.deferrable))
+    .filter((step) => !lateReloads.includes(step.id) && (step.action.do !== 'enablement' || !step.deferrable))
     .filter((step) => !(betweenUnits && step.action.do === 'ready'))
     .map((step) => step.id);
 }
@@ -270,7 +371,6 @@ function withMerge(steps: readonly Step[], changes: readonly Change[]): Step[] {
     resource: subject,
     importance: 'required',
     deferrable: false,
-    scope: wanted.length > 0 && wanted.every(({ scope }) => scope === 'shared') ? 'shared' : 'node',
     id: mergeStepId,
     action: {
       do: 'merge-extensions',

@@ -1,11 +1,10 @@
 /** Planning of `action` resources: a command, and a guard that says when it is already done. */
-import { releaseStep } from '../file/plan.ts';
-import { readByNobody, stepBase, type KindPlanner } from '../planner.ts';
+import { filesAmong, releaseStep } from '../file/plan.ts';
+import { definitionsOf, readByNobody, stepBase, type KindPlanner } from '../planner.ts';
 
 export const actionPlanner: KindPlanner<'action'> = {
   compare: ({ observed }) =>
     observed.done ? undefined : { facets: ['presence'], details: ['its guard says that it is not done'] },
-  absent: () => ({ kind: 'action', done: false }),
   reads: () => [],
   ...readByNobody,
   steps: (change, resource) => [
@@ -13,7 +12,7 @@ export const actionPlanner: KindPlanner<'action'> = {
       ...stepBase(resource),
       id: `run ${resource.id}`,
       action: { do: 'run', action: resource.id },
-      reads: [],
+      reads: filesAmong([...resource.needs, ...definitionsOf(change.touched, 'action').flatMap(({ needs }) => needs)]),
       writes: [resource.id],
       needs: [],
       weightMs: 1000,

@@ -1,5 +1,4 @@
 /** Planning of `binary` resources: kept in the cache at bake, activated at boot and when tending. The cache is never consumed. */
-import { cacheKey, parseVersion } from '../../model/version.ts';
 import type { ResourceId } from '../../model/resources.ts';
 import type { Step } from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
@@ -34,15 +33,6 @@ export const binaryPlanner: KindPlanner<'binary'> = {
         };
   },
 
-  absent({ tool, version }, { cache }) {
-    const key = cacheKey(parseVersion(version));
-    const cached = (Object.hasOwn(cache, tool) ? (cache[tool] ?? []) : []).includes(key)
-      ? { key, file: `/opt/bin/${tool}-${key}`, digest: '' }
-      : undefined;
-    const cacheRefusals = cached ? [] : [`${tool} ${version} is not in the cache`];
-    return { kind: 'binary', cached, cacheRefusals, targetDigest: undefined };
-  },
-
   reads: () => [],
   contentOf: ({ tool, version, place }) => [tool, version, place],
   changesContent: isOfContent,
@@ -56,7 +46,7 @@ export const binaryPlanner: KindPlanner<'binary'> = {
         ...stepBase(resource),
         id: `${verb} ${resource.id}`,
         action: { do: verb, binary: resource.id },
-        reads: [`cache:${resource.tool}`],
+        reads: [],
         writes: [target],
         needs: [],
         weightMs: verb === 'activate' ? 5 : 1000,
@@ -96,7 +86,8 @@ export const binaryPlanner: KindPlanner<'binary'> = {
       ? { tool, version }
       : undefined,
 
-  together: ({ steps, changes }) => yieldTargets(steps, new Set(changes.map(({ id }) => id))),
+  together: ({ steps, changes }) =>
+    changes.every(({ desired }) => desired) ? steps : yieldTargets(steps, new Set(changes.map(({ id }) => id))),
 };
 
 /** What another resource writes is not removed for the sake of the program that was there before. */

@@ -24,8 +24,6 @@ export const extensionPlanner: KindPlanner<'extension'> = {
     return details.length === 0 ? undefined : { facets: ['content'], details };
   },
 
-  absent: () => ({ kind: 'extension', live: true, record: undefined, deviations: [] }),
-
   reads: () => [],
   contentOf: (resource) => [resource.name, resource.version, resource.digest, localPath(resource)],
   changesContent: isOfContent,
@@ -54,11 +52,11 @@ export function localPath({ sources }: ExtensionResource): string | undefined {
 }
 
 /** Adds the one step that merges, and lets everything that changes about extensions end with it. */
-function withMerge({ steps, changes }: Together<'extension'>): Step[] {
+function withMerge({ steps, changes }: Together<'extension'>): readonly Step[] {
   const wanted = changes.flatMap(({ desired }) => desired ?? []);
   const dropped = changes.filter(({ desired, observed }) => !desired && observed.record);
   const subject = wanted[0]?.id ?? dropped[0]?.id;
-  if (subject === undefined) return [...steps];
+  if (subject === undefined) return steps;
   const fetches = steps.filter((step) => step.action.do === 'fetch-extension').map((step) => step.id);
   const ids = new Set<ResourceId>([...wanted, ...dropped].map(({ id }) => id));
   const merge: Step = {
@@ -66,7 +64,6 @@ function withMerge({ steps, changes }: Together<'extension'>): Step[] {
     resource: subject,
     importance: 'required',
     deferrable: false,
-    scope: wanted.length > 0 && wanted.every(({ scope }) => scope === 'shared') ? 'shared' : 'node',
     id: mergeStepId,
     action: {
       do: 'merge-extensions',

@@ -1,7 +1,8 @@
 /** Planning of `file` resources: files, folders and symlinks at a path. */
-import type { FileResource } from '../../model/resources.ts';
+import { parentsOf } from '../../model/path.ts';
+import { kindOf, nameOf, type FileResource, type ResourceId } from '../../model/resources.ts';
 import type { FileObservation, Step } from '../../model/steps.ts';
-import { isOfContent, removalBase, stepBase, type ChangeOf, type KindPlanner } from '../planner.ts';
+import { isOfContent, removalBase, stepBase, type ChangeOf, type KindPlanner, type Together } from '../planner.ts';
 import { compareEntry, wantedEntry } from './entry.ts';
 
 export const filePlanner: KindPlanner<'file'> = {
@@ -9,7 +10,6 @@ export const filePlanner: KindPlanner<'file'> = {
 
   keepsOriginal: isFile,
 
-  absent: () => ({ kind: 'file', entry: { type: 'absent' } }),
   reads: () => [],
   contentOf: ({ entry }) => {
     switch (entry.type) {
@@ -24,6 +24,7 @@ export const filePlanner: KindPlanner<'file'> = {
   changesContent: isOfContent,
 
   steps: (change, resource) => [writeStep(change, resource)],
+  together: belowRemoved,
 
   removal: (touched, observed) => {
     const path = touched.id.slice('file:'.length);
@@ -58,6 +59,28 @@ function writeStep(change: ChangeOf<'file'>, resource: FileResource): Step {
     weightMs: 1,
     why: change.details.join(', '),
   };
+}
+
+/** Paths of the files among these, each once. */
+export function filesAmong(ids: readonly ResourceId[]): string[] {
+  return [...new Set(ids.flatMap((id) => (kindOf(id) === 'file' ? nameOf(id) : [])))];
+}
+
+/** Where something else stands in the way of a folder, it goes before what comes below it. */
+function belowRemoved({ steps, changes }: Together<'file'>): readonly Step[] {
+  const inTheWay = new Map(
+    changes.flatMap(({ id, desired, observed: { entry } }) =>
+      desired || entry.type === 'directory' ? [] : [[nameOf(id), `remove ${id}`] as const],
+    ),
+  );
+  if (inTheWay.size === 0) return steps;
+  const there = new Set(steps.map(({ id }) => id));
+  return steps.map((step) => {
+    if (step.action.do !== 'write') return step;
+    const removals = parentsOf(step.action.path).flatMap((path) => inTheWay.get(path) ?? []);
+    const after = removals.filter((id) => there.has(id));
+    return after.length === 0 ? step : { ...step, after: [...step.after, ...after] };
+  });
 }
 
 /** Nothing is left on the host; only our own note of it goes. */

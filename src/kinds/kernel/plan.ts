@@ -21,10 +21,6 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
       details: [`${setting.key} is ${observed.value ?? 'unknown'}, wanted ${setting.value}`],
     };
   },
-  absent({ setting }, { kernelModules = [] }) {
-    const loaded = setting.type === 'module' && kernelModules.includes(setting.name);
-    return { kind: 'kernel', value: loaded ? 'loaded' : undefined };
-  },
   reads: () => [],
   ...readByNobody,
   steps: (change, resource) => {
@@ -55,9 +51,9 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
 };
 
 /** Many settings are there only once their module is. */
-function settingsAfterModules(steps: readonly Step[]): Step[] {
+function settingsAfterModules(steps: readonly Step[]): readonly Step[] {
   const modules = steps.filter(({ action }) => action.do === 'module').map(({ id }) => id);
-  if (modules.length === 0) return [...steps];
+  if (modules.length === 0) return steps;
   // One list for all: what waits for the same many shares it.
   return steps.map((step) => (step.action.do === 'sysctl' ? { ...step, after: modules } : step));
 }

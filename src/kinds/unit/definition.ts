@@ -2,6 +2,7 @@
 import type { UnitResource } from '../../model/resources.ts';
 import type { EntryObservation, Touched, WriteEntry } from '../../model/steps.ts';
 import { compareEntry, textEntry } from '../file/entry.ts';
+import { filesAmong } from '../file/plan.ts';
 import { definitionsOf } from '../planner.ts';
 
 const unitFolder = '/etc/systemd/system';
@@ -54,4 +55,20 @@ export function isRunning(activeState: string): boolean {
     activeState === 'reloading' ||
     activeState === 'refreshing'
   );
+}
+
+/** Its start was intended, and nothing says that it came to that: what runs may be older than what is in place. */
+export function owesStart(touched: Touched | undefined): boolean {
+  return touched?.startedWith === '';
+}
+
+/** Places that systemd reads for the unit itself. */
+export function definitionPlaces(name: string): string[] {
+  return [`${unitFolder}/${name}`, `${unitFolder}/${name}.d`];
+}
+
+/** Places that a start of the unit reads: its definition, and files it needs or needed until now. */
+export function startReads(name: string, definitions: readonly UnitResource[]): string[] {
+  const files = filesAmong(definitions.flatMap(({ inputs, needs }) => [...inputs, ...needs]));
+  return [...definitionPlaces(name), ...files];
 }

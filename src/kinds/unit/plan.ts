@@ -7,27 +7,11 @@
  */
 import type { UnitResource } from '../../model/resources.ts';
 import { fingerprint } from '../../host/digest.ts';
-import {
-  roleOf,
-  type ActionOf,
-  type Facet,
-  type JobName,
-  type Step,
-  type StepAction,
-  type Touched,
-} from '../../model/steps.ts';
-import { releaseStep } from '../file/plan.ts';
-import {
-  definitionsOf,
-  isOfContent,
-  removalBase,
-  stepBase,
-  type ChangeOf,
-  type KindPlanner,
-  type PlanContext,
-} from '../planner.ts';
-import { definitionDifferences, isRunning, unitPaths } from './definition.ts';
-import { isDefinition, reloadAfterEnablementId, withReload } from './reload.ts';
+import { roleOf, type ActionOf, type Facet, type JobName, type Step, type StepAction } from '../../model/steps.ts';
+import { definitionsOf, isOfContent, stepBase, type ChangeOf, type KindPlanner, type PlanContext } from '../planner.ts';
+import { definitionDifferences, isRunning, owesStart, startReads } from './definition.ts';
+import { inRemovalOrder, removalOf } from './removal.ts';
+import { isDefinition, isLateReload, withReload } from './reload.ts';
 
 /** Differences after which a unit that should run must be started or restarted. */
 const startFacets: ReadonlySet<Facet> = new Set(['definition', 'inputs', 'state']);
@@ -54,20 +38,6 @@ export const unitPlanner: KindPlanner<'unit'> = {
     return facets.size === 0 ? undefined : { facets: [...facets], details };
   },
 
-  absent: (resource) => ({
-    kind: 'unit',
-    entries: {},
-    enablement: '',
-    // A unit without a file of ours is a package's.
-    loadState: resource.content === undefined ? 'loaded' : 'not-found',
-    activeState: 'inactive',
-    invocationId: '',
-    live: true,
-    transient: false,
-    succeeded: false,
-    stale: false,
-  }),
-
   compareReads({ resource, observed, touched, own, context }) {
     if (!observed.live || resource.state !== 'started' || !isUp(observed)) return undefined;
     const redefined = own?.facets.includes('definition') === true;
@@ -90,6 +60,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
       change,
       resource,
       base: { ...stepBase(resource), reads: [], weightMs: 1, why: change.details.join(', ') },
+      reads: startReads(resource.name, [...definitionsOf(change.touched, 'unit'), resource]),
       enablement: enablementChange(resource, change.observed.enablement),
       starts:
         change.observed.live && resource.state === 'started' && change.facets.some((facet) => startFacets.has(facet)),
@@ -108,94 +79,14 @@ export const unitPlanner: KindPlanner<'unit'> = {
     ];
   },
 
-  removal(touched, observed) {
-    const definitions = definitionsOf(touched, 'unit');
-    const last = definitions.at(-1);
-    if (!last) return [releaseStep(touched)];
-    const base = removalBase(touched);
-    const steps: Step[] = [];
-    const ownFile = definitions.some((definition) => definition.content !== undefined);
-    const known = unitPaths(undefined, touched);
-    const paths = known.filter((path) => observed.entries[path]?.type !== 'absent');
-    const folders = known.filter((path) => path.includes('.d/')).map((path) => path.slice(0, path.lastIndexOf('/')));
-    // A killed removal may have left the folder of the drop-ins it removed.
-    const leftovers = paths.length > 0 || !touched.done ? [...new Set([...paths, ...folders])] : [];
-    const wasOurs = ownFile || definitions.some((definition) => definition.state === 'started');
-    if (observed.live && ownFile && isRunning(observed.activeState)) {
-      steps.push({
-        ...base,
-        id: `stop ${touched.id}`,
-        action: { do: 'stop', unit: last.name, startedWith: '' },
-        writes: [touched.id],
-        weightMs: 50,
-      });
-    }
-    if (last.enablement === 'enabled' && /^(enabled|linked)/.test(observed.enablement) && wasOurs) {
-      steps.push({
-        ...base,
-        id: `disable ${touched.id}`,
-        action: { do: 'enablement', unit: last.name, change: 'disable' },
-        writes: [`enablement:${last.name}`],
-        needs: steps.map((step) => step.id),
-      });
-    }
-    if (last.enablement === 'masked' && observed.enablement.startsWith('masked')) {
-      steps.push({
-        ...base,
-        id: `unmask ${touched.id}`,
-        action: { do: 'enablement', unit: last.name, change: 'unmask' },
-        writes: [`enablement:${last.name}`],
-        needs: steps.map((step) => step.id),
-      });
-    }
-    if (leftovers.length > 0) {
-      steps.push({
-        ...base,
-        id: `remove ${touched.id}`,
-        action: { do: 'remove', paths: leftovers, restoreOriginal: false },
-        writes: paths,
-        needs: steps.map((step) => step.id),
-      });
-    }
-    // A vendor's unit whose drop-in went away runs on without it: it must read its definition again.
-    const outdated = paths.length > 0 || (owesStart(touched) && definitions.some(({ dropIns }) => dropIns.length > 0));
-    if (observed.live && !ownFile && outdated && isRunning(observed.activeState)) {
-      steps.push(
-        {
-          ...base,
-          id: `restart ${touched.id}`,
-          action: { do: 'restart', unit: last.name, startedWith: '' },
-          writes: [touched.id],
-          needs: leftovers.length > 0 ? [`remove ${touched.id}`] : [],
-          weightMs: 50,
-        },
-        {
-          ...base,
-          id: `ready ${touched.id}`,
-          action: {
-            do: 'ready',
-            unit: last.name,
-            readiness: { type: 'active' },
-            deadlineMs: last.deadlineMs,
-            startedWith: '',
-            transient: observed.transient,
-          },
-          writes: [],
-          reads: [touched.id],
-          needs: [`restart ${touched.id}`],
-          weightMs: 500,
-        },
-      );
-    }
-    return steps.length === 0 ? [releaseStep(touched)] : steps;
-  },
+  removal: removalOf,
 
-  together: withReload,
+  together: (about) => withReload(inRemovalOrder(about)),
   definesUnits: (step, { live }) => live && isDefinition(step),
   // Unit files are written as soon as possible; what waits is jobs, and enablement of a unit that a package brings.
   waitsForNeeds: (step) => ['job', 'stop', 'enablement'].includes(roleOf(step)),
   // Who needs the unit does not wait until systemd reads again what was enabled after the unit was ready.
-  completes: (step) => step.id !== reloadAfterEnablementId && (roleOf(step) !== 'enablement' || !step.deferrable),
+  completes: (step) => !isLateReload(step) && (roleOf(step) !== 'enablement' || !step.deferrable),
   impactOf: ({ action, why }) => (isJob(action) ? [{ unit: action.unit, effect: action.do, why }] : []),
 };
 
@@ -209,6 +100,8 @@ interface UnitChange {
   readonly resource: UnitResource;
   readonly base: Omit<Step, 'id' | 'action' | 'writes' | 'needs'>;
   readonly enablement: EnablementChange | undefined;
+  /** Places that its start reads. */
+  readonly reads: readonly string[];
   /** Its process is to be started, or started anew. */
   readonly starts: boolean;
   readonly startedWith: string;
@@ -259,7 +152,10 @@ function stopSteps({ change, resource, base }: UnitChange): Step[] {
 }
 
 /** A job and the step that joins it. */
-function startSteps({ change, resource, base, starts, startedWith }: UnitChange, before: readonly Step[]): Step[] {
+function startSteps(
+  { change, resource, base, reads, starts, startedWith }: UnitChange,
+  before: readonly Step[],
+): Step[] {
   if (!starts) return [];
   const { observed, touched, facets } = change;
   const reloads = resource.onChange === 'reload' && !facets.includes('definition') && !owesStart(touched);
@@ -269,6 +165,7 @@ function startSteps({ change, resource, base, starts, startedWith }: UnitChange,
       ...base,
       id: `${effect} ${resource.id}`,
       action: { do: effect, unit: resource.name, startedWith },
+      reads,
       writes: [resource.id],
       needs: idsOf(before),
       weightMs: 5,
@@ -307,11 +204,6 @@ function enablementSteps({ resource, base, enablement, starts }: UnitChange, bef
       weightMs: 10,
     },
   ];
-}
-
-/** Its start was intended, and nothing says that it came to that: what runs may be older than what is in place. */
-function owesStart(touched: Touched | undefined): boolean {
-  return touched?.startedWith === '';
 }
 
 /** Running, or a oneshot that did its work. */

@@ -1,37 +1,51 @@
 /**
  * When systemd reads unit files again. Pure.
  *
- * One daemon-reload after all unit files are in place, before the first job that depends on them; and one after units were
- * enabled or disabled, which nothing waits for: until then systemd counts every unit as changed on disk.
+ * One daemon-reload after all unit files are in place, before the first job that depends on them. A second one, which
+ * nothing waits for, after units were enabled or disabled (until then systemd counts every unit as changed on disk), and
+ * after units that nobody asks for any more were removed.
  */
+import { mostImportant, type ResourceId } from '../../model/resources.ts';
 import { roleOf, type Step } from '../../model/steps.ts';
-import type { ResourceId } from '../../model/resources.ts';
 import type { ChangeOf, Together } from '../planner.ts';
-import { isRunning, unitEntries } from './definition.ts';
+import { definitionPlaces, isRunning, unitEntries } from './definition.ts';
 
-const reloadStepId = 'daemon-reload';
+const firstReloadId = 'daemon-reload';
+const lateReloadIds = { enablement: 'daemon-reload after enablement', removal: 'daemon-reload after removal' } as const;
 
-export const reloadAfterEnablementId = 'daemon-reload after enablement';
+/** Whether it is the reload that nothing waits for. */
+export function isLateReload({ id }: Step): boolean {
+  return Object.values<string>(lateReloadIds).includes(id);
+}
 
 /** Writes or removes a unit file or a drop-in. */
 export function isDefinition(step: Step): boolean {
   return roleOf(step) === 'entry' || roleOf(step) === 'removal';
 }
 
-export function withReload({ steps, changes, definesUnits }: Together<'unit'>): Step[] {
+export function withReload({ steps, changes, towardsGoal, definesUnits }: Together<'unit'>): Step[] {
   const live = changes.filter((change) => change.observed.live);
-  const units = new Set<ResourceId>(live.map((change) => change.id));
+  const units = new Map<ResourceId, ChangeOf<'unit'>>(live.map((change) => [change.id, change]));
   const defining = steps.filter((step) => definesUnits(step));
   const definitions = defining.filter((step) => units.has(step.resource));
   // Another kind may bring any unit or drop-in.
   const foreign = defining.find((step) => !units.has(step.resource));
   const stale = live.filter((change) => change.observed.stale);
-  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
-  const first = firstReload({ definitions, foreign, live, stale, changed });
-  const reloads = [...first, ...reloadAfterEnablement({ steps, units, before: first.flatMap(({ needs }) => needs) })];
+  const mayBeLate = (step: Step): boolean =>
+    towardsGoal && step.deferrable && units.get(step.resource)?.desired === undefined;
+  const early = definitions.filter((step) => !mayBeLate(step));
+  const nothingEarly = early.length === 0 && stale.length === 0 && !foreign;
+  const read = nothingEarly ? definitions : early;
+  const changed = new Set([...read.map((step) => step.resource), ...stale.map((change) => change.id)]);
+  const first = firstReload({ definitions: read, foreign, live, stale, changed });
+  const late = nothingEarly ? [] : definitions.filter(mayBeLate);
+  const reloads = [...first, ...lateReload({ steps, units, first, late })];
   const waits = (step: Step): boolean =>
     roleOf(step) === 'job' && (foreign !== undefined || changed.has(step.resource));
-  return [...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, reloadStepId] } : step)), ...reloads];
+  return [
+    ...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, firstReloadId] } : step)),
+    ...reloads,
+  ];
 }
 
 interface FirstReload {
@@ -46,11 +60,17 @@ function firstReload({ definitions, foreign, live, stale, changed }: FirstReload
   const subject = foreign?.resource ?? [...changed][0];
   if (subject === undefined) return [];
   const unlessRead = foreign || stale.length > 0 ? undefined : unreadPaths(definitions, live);
+  const defining = [...definitions, ...(foreign ? [foreign] : [])];
+  const removals = defining.length > 0 && defining.every((step) => roleOf(step) === 'removal');
   return [
     reloadStep({
-      id: reloadStepId,
+      id: firstReloadId,
       resource: subject,
-      needs: [...definitions, ...(foreign ? [foreign] : [])].map((step) => step.id),
+      // A unit file that need not be there holds nothing up; the jobs of its own unit need it themselves.
+      needs: defining.flatMap(({ id, importance }) => (importance === 'required' ? id : [])),
+      after: defining.flatMap(({ id, importance }) => (importance === 'required' ? [] : id)),
+      reads: live.flatMap(({ id, desired }) => (desired && changed.has(id) ? definitionPlaces(desired.name) : [])),
+      importance: removals ? mostImportant(defining.map(({ importance }) => importance)) : 'required',
       deferrable: !foreign && stale.length === 0 && definitions.every((step) => step.deferrable),
       why: foreign ? 'extensions change' : 'unit files change',
       ...(unlessRead && { unlessRead }),
@@ -79,39 +99,41 @@ function unreadPaths(
 
 interface LateReload {
   readonly steps: readonly Step[];
-  readonly units: ReadonlySet<ResourceId>;
-  /** What the first reload comes after. */
-  readonly before: readonly string[];
+  readonly units: ReadonlyMap<ResourceId, unknown>;
+  readonly first: readonly Step[];
+  /** Definitions that the first reload does not wait for. */
+  readonly late: readonly Step[];
 }
 
-function reloadAfterEnablement({ steps, units, before }: LateReload): Step[] {
+function lateReload({ steps, units, first, late }: LateReload): Step[] {
   const enablements = steps.filter((step) => roleOf(step) === 'enablement' && units.has(step.resource));
-  if (enablements.length === 0) return [];
-  // What a removal disables is done before its unit file goes, hence before the first reload.
-  const read = neededBy(steps, before);
-  const enabled = enablements.find(({ id }) => !read.has(id));
-  if (!enabled) return [];
+  // What a removal disables is done before its unit file goes, hence before a reload that comes after that.
+  const read = enablements.length === 0 ? new Set<string>() : neededBy([...steps, ...first], first);
+  const unread = enablements.find(({ id }) => !read.has(id));
+  const subject = unread ?? late[0];
+  if (!subject) return [];
   return [
     reloadStep({
-      id: reloadAfterEnablementId,
-      resource: enabled.resource,
-      after: enablements.map(({ id }) => id),
+      id: unread ? lateReloadIds.enablement : lateReloadIds.removal,
+      resource: subject.resource,
+      after: [...(unread ? enablements : []), ...late].map(({ id }) => id),
+      importance: unread ? 'required' : mostImportant(late.map(({ importance }) => importance)),
       deferrable: true,
-      why: 'units are enabled or disabled',
+      why: unread ? 'units are enabled or disabled' : 'unit files are removed',
     }),
   ];
 }
 
 /** Ids of everything that these steps need or come after, directly or not. */
-function neededBy(steps: readonly Step[], ids: readonly string[]): ReadonlySet<string> {
+function neededBy(steps: readonly Step[], from: readonly Step[]): ReadonlySet<string> {
   const byId = new Map(steps.map((step) => [step.id, step]));
   const found = new Set<string>();
-  const open = [...ids];
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    const step = byId.get(id);
-    for (const earlier of step ? [...step.needs, ...step.after] : []) {
-      if (found.has(earlier)) continue;
-      found.add(earlier);
+  const open = [...from];
+  for (let step = open.pop(); step; step = open.pop()) {
+    for (const id of [...step.needs, ...step.after]) {
+      const earlier = byId.get(id);
+      if (!earlier || found.has(id)) continue;
+      found.add(id);
       open.push(earlier);
     }
   }
@@ -119,22 +141,19 @@ function neededBy(steps: readonly Step[], ids: readonly string[]): ReadonlySet<s
 }
 
 function reloadStep(
-  about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'why'> & {
-    needs?: readonly string[];
-    after?: readonly string[];
-    unlessRead?: Readonly<Record<string, readonly string[]>>;
-  },
+  about: Pick<Step, 'id' | 'resource' | 'deferrable' | 'importance' | 'why'> &
+    Partial<Pick<Step, 'needs' | 'after' | 'reads'>> & {
+      unlessRead?: Readonly<Record<string, readonly string[]>>;
+    },
 ): Step {
   const { unlessRead, ...rest } = about;
   return {
     needs: [],
     after: [],
+    reads: [],
     ...rest,
     action: { do: 'daemon-reload', ...(unlessRead && { unlessRead }) },
-    reads: [],
     writes: [],
-    importance: 'required',
-    scope: 'node',
     weightMs: 40,
   };
 }
