@@ -17,8 +17,7 @@ const floors = [
   ['image'],
   ['documents'],
   ['bake', 'boot', 'agent', 'fleet', 'inspect', 'tools-image'],
-  ['index.ts'],
-  ['cli'],
+  ['cli', 'index.ts'],
 ];
 const place = (room) => (room.endsWith('.ts') ? room.replace('.', '\\.') + '$' : `${room}/`);
 const anyOf = (rooms) => `^src/(${rooms.map(place).join('|')})`;

@@ -63,3 +63,29 @@ function randomNumbers(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
+
+export interface Growth {
+  /** Time grows as size to this power: the slope of the medians' logarithms, by least squares. */
+  readonly exponent: number;
+  /** 95 % interval, by resampling every row. */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** How the medians of the rows grow with their sizes. */
+export function growth(rows: readonly (readonly [size: number, values: readonly number[]])[]): Growth {
+  const random = randomNumbers(1);
+  const drawn = (values: readonly number[]): number[] =>
+    values.map(() => values[Math.floor(random() * values.length)] ?? Number.NaN);
+  const of = (sample: (values: readonly number[]) => readonly number[]): number =>
+    slope(rows.map(([size, values]) => [Math.log(size), Math.log(quantile(sample(values), 0.5))]));
+  const exponents = Array.from({ length: resamples / 4 }, () => of(drawn));
+  return { exponent: of((values) => values), low: quantile(exponents, 0.025), high: quantile(exponents, 0.975) };
+}
+
+function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(points.map(([at]) => at)), mean(points.map(([, value]) => value))];
+  const above = points.reduce((sum, [at, value]) => sum + (at - x) * (value - y), 0);
+  return above / points.reduce((sum, [at]) => sum + (at - x) ** 2, 0);
+}
