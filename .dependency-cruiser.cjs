@@ -17,7 +17,8 @@ const floors = [
   ['image'],
   ['documents'],
   ['bake', 'boot', 'agent', 'fleet', 'inspect', 'tools-image'],
-  ['cli', 'index.ts'],
+  ['index.ts'],
+  ['cli'],
 ];
 const place = (room) => (room.endsWith('.ts') ? room.replace('.', '\\.') + '$' : `${room}/`);
 const anyOf = (rooms) => `^src/(${rooms.map(place).join('|')})`;

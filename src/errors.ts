@@ -35,6 +35,7 @@ export const exitStatus = {
   internal: 70,
 } as const satisfies Record<string, number>;
 
+/** Who has to act: the class of an error decides the exit status. */
 export type ErrorClass = keyof typeof exitStatus;
 
 interface ErrorEntry {
@@ -249,6 +250,9 @@ export const errors = {
   },
 } as const satisfies Record<string, ErrorEntry>;
 
+/**
+ * The stable code of an error, `NK_DOCUMENT_INVALID`: the contract. docs/reference/errors.md says what each means.
+ */
 export type ErrorCode = keyof typeof errors;
 
 /** A place in a document. Lines and columns count from 1. */
@@ -260,6 +264,7 @@ export interface Place {
   readonly path?: string;
 }
 
+/** What is known of an error beside its code and message. */
 export interface ErrorDetail {
   /** What to do next, when the thrower knows better than the table. */
   readonly hint?: string;

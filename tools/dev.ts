@@ -83,8 +83,8 @@ async function bench(args: readonly string[]): Promise<number> {
 
 async function lint(): Promise<number> {
   const checks: readonly (readonly [string, readonly string[]])[] = [
-    ['oxfmt', ['--check', 'src', 'test', 'tools', 'bench', 'packaging']],
-    ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'tools', 'bench', 'packaging']],
+    ['oxfmt', ['--check', 'src', 'test', 'tools', 'bench', 'packaging', 'examples']],
+    ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'tools', 'bench', 'packaging', 'examples']],
     ['../typescript7/bin/tsc', ['-p', '.']],
     ['knip', ['--no-progress']],
   ];

@@ -1,6 +1,6 @@
 /**
  * Writes docs/reference from the sources: errors.md and exit-codes.md from the error table, cli.md from the verbs'
- * descriptions, schema-*.md from the documents' schemas. `docs.test.ts` compares what is committed with this.
+ * descriptions, api.md from src/index.ts, schema-*.md from the documents' schemas. `docs.test.ts` compares what is committed with this.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { isKind, kinds } from '../src/config/load.ts';
 import { errors, exitStatus, type ErrorClass } from '../src/errors.ts';
 import { commonOptions, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
+import { apiPage } from './api.ts';
 
 const folder = join(import.meta.dirname, '..', 'docs', 'reference');
 
@@ -18,6 +19,7 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['errors.md', errorsPage()],
     ['exit-codes.md', exitCodesPage()],
     ['cli.md', await cliPage()],
+    ['api.md', page('Surface for programs', apiPage())],
   ]);
   for (const kind of Object.keys(kinds)) {
     if (isKind(kind)) pages.set(`schema-${kebab(kind)}.md`, schemaPage(kind, await jsonSchema(kind)));
@@ -103,7 +105,7 @@ function verbSection(spec: VerbSpec): string {
   const usage = ['nodekiln', spec.name, ...(spec.options.length > 0 ? ['[OPTION…]'] : []), ...words].join(' ');
   const rights = {
     always: 'Needs root rights.',
-    host: 'Needs root rights without `--root`.',
+    host: `Needs root rights without \`${spec.elsewhere ?? '--root'}\`.`,
     never: '',
   }[spec.root];
   const systemd = spec.systemd === true ? 'Needs a machine that runs systemd.' : '';

@@ -5,15 +5,23 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { FileResource } from '../model/resources.ts';
-import { NodekilnError } from '../errors.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
+import { createMemoryMachine } from '../host/memory/machine.ts';
+import type { Host } from '../host/port.ts';
 import type { Change } from '../model/steps.ts';
-import { openExistingJournal, openJournal, type Intent } from './journal.ts';
-import { takeHostLock } from './host-lock.ts';
+import { openExistingJournal, openJournal, type Intent, type Journal } from './journal.ts';
 import { generationsFolder, stateFolder } from '../model/state-paths.ts';
 
 let root = '';
-beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'journal-'))));
-afterEach(() => rmSync(root, { recursive: true }));
+let host: Host;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'journal-'));
+  host = createLinuxHost({ root });
+});
+afterEach(async () => {
+  await host.close();
+  rmSync(root, { recursive: true });
+});
 
 function file(path: string, text = 'x'): FileResource {
   return {
@@ -54,11 +62,11 @@ function intent(resources: readonly FileResource[], about: Partial<Intent> = {})
 }
 
 describe('journal', () => {
-  test('intents survive a process that dies before its first effect', () => {
-    const journal = openJournal(root);
-    assert.equal(journal.begin(intent([file('/etc/a')])), 1);
+  test('intents survive a process that dies before its first effect', async () => {
+    const journal = await openJournal(host);
+    assert.equal(await journal.begin(intent([file('/etc/a')])), 1);
     // No close: what is durable is what a killed process leaves.
-    const after = openJournal(root);
+    const after = await openJournal(host);
     const touched = after.touched().get('file:/etc/a');
     assert.equal(touched?.done, false);
     assert.deepEqual(touched?.definitions, [file('/etc/a')]);
@@ -68,31 +76,28 @@ describe('journal', () => {
     journal.close();
   });
 
-  test('every definition that may have left traces is kept until one is done', () => {
-    const journal = openJournal(root);
-    journal.begin(intent([file('/etc/a', 'one')]));
-    journal.begin(intent([file('/etc/a', 'two')]));
+  test('every definition that may have left traces is kept until one is done', async () => {
+    const journal = await openJournal(host);
+    await journal.begin(intent([file('/etc/a', 'one')]));
+    await journal.begin(intent([file('/etc/a', 'two')]));
     assert.equal(journal.touched().get('file:/etc/a')?.definitions.length, 2);
     journal.markDone('file:/etc/a');
     journal.flush();
-    assert.deepEqual(
-      openAgain(journal, (again) => again.touched().get('file:/etc/a')),
-      {
-        id: 'file:/etc/a',
-        source: 'boot',
-        definitions: [file('/etc/a', 'two')],
-        done: true,
-        startedWith: undefined,
-        original: false,
-      },
-    );
+    assert.deepEqual(await openAgain(journal, (again) => again.touched().get('file:/etc/a')), {
+      id: 'file:/etc/a',
+      source: 'boot',
+      definitions: [file('/etc/a', 'two')],
+      done: true,
+      startedWith: undefined,
+      original: false,
+    });
   });
 
-  test('equal claims make no new generation', () => {
-    const journal = openJournal(root);
-    assert.equal(journal.begin(intent([file('/etc/a')])), 1);
-    assert.equal(journal.begin(intent([file('/etc/a')])), 1);
-    assert.equal(journal.begin(intent([file('/etc/b')])), 2);
+  test('equal claims make no new generation', async () => {
+    const journal = await openJournal(host);
+    assert.equal(await journal.begin(intent([file('/etc/a')])), 1);
+    assert.equal(await journal.begin(intent([file('/etc/a')])), 1);
+    assert.equal(await journal.begin(intent([file('/etc/b')])), 2);
     assert.deepEqual(
       journal.generations().map(({ number, status }) => [number, status]),
       [
@@ -103,9 +108,9 @@ describe('journal', () => {
     journal.close();
   });
 
-  test('a generation is a whole file that only root can read', () => {
-    const journal = openJournal(root);
-    journal.begin(intent([file('/etc/a')]));
+  test('a generation is a whole file that only root can read', async () => {
+    const journal = await openJournal(host);
+    await journal.begin(intent([file('/etc/a')]));
     journal.close();
     const folder = join(root, 'var/lib/nodekiln/generations');
     assert.deepEqual(readdirSync(folder), ['1.json']);
@@ -125,109 +130,145 @@ describe('journal', () => {
     ['cut', (path: string): void => writeFileSync(path, readFileSync(path).subarray(0, 5000))],
     ['lost', (path: string): void => rmSync(path)],
   ] as const) {
-    test(`a database that is ${name} is set aside and ownership comes back from the generation files`, () => {
-      const journal = openJournal(root);
-      journal.begin(intent([file('/etc/a'), file('/etc/b')]));
-      journal.begin(intent([file('/etc/b', 'later')], { claims: { boot: [file('/etc/b', 'later')] } }));
+    test(`a database that is ${name} is set aside and ownership comes back from the generation files`, async () => {
+      const journal = await openJournal(host);
+      await journal.begin(intent([file('/etc/a'), file('/etc/b')]));
+      await journal.begin(intent([file('/etc/b', 'later')], { claims: { boot: [file('/etc/b', 'later')] } }));
       journal.close();
       const path = join(root, 'var/lib/nodekiln/state.db');
       for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
       damage(path);
-      const again = openJournal(root);
+      const again = await openJournal(host);
       assert.deepEqual([...again.touched().keys()].sort(), ['file:/etc/a', 'file:/etc/b']);
       assert.equal(again.touched().get('file:/etc/b')?.definitions.length, 2);
       assert.deepEqual(again.claims(), { boot: [file('/etc/b', 'later')] });
-      assert.equal(again.begin(intent([file('/etc/c')])), 3);
+      assert.equal(await again.begin(intent([file('/etc/c')])), 3);
       again.close();
     });
   }
 
-  test('a newer file is opened as it is', () => {
-    openJournal(root).close();
+  test('a newer file is opened as it is', async () => {
+    (await openJournal(host)).close();
     const path = join(root, 'var/lib/nodekiln/state.db');
     const newer = new DatabaseSync(path);
     newer.exec('PRAGMA user_version=99; CREATE TABLE later (x TEXT);');
     newer.close();
-    const journal = openJournal(root);
-    journal.begin(intent([file('/etc/a')]));
+    const journal = await openJournal(host);
+    await journal.begin(intent([file('/etc/a')]));
     journal.close();
     const kept = new DatabaseSync(path);
     assert.equal(kept.prepare('PRAGMA user_version').get()?.['user_version'], 99);
     kept.close();
   });
 
-  test('a unit about to be started owes a start until it is marked', () => {
-    const journal = openJournal(root);
+  test('a unit about to be started owes a start until it is marked', async () => {
+    const journal = await openJournal(host);
     const resource = file('/etc/a');
-    journal.begin(intent([resource], { starting: [resource.id] }));
-    assert.equal(openJournal(root).touched().get(resource.id)?.startedWith, '');
+    await journal.begin(intent([resource], { starting: [resource.id] }));
+    assert.equal((await openJournal(host)).touched().get(resource.id)?.startedWith, '');
     journal.markStarted(resource.id, 'sha256:1');
-    assert.equal(
-      openAgain(journal, (again) => again.touched().get(resource.id)?.startedWith),
-      'sha256:1',
-    );
+    assert.equal(await openAgain(journal, (again) => again.touched().get(resource.id)?.startedWith), 'sha256:1');
   });
 
-  test('a generation that was written but never begun is no ownership, and its number and file are used again', () => {
-    const journal = openJournal(root);
+  test('a generation that was written but never begun is no ownership, and its number and file are used again', async () => {
+    const journal = await openJournal(host);
     journal.close();
     const folder = join(root, generationsFolder);
     const leftover = { number: 1, source: 'boot', createdMs: 1, claims: { boot: [file('/etc/a')] } };
     writeFileSync(join(folder, '1.json'), JSON.stringify(leftover));
     writeFileSync(join(folder, '2.json.tmp'), '{');
-    const again = openJournal(root);
+    const again = await openJournal(host);
     assert.equal(again.touched().size, 0);
-    assert.equal(again.begin(intent([file('/etc/b')])), 1);
+    assert.equal(await again.begin(intent([file('/etc/b')])), 1);
     assert.deepEqual([...again.touched().keys()], ['file:/etc/b']);
     again.close();
     assert.deepEqual(readdirSync(folder), ['1.json']);
     assert.match(readFileSync(join(folder, '1.json'), 'utf8'), /\/etc\/b/);
   });
 
-  test('a rebuild that was cut short is done again', () => {
-    const journal = openJournal(root);
-    journal.begin(intent([file('/etc/a')]));
+  test('a rebuild that was cut short is done again', async () => {
+    const journal = await openJournal(host);
+    await journal.begin(intent([file('/etc/a')]));
     journal.close();
     rmSync(join(root, stateFolder, 'state.db'));
     // What a process leaves that dies between making the database and filling it.
     const empty = new DatabaseSync(join(root, stateFolder, 'state.db'));
     empty.exec('CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT');
     empty.close();
-    const again = openJournal(root);
+    const again = await openJournal(host);
     assert.deepEqual([...again.touched().keys()], ['file:/etc/a']);
     again.close();
   });
 
-  test('looking at a machine where nothing ran makes nothing', () => {
-    assert.equal(openExistingJournal(root), undefined);
+  test('when its transaction fails, nothing of an intent is recorded, neither on disk nor in memory', async () => {
+    const machine = createMemoryMachine();
+    const journal = await openJournal(machine.open());
+    await journal.begin(intent([file('/etc/a', 'one')]));
+    journal.markDone('file:/etc/a');
+    journal.flush();
+    const [touched, claims] = [journal.touched(), journal.claims()];
+    const failing = 'commit to /var/lib/nodekiln/state.db';
+    machine.breakEffect(failing, new Error('the disk is full'));
+    const next = intent([file('/etc/a', 'two'), file('/etc/b')]);
+    await assert.rejects(journal.begin(next), /the disk is full/);
+    assert.deepEqual([journal.touched(), journal.claims()], [touched, claims]);
+    assert.equal(journal.currentGeneration()?.number, 1);
+    machine.breakEffect(failing, undefined);
+    const again = await openJournal(machine.open());
+    assert.deepEqual([again.touched(), again.claims()], [touched, claims]);
+    assert.equal(await journal.begin(next), 2);
+    assert.equal(journal.touched().get('file:/etc/a')?.definitions.length, 2);
+  });
+
+  test('marks whose transaction fails are written with the next', async () => {
+    const machine = createMemoryMachine();
+    const journal = await openJournal(machine.open());
+    await journal.begin(intent([file('/etc/a')]));
+    const failing = 'commit to /var/lib/nodekiln/state.db';
+    machine.breakEffect(failing, new Error('the disk is full'));
+    journal.markDone('file:/etc/a');
+    journal.setNote('agent', 1);
+    assert.throws(() => journal.flush(), /the disk is full/);
+    machine.breakEffect(failing, undefined);
+    journal.setNote('agent', 2);
+    journal.flush();
+    const again = await openJournal(machine.open());
+    assert.equal(again.touched().get('file:/etc/a')?.done, true);
+    assert.equal(again.note('agent'), 2);
+  });
+
+  test('what was asked for in a generation can be read as long as its file is there', async () => {
+    const journal = await openJournal(host);
+    for (let number = 1; number <= 12; number += 1) await journal.begin(intent([file('/etc/a', String(number))]));
+    assert.equal(await journal.claimsOf(1), undefined);
+    assert.equal(await journal.claimsOf(13), undefined);
+    assert.deepEqual(await journal.claimsOf(3), { boot: [file('/etc/a', '3')] });
+    assert.deepEqual(await journal.claimsOf(12), journal.claims());
+    journal.close();
+  });
+
+  test('the last applied generation stays, however old', async () => {
+    const journal = await openJournal(host);
+    await journal.begin(intent([file('/etc/a', 'good')]));
+    journal.markGeneration(1, 'applied');
+    for (let number = 2; number <= 14; number += 1) await journal.begin(intent([file('/etc/a', String(number))]));
+    assert.deepEqual(await journal.claimsOf(1), { boot: [file('/etc/a', 'good')] });
+    assert.equal(await journal.claimsOf(2), undefined);
+    journal.close();
+  });
+
+  test('looking at a machine where nothing ran makes nothing', async () => {
+    assert.equal(await openExistingJournal(host), undefined);
     assert.deepEqual(readdirSync(root), []);
   });
 
-  function openAgain<T>(
-    journal: ReturnType<typeof openJournal>,
-    look: (again: ReturnType<typeof openJournal>) => T,
-  ): T {
+  async function openAgain<T>(journal: Journal, look: (again: Journal) => T): Promise<T> {
     journal.close();
-    const again = openJournal(root);
+    const again = await openJournal(host);
     try {
       return look(again);
     } finally {
       again.close();
     }
   }
-});
-
-describe('lock', () => {
-  test('a second holder is refused with the process that holds it, and may work once it is released', () => {
-    const lock = takeHostLock(root, 0);
-    assert.throws(
-      () => takeHostLock(root, 0),
-      (error) =>
-        error instanceof NodekilnError &&
-        error.code === 'NK_STATE_LOCKED' &&
-        error.message.includes(String(process.pid)),
-    );
-    lock.release();
-    takeHostLock(root, 0).release();
-  });
 });

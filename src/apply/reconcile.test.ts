@@ -3,15 +3,13 @@
  * ask for, and whether the killed run is repeated or its document superseded, the machine ends as if nothing had happened.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { reveal, type FileResource, type Resource, type UnitResource } from '../model/resources.ts';
 import type { CrashPoint } from '../host/memory/effects.ts';
 import { createMemoryMachine, type MemoryMachine } from '../host/memory/machine.ts';
 import { effectiveClaims, type Claims } from '../plan/claims.ts';
+import { generationsFolder, stateFolder } from '../model/state-paths.ts';
 import { openJournal, type Journal } from './journal.ts';
 import { carryOut, prepare } from './reconcile.ts';
 
@@ -103,8 +101,6 @@ interface Node {
   readonly machine: MemoryMachine;
   /** Program and environment of each unit's last start, and what it read then. */
   readonly started: Map<string, { readonly definition: string; readonly snapshot: Record<string, string> }>;
-  /** The journal lies in a real folder: it is a real database. */
-  readonly folder: string;
 }
 
 async function createNode(): Promise<Node> {
@@ -134,13 +130,11 @@ async function createNode(): Promise<Node> {
     await machine.units.start('vendor.service')
   ).result;
   await machine.clock.sleep(100);
-  return { machine, started, folder: mkdtempSync(join(tmpdir(), 'reconcile-')) };
+  return { machine, started };
 }
 
 /** One run on a document. With a crash its marks of what is done are lost, as they may be. */
 async function run(node: Node, document: Document, crash?: CrashPoint): Promise<void> {
-  const opened = openJournal(node.folder);
-  const journal: Journal = crash ? { ...opened, flush: () => undefined } : opened;
   const host = node.machine.open(crash && { crash });
   const desired = {
     resources: new Map(resources(document).map((resource) => [resource.id, resource])),
@@ -148,13 +142,16 @@ async function run(node: Node, document: Document, crash?: CrashPoint): Promise<
     warnings: [],
   };
   const work = async (): Promise<void> => {
+    const opened = await openJournal(host);
+    const journal: Journal = crash ? { ...opened, flush: () => undefined } : opened;
     const prepared = await prepare({ host, journal, source: document.source, desired });
     const result = await carryOut(prepared, { artifactBase: '/' });
-    if (!crash) assert.equal(result.outcome, 'converged', result.error?.message);
+    if (crash) return;
+    assert.equal(result.outcome, 'converged', result.error?.message);
+    journal.close();
   };
   if (!crash) {
     await work();
-    opened.close();
     return;
   }
   await work().catch(() => undefined);
@@ -167,7 +164,9 @@ async function run(node: Node, document: Document, crash?: CrashPoint): Promise<
  * vendor's unit without a definition of ours may have been started with something else.
  */
 async function stateOf(node: Node, whole: boolean): Promise<unknown> {
-  const tree = Object.entries(node.machine.snapshot()).filter(([, entry]) => whole || !entry.startsWith('directory'));
+  const tree = Object.entries(node.machine.snapshot()).filter(
+    ([path, entry]) => !path.startsWith(stateFolder) && (whole || !entry.startsWith('directory')),
+  );
   const units = await Promise.all(
     ['own.service', 'vendor.service'].map(async (name) => {
       const { loadState, activeState, needDaemonReload } = await node.machine.units.get(name);
@@ -176,7 +175,7 @@ async function stateOf(node: Node, whole: boolean): Promise<unknown> {
       return running === undefined ? [name, 'not running'] : [name, loadState, activeState, needDaemonReload, running];
     }),
   );
-  const journal = openJournal(node.folder);
+  const journal = await openJournal(node.machine.open());
   const touched = [...journal.touched().values()]
     .sort((a, b) => (a.id < b.id ? -1 : 1))
     .filter(({ definitions }) => whole || definitions.some((definition) => hasEntries(definition)))
@@ -212,6 +211,11 @@ function outdatedInputs(node: Node, claims: Claims): Set<string> {
   return outdated;
 }
 
+/** Until the first intents are committed, right after their generation was written. */
+function effectsUntilBegun(effects: readonly string[]): number {
+  return effects.findIndex((effect) => effect === `write ${generationsFolder}/1.json`) + 2;
+}
+
 interface Scenario {
   readonly first: Document;
   readonly second: Document;
@@ -234,36 +238,35 @@ const scenarios: fc.Arbitrary<Scenario> = fc.record({
 async function checkScenario(scenario: Scenario): Promise<void> {
   const { first, second, killed, share, when, repeated } = scenario;
   const [undisturbed, disturbed] = [await createNode(), await createNode()];
-  try {
-    const claims: Claims = {
-      [first.source]: resources(first),
-      [second.source]: resources(second),
-    };
-    await run(undisturbed, first);
-    const effectsOfFirst = undisturbed.machine.effects.length;
-    await run(undisturbed, second);
-    const effects = killed === 'first' ? effectsOfFirst : undisturbed.machine.effects.length - effectsOfFirst;
-    const outdated = outdatedInputs(undisturbed, claims);
+  const claims: Claims = {
+    [first.source]: resources(first),
+    [second.source]: resources(second),
+  };
+  await run(undisturbed, first);
+  const effectsOfFirst = undisturbed.machine.effects.length;
+  await run(undisturbed, second);
+  const effects = killed === 'first' ? effectsOfFirst : undisturbed.machine.effects.length - effectsOfFirst;
+  const outdated = outdatedInputs(undisturbed, claims);
 
-    const crash = { at: 1 + Math.floor(share * effects), when };
-    if (killed === 'first') {
-      await run(disturbed, first, crash);
-      if (repeated) await run(disturbed, first);
-    } else {
-      await run(disturbed, first);
-      await run(disturbed, second, crash);
-    }
-    await run(disturbed, second);
-    const whole = killed === 'second' || repeated;
-    assert.deepEqual(await stateOf(disturbed, whole), await stateOf(undisturbed, whole));
-    const more = [...outdatedInputs(disturbed, claims)].filter((input) => !outdated.has(input));
-    assert.deepEqual(more, [], 'a process reads earlier inputs');
-    const before = disturbed.machine.effects.length;
-    await run(disturbed, second);
-    assert.deepEqual(disturbed.machine.effects.slice(before), [], 'a further run does something');
-  } finally {
-    for (const node of [undisturbed, disturbed]) rmSync(node.folder, { recursive: true });
+  // What is superseded before it was begun was never asked for.
+  const begun = killed === 'first' && !repeated ? effectsUntilBegun(undisturbed.machine.effects) : 0;
+  const crash = { at: begun + 1 + Math.floor(share * (effects - begun)), when };
+  if (killed === 'first') {
+    await run(disturbed, first, crash);
+    if (repeated) await run(disturbed, first);
+  } else {
+    await run(disturbed, first);
+    await run(disturbed, second, crash);
   }
+  await run(disturbed, second);
+  const whole = killed === 'second' || repeated;
+  assert.deepEqual(await stateOf(disturbed, whole), await stateOf(undisturbed, whole));
+  const more = [...outdatedInputs(disturbed, claims)].filter((input) => !outdated.has(input));
+  assert.deepEqual(more, [], 'a process reads earlier inputs');
+  const before = disturbed.machine.effects.length;
+  await run(disturbed, second);
+  const effectsOfMore = disturbed.machine.effects.slice(before).filter((effect) => !effect.includes(stateFolder));
+  assert.deepEqual(effectsOfMore, [], 'a further run does something');
 }
 
 describe('a run that is killed', () => {

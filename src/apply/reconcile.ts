@@ -16,10 +16,10 @@ import type { Host } from '../host/port.ts';
 import { checkPlan, observe } from '../kinds/performers.ts';
 import { readsOf } from '../kinds/planners.ts';
 import { effectiveClaims, type Claims } from '../plan/claims.ts';
-import { diff, type Claim } from '../plan/diff.ts';
-import { plan as makePlan, unknownNeeds } from '../plan/plan.ts';
-import { schedule as makeSchedule } from '../plan/schedule.ts';
-import { roleOf, type Observation, type Plan, type Schedule, type Step, type Touched } from '../model/steps.ts';
+import { decide, type Decision } from '../plan/decide.ts';
+import type { Claim } from '../plan/diff.ts';
+import { unknownNeeds } from '../plan/plan.ts';
+import { roleOf, type Observation, type Step, type Touched } from '../model/steps.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { execute } from './executor.ts';
 import type { Report, StepRecord } from '../model/report.ts';
@@ -37,16 +37,12 @@ export interface PrepareInput {
   readonly selfUnit?: string;
 }
 
-export interface Prepared {
+export interface Prepared extends Decision {
   readonly input: PrepareInput;
   readonly claims: Claims;
   readonly effective: ReadonlyMap<ResourceId, Claim>;
-  readonly plan: Plan;
-  readonly schedule: Schedule;
   /** Ids that were observed. */
   readonly inView: ReadonlySet<ResourceId>;
-  /** Ids that this source asks for, but a later source has taken over. */
-  readonly overridden: readonly ResourceId[];
 }
 
 /** Everything up to the schedule; changes nothing. */
@@ -66,14 +62,16 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();
   const ids = inView({ source: input.source, own: resources, effective, touched });
   const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched, ids });
-  const difference = diff({ desired: effective, observed, touched });
-  const goal = input.desired.goal ?? goalOf(effective);
-  const plan = makePlan({ ...difference, desired: effective, goal });
-  await checkPlan(input.host, plan, input.selfUnit);
-  const overridden = resources
-    .filter((resource) => effective.get(resource.id)?.source !== input.source)
-    .map((resource) => resource.id);
-  return { input, claims, effective, plan, schedule: makeSchedule(plan), inView: ids, overridden };
+  const decision = decide({
+    source: input.source,
+    asked: resources.map(({ id }) => id),
+    desired: effective,
+    observed,
+    touched,
+    goal: input.desired.goal ?? goalOf(effective),
+  });
+  await checkPlan(input.host, decision.plan, input.selfUnit);
+  return { input, claims, effective, ...decision, inView: ids };
 }
 
 /** Where a resource stands in a document is for messages; moving it about there changes nothing. */
@@ -104,7 +102,7 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   if (!journal) throw new NodekilnError('NK_INTERNAL', 'nothing can be applied without a journal');
   const { plan, schedule } = prepared;
   const starting = new Set(plan.steps.filter(changesState).map(({ resource }) => resource));
-  const generation = journal.begin({
+  const generation = await journal.begin({
     source,
     claims: prepared.claims,
     changes: plan.changes,

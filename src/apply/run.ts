@@ -32,8 +32,7 @@ export async function withHostLock<T>(
   { waitMs, signal }: HostLockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  signal?.throwIfAborted();
-  const lock = takeHostLock(host.root, waitMs);
+  const lock = await takeHostLock(host, { waitMs, signal });
   try {
     return await work();
   } finally {
@@ -43,7 +42,7 @@ export async function withHostLock<T>(
 
 /** With the lock held: opens the journal for the work, and closes it. */
 export async function withJournal<T>(host: Host, work: (state: HostState) => Promise<T>): Promise<T> {
-  const journal = openJournal(host.root);
+  const journal = await openJournal(host);
   try {
     return await work({ host, journal });
   } finally {

@@ -8,7 +8,7 @@ import { NodekilnError, asNodekilnError, errnoOf } from '../errors.ts';
 import type { PackageInfo } from './formats/format.ts';
 import { defaultLimits } from './formats/limits.ts';
 import { walkArtifact } from './formats/open.ts';
-import { architectureFor, chooseBuild, extensionCandidate } from './match.ts';
+import { architectureFor, matchBuild, extensionCandidate } from './match.ts';
 import type { BuildChoice, BuildRequest, Candidate } from './match.ts';
 
 const endings = { deb: '.deb', rpm: '.rpm', sysext: '.raw' } as const;
@@ -33,7 +33,7 @@ export async function matchDirectory(directory: string, request: BuildRequest): 
       unreadable.push({ file, why: asNodekilnError(thrown).message });
     }
   }
-  const choice = chooseBuild(
+  const choice = matchBuild(
     { ...request, architecture: architectureFor(request.kind, request.architecture) },
     candidates,
   );

@@ -5,7 +5,7 @@ import { after, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
 import { matchDirectory } from './match-directory.ts';
-import { chooseBuild, extensionCandidate, tagCandidate } from './match.ts';
+import { matchBuild, extensionCandidate, tagCandidate } from './match.ts';
 import type { Candidate } from './match.ts';
 import { buildDeb, buildRpm, removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
 
@@ -81,7 +81,7 @@ describe('packages', () => {
     for (const kind of ['deb', 'rpm'] as const) {
       it(`${id} as ${kind}`, () => {
         const architecture = kind === 'deb' ? 'amd64' : 'x86_64';
-        const choice = chooseBuild(
+        const choice = matchBuild(
           { kind, component: 'kubelet', version, architecture },
           files.map(candidate(architecture)),
         );
@@ -98,14 +98,14 @@ describe('packages', () => {
 
   it('never takes another architecture, but takes packages for all', () => {
     const request = { kind: 'deb', component: 'kubelet', version: '1.34.1', architecture: 'amd64' } as const;
-    const choice = chooseBuild(request, [candidate('arm64')('kubelet 1.34.1-9'), candidate('all')('kubelet 1.34.1-1')]);
+    const choice = matchBuild(request, [candidate('arm64')('kubelet 1.34.1-9'), candidate('all')('kubelet 1.34.1-1')]);
     assert.equal(choice.chosen?.version, '1.34.1-1');
     assert.deepEqual(choice.passedOver, [{ file: 'kubelet 1.34.1-9', why: 'is for arm64, not amd64' }]);
   });
 
   it('refuses a request without a version', () => {
     assert.throws(
-      () => chooseBuild({ kind: 'deb', component: 'kubelet', version: '', architecture: 'amd64' }, []),
+      () => matchBuild({ kind: 'deb', component: 'kubelet', version: '', architecture: 'amd64' }, []),
       (thrown) => thrown instanceof NodekilnError && thrown.code === 'NK_VERSION_INVALID',
     );
   });
@@ -124,7 +124,7 @@ describe('packages', () => {
     fc.assert(
       fc.property(fc.array(version, { maxLength: 20 }), number, (versions, patch) => {
         const request = { kind: 'deb', component: 'kubelet', version: `1.34.${patch}`, architecture: 'amd64' } as const;
-        const choice = chooseBuild(
+        const choice = matchBuild(
           request,
           [...versions, `1.34.${patch}0-1`, `1${request.version}`].map((text) => candidate('amd64')(`kubelet ${text}`)),
         );
@@ -157,7 +157,7 @@ describe('extensions', () => {
   ];
   for (const [id, files, version, architecture, expected] of rows) {
     it(id, () => {
-      const choice = chooseBuild(
+      const choice = matchBuild(
         { kind: 'sysext', component: 'kubelet', version, architecture },
         files.map((file) => extensionCandidate('kubelet', file)),
       );
@@ -165,7 +165,7 @@ describe('extensions', () => {
     });
   }
   it('F03 says that the architecture has another name there', () => {
-    const choice = chooseBuild({ kind: 'sysext', component: 'kubelet', version: '1.34.1', architecture: 'amd64' }, []);
+    const choice = matchBuild({ kind: 'sysext', component: 'kubelet', version: '1.34.1', architecture: 'amd64' }, []);
     assert.match(choice.hint ?? '', /amd64 is called x86-64/);
   });
 
@@ -188,7 +188,7 @@ describe('extensions', () => {
   ];
   for (const [id, tags, version, architecture, expected] of tagRows) {
     it(`${id} among tags`, () => {
-      const choice = chooseBuild(
+      const choice = matchBuild(
         { kind: 'sysext', component: 'kubelet', version, architecture },
         tags.map((tag) => tagCandidate('kubelet', tag)),
       );

@@ -10,8 +10,10 @@ import { asArch, debArch, rpmArch, systemdArch } from '../model/arch.ts';
 import { compareDebian, compareRpm, parseVersion, satisfies } from '../model/version.ts';
 import type { Version } from '../model/version.ts';
 
+/** What builds are packed as. */
 export type BuildKind = 'deb' | 'rpm' | 'sysext';
 
+/** The exact build that is wanted. */
 export interface BuildRequest {
   readonly kind: BuildKind;
   /** The package's name: `kubelet`. */
@@ -22,6 +24,7 @@ export interface BuildRequest {
   readonly architecture: string;
 }
 
+/** A build that is there, as it describes itself. */
 export interface Candidate {
   /** File name or tag. */
   readonly file: string;
@@ -31,6 +34,7 @@ export interface Candidate {
   readonly architecture: string;
 }
 
+/** The build that a request gets, and why no other. */
 export interface BuildChoice {
   readonly chosen: Candidate | undefined;
   /** Every other candidate and why it was passed over. */
@@ -40,7 +44,7 @@ export interface BuildChoice {
 }
 
 /** NK_VERSION_INVALID when the version asked for is none. */
-export function chooseBuild(request: BuildRequest, candidates: readonly Candidate[]): BuildChoice {
+export function matchBuild(request: BuildRequest, candidates: readonly Candidate[]): BuildChoice {
   const wanted = parseVersion(request.version);
   const passedOver: { file: string; why: string }[] = [];
   const fitting: Candidate[] = [];

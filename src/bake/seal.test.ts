@@ -20,6 +20,7 @@ import { addToCache } from '../artifacts/cache/fill.ts';
 import { readIndex } from '../artifacts/cache/cache.ts';
 import { programBytes } from '../../test/support/artifacts.ts';
 import { createLinuxFiles } from '../host/linux/files.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
 import { sealImage } from './seal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-seal-'));
@@ -126,22 +127,24 @@ describe('seal', () => {
 
   it('refuses what was made a node already', async () => {
     const root = await usedRoot();
-    const journal = openJournal(root);
+    const host = createLinuxHost({ root });
+    const journal = await openJournal(host);
     const base = { deferrable: false, importance: 'required', needs: [], kind: 'file', path: '/etc/x' } as const;
     const entry = { type: 'directory', mode: '0755', uid: 0, gid: 0 } as const;
-    const claim = (scope: 'shared' | 'node'): void =>
-      void journal.begin({
+    const claim = (scope: 'shared' | 'node'): Promise<number> =>
+      journal.begin({
         source: 'boot',
         claims: { boot: [{ ...base, id: 'file:/etc/x', scope, entry }] },
         changes: [],
         starting: [],
         nowMs: 0,
       });
-    claim('node');
+    await claim('node');
     await assert.rejects(sealImage({ root }), { code: 'NK_UNSUPPORTED' });
     assert.ok(existsSync(join(root, 'etc/hostname')));
-    claim('shared');
+    await claim('shared');
     journal.close();
+    await host.close();
     assert.equal((await sealImage({ root })).changed, true);
   });
 

@@ -64,8 +64,8 @@ export async function sealImage(options: SealOptions): Promise<SealReport> {
 }
 
 export async function sealHost(host: Host, dryRun: boolean): Promise<SealReport> {
-  const lock = dryRun ? undefined : takeHostLock(host.root, lockWaitMs);
-  const journal = openExistingJournal(host.root);
+  const lock = dryRun ? undefined : await takeHostLock(host, { waitMs: lockWaitMs });
+  const journal = await openExistingJournal(host);
   try {
     return await sealLocked({ host, journal, dryRun });
   } finally {

@@ -158,7 +158,7 @@ export async function planBoot({ documents = [] }: PlanOptions = {}): Promise<{
   warnings: readonly string[];
 }> {
   const host = createLinuxHost();
-  const journal = openExistingJournal(host.root);
+  const journal = await openExistingJournal(host);
   try {
     const read = (): Promise<readonly SourcedText[]> =>
       documents.length > 0 ? namedTexts(host.files, documents) : bootTexts(host.files);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { runCli, type RunOptions, type RunResult } from '../../test/run-cli.ts';
 import { errors, exitStatus, type ErrorCode } from '../errors.ts';
+import { exampleFacts } from '../model/facts.ts';
 import { version } from '../model/program.ts';
 import { bootResult } from '../../test/support/boot-results.ts';
 import { verbs } from './verbs.ts';
@@ -56,6 +57,21 @@ interface GoodCase extends Case {
 const good: readonly GoodCase[] = [
   { name: 'version', args: ['version'], kind: 'Version', text: new RegExp(`^nodekiln ${version} \\(Node 24\\.`) },
   { name: 'facts', args: ['facts', '--root', '.'], kind: 'Facts', text: /^FACT +VALUE\n/ },
+  {
+    name: 'a plan for another machine',
+    args: ['plan', '--facts', 'facts.json', 'node.yaml'],
+    files: { 'node.yaml': nodeConfig, 'facts.json': JSON.stringify({ kind: 'Facts', data: exampleFacts }) },
+    options: { asNobody: true },
+    kind: 'Plan',
+    text: /^start +kubelet\.service +\S/m,
+  },
+  {
+    name: 'config check, with a thought',
+    args: ['config', 'check', 'node.yaml'],
+    files: { 'node.yaml': `${nodeConfig}  kubelet: {flags: {read-only-port: 10255}}\n` },
+    kind: 'ConfigCheck',
+    text: /^warning: node\.yaml:8:37: the flag read-only-port of kubelet wins over readOnlyPort \(0\)[^\n]*\n\n1 document valid$/m,
+  },
   { name: 'schema lists', args: ['schema'], kind: 'Schema', text: /^NodeConfig +nodekiln\.dev\/v1alpha1$/m },
   { name: 'schema of a kind', args: ['schema', 'NodeConfig'], kind: 'Schema', text: /"title": "NodeConfig"/ },
   {
@@ -209,6 +225,27 @@ const bad: readonly BadCase[] = [
   { name: 'a missing argument', args: ['artifact', 'compare', '1'], code: 'NK_USAGE', says: /RIGHT/ },
   { name: 'one argument too many', args: ['version', 'extra'], code: 'NK_USAGE', says: /too many arguments/ },
   { name: 'an unknown kind', args: ['schema', 'NodeConfi'], code: 'NK_USAGE', says: /Did you mean NodeConfig\?/ },
+  {
+    name: 'a plan for another machine without a document',
+    args: ['plan', '--facts', 'facts.json'],
+    files: { 'facts.json': JSON.stringify(exampleFacts) },
+    code: 'NK_USAGE',
+    says: /with --facts a document is wanted/,
+  },
+  {
+    name: 'facts that are none',
+    args: ['plan', '--facts', 'facts.json', 'node.yaml'],
+    files: { 'node.yaml': nodeConfig, 'facts.json': '{"os": 1}' },
+    code: 'NK_DOCUMENT_INVALID',
+    says: /facts\.json: os: must be a map/,
+  },
+  {
+    name: 'facts that are no JSON',
+    args: ['plan', '--facts', 'node.yaml', 'node.yaml'],
+    files: { 'node.yaml': nodeConfig },
+    code: 'NK_DOCUMENT_SYNTAX',
+    says: /node\.yaml is no JSON/,
+  },
   { name: 'a root that is not there', args: ['facts', '--root', 'nowhere'], code: 'NK_USAGE', says: /nowhere/ },
   {
     name: 'a missing file',

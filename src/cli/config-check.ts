@@ -2,26 +2,29 @@
 import { NodekilnError } from '../errors.ts';
 import { count } from '../inspect/format.ts';
 import { readDocuments } from './documents.ts';
+import { formatWarnings, paragraphs } from './output.ts';
 import type { Verb } from './verb.ts';
 
 export const configCheckVerb: Verb = {
   spec: {
     name: 'config check',
     summary: 'check documents: every problem with file, line, column and path',
-    description: 'NodeConfig documents are also checked together, as they merge in the order given.',
+    description:
+      'NodeConfig documents are also checked together, as they merge in the order given and as a typical host would get them.',
     arguments: [{ name: 'FILE', about: 'documents (YAML or JSON)', required: true, many: true }],
     options: [],
     examples: ['nodekiln config check node.yaml', 'nodekiln config check image.yaml conf.d/*.yaml'],
     kind: 'ConfigCheck',
     root: 'never',
   },
-  async run({ arguments: files }) {
+  async run({ arguments: files, terminal }) {
     const sources = await readDocuments(files);
-    const { configCheck } = await import('../config/inspect.ts');
-    const problems = await configCheck(sources);
+    const { checkDocuments } = await import('../index.ts');
+    const { problems, warnings } = await checkDocuments(sources);
     const [first] = problems;
-    const data = { files, problems };
-    if (!first) return { data, text: `${count(files.length, 'document')} valid` };
+    const data = { files, problems, warnings };
+    const valid = `${count(files.length, 'document')} valid`;
+    if (!first) return { data, text: paragraphs(formatWarnings(warnings, terminal.style), valid) };
     return {
       data,
       text: '',

@@ -20,10 +20,7 @@ export const configDumpVerb: Verb = {
   },
   async run({ arguments: files }) {
     const sources = await readDocuments(files);
-    const [{ parseDocument }, { configDump }] = await Promise.all([
-      import('../config/load.ts'),
-      import('../config/inspect.ts'),
-    ]);
+    const { configDump, parseDocument } = await import('../index.ts');
     const loaded = await Promise.all(sources.map((source) => parseDocument(source, 'NodeConfig')));
     const dump = configDump(loaded);
     const rows = dump.entries.map((entry) => [entry.path, shorten(valueText(entry.value), 60), entry.origin]);

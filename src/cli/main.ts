@@ -103,11 +103,17 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
 
 /** Root rights are asked for before anything happens. */
 function checkRights({ spec }: Verb, options: Options): void {
-  const needed = spec.root === 'always' || (spec.root === 'host' && (options['root'] ?? '/') === '/');
+  const { elsewhere = '--root', root } = spec;
+  const place = options[elsewhere.slice('--'.length)] ?? '/';
+  const needed = root === 'always' || (root === 'host' && place === '/');
   if (!needed || process.geteuid?.() === 0) return;
-  const folder = spec.options.some((option) => option.flag === '--root') && spec.root === 'host';
+  const hints = {
+    '--root': 'Run it as root, or give --root to look at a folder of yours.',
+    '--facts': 'Run it as root, or give --facts to plan for another machine.',
+  };
+  const possible = root === 'host' && spec.options.some((option) => option.flag === elsewhere);
   throw new NodekilnError('NK_NOT_ROOT', `nodekiln ${spec.name} needs root rights`, {
-    hint: folder ? 'Run it as root, or give --root to look at a folder of yours.' : 'Run it as root.',
+    hint: possible ? hints[elsewhere] : 'Run it as root.',
   });
 }
 

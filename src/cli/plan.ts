@@ -1,24 +1,40 @@
-/** `nodekiln plan [DOCUMENT…]` */
+/** `nodekiln plan [--facts FILE] [DOCUMENT…]` */
 import { resolve } from 'node:path';
+import { NodekilnError } from '../errors.ts';
 import type { PlanReport } from '../inspect/plan-report.ts';
 import { count } from '../inspect/format.ts';
+import { readDocuments } from './documents.ts';
 import { formatWarnings, paragraphs, table, type Styler } from './output.ts';
-import type { Verb } from './verb.ts';
+import { textOption, type Verb } from './verb.ts';
 
 export const planVerb: Verb = {
   spec: {
     name: 'plan',
     summary: 'show what a boot would do now: every step, why, where it stands and what restarts',
-    description: 'Changes nothing. Without documents those of the host are planned. Secrets are never shown.',
+    description:
+      'Changes nothing. Without documents those of the host are planned. With --facts the plan is that of another machine on which nothing is set up yet, and may be made anywhere. Secrets are never shown.',
     arguments: [
       { name: 'DOCUMENT', about: 'NodeConfig documents instead of those on the host', required: false, many: true },
     ],
-    options: [],
-    examples: ['nodekiln plan', 'nodekiln plan new-node.yaml', 'nodekiln plan --json | jq .data.impact'],
+    options: [
+      { flag: '--facts', value: 'FILE', about: 'plan for the machine these facts are of (`nodekiln facts --json`)' },
+    ],
+    examples: [
+      'nodekiln plan',
+      'nodekiln plan new-node.yaml',
+      'nodekiln plan --json | jq .data.impact',
+      'nodekiln plan --facts facts.json node.yaml',
+    ],
     kind: 'Plan',
-    root: 'always',
+    root: 'host',
+    elsewhere: '--facts',
   },
-  async run({ arguments: documents, terminal }) {
+  async run({ arguments: documents, options, terminal }) {
+    const factsFile = textOption(options, 'facts');
+    if (factsFile !== undefined) {
+      const report = await planElsewhere(documents, factsFile);
+      return { data: report, text: planText(report, terminal.style) };
+    }
     const [{ planBoot }, { planReport }] = await Promise.all([
       import('../boot/boot.ts'),
       import('../inspect/plan-report.ts'),
@@ -28,6 +44,26 @@ export const planVerb: Verb = {
     return { data: report, text: planText(report, terminal.style) };
   },
 };
+
+/** The plan for a machine that is not at hand. */
+async function planElsewhere(documents: readonly string[], factsFile: string): Promise<PlanReport> {
+  if (documents.length === 0)
+    throw new NodekilnError('NK_USAGE', 'with --facts a document is wanted: nothing is read from this host');
+  const [{ plan, factsFromJson }, [facts], texts] = await Promise.all([
+    import('../index.ts'),
+    readDocuments([factsFile]),
+    readDocuments(documents),
+  ]);
+  return plan({ documents: texts, facts: factsFromJson(parseFacts(facts?.text ?? '', factsFile), factsFile) });
+}
+
+function parseFacts(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is no JSON`, { cause, place: { file } });
+  }
+}
 
 export function planText(report: PlanReport, style?: Styler): string {
   const title: Styler = style ?? ((_style, text) => text);

@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { carryOut, prepare } from '../apply/reconcile.ts';
@@ -41,19 +38,14 @@ const hidden = file('/etc/token', {
 });
 
 describe('status', () => {
-  let folder = '';
   let journal: Journal;
   let host: Host;
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'nodekiln-status-'));
-    journal = openJournal(folder);
     host = createMemoryHost();
+    journal = await openJournal(host);
   });
-  afterEach(async () => {
-    journal.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterEach(() => journal.close());
 
   const prepared = (resources: readonly Resource[]) =>
     prepare({
@@ -108,7 +100,7 @@ describe('status', () => {
 
   it('calls pending what was begun and not done', async () => {
     const made = await prepared([file('/etc/a', 'a')]);
-    journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+    await journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
     const found = await status(host, journal);
     assert.deepEqual(
       found.resources.map(({ id, state }) => [id, state]),
@@ -119,7 +111,7 @@ describe('status', () => {
 
   it('calls failed what the last boot failed on, and shows its outcome', async () => {
     const made = await prepared([file('/etc/a', 'a')]);
-    journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+    await journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
     const result = bootResult({
       outcome: 'failed',
       steps: [step('write file:/etc/a', [1500, 1510], { status: 'failed', resource: 'file:/etc/a' })],

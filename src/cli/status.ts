@@ -24,7 +24,7 @@ export const statusVerb: Verb = {
       import('../inspect/status.ts'),
     ]);
     const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
-    const journal = openExistingJournal(host.root);
+    const journal = await openExistingJournal(host);
     try {
       const found = await status(host, journal);
       const differences = found.resources.length;

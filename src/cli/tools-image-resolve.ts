@@ -44,7 +44,7 @@ export const toolsImageResolveVerb: Verb = {
     const { options } = call;
     const [{ createLinuxHost }, { createToolsImageResolver }] = await Promise.all([
       import('../host/linux/host.ts'),
-      import('../tools-image/resolver.ts'),
+      import('../index.ts'),
     ]);
     const host = createLinuxHost();
     try {

@@ -37,8 +37,10 @@ export interface VerbSpec {
   readonly examples: readonly string[];
   /** `kind` of the JSON output. */
   readonly kind: string;
-  /** `always`, or only without `--root`: then it is refused to other users before anything happens. */
+  /** `always`, or only on this host, without `elsewhere`: then it is refused to other users before anything happens. */
   readonly root: 'always' | 'host' | 'never';
+  /** The option that makes it work on something else than this host. Default: `--root`. */
+  readonly elsewhere?: '--root' | '--facts';
   /** Works on the running machine only: refused where systemd does not run, before anything happens. */
   readonly systemd?: true;
   /** Ends in its own order when asked to stop; other verbs only look and are left where they are. */

@@ -63,6 +63,10 @@ export type CniItem = With<CniDocument, 'type'>;
 type StaticPodDocument = Item<Section<'kubelet'>['staticPods']>;
 type StaticPodItem = With<StaticPodDocument, 'manifest'>;
 
+/**
+ * What a node should be, with every default: docs/reference/schema-node-config.md describes the fields. Secrets are wrapped
+ * (`SensitiveText`).
+ */
 export interface NodeSpec {
   readonly kubernetes: { readonly version: string };
   readonly cluster?: ClusterItem;
@@ -94,6 +98,7 @@ export interface NodeSpec {
 type AnchorDocument = Item<Section<'trust'>['anchors']>;
 type AnchorItem = With<AnchorDocument, 'certificates'>;
 
+/** A NodeConfig as rendering takes it. */
 export interface NodeConfig {
   readonly apiVersion: string;
   readonly kind: 'NodeConfig';
@@ -231,10 +236,14 @@ const spec: Completion<NodeSpecDocument, NodeSpec> = {
   takeover: or(false),
 };
 
+const metadata: Completion<NonNullable<NodeConfigDocument['metadata']>, NonNullable<NodeConfig['metadata']>> = {
+  name: kept,
+};
+
 const nodeConfigCompletion: Completion<NodeConfigDocument, NodeConfig> = {
   apiVersion: kept,
   kind: kept,
-  metadata: kept,
+  metadata: section(metadata),
   spec: (document, _whole, scope) => completed(spec, document, scope),
 };
 

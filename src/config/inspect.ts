@@ -32,7 +32,8 @@ export async function configCheck(sources: readonly DocumentText[]): Promise<Pro
   }
 }
 
-function problemsIn(thrown: unknown): Problem[] {
+/** What an error says of documents; any other error is thrown on. */
+export function problemsIn(thrown: unknown): Problem[] {
   const error = asNodekilnError(thrown);
   if (error.class !== 'document') throw error;
   if (error.problems.length > 0) return [...error.problems];
@@ -43,6 +44,7 @@ export function isNodeConfig(loaded: LoadedDocument): loaded is LoadedDocument<'
   return loaded.kind === 'NodeConfig';
 }
 
+/** One value and its origin. */
 export interface DumpEntry {
   /** `spec.kubelet.configuration.cgroupDriver` */
   readonly path: string;
@@ -52,6 +54,7 @@ export interface DumpEntry {
   readonly origin: string;
 }
 
+/** A NodeConfig as it may be shown. */
 export interface ConfigDump {
   /** The whole NodeConfig without secrets. */
   readonly config: unknown;
@@ -61,6 +64,7 @@ export interface ConfigDump {
 
 const redacted = '<redacted>';
 
+/** The NodeConfig that documents make together, without secrets, and where each value comes from. */
 export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): ConfigDump {
   const { config, placeOf } = resolveNodeConfig(sources);
   const entries = leaves(config, []).map(({ path, value }): DumpEntry => {

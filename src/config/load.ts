@@ -29,20 +29,24 @@ export const kinds = {
   Inventory: () => import('./schema-inventory.ts').then((module) => module.inventoryDocument),
 } as const;
 
+/** Kinds of documents of `nodekiln.dev/v1alpha1`. */
 export type DocumentKind = keyof typeof kinds;
 
+/** What a document of each kind holds once it is parsed: docs/reference/schema-*.md describe the fields. */
 export interface DocumentOf {
   ImageManifest: ImageManifest;
   NodeConfig: NodeConfigDocument;
   Inventory: InventoryDocument;
 }
 
+/** A document as it was read from somewhere. */
 export interface DocumentText {
   /** Name for messages. */
   readonly file: string;
   readonly text: string;
 }
 
+/** A document that matches its schema, with the places of its values. */
 export interface LoadedDocument<Kind extends DocumentKind = DocumentKind> {
   readonly file: string;
   readonly kind: Kind;
@@ -50,6 +54,13 @@ export interface LoadedDocument<Kind extends DocumentKind = DocumentKind> {
   readonly positions: Positions;
 }
 
+/**
+ * A document of ours, checked against its schema: JSON, or any other text as YAML. With `kind` no other kind is taken.
+ *
+ *      const { document } = await parseDocument({ file: 'node.yaml', text }, 'NodeConfig');
+ *
+ * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_KIND, NK_DOCUMENT_INVALID with every problem at once.
+ */
 export async function parseDocument<Kind extends DocumentKind>(
   source: DocumentText,
   kind: Kind,

@@ -2,6 +2,7 @@
  * Paths inside documents: `spec.files[2].mode`, `spec.kubelet.labels["example.org/zone"]`. Pure.
  */
 
+/** A place inside a document: keys of maps, indexes of lists. */
 export type Path = readonly (string | number)[];
 
 export function formatPath(path: Path): string {

@@ -20,6 +20,7 @@ export interface PositionNode {
 /** `key`: where the name stands; `value`: where what follows it begins. */
 export type PositionTarget = 'key' | 'value';
 
+/** Where the values of a document stand in its text. */
 export interface Positions {
   /** The place of a path; for one that is not in the text, the nearest thing around it. */
   locate(path: Path, target: PositionTarget): Position;

@@ -15,12 +15,17 @@ import type { PositionTarget } from './positions.ts';
 import { problemsOf } from './problems.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 
+/** A complete NodeConfig, and where its values come from. */
 export interface ResolvedNodeConfig {
   readonly config: NodeConfig;
   /** Where a value stands; undefined for defaults. A path inside `config`, such as `['spec', 'files', 0]`. */
   readonly placeOf: (path: Path) => Place | undefined;
 }
 
+/**
+ * The one NodeConfig that documents make together, in the order they merge: maps merge, lists replace, keyed lists merge item
+ * by item; over the defaults. NK_DOCUMENT_INVALID with everything that is missing or contradicts itself, each with its place.
+ */
 export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>[]): ResolvedNodeConfig {
   const documents = sources.map((source) => source.document);
   const asked = merge(documents).value;

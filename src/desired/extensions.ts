@@ -12,7 +12,7 @@ import type { Facts } from '../model/facts.ts';
 import { base } from './render-items.ts';
 import type { ExtensionResource, ExtensionSource, UnitResource } from '../model/resources.ts';
 import { reveal } from '../model/resources.ts';
-import { addressed, templateValues, transferSettings } from './sources.ts';
+import { addressed, signatureOf, templateValues, transferSettings } from './sources.ts';
 
 export function extensionOf(
   item: ExtensionItem,
@@ -47,7 +47,7 @@ function sourcesOf(item: Omit<ExtensionItem, 'digest'>, facts: Facts): Extension
       reference: registry,
       ...(revision !== undefined && { revision }),
       ...(plainHttp === true && { plainHttp }),
-      ...(signature && { signature }),
+      ...(signature && { signature: signatureOf(signature) }),
     });
   }
   if (url !== undefined) sources.push({ type: 'url', url });

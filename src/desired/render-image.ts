@@ -33,6 +33,7 @@ import { addressed, manifestBinarySource, templateValues, transferSettings } fro
 import { stableJson } from './stable.ts';
 import { isAbsolute, join } from '../model/path.ts';
 
+/** How an ImageManifest is rendered. */
 export interface RenderImageOptions {
   /** The folder relative paths of the manifest start from, on the machine that bakes. */
   readonly artifactBase: string;
@@ -48,6 +49,9 @@ interface ImageRendering extends Rendering {
   readonly transfer: TransferSettings | undefined;
 }
 
+/**
+ * The resources of a machine image, for a root with these facts. Pure. Errors: NK_CACHE_CONFLICT, NK_DOCUMENT_INVALID.
+ */
 export function renderImage(manifest: ImageManifest, facts: Facts, options: RenderImageOptions): DesiredState {
   const { spec } = manifest;
   const image: ImageRendering = {

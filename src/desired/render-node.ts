@@ -22,11 +22,20 @@ import { createRendering, readBy, renderParts, sorted, type Parts, type Renderin
 import { afterTrust, trustResources } from './trust.ts';
 import { writableUsrLocal } from './usr-local.ts';
 
+/** How a NodeConfig is rendered. */
 export interface RenderOptions {
   /** The place of a value of the document, for messages; `ResolvedNodeConfig.placeOf`. */
   readonly placeOf?: (path: Path) => Place | undefined;
 }
 
+/**
+ * The resources of a node: files, units, programs, … as data. Pure: the same input gives the same bytes.
+ *
+ *      const { config, placeOf } = resolveNodeConfig([document]);
+ *      const { resources, warnings } = renderNode(config, exampleFacts, { placeOf });
+ *
+ * Errors: NK_DOCUMENT_INVALID when the document contradicts itself.
+ */
 export function renderNode(config: NodeConfig, facts: Facts, options: RenderOptions = {}): DesiredState {
   const { spec } = config;
   const node: NodeRendering = { ...createRendering(facts, (path) => options.placeOf?.(path)), spec };

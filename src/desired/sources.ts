@@ -275,7 +275,7 @@ interface OciDocument {
   readonly reference: string;
   readonly file?: string | undefined;
   readonly plainHttp?: boolean | undefined;
-  readonly signature?: SignatureRequirement | undefined;
+  readonly signature?: SignatureDocument | undefined;
 }
 
 function ociLocation({ reference, file, plainHttp, signature }: OciDocument, values: TemplateValues): ArtifactLocation {
@@ -284,8 +284,22 @@ function ociLocation({ reference, file, plainHttp, signature }: OciDocument, val
     reference,
     ...(file !== undefined && { file: expandTemplate(file, values) }),
     ...plain(plainHttp),
-    ...(signature && { signature }),
+    ...(signature && { signature: signatureOf(signature) }),
   };
+}
+
+type SignatureDocument = NonNullable<NonNullable<BinarySourcesItem['mirror']>['signature']>;
+
+/** Who must have signed an artifact, as a resource says it. */
+export function signatureOf(document: SignatureDocument): SignatureRequirement {
+  if ('key' in document) {
+    const { key, ...rest } = document;
+    nothingLeft(rest);
+    return { key };
+  }
+  const { trustedRoot, identity, issuer, ...rest } = document;
+  nothingLeft(rest);
+  return { trustedRoot, identity, issuer };
 }
 
 function plain(plainHttp: boolean | undefined): { readonly plainHttp?: true } {

@@ -1,6 +1,6 @@
 /** A host whose effects are fault points, where the environment asks for them; see `disk/fault-point.ts`. */
 import { faultPoint, faultsWanted, writeEffects } from '../disk/fault-point.ts';
-import type { Files, Host, Units } from './port.ts';
+import type { Databases, Files, Host, Units } from './port.ts';
 
 export function withFaults(host: Host): Host {
   if (!faultsWanted) return host;
@@ -31,8 +31,23 @@ export function withFaults(host: Host): Host {
     resetFailed: (name) => point(`reset-failed ${name}`, () => units.resetFailed(name)),
     kill: (name, signal) => point(`kill ${name}`, () => units.kill(name, signal)),
   };
+  const databases: Databases = {
+    open: async (path, options) => {
+      const database = await host.databases.open(path, options);
+      return {
+        ...database,
+        transaction: (work) => {
+          const end = faultPoint(`commit to ${path}`);
+          const result = database.transaction(work);
+          end();
+          return result;
+        },
+      };
+    },
+  };
   return {
     ...host,
+    databases,
     files: faultyFiles,
     local: local === files ? faultyFiles : local,
     units: faultyUnits,

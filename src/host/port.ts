@@ -8,8 +8,11 @@
  */
 export * from './port/clock.ts';
 export * from './port/containers.ts';
+export * from './port/databases.ts';
 export * from './port/exec.ts';
 export * from './port/files.ts';
 export * from './port/host.ts';
+export * from './port/locks.ts';
 export * from './port/net.ts';
+export * from './port/program.ts';
 export * from './port/units.ts';

@@ -2,10 +2,11 @@
  * A plan as it may be shown: what, why, where each step stands and why, what restarts. Sensitive content never, nor a digest
  * of it. Pure.
  */
-import type { Prepared } from '../apply/reconcile.ts';
+import type { Decision } from '../plan/decide.ts';
 import type { Change, Impact, ScheduledStep, StepAction } from '../model/steps.ts';
 import { plannedSources, type PlannedSources } from './plan-sources.ts';
 
+/** A plan as it may be shown: without secrets. */
 export interface PlanReport {
   readonly changes: readonly Pick<Change, 'id' | 'type' | 'facets' | 'details' | 'source'>[];
   readonly steps: readonly PlannedStep[];
@@ -18,6 +19,7 @@ export interface PlanReport {
   readonly warnings: readonly string[];
 }
 
+/** One effect of a plan, and why it is where it is. */
 export interface PlannedStep {
   /** 1 is first: the order the executor prefers. */
   readonly position: number;
@@ -35,16 +37,16 @@ export interface PlannedStep {
   readonly remainingMs: number;
 }
 
-export function planReport(prepared: Prepared, warnings: readonly string[]): PlanReport {
+export function planReport(decision: Decision, warnings: readonly string[]): PlanReport {
   return {
-    changes: prepared.plan.changes.map(({ id, type, facets, details, source }) => ({
+    changes: decision.plan.changes.map(({ id, type, facets, details, source }) => ({
       id,
       type,
       facets,
       details,
       source,
     })),
-    steps: prepared.schedule.steps.map(({ step, phase, reason, remainingMs }, index) => ({
+    steps: decision.schedule.steps.map(({ step, phase, reason, remainingMs }, index) => ({
       position: index + 1,
       id: step.id,
       resource: step.resource,
@@ -57,10 +59,10 @@ export function planReport(prepared: Prepared, warnings: readonly string[]): Pla
       deferrable: step.deferrable,
       remainingMs,
     })),
-    sources: plannedSources(prepared.plan.changes),
-    goal: prepared.schedule.goal,
-    impact: prepared.plan.impact,
-    overridden: prepared.overridden,
+    sources: plannedSources(decision.plan.changes),
+    goal: decision.schedule.goal,
+    impact: decision.plan.impact,
+    overridden: decision.overridden,
     warnings,
   };
 }

@@ -6,12 +6,14 @@ import { reveal } from '../model/resources.ts';
 import type { ArtifactLocation, BinaryResource, ExtensionResource, ExtensionSource } from '../model/resources.ts';
 import type { Change } from '../model/steps.ts';
 
+/** The sources of one program, in the order they are tried. */
 export interface PlannedSources {
   readonly id: string;
   readonly version: string;
   readonly sources: readonly PlannedSource[];
 }
 
+/** One source of a program, and its part in the plan. */
 export interface PlannedSource {
   /** `cache`, `custom`, `local`, `mirror`, `repository`, `tarball`, `manifest` */
   readonly source: string;

@@ -4,6 +4,7 @@
  * what of it others can notice, and how the steps of all changes of its kind belong together.
  */
 import { isNeverDeferrable } from '../config/never-deferrable.ts';
+import type { Facts } from '../model/facts.ts';
 import type { Resource, ResourceId, ResourceKind, Resources } from '../model/resources.ts';
 import type { Change, Facet, Impact, Observations, Step, Touched } from '../model/steps.ts';
 
@@ -54,6 +55,8 @@ export interface KindPlanner<K extends ResourceKind> {
   compare(input: CompareInput<K>): Difference | undefined;
   /** How it differs because of what it reads; asked when everything was compared. A kind that reads nothing has none. */
   compareReads?(input: CompareReadsInput<K>): Difference | undefined;
+  /** What is observed of it on a machine of these facts on which nobody has set anything up yet. */
+  absent(resource: Resources[K], facts: Facts): Observations[K];
   /** Resources that must be in place before it and whose content it reads. */
   reads(resource: Resources[K]): readonly ResourceId[];
   /** The part of it that a process reading it can notice, as JSON; undefined when there is none. */

@@ -2,6 +2,7 @@
  * The table of kinds, planning half: one planner per kind, and the questions `plan/` asks of whatever kind a resource
  * is. Exhaustive by its type, no magic.
  */
+import type { Facts } from '../model/facts.ts';
 import { kindOf, resourceKinds, type Resource, type ResourceId, type ResourceKind } from '../model/resources.ts';
 import type { Resources } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
@@ -83,6 +84,15 @@ function compareReadsOf<K extends ResourceKind>(
   { observed, ...about }: Compared & { own: Difference | undefined; context: PlanContext },
 ): Difference | undefined {
   return plannerOf(kind).compareReads?.({ resource, observed: of(kind, observed), ...about });
+}
+
+/** What is observed of it where nobody has set anything up. */
+export function absentOn(resource: Resource, facts: Facts): Observation {
+  return absentOf(resource.kind, resource, facts);
+}
+
+function absentOf<K extends ResourceKind>(kind: K, resource: Resources[K], facts: Facts): Observations[K] {
+  return plannerOf(kind).absent(resource, facts);
 }
 
 /** Resources whose content it reads. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { NodekilnError } from '../errors.ts';
-import { factsFromJson } from './facts.ts';
+import { exampleFacts, factsFromJson } from './facts.ts';
 
 const sample: unknown = JSON.parse(
   readFileSync(new URL('../desired/testdata/stand-alone/facts.json', import.meta.url), 'utf8'),
@@ -13,13 +13,54 @@ test('facts of another machine are taken as printed, later additions passed over
   assert.deepEqual(facts, sample);
 });
 
+test('the whole line that the verb prints is taken, too', () => {
+  const line = { apiVersion: 'nodekiln.dev/v1alpha1', kind: 'Facts', ok: true, data: sample, error: null };
+  assert.deepEqual(factsFromJson(line, 'facts.json'), sample);
+});
+
+test('the facts of a typical host are facts', () => {
+  assert.deepEqual(factsFromJson(exampleFacts, 'example'), exampleFacts);
+});
+
+const wrong: readonly (readonly [change: object, problem: string])[] = [
+  [{ os: undefined }, 'os must be a map'],
+  [{ os: { id: 'a' } }, 'os.release must be a string'],
+  [{ os: { id: 'a', release: '1', variant: 2 } }, 'os.variant must be a string'],
+  [{ arch: {} }, 'arch.cpu must be a string,arch.systemd must be a string'],
+  [{ hostName: 1 }, 'hostName must be a string'],
+  [{ cgroupVersion: 3 }, 'cgroupVersion must be 1 or 2'],
+  [{ cgroupLayout: 'new' }, 'cgroupLayout must be unified, hybrid or legacy'],
+  [{ kernelRelease: 6 }, 'kernelRelease must be a string'],
+  [{ kernelModules: 'overlay' }, 'kernelModules must be a list of strings'],
+  [{ hasMachineId: 'yes' }, 'hasMachineId must be true or false'],
+  [{ hasSwap: 0 }, 'hasSwap must be true or false'],
+  [{ systemdVersion: 257 }, 'systemdVersion must be a string'],
+  [{ containerdVersion: 2 }, 'containerdVersion must be a string'],
+  [{ memoryBytes: '1' }, 'memoryBytes must be a number'],
+  [{ interfaces: {} }, 'interfaces must be a list of strings'],
+  [{ cache: [] }, 'cache must be a map'],
+  [{ cache: { kubelet: '1' } }, 'cache.kubelet must be a list of strings'],
+];
+
+for (const [change, problem] of wrong) {
+  test(`refused: ${problem}`, () => {
+    assert.throws(
+      () => factsFromJson({ ...exampleFacts, ...change }, 'facts.json'),
+      (error: unknown) =>
+        error instanceof NodekilnError &&
+        error.problems.map(({ place, message }) => `${place?.path} ${message}`).join() === problem,
+    );
+  });
+}
+
 test('what is wrong is named by its key', () => {
   assert.throws(
     () => factsFromJson({ ...Object(sample), cpus: 'two', os: { id: 1, release: '13' } }, 'facts.json'),
     (error: unknown) =>
       error instanceof NodekilnError &&
       error.code === 'NK_DOCUMENT_INVALID' &&
-      error.problems.map(({ place }) => place?.path).join() === 'os.id,cpus',
+      error.problems.map(({ place, message }) => `${place?.path} ${message}`).join() ===
+        'os.id must be a string,cpus must be a number',
   );
   assert.throws(() => factsFromJson(null, 'facts.json'), { code: 'NK_DOCUMENT_INVALID' });
 });

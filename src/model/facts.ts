@@ -2,10 +2,23 @@
  * What is known about a host before anything is rendered for it. Observed by `host/facts.ts`, printed by
  * `nodekiln facts`; with a document and this, a plan can be made anywhere.
  */
-import { array, boolean, enum as oneOf, exactOptional, literal, number, object, record, string, union } from 'zod';
-import type { ZodType } from 'zod';
+import {
+  array,
+  boolean,
+  enum as oneOf,
+  exactOptional,
+  literal,
+  number,
+  object,
+  record,
+  string,
+  union,
+  unknown,
+} from 'zod/mini';
+import type { ZodMiniType } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 
+/** What rendering knows of a host, as `nodekiln facts` observes it. */
 export interface Facts {
   readonly os: {
     /** ID of os-release, `debian`; '' when there is no os-release. */
@@ -42,37 +55,69 @@ export interface Facts {
   readonly cache: Readonly<Record<string, readonly string[]>>;
 }
 
-const schema: ZodType<Facts> = object({
-  os: object({ id: string(), release: string(), variant: exactOptional(string()) }),
-  arch: object({ cpu: string(), systemd: string() }),
-  hostName: string(),
-  cgroupVersion: union([literal(1), literal(2)]),
-  cgroupLayout: exactOptional(oneOf(['unified', 'hybrid', 'legacy'])),
-  kernelRelease: exactOptional(string()),
-  kernelModules: exactOptional(array(string())),
-  hasMachineId: exactOptional(boolean()),
-  hasSwap: exactOptional(boolean()),
-  systemdVersion: exactOptional(string()),
-  containerdVersion: exactOptional(string()),
-  cpus: number(),
-  memoryBytes: number(),
-  interfaces: array(string()),
-  cache: record(string(), array(string())),
+/** Facts of a typical host, to plan with where there is none: Debian 13 with containerd, nothing in the cache. */
+export const exampleFacts: Facts = {
+  os: { id: 'debian', release: '13' },
+  arch: { cpu: 'amd64', systemd: 'x86-64' },
+  hostName: 'node-1',
+  cgroupVersion: 2,
+  cgroupLayout: 'unified',
+  kernelRelease: '6.12.48+deb13-amd64',
+  kernelModules: [],
+  hasMachineId: true,
+  hasSwap: false,
+  systemdVersion: '257',
+  containerdVersion: '1.7.24',
+  cpus: 4,
+  memoryBytes: 8_589_934_592,
+  interfaces: ['eth0'],
+  cache: {},
+};
+
+const text = string({ error: 'must be a string' });
+const count = number({ error: 'must be a number' });
+const flag = boolean({ error: 'must be true or false' });
+const texts = array(text, { error: 'must be a list of strings' });
+
+function map<Shape extends Record<string, ZodMiniType>>(shape: Shape) {
+  return object(shape, { error: 'must be a map' });
+}
+
+const schema: ZodMiniType<Facts> = map({
+  os: map({ id: text, release: text, variant: exactOptional(text) }),
+  arch: map({ cpu: text, systemd: text }),
+  hostName: text,
+  cgroupVersion: union([literal(1), literal(2)], { error: 'must be 1 or 2' }),
+  cgroupLayout: exactOptional(oneOf(['unified', 'hybrid', 'legacy'], { error: 'must be unified, hybrid or legacy' })),
+  kernelRelease: exactOptional(text),
+  kernelModules: exactOptional(texts),
+  hasMachineId: exactOptional(flag),
+  hasSwap: exactOptional(flag),
+  systemdVersion: exactOptional(text),
+  containerdVersion: exactOptional(text),
+  cpus: count,
+  memoryBytes: count,
+  interfaces: texts,
+  cache: record(string(), texts, { error: 'must be a map' }),
 });
 
+/** What `nodekiln facts --json` prints around the facts. */
+const printed = object({ kind: literal('Facts'), data: unknown() });
+
 /**
- * Facts of another machine, as `nodekiln facts --json` printed them. What a later version adds is passed over.
- * NK_DOCUMENT_INVALID names the file and every key that is wrong.
+ * Facts of another machine, as `nodekiln facts --json` printed them: the whole line, or its `data`. What a later version adds
+ * is passed over. NK_DOCUMENT_INVALID names the file and every key that is wrong.
  */
 export function factsFromJson(value: unknown, fileName: string): Facts {
-  const result = schema.safeParse(value);
+  const line = printed.safeParse(value);
+  const result = schema.safeParse(line.success ? line.data.data : value);
   if (result.success) return result.data;
   const problems = result.error.issues.map(({ message, path }) => ({
     message,
     place: { file: fileName, path: path.map(String).join('.') },
   }));
   throw new NodekilnError('NK_DOCUMENT_INVALID', `${fileName} does not hold the facts of a host`, {
-    hint: 'Write it with `nodekiln facts --json` and take `.data`.',
+    hint: 'Write it with `nodekiln facts --json`.',
     problems,
   });
 }

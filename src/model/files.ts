@@ -40,6 +40,11 @@ export type FileWrite =
   | ({ readonly type: 'directory'; readonly path: string } & Attributes)
   | { readonly type: 'symlink'; readonly path: string; readonly target: string };
 
+/** A file of root's. */
+export function rootFile(path: string, content: Uint8Array, mode: number): FileWrite {
+  return { type: 'file', path, content, mode, uid: 0, gid: 0 };
+}
+
 /** `unchanged`: content, mode and owner were right already and nothing was written. `attributes`: only mode or owner. */
 export type WriteOutcome = 'created' | 'replaced' | 'attributes' | 'unchanged';
 

@@ -20,8 +20,11 @@ export interface Resources {
   readonly action: ActionResource;
 }
 
+/** The kinds of resources. */
 export type ResourceKind = keyof Resources;
+/** What a document asks of a host, as data. */
 export type Resource = Resources[ResourceKind];
+/** `file:/etc/hosts`, `unit:kubelet.service`: unique in what is asked of a host. */
 export type ResourceId = `${ResourceKind}:${string}`;
 
 /** Who brought a resource. A document removes only what its own source brought. */
@@ -50,7 +53,8 @@ export function mostImportant(all: Iterable<Importance>): Importance {
   return importances.find((importance) => given.has(importance)) ?? 'background';
 }
 
-interface ResourceBase {
+/** What every resource says of itself. */
+export interface ResourceBase {
   readonly id: ResourceId;
   readonly scope: Scope;
   /** May run after the goal when true; otherwise it precedes the goal. Kernel settings, mounts, identity, trust and runtime configuration are never deferrable. */
@@ -71,6 +75,7 @@ export interface SensitiveText {
 
 export type FileContent = { readonly text: string | SensitiveText } | { readonly base64: string | SensitiveText };
 
+/** A file, folder or symbolic link at a path. */
 export interface FileResource extends ResourceBase {
   readonly kind: 'file';
   readonly path: string;
@@ -100,6 +105,7 @@ export type Readiness =
   /** A Unix socket accepts connections. */
   | { readonly type: 'socket'; readonly path: string };
 
+/** A systemd unit: its file, drop-ins, enablement and state. */
 export interface UnitResource extends ResourceBase {
   readonly kind: 'unit';
   /** `kubelet.service` */
@@ -199,6 +205,7 @@ export type BinarySource =
       readonly digest?: string;
     };
 
+/** A program: kept in the cache, or put at its place. */
 export interface BinaryResource extends ResourceBase {
   readonly kind: 'binary';
   /** `kubelet` */
@@ -215,6 +222,7 @@ export interface BinaryResource extends ResourceBase {
   readonly place: { readonly type: 'cache' } | { readonly type: 'activate'; readonly target: string };
 }
 
+/** A system extension (systemd-sysext) merged into /usr. */
 export interface ExtensionResource extends ResourceBase {
   readonly kind: 'extension';
   /** As systemd knows it: `/etc/extensions/<name>.raw`. */
@@ -255,6 +263,7 @@ export type ExtensionSource =
       readonly digest?: string;
     };
 
+/** A container image in containerd’s store. */
 export interface ContainerImageResource extends ResourceBase {
   readonly kind: 'image';
   /** `registry.k8s.io/pause:3.10` */
@@ -271,6 +280,7 @@ export interface ContainerImageResource extends ResourceBase {
   readonly architecture?: string;
 }
 
+/** A kernel module, or a kernel setting (sysctl). */
 export interface KernelResource extends ResourceBase {
   readonly kind: 'kernel';
   readonly setting:
@@ -279,6 +289,7 @@ export interface KernelResource extends ResourceBase {
     | { readonly type: 'sysctl'; readonly key: string; readonly value: string };
 }
 
+/** A command that is run unless its guard says that it is done. */
 export interface ActionResource extends ResourceBase {
   readonly kind: 'action';
   readonly argv: readonly string[];

@@ -111,6 +111,7 @@ export interface Observations {
   readonly action: ActionObservation;
 }
 
+/** What is there of a resource: the form depends on its kind. */
 export type Observation = Observations[ResourceKind];
 
 // ── what we did before ───────────────────────────────────────────────────────────────────────────────────────────
@@ -340,6 +341,7 @@ export interface Plan {
   readonly impact: readonly Impact[];
 }
 
+/** What a plan does to a running unit. */
 export interface Impact {
   readonly unit: string;
   readonly effect: JobName;

@@ -12,6 +12,7 @@
 import { NodekilnError } from '../errors.ts';
 import { asArch } from './arch.ts';
 
+/** A version in its parts; a part that the text does not have is absent. */
 export interface Version {
   readonly epoch?: number;
   /** Dotted numbers without `v`, as written: `1.34.3`, `202604.01.0`. */
@@ -195,10 +196,14 @@ function sameArch(left: string, right: string): boolean {
 
 // ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** Whose rules versions are compared by. */
 export type Order = 'semver' | 'deb' | 'rpm';
 /** Below, the same as, or above zero, as sort functions want it. */
 export type Comparison = -1 | 0 | 1;
 
+/**
+ * -1 when `left` is older, 1 when it is newer, 0 when neither, in the order of semver, Debian or RPM. NK_VERSION_INVALID.
+ */
 export function compareVersions(left: string, right: string, order: Order): Comparison {
   switch (order) {
     case 'semver':

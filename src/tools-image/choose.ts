@@ -20,6 +20,7 @@ export type Reason = 'configured' | 'deprecated' | 'revision' | 'known-tag' | 'n
 /** The tags `1.26` to `1.36`. */
 export const defaultKnownTags: readonly string[] = Array.from({ length: 11 }, (_, index) => `1.${26 + index}`);
 
+/** An image, and why it is this one. */
 export interface Choice {
   /** What a pod's `image` is set to. */
   readonly image: string;

@@ -12,12 +12,14 @@ import { completeSettings, type ToolsImageSettings } from './settings.ts';
 import { createMetadataSource, type MetadataReport, type MetadataView, type MetadataHost } from './source.ts';
 import { minorOf } from '../model/minor.ts';
 
+/** The image for a cluster, why it is this one, and how well the metadata are known. */
 export interface ToolsImage extends Choice {
   /** `major.minor` of the cluster, when it was asked. */
   readonly clusterVersion?: string;
   readonly metadata: MetadataReport;
 }
 
+/** Answers from what it knows, and refreshes it beside. */
 export interface ToolsImageResolver {
   /** `clusterVersion` is called only when the answer depends on it. */
   resolve(clusterVersion?: () => string | Promise<string>): Promise<ToolsImage>;
@@ -25,6 +27,9 @@ export interface ToolsImageResolver {
   settled(): Promise<void>;
 }
 
+/**
+ * A resolver that keeps what it found out. NK_DOCUMENT_INVALID for settings that no image reference can be made of.
+ */
 export function createToolsImageResolver(host: MetadataHost, settings: ToolsImageSettings): ToolsImageResolver {
   const complete = completeSettings(settings);
   const { repository, tag, metadata: location, knownTags, policy } = complete;

@@ -12,6 +12,7 @@ import type { Owner } from './cache.ts';
 import { repositoryPattern, tagPattern } from './repository.ts';
 import { minorOf } from '../model/minor.ts';
 
+/** Where a tools image comes from, and what happens when none is listed. */
 export interface ToolsImageSettings {
   /** Where the images are: `registry.example/team/tools`. */
   readonly repository: string;

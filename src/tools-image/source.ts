@@ -52,6 +52,7 @@ export interface MetadataSource {
   settled(): Promise<void>;
 }
 
+/** The parts of a host that metadata are fetched and kept with. */
 export type MetadataHost = Pick<Host, 'net' | 'files' | 'clock'>;
 
 export function createMetadataSource(host: MetadataHost, options: MetadataSourceOptions): MetadataSource {

@@ -27,7 +27,7 @@ export interface Served {
 
 export interface Expectation {
   readonly name: string;
-  readonly needs: 'files' | 'exec' | 'clock' | 'net' | 'enablement' | 'live units' | 'offline units';
+  readonly needs: 'files' | 'state' | 'exec' | 'clock' | 'net' | 'enablement' | 'live units' | 'offline units';
   readonly check: (subject: Subject) => Promise<void>;
 }
 
@@ -491,6 +491,111 @@ const files: Expectation[] = [
   },
 ];
 
+/** What must outlive us and be ours alone: databases and locks. */
+const state: Expectation[] = [
+  {
+    name: 'a database keeps what was committed, and nothing of a transaction that failed',
+    needs: 'state',
+    check: async ({ host, folder }) => {
+      await host.files.write([directory(folder, 0o755)]);
+      const path = `${folder}/x.db`;
+      const database = await host.databases.open(path, { busyMs: 0 });
+      database.exec('PRAGMA journal_mode=WAL; CREATE TABLE words (word TEXT PRIMARY KEY, size INTEGER) STRICT;');
+      const insert = database.prepare('INSERT INTO words VALUES (?, ?)');
+      assert.equal(
+        database.transaction(() => (insert.run('one', 3), insert.run('none', null), 'result')),
+        'result',
+      );
+      const failing = (): void => {
+        insert.run('two', 3);
+        throw new Error('on the way');
+      };
+      assert.throws(() => database.transaction(failing), /on the way/);
+      assert.throws(() => database.transaction(() => insert.run('one', 0)), code('SQLITE_ERROR'));
+      assert.throws(() => database.prepare('SELECT nonsense FROM nowhere'), code('SQLITE_ERROR'));
+      database.close();
+      database.close();
+      assert.equal((await host.files.stat(path))?.mode, 0o600);
+      const again = await host.databases.open(path, { busyMs: 0 });
+      const words = again.prepare('SELECT * FROM words ORDER BY word');
+      assert.deepEqual(
+        words.all().map((row) => ({ ...row })),
+        [
+          { word: 'none', size: null },
+          { word: 'one', size: 3 },
+        ],
+      );
+      assert.equal(words.get()?.['word'], 'none');
+      assert.equal(again.prepare('SELECT * FROM words WHERE word = ?').get('two'), undefined);
+      again.close();
+    },
+  },
+  {
+    name: 'a database that is damaged says so',
+    needs: 'state',
+    check: async ({ host, folder }) => {
+      await host.files.write([file(`${folder}/x.db`, 'this is not a database, although it is long enough to be one')]);
+      await assert.rejects(async () => {
+        const database = await host.databases.open(`${folder}/x.db`, { busyMs: 0 });
+        try {
+          database.prepare('PRAGMA user_version').get();
+        } finally {
+          database.close();
+        }
+      }, code('SQLITE_NOTADB'));
+    },
+  },
+  {
+    name: 'a lock is held by one at a time, who is named',
+    needs: 'state',
+    check: async ({ host, folder }) => {
+      const at = `${folder}/new/state`;
+      const lock = await host.locks.take(at, { waitMs: 0 });
+      assert.equal((await host.files.stat(at))?.mode, 0o700);
+      await assert.rejects(host.locks.take(at, { waitMs: 0 }), {
+        ...code('NK_STATE_LOCKED'),
+        message: new RegExp(`process ${host.program.pid}\\b`),
+      });
+      await assert.rejects(host.locks.take(at, { waitMs: 30 }), code('NK_STATE_LOCKED'));
+      (await host.locks.take(`${folder}/other`, { waitMs: 0 })).release();
+      lock.release();
+      lock.release();
+      (await host.locks.take(at, { waitMs: 0 })).release();
+    },
+  },
+  {
+    name: 'a lock is waited for while other work goes on, until a signal',
+    needs: 'state',
+    check: async ({ host, folder }) => {
+      const first = await host.locks.take(folder, { waitMs: 0 });
+      const second = host.locks.take(folder, { waitMs: 60_000 });
+      await host.clock.sleep(30);
+      first.release();
+      const held = await second;
+      const stop = new AbortController();
+      const third = assert.rejects(
+        host.locks.take(folder, { waitMs: 60_000, signal: stop.signal }),
+        code('NK_INTERRUPTED'),
+      );
+      await host.clock.sleep(30);
+      stop.abort();
+      await third;
+      held.release();
+      await assert.rejects(host.locks.take(folder, { waitMs: 0, signal: stop.signal }));
+    },
+  },
+  {
+    name: 'a program knows itself',
+    needs: 'clock',
+    check: async ({ host: { program, clock } }) => {
+      assert.ok(program.pid > 0 && program.processors >= 1);
+      assert.ok(program.startedMs > 0 && program.startedMs <= clock.monotonic());
+      assert.match(program.architecture, /^[a-z0-9]+$/);
+      for (const path of [program.executable, program.workingDirectory]) assert.ok(path.startsWith('/'));
+    },
+  },
+];
+
 const others: Expectation[] = [
   {
     name: 'a program that does not exist is NK_TOOL_MISSING',
@@ -871,4 +976,12 @@ const live: Expectation[] = [
   },
 ];
 
-export const expectations: readonly Expectation[] = [...files, ...others, ...net, ...enablement, ...offline, ...live];
+export const expectations: readonly Expectation[] = [
+  ...files,
+  ...state,
+  ...others,
+  ...net,
+  ...enablement,
+  ...offline,
+  ...live,
+];

@@ -9,6 +9,7 @@ import type { Agent, IncomingMessage, RequestOptions } from 'node:http';
 import { NodekilnError, errnoOf } from '../../errors.ts';
 import { RetryableError } from './retry.ts';
 
+/** How the network is reached. */
 export interface HttpClientOptions {
   /** `http://user:password@proxy:3128`; `environment`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Direct when absent. */
   readonly proxy?: string;
@@ -18,6 +19,7 @@ export interface HttpClientOptions {
   readonly ca?: string;
 }
 
+/** One request. */
 export interface OpenOptions {
   readonly method?: 'GET' | 'HEAD' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
@@ -27,6 +29,7 @@ export interface OpenOptions {
   readonly responseTimeoutMs?: number;
 }
 
+/** Responses as streams; redirects are followed, never from HTTPS to HTTP, and credentials stay with their host. */
 export interface HttpClient {
   /** The response with its body unread; any status except redirects. */
   readonly open: (url: string, options?: OpenOptions) => Promise<IncomingMessage>;
@@ -39,6 +42,7 @@ const defaultResponseTimeoutMs = 20_000;
 const certificateErrors =
   /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_CA)/;
 
+/** A client with connections of its own; `close` ends them. Its options say how the network is reached. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const agents = new Map<string, Agent>();
 

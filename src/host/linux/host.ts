@@ -3,12 +3,17 @@
  * Nothing is opened before it is used; `close` releases the connection to systemd.
  */
 import { realpathSync } from 'node:fs';
+import { nodeDisk } from '../../disk/node-disk.ts';
+import { createPathResolver } from '../../disk/resolve.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Containers, Host } from '../port.ts';
+import { program } from '../program.ts';
 import { createOfflineUnits } from '../unit-files/offline-units.ts';
 import { createLinuxClock } from './clock.ts';
+import { createLinuxDatabases } from './databases.ts';
 import { createLinuxExec } from './exec.ts';
 import { createLinuxFiles } from './files.ts';
+import { createLinuxLocks } from './locks.ts';
 import { createLinuxNet } from './net/net.ts';
 import type { SystemdAddress } from './systemd-connection.ts';
 import { createLiveUnits } from './units.ts';
@@ -32,7 +37,10 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
       : { units: createOfflineUnits(files, root), close: () => Promise.resolve() };
   const local = root === '/' ? files : createLinuxFiles('/');
   const net = createLinuxNet();
-  const host = { root, files, local, exec, units, clock: createLinuxClock(), net, close };
+  const clock = createLinuxClock();
+  const databases = createLinuxDatabases(createPathResolver(nodeDisk, root));
+  const locks = createLinuxLocks({ root, files, databases, clock, program });
+  const host = { root, files, local, databases, locks, exec, units, clock, net, program, close };
   const containers = options.containers?.(host) ?? noContainers;
   return {
     ...host,

@@ -56,3 +56,13 @@ export function createEffects({ crash, onEffect }: EffectsOptions): Effects {
     done,
   };
 }
+
+/** Whether the process still runs. */
+export function isAlive(process: Effects): boolean {
+  try {
+    process.alive();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -17,7 +17,7 @@ import {
 } from '../port.ts';
 import type { MemoryClock } from './clock.ts';
 import type { Tree, TreeNode } from './tree.ts';
-import type { Effects } from './effects.ts';
+import { isAlive, type Effects } from './effects.ts';
 import { basename, dirname, join, normalize } from '../../model/path.ts';
 
 export interface MemoryFilesOptions {
@@ -272,15 +272,6 @@ export function createMemoryFiles({ tree, effects, clock }: MemoryFilesOptions):
       return paths.reduce((sum, path) => sum + (tree.get(tree.target(path))?.content.length ?? 0), 0);
     },
   };
-}
-
-function isAlive(process: Effects): boolean {
-  try {
-    process.alive();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The node for reading, if any; refused as Linux refuses to read what is no regular file. */

@@ -13,6 +13,9 @@ import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
 import { createTree } from './tree.ts';
+import { createMemoryDatabases } from './databases.ts';
+import { createMemoryLocks, type MemoryLocksOptions } from './locks.ts';
+import { createMemoryProgram } from './program.ts';
 import type { CrashPoint, Effects } from './effects.ts';
 import { createEffects } from './effects.ts';
 import { createMemoryFiles } from './files.ts';
@@ -42,6 +45,8 @@ export type Program = (call: ProgramCall) => ProgramResult | Promise<ProgramResu
 export type { Endpoint, EndpointResponse } from './net.ts';
 
 export interface OpenOptions {
+  /** Of the process. */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly crash?: CrashPoint;
 }
 
@@ -84,6 +89,8 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
   const endpoints = new Map<string, Endpoint>();
   const archives = new Map<string, readonly string[]>();
   const images = new Map<string, StoredContainerImage>();
+  const holders: MemoryLocksOptions['holders'] = new Map();
+  let pids = 1;
   const quiet = createEffects({ onEffect: () => undefined });
   const files = createMemoryFiles({ tree, effects: quiet, clock });
   const units = createSystemd(files, clock);
@@ -113,13 +120,18 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
     };
   };
 
-  const open = ({ crash }: OpenOptions = {}): Host => {
+  const open = ({ crash, environment = {} }: OpenOptions = {}): Host => {
+    pids += 1;
+    const pid = pids;
     const effects = createEffects({ crash, onEffect });
     const ownFiles = createMemoryFiles({ tree, effects, clock });
     return {
       root: '/',
       files: ownFiles,
       local: ownFiles,
+      databases: createMemoryDatabases({ tree, effects }),
+      locks: createMemoryLocks({ tree, effects, clock, pid, holders }),
+      program: createMemoryProgram({ pid, startedMs: clock.monotonic(), environment }),
       units: createMemoryUnits({ units, files: ownFiles, effects, live: systemd }),
       exec: {
         run: async (argv, options) => {

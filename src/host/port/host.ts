@@ -1,8 +1,11 @@
 import type { Clock } from './clock.ts';
 import type { Containers } from './containers.ts';
+import type { Databases } from './databases.ts';
 import type { Exec } from './exec.ts';
 import type { Files } from './files.ts';
+import type { Locks } from './locks.ts';
 import type { Net } from './net.ts';
+import type { Program } from './program.ts';
 import type { Units } from './units.ts';
 
 export interface Host {
@@ -14,12 +17,16 @@ export interface Host {
    * `files` when the host is the machine itself.
    */
   readonly local: Files;
-  /** `undefined` never: a root folder has offline units (enablement only). */
+  readonly databases: Databases;
+  readonly locks: Locks;
+  /** Offline for a root folder: enablement only. */
   readonly units: Units;
   readonly exec: Exec;
   readonly containers: Containers;
   readonly clock: Clock;
   readonly net: Net;
+  /** Ourselves. */
+  readonly program: Program;
   /** Releases connections and watches. Idempotent. */
   close(): Promise<void>;
 }

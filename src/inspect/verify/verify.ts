@@ -59,7 +59,7 @@ export async function verifyHost(host: Host, options: VerifyOptions): Promise<Ve
   const lock = await readLock(host);
   const trustSeals = options.trustSeals ?? false;
   const live = host.units.mode === 'live';
-  const others = claimsOfOthers(host.root);
+  const others = await claimsOfOthers(host);
   const { index, problem } = await usableIndex(host);
   const kept = new Set([...lock.files.map(({ path }) => path), ...others.files]);
   const results = await Promise.all([
@@ -115,10 +115,10 @@ async function usableIndex(host: Host): Promise<{ index: CacheIndex; problem: Ch
 }
 
 /** What boots and agents asked for here since: theirs, not the image's. */
-function claimsOfOthers(root: string): { files: Set<string>; units: Set<string> } {
+async function claimsOfOthers(host: Host): Promise<{ files: Set<string>; units: Set<string> }> {
   const files = new Set<string>();
   const units = new Set<string>();
-  const journal = openExistingJournal(root);
+  const journal = await openExistingJournal(host);
   try {
     for (const [source, resources] of Object.entries(journal?.claims() ?? {})) {
       if (source === 'image') continue;

@@ -5,6 +5,7 @@ import { definitionsOf, readByNobody, stepBase, type KindPlanner } from '../plan
 export const actionPlanner: KindPlanner<'action'> = {
   compare: ({ observed }) =>
     observed.done ? undefined : { facets: ['presence'], details: ['its guard says that it is not done'] },
+  absent: () => ({ kind: 'action', done: false }),
   reads: () => [],
   ...readByNobody,
   steps: (change, resource) => [

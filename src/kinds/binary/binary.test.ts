@@ -37,7 +37,7 @@ describe('programs', () => {
     root = join(folder, 'root');
     mkdirSync(join(root, 'etc'), { recursive: true });
     host = createLinuxHost({ root });
-    journal = openJournal(root);
+    journal = await openJournal(host);
     requests.length = 0;
     mkdirSync(join(folder, 'www'));
     server = createServer((request, response) => {

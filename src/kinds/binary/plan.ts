@@ -1,4 +1,5 @@
 /** Planning of `binary` resources: kept in the cache at bake, activated at boot and when tending. The cache is never consumed. */
+import { cacheKey, parseVersion } from '../../model/version.ts';
 import type { ResourceId } from '../../model/resources.ts';
 import type { Step } from '../../model/steps.ts';
 import { releaseStep } from '../file/plan.ts';
@@ -31,6 +32,15 @@ export const binaryPlanner: KindPlanner<'binary'> = {
           facets: ['content'],
           details: [`${resource.place.target} is not known to be ${resource.tool} ${resource.version}`],
         };
+  },
+
+  absent({ tool, version }, { cache }) {
+    const key = cacheKey(parseVersion(version));
+    const cached = (Object.hasOwn(cache, tool) ? (cache[tool] ?? []) : []).includes(key)
+      ? { key, file: `/opt/bin/${tool}-${key}`, digest: '' }
+      : undefined;
+    const cacheRefusals = cached ? [] : [`${tool} ${version} is not in the cache`];
+    return { kind: 'binary', cached, cacheRefusals, targetDigest: undefined };
   },
 
   reads: () => [],

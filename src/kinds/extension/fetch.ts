@@ -7,7 +7,7 @@
  */
 import { systemdArch } from '../../model/arch.ts';
 import { matchDirectory } from '../../artifacts/match-directory.ts';
-import { chooseBuild, tagCandidate } from '../../artifacts/match.ts';
+import { matchBuild, tagCandidate } from '../../artifacts/match.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
 import { reveal, type ExtensionResource, type ExtensionSource } from '../../model/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
@@ -139,7 +139,7 @@ async function chooseTag(
       return undefined;
     });
   if (!tags) return `v${version.replace(/^v/, '')}-${revision ?? ''}-${architecture}`;
-  const { chosen, passedOver } = chooseBuild(
+  const { chosen, passedOver } = matchBuild(
     { ...request(resource, version), architecture },
     tags.map((tag) => tagCandidate(resource.name, tag)),
   );

@@ -24,6 +24,8 @@ export const extensionPlanner: KindPlanner<'extension'> = {
     return details.length === 0 ? undefined : { facets: ['content'], details };
   },
 
+  absent: () => ({ kind: 'extension', live: true, record: undefined, deviations: [] }),
+
   reads: () => [],
   contentOf: (resource) => [resource.name, resource.version, resource.digest, localPath(resource)],
   changesContent: isOfContent,

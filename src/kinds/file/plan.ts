@@ -10,6 +10,7 @@ export const filePlanner: KindPlanner<'file'> = {
 
   keepsOriginal: isFile,
 
+  absent: () => ({ kind: 'file', entry: { type: 'absent' } }),
   reads: () => [],
   contentOf: ({ entry }) => {
     switch (entry.type) {

@@ -7,6 +7,7 @@ export const imagePlanner: KindPlanner<'image'> = {
     observed.present
       ? undefined
       : { facets: ['presence'], details: [`${resource.reference} is not in the content store`] },
+  absent: () => ({ kind: 'image', present: false }),
   reads: () => [],
   contentOf: ({ reference, digest }) => [reference, digest],
   changesContent: isOfContent,

@@ -21,6 +21,10 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
       details: [`${setting.key} is ${observed.value ?? 'unknown'}, wanted ${setting.value}`],
     };
   },
+  absent({ setting }, { kernelModules = [] }) {
+    const loaded = setting.type === 'module' && kernelModules.includes(setting.name);
+    return { kind: 'kernel', value: loaded ? 'loaded' : undefined };
+  },
   reads: () => [],
   ...readByNobody,
   steps: (change, resource) => {

@@ -38,6 +38,20 @@ export const unitPlanner: KindPlanner<'unit'> = {
     return facets.size === 0 ? undefined : { facets: [...facets], details };
   },
 
+  absent: (resource) => ({
+    kind: 'unit',
+    entries: {},
+    enablement: '',
+    // A unit without a file of ours is a package's.
+    loadState: resource.content === undefined ? 'loaded' : 'not-found',
+    activeState: 'inactive',
+    invocationId: '',
+    live: true,
+    transient: false,
+    succeeded: false,
+    stale: false,
+  }),
+
   compareReads({ resource, observed, touched, own, context }) {
     if (!observed.live || resource.state !== 'started' || !isUp(observed)) return undefined;
     const redefined = own?.facets.includes('definition') === true;

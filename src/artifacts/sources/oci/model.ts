@@ -27,6 +27,7 @@ const manifest = looseObject({
 
 const index = looseObject({ mediaType: exactOptional(string()), manifests: array(descriptor) });
 
+/** Names a manifest or blob by digest, size and media type (OCI image specification). */
 export type Descriptor = Infer<typeof descriptor>;
 export type Manifest = Infer<typeof manifest>;
 export type Index = Infer<typeof index>;

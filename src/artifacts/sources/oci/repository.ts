@@ -2,6 +2,7 @@
 import type { Progress } from '../download.ts';
 import type { Descriptor, RawManifest } from './model.ts';
 
+/** One repository’s manifests, blobs and tags. */
 export interface Repository {
   /** `registry.example/team/kubelet`, or the folder: for messages. */
   readonly name: string;
@@ -17,6 +18,7 @@ export interface Repository {
   reference(tagOrDigest: string): string;
 }
 
+/** How a blob is taken. */
 export interface BlobOptions {
   /** Where a download lands. */
   readonly folder: string;

@@ -9,7 +9,7 @@
 import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
 import { debArch } from '../../../model/arch.ts';
-import { chooseBuild } from '../../match.ts';
+import { matchBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
@@ -39,7 +39,7 @@ async function fetchPackage(spec: AptSpec, context: FetchContext): Promise<Fetch
     version: stanza['version'] ?? '',
     architecture: stanza['architecture'] ?? '',
   }));
-  const { chosen } = chooseBuild(
+  const { chosen } = matchBuild(
     { kind: 'deb', component: spec.package, version: spec.version, architecture },
     candidates,
   );

@@ -10,7 +10,7 @@ import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
 import { rpmArch } from '../../../model/arch.ts';
-import { chooseBuild } from '../../match.ts';
+import { matchBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
@@ -42,7 +42,7 @@ async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetch
     const listed = parsePackage(piece, `${candidates.length}`);
     if (listed?.name === spec.package) candidates.push(listed);
   }
-  const { chosen } = chooseBuild(
+  const { chosen } = matchBuild(
     { kind: 'rpm', component: spec.package, version: spec.version, architecture },
     candidates,
   );

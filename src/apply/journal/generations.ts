@@ -1,0 +1,99 @@
+/**
+ * Generations as files: what was asked for, whole, one file each. They are what ownership is rebuilt from when the database
+ * is lost. Only root can read them, because documents may hold secrets inline.
+ */
+import type { Files } from '../../host/port.ts';
+import { bytesOf, textOf } from '../../model/bytes.ts';
+import { rootFile } from '../../model/files.ts';
+import { canonicalJson } from '../../model/canonical.ts';
+import { join } from '../../model/path.ts';
+import { claimSourceOrder, type ClaimSource, type ResourceId } from '../../model/resources.ts';
+import { generationsFolder } from '../../model/state-paths.ts';
+import type { Touched } from '../../model/steps.ts';
+import type { Claims } from '../../plan/claims.ts';
+
+export interface GenerationFile {
+  readonly number: number;
+  /** The source whose document made it. */
+  readonly source: ClaimSource;
+  readonly createdMs: number;
+  /** Of all sources. */
+  readonly claims: Claims;
+}
+
+const kept = 10;
+
+/** The numbers of those that are there, in their order. */
+export async function generationNumbers(files: Files): Promise<number[]> {
+  return (await files.list(generationsFolder)).flatMap((name) => numberOf(name) ?? []).sort((a, b) => a - b);
+}
+
+/** Durable and whole. NK_FILE_WRITE. */
+export async function writeGeneration(files: Files, content: GenerationFile): Promise<void> {
+  await files.write([rootFile(pathOf(content.number), bytesOf(`${JSON.stringify(content)}\n`), 0o600)]);
+}
+
+/** Undefined when it is not there, or cannot be read. */
+export async function readGeneration(files: Files, number: number): Promise<GenerationFile | undefined> {
+  try {
+    const content = await files.read(pathOf(number));
+    return content && (JSON.parse(textOf(content)) as GenerationFile);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Keeps the newest ones and the last that was applied. What a killed run wrote and never began goes, and what killed runs
+ * of earlier versions left under `.tmp`.
+ */
+export async function pruneGenerations(
+  files: Files,
+  { newest, applied }: { readonly newest: number; readonly applied: number | undefined },
+): Promise<void> {
+  const names = (await files.list(generationsFolder)).filter((name) => {
+    const number = numberOf(name);
+    if (number === undefined) return name.endsWith('.tmp');
+    return number > newest || (number <= newest - kept && number !== applied);
+  });
+  if (names.length > 0) await files.remove(names.map((name) => join(generationsFolder, name)));
+}
+
+export interface Rebuilt {
+  readonly touched: readonly Touched[];
+  readonly claims: Claims;
+}
+
+/** What may have been touched, from every generation file that can be read; the last file's claims are in force. */
+export async function rebuildFromGenerations(files: Files): Promise<Rebuilt> {
+  const touched = new Map<ResourceId, Touched>();
+  let claims: Claims = {};
+  for (const number of await generationNumbers(files)) {
+    const content = await readGeneration(files, number);
+    if (!content) continue;
+    claims = content.claims;
+    for (const source of claimSourceOrder) {
+      for (const resource of content.claims[source] ?? []) {
+        const before = touched.get(resource.id)?.definitions ?? [];
+        const known = before.some((definition) => canonicalJson(definition) === canonicalJson(resource));
+        touched.set(resource.id, {
+          id: resource.id,
+          source,
+          definitions: known ? before : [...before, resource],
+          done: false,
+          startedWith: undefined,
+          original: false,
+        });
+      }
+    }
+  }
+  return { touched: [...touched.values()], claims };
+}
+
+function numberOf(name: string): number | undefined {
+  return /^\d+\.json$/.test(name) ? Number.parseInt(name, 10) : undefined;
+}
+
+function pathOf(number: number): string {
+  return join(generationsFolder, `${number}.json`);
+}

@@ -1,0 +1,70 @@
+/**
+ * The journal's database, opened so that what it has committed survives power loss (WAL, synchronous=FULL). One that is
+ * damaged is set aside and a new one made. Errors: NK_STATE_UNUSABLE.
+ */
+import { errnoOf, NodekilnError } from '../../errors.ts';
+import type { Database, Host } from '../../host/port.ts';
+import { join } from '../../model/path.ts';
+import { databaseName, generationsFolder, stateFolder } from '../../model/state-paths.ts';
+import { makeTables, versionOf } from './tables.ts';
+
+/** Another process that looks only reads, and is done soon. */
+const busyMs = 5000;
+
+/** Of the host's state, root's alone. */
+export async function makeStateFolders({ files }: Host): Promise<void> {
+  try {
+    for (const path of [stateFolder, generationsFolder]) {
+      const found = await files.stat(path);
+      if (found?.type === 'directory' && (path !== stateFolder || found.mode === 0o700)) continue;
+      await files.write([{ type: 'directory', path, mode: 0o700, uid: 0, gid: 0 }]);
+    }
+  } catch (cause) {
+    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot make ${stateFolder}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+export async function openDatabase(host: Host): Promise<{ readonly database: Database; readonly damaged: boolean }> {
+  const path = join(stateFolder, databaseName);
+  try {
+    return { database: await prepare(host, path), damaged: false };
+  } catch (cause) {
+    if (!isDamage(cause))
+      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${messageOf(cause)}`, { cause });
+  }
+  try {
+    await setAside(host, path);
+    return { database: await prepare(host, path), damaged: true };
+  } catch (cause) {
+    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function setAside({ files }: Host, path: string): Promise<void> {
+  for (const suffix of ['', '-wal', '-shm'])
+    if (await files.stat(path + suffix)) await files.move(path + suffix, `${path}${suffix}.damaged`);
+}
+
+async function prepare({ databases }: Host, path: string): Promise<Database> {
+  const database = await databases.open(path, { busyMs });
+  try {
+    database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
+    if (versionOf(database) > 0 && database.prepare('PRAGMA quick_check').get()?.['quick_check'] !== 'ok')
+      throw Object.assign(new Error('database disk image is malformed'), { code: 'SQLITE_CORRUPT' });
+    makeTables(database);
+    return database;
+  } catch (thrown) {
+    database.close();
+    throw thrown;
+  }
+}
+
+function isDamage(cause: unknown): boolean {
+  const code = errnoOf(cause) ?? '';
+  // A version without its tables is damage, too.
+  return code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT' || /no such table/.test(messageOf(cause));
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,78 @@
+/** SQLite by `node:sqlite`, which is loaded by the first database. */
+import { chmodSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import type { PathResolver } from '../../disk/resolve.ts';
+import type { Database, Databases } from '../port.ts';
+
+export function createLinuxDatabases(resolver: Pick<PathResolver, 'entry'>): Databases {
+  return {
+    open: async (path, { busyMs }) => {
+      const { DatabaseSync } = await import('node:sqlite');
+      const real = await resolver.entry(path);
+      return named(() => {
+        const database = new DatabaseSync(real, { timeout: busyMs });
+        try {
+          // Its companions (-wal, -shm) take the mode over.
+          chmodSync(real, 0o600);
+          return databaseOn(database);
+        } catch (thrown) {
+          database.close();
+          throw thrown;
+        }
+      });
+    },
+  };
+}
+
+/** What a connection does, with errors by SQLite's own names. `commit` ends a transaction. */
+export function databaseOn(database: DatabaseSync, commit = (): void => database.exec('COMMIT')): Database {
+  let closed = false;
+  return {
+    exec: (sql) => named(() => database.exec(sql)),
+    prepare: (sql) => {
+      const statement = named(() => database.prepare(sql));
+      return {
+        run: (...values) => void named(() => statement.run(...values)),
+        get: (...values) => named(() => statement.get(...values)),
+        all: (...values) => named(() => statement.all(...values)),
+      };
+    },
+    transaction: (work) =>
+      named(() => {
+        database.exec('BEGIN IMMEDIATE');
+        try {
+          const result = work();
+          commit();
+          return result;
+        } catch (thrown) {
+          if (database.isTransaction) database.exec('ROLLBACK');
+          throw thrown;
+        }
+      }),
+    close: () => {
+      if (closed) return;
+      closed = true;
+      database.close();
+    },
+  };
+}
+
+/** Result codes (sqlite.org/rescode.html) that callers tell apart; the lowest byte is the primary one. */
+const names: Readonly<Record<number, string>> = {
+  5: 'SQLITE_BUSY',
+  10: 'SQLITE_IOERR',
+  11: 'SQLITE_CORRUPT',
+  13: 'SQLITE_FULL',
+  14: 'SQLITE_CANTOPEN',
+  26: 'SQLITE_NOTADB',
+};
+
+function named<Result>(work: () => Result): Result {
+  try {
+    return work();
+  } catch (thrown) {
+    if (!(thrown instanceof Error) || !('errcode' in thrown) || typeof thrown.errcode !== 'number') throw thrown;
+    const code = names[thrown.errcode & 0xff] ?? 'SQLITE_ERROR';
+    throw Object.assign(new Error(`${code}: ${thrown.message}`, { cause: thrown }), { code });
+  }
+}

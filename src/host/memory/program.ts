@@ -1,0 +1,30 @@
+/** A process on a machine in memory, as it sees itself. */
+import type { Program } from '../port.ts';
+
+export interface MemoryProgramOptions {
+  readonly pid: number;
+  readonly startedMs: number;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgramOptions): Program {
+  const unread = { write: () => Promise.resolve() };
+  return {
+    pid,
+    owner: { uid: 0, gid: 0 },
+    arguments: [],
+    environment,
+    workingDirectory: '/',
+    executable: '/opt/nodekiln/bin/node',
+    script: '/opt/nodekiln/bin/nodekiln',
+    architecture: 'amd64',
+    processors: 2,
+    startedMs,
+    stdout: unread,
+    stderr: unread,
+    onSignal: () => () => undefined,
+    exit: (status) => {
+      throw new Error(`the process ended with status ${status}`);
+    },
+  };
+}

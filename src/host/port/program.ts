@@ -1,0 +1,38 @@
+/** The port's program: our own process, and whoever started it. */
+
+/** Where text goes. */
+export interface Output {
+  /** Present when somebody reads it on a terminal. */
+  readonly terminal?: { readonly columns: number } | undefined;
+  /** Resolves when the text has left us; a reader that went away is no failure. */
+  write(text: string): Promise<void>;
+}
+
+/** The signals that ask for an orderly end. */
+export type EndSignal = 'SIGINT' | 'SIGTERM';
+
+export interface Program {
+  readonly pid: number;
+  /** The effective ones: whose files we make. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** The words after the program's name. */
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What relative paths of the command line and of the environment start from. */
+  readonly workingDirectory: string;
+  /** Our own files in our own file system: what runs us, and what is run, if that is a file of its own. */
+  readonly executable: string;
+  readonly script: string | undefined;
+  /** Go's name of the processor's architecture; what it says itself when Go has none. */
+  readonly architecture: string;
+  /** Processors that we may use. */
+  readonly processors: number;
+  /** When we were started, on the host's monotonic clock. */
+  readonly startedMs: number;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Calls back for each signal, until the returned call; without a listener the system ends us. */
+  onSignal(listener: (signal: EndSignal) => void): () => void;
+  /** Ends us at once. */
+  exit(status: number): never;
+}

@@ -1,0 +1,59 @@
+/** Our own process, by Node. */
+import { availableParallelism } from 'node:os';
+import { asArch } from '../model/arch.ts';
+import type { EndSignal, Output, Program } from './port.ts';
+
+/** Opened by who writes first. */
+const outputs: { stdout?: Output; stderr?: Output } = {};
+
+export const program: Program = {
+  pid: process.pid,
+  owner: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+  arguments: process.argv.slice(2),
+  environment: process.env,
+  get workingDirectory() {
+    return process.cwd();
+  },
+  executable: process.execPath,
+  script: process.argv[1],
+  architecture: asArch(process.arch) ?? process.arch,
+  get processors() {
+    return availableParallelism();
+  },
+  get startedMs() {
+    return Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
+  },
+  get stdout() {
+    return (outputs.stdout ??= outputOn(process.stdout));
+  },
+  get stderr() {
+    return (outputs.stderr ??= outputOn(process.stderr));
+  },
+  onSignal: (listener) => {
+    const tell = (signal: NodeJS.Signals): void => {
+      if (isEnd(signal)) listener(signal);
+    };
+    for (const signal of endSignals) process.on(signal, tell);
+    return () => {
+      for (const signal of endSignals) process.off(signal, tell);
+    };
+  },
+  exit: (status) => process.exit(status),
+};
+
+const endSignals = ['SIGINT', 'SIGTERM'] as const satisfies readonly EndSignal[];
+
+function isEnd(signal: string): signal is EndSignal {
+  return endSignals.some((known) => known === signal);
+}
+
+function outputOn(stream: NodeJS.WriteStream): Output {
+  // A reader that went away.
+  stream.on('error', () => undefined);
+  return {
+    get terminal() {
+      return stream.isTTY ? { columns: stream.columns } : undefined;
+    },
+    write: (text) => new Promise((resolve) => void stream.write(text, () => resolve())),
+  };
+}
