@@ -5,7 +5,6 @@
  * A failed `required` step ends the run: nothing new starts, what runs is awaited. After a failed `bestEffort` or
  * `background` step only its dependents are passed over. Returns a report; throws only for defects and interruption.
  */
-import { availableParallelism } from 'node:os';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { createGate } from '../model/parallel.ts';
 import type { Host } from '../host/port.ts';
@@ -43,7 +42,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
   const running = new Set<Promise<void>>();
   const jobs: PerformContext['jobs'] = new Map();
   const downloads = createDownloads(host, input.transfers);
-  const unpacking = createGate(input.jobs ?? availableParallelism());
+  const unpacking = createGate(input.jobs ?? host.program.processors);
   let fatal: NodekilnError | undefined;
 
   const record = (

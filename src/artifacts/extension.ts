@@ -10,12 +10,13 @@ export const superblockBytes = 2048;
 
 /** The file system of an image and the bytes it takes by its own superblock; undefined when it is neither. */
 export function extensionImageForm(
-  start: Buffer,
+  start: Uint8Array,
 ): { readonly form: ExtensionImageForm; readonly bytes: number } | undefined {
-  if (start.length >= 96 && start.readUInt32LE(0) === 0x73717368)
-    return { form: 'squashfs', bytes: Number(start.readBigUInt64LE(40)) };
-  if (start.length >= 1152 && start.readUInt32LE(1024) === 0xe0f5e1e2)
-    return { form: 'erofs', bytes: start.readUInt32LE(1024 + 36) * 2 ** start.readUInt8(1024 + 12) };
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  if (start.length >= 96 && view.getUint32(0, true) === 0x73717368)
+    return { form: 'squashfs', bytes: Number(view.getBigUint64(40, true)) };
+  if (start.length >= 1152 && view.getUint32(1024, true) === 0xe0f5e1e2)
+    return { form: 'erofs', bytes: view.getUint32(1024 + 36, true) * 2 ** view.getUint8(1024 + 12) };
   return undefined;
 }
 

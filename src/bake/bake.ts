@@ -7,8 +7,6 @@
  * Paths in the manifest are relative to the manifest. Baking again changes only what differs; a bake that was killed is
  * taken up where it was.
  */
-import { realpathSync } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
 import type { StepEvent } from '../telemetry/events.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { Result } from '../apply/reconcile.ts';
@@ -31,7 +29,6 @@ import {
 } from '../artifacts/manifest-lock.ts';
 import { parseDocument, type LoadedDocument } from '../config/load.ts';
 import { formatPath, type Path } from '../config/paths.ts';
-import { sha256 } from '../host/digest.ts';
 import { renderImage } from '../desired/render-image.ts';
 import type { BinaryResource, DesiredState, Resource, ResourceId } from '../model/resources.ts';
 import { errnoOf, NodekilnError, type Place } from '../errors.ts';
@@ -40,7 +37,6 @@ import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { createRootExec } from '../host/linux/root-exec.ts';
-import { sweepTemporaries } from '../host/linux/temporaries.ts';
 import type { Host } from '../host/port.ts';
 import { imageLockPath, sbomPath, type ImageLock, type ImagePackage } from '../image/image-lock.ts';
 import { installedPackages, packageFiles, type PackageFile } from '../image/packages.ts';
@@ -59,6 +55,8 @@ import {
   withLockedPackages,
   writeManifestLock,
 } from './manifest-lock.ts';
+import { bytesOf, textOf } from '../model/bytes.ts';
+import { rootFile } from '../model/files.ts';
 import { dirname, resolve } from '../model/path.ts';
 
 export interface BakeOptions {
@@ -110,16 +108,15 @@ const programFolder = '/opt/nodekiln/bin';
 
 /** Throws before anything is changed when the manifest or the root is unusable, and with the first failed step's error. */
 export async function bake(options: BakeOptions): Promise<BakeReport> {
-  if (process.getuid?.() !== 0)
-    throw new NodekilnError('NK_NOT_ROOT', 'baking needs root rights: files in the image belong to root');
-  const manifest = await readManifest(options.manifest);
   const rootHost = createLinuxHost({
     root: options.root,
     containers: ({ root, net }) => createLinuxContainers({ root, net, readArchive: readContainerImageArchive }),
   });
   const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {
-    return await bakeHost(host, manifest, options);
+    if (host.program.owner.uid !== 0)
+      throw new NodekilnError('NK_NOT_ROOT', 'baking needs root rights: files in the image belong to root');
+    return await bakeHost(host, await readManifest(host, options.manifest), options);
   } finally {
     await host.close();
   }
@@ -130,8 +127,8 @@ async function bakeHost(
   manifest: LoadedDocument<'ImageManifest'>,
   options: BakeOptions,
 ): Promise<BakeReport> {
-  const base = dirname(resolve(options.manifest));
-  const lockPath = resolve(options.lockFile ?? manifestLockPath(options.manifest));
+  const base = dirname(absolute(host, options.manifest));
+  const lockPath = absolute(host, options.lockFile ?? manifestLockPath(options.manifest));
   const facts = await observeFacts(host);
   if (facts.os.id === '') {
     throw new NodekilnError(
@@ -143,7 +140,7 @@ async function bakeHost(
     );
   }
   const target = targetOf(facts);
-  const whole = await readManifestLock(lockPath);
+  const whole = await readManifestLock(host.local, lockPath);
   if (options.frozen === true && !whole) throw noManifestLock(lockPath);
   const locked = targetLock(whole ?? emptyManifestLock, target);
   const rendered = renderImage(manifest.document, facts, {
@@ -153,7 +150,7 @@ async function bakeHost(
   if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
   const asked =
     options.frozen === true ? withLockedPackages(rendered, manifest.document, { lock: locked, target }) : rendered;
-  const desired = withProgram(asked, await ownProgram());
+  const desired = withProgram(asked, await ownProgram(host));
   const hold = options.updateLock === true ? emptyManifestLock : locked;
   const held = lockedDigests(desired, { lock: hold, target, base });
 
@@ -202,6 +199,7 @@ async function bakeHost(
           requireUnchanged(hold, resolved, lockPath);
           if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
           const outcome = await writeManifestLock(
+            host,
             lockPath,
             replaceTarget(whole ?? emptyManifestLock, target, resolved),
           );
@@ -219,7 +217,7 @@ async function bakeHost(
               outcome,
               differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
             },
-            ...(options.space === true && { space: await measureSpace(host.root, imageLock) }),
+            ...(options.space === true && { space: await measureSpace(host, imageLock) }),
             warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
           };
         },
@@ -237,7 +235,7 @@ async function sweep(host: Host, desired: DesiredState): Promise<void> {
       for (const folder of foldersOf(resource.place.target)) folders.add(folder);
   }
   for (const folder of [...foldersOf(cachedPath('any', '0')), ...(await unitFolders(host.files))]) folders.add(folder);
-  for (const folder of folders) if (host.files.realPath) await sweepTemporaries(await host.files.realPath(folder));
+  await host.files.sweep([...folders]);
 }
 
 /** The folders above a path, the root included. */
@@ -285,21 +283,20 @@ function explained(error: NodekilnError, { held, file }: { held: boolean; file: 
 
 /** Before the lock, which is the last thing a bake writes. */
 async function writeSbom(host: Host, lock: ImageLock, { manifest, sbom }: BakeOptions): Promise<void> {
-  const content = Buffer.from(spdxDocument(lock, { toolVersion: version, createdMs: await createdAt(manifest) }));
-  await host.files.write([{ type: 'file', path: sbomPath, content, mode: 0o644, uid: 0, gid: 0 }]);
+  const content = bytesOf(spdxDocument(lock, { toolVersion: version, createdMs: await createdAt(host, manifest) }));
+  await host.files.write([rootFile(sbomPath, content, 0o644)]);
   if (sbom === undefined) return;
-  try {
-    await writeFile(sbom, content);
-  } catch (cause) {
-    throw new NodekilnError('NK_FILE_WRITE', `${sbom} cannot be written: ${errnoOf(cause) ?? ''}`, { cause });
-  }
+  const { local, program } = host;
+  await local.write([{ type: 'file', path: absolute(host, sbom), content, mode: 0o644, ...program.owner }]);
 }
 
 /** The time that reproducible builds agree on (reproducible-builds.org/specs/source-date-epoch), else the manifest's own. */
-async function createdAt(manifest: string): Promise<number> {
-  const epoch = process.env['SOURCE_DATE_EPOCH'];
+async function createdAt(host: Host, manifest: string): Promise<number> {
+  const epoch = host.program.environment['SOURCE_DATE_EPOCH'];
   if (epoch !== undefined && /^\d{1,12}$/.test(epoch)) return Number(epoch) * 1000;
-  return (await stat(manifest)).mtimeMs;
+  const opened = await host.local.open(absolute(host, manifest));
+  await opened?.close();
+  return Number(opened?.stat.mtimeNs ?? 0n) / 1e6;
 }
 
 /** With digest and size of each package file where the repository's metadata are at hand, or were when it was locked. */
@@ -332,17 +329,22 @@ async function lockedPackages(
   });
 }
 
-async function readManifest(path: string): Promise<LoadedDocument<'ImageManifest'>> {
-  let text;
+async function readManifest(host: Host, path: string): Promise<LoadedDocument<'ImageManifest'>> {
+  const unreadable = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_DOCUMENT_MISSING', `${path} cannot be read: ${why}`, { cause, place: { file: path } });
+  let content;
   try {
-    text = await readFile(path, 'utf8');
+    content = await host.local.read(absolute(host, path));
   } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
-      cause,
-      place: { file: path },
-    });
+    throw unreadable(errnoOf(cause) ?? 'unknown error', cause);
   }
-  return parseDocument({ file: path, text }, 'ImageManifest');
+  if (!content) throw unreadable('ENOENT');
+  return parseDocument({ file: path, text: textOf(content) }, 'ImageManifest');
+}
+
+/** A path of the command line in our own file system. */
+function absolute({ program }: Host, path: string): string {
+  return resolve(program.workingDirectory, path);
 }
 
 function placeIn({ file, positions }: LoadedDocument<'ImageManifest'>, path: Path): Place {
@@ -352,16 +354,15 @@ function placeIn({ file, positions }: LoadedDocument<'ImageManifest'>, path: Pat
 // ── our own program ──────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The program in the image is the one that bakes it: bundle and runtime, by digest. */
-async function ownProgram(): Promise<BinaryResource[]> {
-  const script = process.argv[1];
-  if (script === undefined) return [];
+async function ownProgram({ program, local }: Host): Promise<BinaryResource[]> {
+  if (program.script === undefined) return [];
   const parts = [
-    { tool: 'nodekiln', path: realpathSync(script) },
-    { tool: 'node', path: realpathSync(process.execPath) },
+    { tool: 'nodekiln', path: program.script },
+    { tool: 'node', path: program.executable },
   ];
   return Promise.all(
     parts.map(async ({ tool, path }): Promise<BinaryResource> => {
-      const digest = sha256(await readFile(path));
+      const digest = await local.digest(path);
       return {
         kind: 'binary',
         id: `binary:nodekiln/${tool}`,

@@ -4,8 +4,6 @@
  *
  * Errors: those of artifacts/lock.ts; NK_DOCUMENT_MISSING (frozen without a lock file), NK_FILE_WRITE.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { syncFolder } from '../artifacts/durable.ts';
 import {
   formatManifestLock,
   lockedId,
@@ -25,41 +23,27 @@ import type {
 } from '../model/resources.ts';
 import type { Facts } from '../model/facts.ts';
 import type { ImageManifest } from '../config/schema-image.ts';
-import { errnoOf, NodekilnError, type Problem } from '../errors.ts';
-import { basename, dirname, isAbsolute, join, relative } from '../model/path.ts';
+import { NodekilnError, type Problem } from '../errors.ts';
+import { bytesOf, equalBytes, textOf } from '../model/bytes.ts';
+import { isAbsolute, relative } from '../model/path.ts';
+import type { Files, Host } from '../host/port.ts';
 
-/** Undefined when there is none. */
-export async function readManifestLock(path: string): Promise<ManifestLock | undefined> {
-  try {
-    return parseManifestLock(await readFile(path, 'utf8'), path);
-  } catch (thrown) {
-    if (errnoOf(thrown) === 'ENOENT') return undefined;
-    throw thrown;
-  }
+/** Undefined when there is none. The path is absolute, as for writing. */
+export async function readManifestLock(local: Files, path: string): Promise<ManifestLock | undefined> {
+  const content = await local.read(path);
+  return content && parseManifestLock(textOf(content), path);
 }
 
-/** Whole and durable, and only when it differs. */
-export async function writeManifestLock(path: string, lock: ManifestLock): Promise<'written' | 'unchanged'> {
-  const text = formatManifestLock(lock);
-  const present = await readFile(path, 'utf8').catch(() => undefined);
-  if (present === text) return 'unchanged';
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    const temporary = join(dirname(path), `.${basename(path)}.new`);
-    const handle = await open(temporary, 'w', 0o644);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-    await syncFolder(dirname(path));
-  } catch (cause) {
-    throw new NodekilnError('NK_FILE_WRITE', `the lock file ${path} cannot be written: ${errnoOf(cause) ?? ''}`, {
-      cause,
-    });
-  }
+/** Whole and durable, and only when it differs; it belongs to whoever bakes. */
+export async function writeManifestLock(
+  { local, program }: Pick<Host, 'local' | 'program'>,
+  path: string,
+  lock: ManifestLock,
+): Promise<'written' | 'unchanged'> {
+  const content = bytesOf(formatManifestLock(lock));
+  const present = await local.read(path);
+  if (present && equalBytes(present, content)) return 'unchanged';
+  await local.write([{ type: 'file', path, content, mode: 0o644, ...program.owner }]);
   return 'written';
 }
 

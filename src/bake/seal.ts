@@ -54,9 +54,9 @@ const writers = ['nodekiln-agent.service', ...runtimeUnits, 'systemd-random-seed
 const lockWaitMs = 10_000;
 
 export async function sealImage(options: SealOptions): Promise<SealReport> {
-  if (process.getuid?.() !== 0) throw new NodekilnError('NK_NOT_ROOT', 'sealing needs root rights');
   const host = withFaults(createLinuxHost({ root: options.root }));
   try {
+    if (host.program.owner.uid !== 0) throw new NodekilnError('NK_NOT_ROOT', 'sealing needs root rights');
     return await sealHost(host, options.dryRun ?? false);
   } finally {
     await host.close();

@@ -51,7 +51,7 @@ export async function boot(options: BootOptions = {}): Promise<BootResult> {
 
 /** The same on a given host. */
 export async function bootHost(host: Host, options: BootOptions = {}): Promise<BootResult> {
-  const recording = startRecording(host.clock, host.clock.monotonic() - performance.now());
+  const recording = startRecording(host.clock, host.program.startedMs);
   const warming = host.files.warm(warmPaths);
   const run: BootRun = { host, recording, options, published: false, warnings: [] };
   try {
@@ -82,7 +82,7 @@ interface BootRun {
 /** With the lock held: everything that is recorded, up to the published result. */
 function applyDocuments(state: HostState, run: BootRun): Promise<BootResult> {
   const { host, recording, options } = run;
-  const selfUnit = process.env['NODEKILN_UNIT'];
+  const selfUnit = host.program.environment['NODEKILN_UNIT'];
   return runWith(state, {
     source: 'boot',
     artifactBase: '/',

@@ -1,4 +1,5 @@
 /** Our own process, by Node. */
+import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { asArch } from '../model/arch.ts';
 import type { EndSignal, Output, Program } from './port.ts';
@@ -15,7 +16,9 @@ export const program: Program = {
     return process.cwd();
   },
   executable: process.execPath,
-  script: process.argv[1],
+  get script() {
+    return process.argv[1] === undefined ? undefined : realpathSync(process.argv[1]);
+  },
   architecture: asArch(process.arch) ?? process.arch,
   get processors() {
     return availableParallelism();

@@ -211,7 +211,7 @@ describe('space', () => {
     put('/var/lib/dpkg/info/runc.list', 0);
     writeFileSync(join(root, 'var/lib/dpkg/info/runc.list'), '/.\n/sbin/runc\n');
     put('/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/x', 3 << 20);
-    const { components, totalBytes } = await measureSpace(root, lock);
+    const { components, totalBytes } = await measureSpace(createLinuxHost({ root }), lock);
     const of = (component: string): number | undefined =>
       components.find((entry) => entry.component === component)?.bytes;
     assert.equal(components[0]?.component, 'container images, as fetched');

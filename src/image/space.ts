@@ -2,8 +2,8 @@
  * What takes space in a root, by component: every file counted once (hard links, too), in bytes of disk it occupies. Files
  * are attributed by where the lock says components lie, then by the package manager's own lists; the rest is the root's.
  */
-import { lstat, readdir, readFile } from 'node:fs/promises';
-import { errnoOf } from '../errors.ts';
+import type { Files, Host } from '../host/port.ts';
+import { textOf } from '../model/bytes.ts';
 import type { ImageLock } from './image-lock.ts';
 import { join } from '../model/path.ts';
 
@@ -18,23 +18,24 @@ const snapshots = '/var/lib/containerd';
 /** Of the machine that bakes, should they be mounted. */
 const foreign = new Set(['/proc', '/sys', '/dev']);
 
-export async function measureSpace(root: string, lock: ImageLock): Promise<Space> {
-  const owner = await owners(root, lock);
+/** Walked as a folder of our own file system: no name in the root has to be looked up through its symlinks. */
+export async function measureSpace({ local, root }: Pick<Host, 'local' | 'root'>, lock: ImageLock): Promise<Space> {
+  const owner = await owners(local, root, lock);
   const bytes = new Map<string, number>();
   const counted = new Set<string>();
-  const top = await lstat(root);
+  const top = await local.stat(root);
   const visit = async (path: string): Promise<void> => {
-    const stat = await lstat(join(root, path));
-    if (stat.dev !== top.dev || foreign.has(path)) return;
-    const inode = `${stat.dev}:${stat.ino}`;
-    if (!stat.isDirectory() && stat.nlink > 1) {
+    const stat = await local.stat(join(root, path));
+    if (!stat || stat.device !== top?.device || foreign.has(path)) return;
+    const inode = `${stat.device}:${stat.inode}`;
+    if (stat.type !== 'directory' && stat.links > 1) {
       if (counted.has(inode)) return;
       counted.add(inode);
     }
     const component = owner(path);
-    bytes.set(component, (bytes.get(component) ?? 0) + stat.blocks * 512);
-    if (!stat.isDirectory()) return;
-    for (const name of await readdir(join(root, path))) await visit(join(path, name));
+    bytes.set(component, (bytes.get(component) ?? 0) + stat.allocatedBytes);
+    if (stat.type !== 'directory') return;
+    for (const name of await local.list(join(root, path))) await visit(join(path, name));
   };
   await visit('/');
   const components = [...bytes]
@@ -44,10 +45,11 @@ export async function measureSpace(root: string, lock: ImageLock): Promise<Space
   return { totalBytes: components.reduce((sum, entry) => sum + entry.bytes, 0), components };
 }
 
-async function owners(root: string, lock: ImageLock): Promise<(path: string) => string> {
+async function owners(local: Files, root: string, lock: ImageLock): Promise<(path: string) => string> {
   const files = new Map<string, string>();
+  const lists = join(root, 'var/lib/dpkg/info');
   for (const { name, architecture } of lock.packages.installed) {
-    for (const path of await packageFiles(root, name, architecture)) files.set(path, `package ${name}`);
+    for (const path of await packageFiles(local, { lists, name, architecture })) files.set(path, `package ${name}`);
   }
   for (const { path, tool, version, id } of lock.binaries)
     files.set(path, id.startsWith('binary:nodekiln/') ? 'nodekiln' : `${tool} ${version}`);
@@ -64,14 +66,16 @@ async function owners(root: string, lock: ImageLock): Promise<(path: string) => 
 }
 
 /** Regular files of a package as dpkg lists them; merged /usr is followed. RPM's lists are not read: its packages count as the system's. */
-async function packageFiles(root: string, name: string, architecture: string): Promise<string[]> {
+async function packageFiles(
+  local: Files,
+  { lists, name, architecture }: { lists: string; name: string; architecture: string },
+): Promise<string[]> {
   for (const file of [`${name}.list`, `${name}:${architecture}.list`]) {
-    try {
-      const text = await readFile(join(root, 'var/lib/dpkg/info', file), 'utf8');
-      return text.split('\n').map((path) => path.replace(/^\/(bin|sbin|lib|lib64)\//, '/usr/$1/'));
-    } catch (thrown) {
-      if (errnoOf(thrown) !== 'ENOENT') throw thrown;
-    }
+    const content = await local.read(join(lists, file));
+    if (content)
+      return textOf(content)
+        .split('\n')
+        .map((path) => path.replace(/^\/(bin|sbin|lib|lib64)\//, '/usr/$1/'));
   }
   return [];
 }

@@ -2,16 +2,14 @@
  * The artifacts one run fetches: each once, however many steps take something out of it, a few at a time, into the state
  * folder, gone when the run ends. Nothing is loaded or made before the first fetch, since most boots have none.
  */
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import type { Progress } from '../artifacts/sources/download.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { RegistryAddress } from '../artifacts/sources/oci/open.ts';
 import type { Fetched, SourceSpec } from '../artifacts/sources/source.ts';
 import { reveal, type SignatureRequirement, type TransferSettings } from '../model/resources.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
-import type { Host } from '../host/port.ts';
-import { join } from '../model/path.ts';
+import type { Files, Host } from '../host/port.ts';
+import { textOf } from '../model/bytes.ts';
 
 export interface Downloads {
   /** The artifact as a local file, valid until `close`. Errors of the source. */
@@ -44,7 +42,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
 
   const clientFor = (transfer: TransferSettings | undefined): Promise<HttpClient> => {
     const key = JSON.stringify([transfer?.caFile, transfer?.proxy, transfer?.noProxy]);
-    const known = clients.get(key) ?? makeClient(transfer);
+    const known = clients.get(key) ?? makeClient(host.local, transfer);
     clients.set(key, known);
     return known;
   };
@@ -118,9 +116,8 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
       for (const client of await Promise.allSettled(clients.values()))
         if (client.status === 'fulfilled') client.value.close();
       clients.clear();
-      if (place) await rm(await place, { recursive: true, force: true });
       // What a killed run left goes, too, when this one fetched nothing.
-      else if (host.files.realPath) await rm(await host.files.realPath(folder), { recursive: true, force: true });
+      await host.files.removeTree(folder);
       place = undefined;
     },
   };
@@ -128,16 +125,16 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
 
 /** Emptied first: a killed run may have left something. Only one process works on a host at a time. */
 async function downloadFolder(host: Host): Promise<string> {
-  if (!host.files.realPath) return mkdtemp(join(tmpdir(), 'nodekiln-'));
-  const path = await host.files.realPath(folder);
-  await rm(path, { recursive: true, force: true });
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  return path;
+  await host.files.removeTree(folder);
+  await host.files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
+  const path = await host.files.realPath?.(folder);
+  if (path !== undefined) return path;
+  throw new NodekilnError('NK_UNSUPPORTED', 'nothing can be fetched for a host whose files lie in no file system');
 }
 
-async function makeClient(transfer: TransferSettings | undefined): Promise<HttpClient> {
+async function makeClient(local: Files, transfer: TransferSettings | undefined): Promise<HttpClient> {
   const { createHttpClient } = await import('../artifacts/sources/http-client.ts');
-  const ca = transfer?.caFile === undefined ? undefined : await readCertificates(transfer.caFile);
+  const ca = transfer?.caFile === undefined ? undefined : await readCertificates(local, transfer.caFile);
   return createHttpClient({
     // As every other tool of the field does without a setting of its own.
     proxy: transfer?.proxy === undefined ? 'environment' : reveal(transfer.proxy),
@@ -146,13 +143,18 @@ async function makeClient(transfer: TransferSettings | undefined): Promise<HttpC
   });
 }
 
-async function readCertificates(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_INVALID', `the certificates ${path} cannot be read: ${errnoOf(cause) ?? ''}`, {
+async function readCertificates(local: Files, path: string): Promise<string> {
+  const unreadable = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_DOCUMENT_INVALID', `the certificates ${path} cannot be read: ${why}`, {
       cause,
       hint: 'Correct `transfer.caFile`.',
     });
+  let content;
+  try {
+    content = await local.read(path);
+  } catch (cause) {
+    throw unreadable(errnoOf(cause) ?? '', cause);
   }
+  if (content === undefined) throw unreadable('ENOENT');
+  return textOf(content);
 }

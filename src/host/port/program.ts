@@ -20,7 +20,7 @@ export interface Program {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** What relative paths of the command line and of the environment start from. */
   readonly workingDirectory: string;
-  /** Our own files in our own file system: what runs us, and what is run, if that is a file of its own. */
+  /** Our own files in our own file system, symlinks resolved: what runs us, and what is run, if that is a file of its own. */
   readonly executable: string;
   readonly script: string | undefined;
   /** Go's name of the processor's architecture; what it says itself when Go has none. */

@@ -2,12 +2,12 @@
  * Container images: by the very digest, every blob in the content store whole, pinned as locked. The store is asked through
  * containerd (`Containers.list`); the blobs are read where containerd keeps them.
  */
-import { createHash } from 'node:crypto';
 import { array, exactOptional, looseObject, number, string } from 'zod/mini';
 import { asNodekilnError } from '../../errors.ts';
 import type { Files, Host, StoredContainerImage } from '../../host/port.ts';
 import type { ImageLock } from '../../image/image-lock.ts';
 import { subjectOf, type Check } from './check.ts';
+import { sha256 } from '../../host/digest.ts';
 import { textOf } from '../../model/bytes.ts';
 
 const blobFolder = '/var/lib/containerd/io.containerd.content.v1.content/blobs';
@@ -93,7 +93,7 @@ async function blobProblems(files: Files, digest: string, options: Walk): Promis
 async function documentOf(files: Files, digest: string): Promise<{ document: unknown } | string> {
   const bytes = await files.read(blobPath(digest));
   if (bytes === undefined) return `${digest} is missing`;
-  const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const actual = sha256(bytes);
   if (actual !== digest) return `${digest} has the content ${actual}`;
   try {
     return { document: JSON.parse(textOf(bytes)) as unknown };

@@ -28,7 +28,7 @@ export async function openSource(
   const common = { format: source.type, ...expected, ...member };
   if (from.type === 'path') return { ...common, path: artifactPath(context.artifactBase, from.path) };
   if (from.type === 'folder') return { ...common, path: await packageIn(from.path, resource, source) };
-  const fetched = await context.downloads.fetch(sourceSpec(resource, source), {
+  const fetched = await context.downloads.fetch(sourceSpec(context, resource, source), {
     transfer: resource.transfer,
     ...(from.type === 'oci' && from.signature && { signature: from.signature }),
     signal: context.signal,
@@ -56,7 +56,11 @@ async function packageIn(directory: string, resource: BinaryResource, source: Pa
   );
 }
 
-function sourceSpec(resource: BinaryResource, { from, digest, member = '' }: PackageSource): SourceSpec {
+function sourceSpec(
+  { host }: PerformContext,
+  resource: BinaryResource,
+  { from, digest, member = '' }: PackageSource,
+): SourceSpec {
   const expected = digest === undefined ? {} : { digest };
   const platform = resource.architecture === undefined ? {} : { architecture: resource.architecture };
   switch (from.type) {
@@ -74,8 +78,10 @@ function sourceSpec(resource: BinaryResource, { from, digest, member = '' }: Pac
       return { type: 'image-file', layout: path, ...(tag !== undefined && { tag }), member, ...platform, ...expected };
     }
     case 'apt':
-    case 'dnf':
-      return { ...from, version: resource.version, architecture: resource.architecture ?? process.arch, ...expected };
+    case 'dnf': {
+      const { architecture = host.program.architecture, version } = resource;
+      return { ...from, version, architecture, ...expected };
+    }
     case 'path':
     case 'folder':
       throw new NodekilnError('NK_INTERNAL', `a ${from.type} needs no fetching`);

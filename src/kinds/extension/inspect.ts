@@ -5,7 +5,6 @@
  * NK_EXTENSION_REFUSED when it does not fit the host or holds what must not be merged; NK_ARTIFACT_UNREADABLE when it is
  * truncated or no squashfs or erofs; NK_ARTIFACT_MEMBER when a tool is not in it.
  */
-import { mkdtemp, open, rm } from 'node:fs/promises';
 import {
   extensionImageForm,
   parseRelease,
@@ -56,9 +55,7 @@ export async function inspectExtension(host: Host, request: InspectRequest): Pro
   const { file } = request;
   const form = (await files.stat(file))?.type === 'directory' ? 'folder' : await readForm(host, file);
   await files.write([{ type: 'directory', path: imagesFolder, mode: 0o755, uid: 0, gid: 0 }]);
-  const real = (await files.realPath?.(imagesFolder)) ?? imagesFolder;
-  const scratch = await mkdtemp(join(real, '.look-'));
-  const out = join(imagesFolder, scratch.slice(real.length));
+  const out = await files.temporaryFolder(imagesFolder);
   try {
     const argv = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', form, file, out];
     const result = await host.exec.run(argv, { timeoutMs, ...(request.signal && { signal: request.signal }) });
@@ -71,25 +68,24 @@ export async function inspectExtension(host: Host, request: InspectRequest): Pro
     await judge(host, request, out);
     return { masks: await masksOf(host, join(out, 'copy')) };
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    await files.removeTree(out);
   }
 }
 
-async function readForm(host: Host, file: string): Promise<string> {
-  const handle = await open((await host.files.realPath?.(file)) ?? file);
+async function readForm({ files }: Host, file: string): Promise<string> {
+  const opened = await files.open(file);
+  if (!opened) throw new NodekilnError('NK_ARTIFACT_MISSING', `there is no ${file}`);
   try {
-    const start = Buffer.alloc(superblockBytes);
-    const { bytesRead } = await handle.read(start, 0, start.length, 0);
-    const found = extensionImageForm(start.subarray(0, bytesRead));
+    const found = extensionImageForm(await opened.read(0, superblockBytes));
     if (!found) throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${file} is no squashfs or erofs image`);
-    const { size } = await handle.stat();
+    const { size } = opened.stat;
     if (size >= found.bytes) return found.form;
     throw new NodekilnError(
       'NK_ARTIFACT_UNREADABLE',
       `${file} is truncated: it has ${size} bytes of the ${found.bytes} of its ${found.form}`,
     );
   } finally {
-    await handle.close();
+    await opened.close();
   }
 }
 

@@ -5,7 +5,6 @@
  * A record is written before the first change, so that a killed run is taken up, and what it left can be removed.
  * NK_EXTENSION_MERGE.
  */
-import { rm } from 'node:fs/promises';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, FileWrite, Host } from '../../host/port.ts';
 import type { ExtensionRecord } from '../../model/steps.ts';
@@ -198,13 +197,10 @@ async function removeOwn(files: Files, paths: readonly string[], target: string)
 
 /** Of each extension the image in force and the one before stay, for a way back without a network. */
 async function forgetImages(files: Files, turns: readonly Turn[]): Promise<void> {
+  // What a killed run was looking into.
+  await files.sweep([imagesFolder]);
   const all = await files.list(imagesFolder);
   const names = all.filter((name) => name.endsWith('.raw'));
-  // What a killed run was looking into; nobody looks while extensions are merged.
-  for (const name of all.filter((each) => each.startsWith('.look-'))) {
-    const path = `${imagesFolder}/${name}`;
-    await rm((await files.realPath?.(path)) ?? path, { recursive: true, force: true });
-  }
   const folders = all.filter((name) => /-tarball-(x86-64|arm64)$/.test(name));
   for (const { name, next, previous } of turns) {
     const kept = next ? [next.file, previous?.file] : [];
@@ -212,7 +208,7 @@ async function forgetImages(files: Files, turns: readonly Turn[]): Promise<void>
     await files.remove(own.map((file) => `${imagesFolder}/${file}`).filter((path) => !kept.includes(path)));
     for (const folder of folders.filter((file) => file.startsWith(`${name}-v`))) {
       const path = `${imagesFolder}/${folder}`;
-      if (!kept.includes(path)) await rm((await files.realPath?.(path)) ?? path, { recursive: true, force: true });
+      if (!kept.includes(path)) await files.removeTree(path);
     }
   }
 }

@@ -4,7 +4,6 @@
  *
  * NK_ARTIFACT_MEMBER when the archive lacks a program; those of the source and of extract.ts.
  */
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { systemdArch } from '../../model/arch.ts';
 import { extractMember } from '../../artifacts/extract.ts';
 import { usualMembers } from '../../artifacts/cache/fill.ts';
@@ -13,7 +12,9 @@ import { reveal, type ExtensionResource, type ExtensionSource } from '../../mode
 import type { PerformContext } from '../performer.ts';
 import type { FetchOptions } from '../downloads.ts';
 import { imagesFolder } from './records.ts';
-import { dirname, join } from '../../model/path.ts';
+import { bytesOf } from '../../model/bytes.ts';
+import { rootFile } from '../../model/files.ts';
+import { join } from '../../model/path.ts';
 
 type Tarball = Extract<ExtensionSource, { type: 'tarball' }>;
 
@@ -27,28 +28,30 @@ export async function extensionFromTarball(
   const fetched = await context.downloads.fetch(specOf(source, architecture), options);
   const label = `${name}-v${version.replace(/^v/, '')}-tarball-${systemdArch(architecture)}`;
   const target = join(imagesFolder, label);
-  const real = (await context.host.files.realPath?.(target)) ?? target;
-  const making = `${real}.new`;
-  await rm(making, { recursive: true, force: true });
+  const { files } = context.host;
+  const making = await files.temporaryFolder(imagesFolder);
+  const real = (await files.realPath?.(making)) ?? making;
   try {
-    const release = join(making, `usr/lib/extension-release.d/extension-release.${name}`);
-    await mkdir(dirname(release), { recursive: true });
     // Its programs are checked against nothing but this host, where they were fetched for it.
-    await writeFile(release, `ID=_any\nARCHITECTURE=${systemdArch(architecture)}\n`);
+    const about = `ID=_any\nARCHITECTURE=${systemdArch(architecture)}\n`;
+    await files.write([
+      { type: 'directory', path: making, mode: 0o755, uid: 0, gid: 0 },
+      rootFile(join(making, `usr/lib/extension-release.d/extension-release.${name}`), bytesOf(about), 0o644),
+    ]);
     for (const tool of tools) {
       await extractMember({
         source: fetched.path,
         what: fetched.location,
         member: source.members[tool] ?? usualMembers(tool),
-        to: join(making, 'usr/bin', tool),
+        to: join(real, 'usr/bin', tool),
         packageDigest: false,
         ...(options.signal && { signal: options.signal }),
       });
     }
-    await rm(real, { recursive: true, force: true });
-    await rename(making, real);
+    await files.removeTree(target);
+    await files.move(making, target);
   } finally {
-    await rm(making, { recursive: true, force: true });
+    await files.removeTree(making);
   }
   context.detail(`made of ${fetched.location}`);
   return target;

@@ -1,11 +1,11 @@
 /** Effects of `file` resources and of every other file we write: observation, batched durable writes, removal, originals. */
-import { createHash } from 'node:crypto';
 import { originalsFolder } from '../../model/state-paths.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, FileStat, FileWrite, Host } from '../../host/port.ts';
 import type { EntryObservation } from '../../model/steps.ts';
 import type { ActionOf } from '../performer.ts';
-import { bytesOf } from './entry.ts';
+import { contentBytes } from './entry.ts';
+import { createDigest } from '../../host/digest.ts';
 import { textOf } from '../../model/bytes.ts';
 
 export async function observeEntry(files: Files, path: string): Promise<EntryObservation> {
@@ -32,7 +32,14 @@ export async function performWrites(host: Host, actions: readonly ActionOf<'writ
 function toWrite({ path, entry }: ActionOf<'write'>): FileWrite {
   switch (entry.type) {
     case 'file':
-      return { type: 'file', path, content: bytesOf(entry.content), mode: entry.mode, uid: entry.uid, gid: entry.gid };
+      return {
+        type: 'file',
+        path,
+        content: contentBytes(entry.content),
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+      };
     case 'directory':
       return { type: 'directory', path, mode: entry.mode, uid: entry.uid, gid: entry.gid };
     case 'symlink':
@@ -52,7 +59,7 @@ export async function performRemove(host: Host, action: ActionOf<'remove'>): Pro
 // ── originals: foreign files we replaced ─────────────────────────────────────────────────────────────────────────
 
 function originalPaths(path: string): { content: string; about: string } {
-  const name = createHash('sha256').update(path).digest('hex').slice(0, 32);
+  const name = createDigest().update(path).hex().slice(0, 32);
   return { content: `${originalsFolder}/${name}`, about: `${originalsFolder}/${name}.json` };
 }
 

@@ -2,8 +2,8 @@
  * Entries of the file system as planning sees them: what a resource wants at a path, and how that compares with what is
  * there. Pure; shared by files, unit files and drop-ins.
  */
-import { Buffer } from 'node:buffer';
 import { sha256 } from '../../host/digest.ts';
+import { bytesOf, fromBase64 } from '../../model/bytes.ts';
 import type { FileContent, FileResource, SensitiveText } from '../../model/resources.ts';
 import { isSensitive, reveal } from '../../model/resources.ts';
 import type { Content, EntryObservation, Facet, WriteEntry } from '../../model/steps.ts';
@@ -14,8 +14,8 @@ export function contentOf(content: FileContent): Content {
   return { encoding: 'base64', data: reveal(content.base64), sensitive: isSensitive(content.base64) };
 }
 
-export function bytesOf(content: Content): Buffer {
-  return Buffer.from(content.data, content.encoding);
+export function contentBytes(content: Content): Uint8Array {
+  return content.encoding === 'utf8' ? bytesOf(content.data) : fromBase64(content.data);
 }
 
 /** A text file of root's, as unit files and drop-ins are. */
@@ -23,7 +23,7 @@ export function textEntry(text: string | SensitiveText): WriteEntry {
   const content = contentOf({ text });
   return {
     type: 'file',
-    digest: sha256(bytesOf(content)),
+    digest: sha256(contentBytes(content)),
     mode: content.sensitive ? 0o600 : 0o644,
     uid: 0,
     gid: 0,
@@ -39,7 +39,7 @@ export function wantedEntry(resource: FileResource): WriteEntry {
       const content = contentOf(entry.content);
       return {
         type: 'file',
-        digest: sha256(bytesOf(content)),
+        digest: sha256(contentBytes(content)),
         mode: parseMode(entry.mode),
         uid: entry.uid,
         gid: entry.gid,

@@ -177,7 +177,7 @@ describe('system extensions', { concurrency: 1 }, () => {
           await said(['readlink', '/etc/systemd/system/multi-user.target.d/10-kubelet-kubelet.conf']),
           '/dev/null',
         );
-        assert.equal(await said(['find', '/var/lib/nodekiln/extensions', '-name', '.look-*']), '');
+        assert.equal(await said(['find', '/var/lib/nodekiln/extensions', '-name', '.nodekiln-tmp-*']), '');
         await host.waitRunning(30_000);
       });
 
@@ -224,7 +224,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       });
 
       test('what is killed before or after the refresh is taken up by the next run', async () => {
-        await host.check(['mkdir', '/var/lib/nodekiln/extensions/.look-killed']);
+        await host.check(['mkdir', '/var/lib/nodekiln/extensions/.nodekiln-tmp-1-0-1']);
         for (const moment of ['before', 'after']) {
           const act = `kill -9 $PPID`;
           const killing = moment === 'before' ? `${act}; exit 1` : `/usr/bin/systemd-sysext refresh; ${act}`;
@@ -240,7 +240,7 @@ describe('system extensions', { concurrency: 1 }, () => {
           await apply(['kubernetes-next', 'folder', moment === 'before' ? 'tool' : 'tool-next']);
           assert.equal(await said(['/opt/bin/tool']), moment === 'before' ? 'one' : 'two');
         }
-        assert.equal(await said(['find', '/var/lib/nodekiln/extensions', '-name', '.look-*']), '');
+        assert.equal(await said(['find', '/var/lib/nodekiln/extensions', '-name', '.nodekiln-tmp-*']), '');
       });
 
       for (const [name, code, why] of [
