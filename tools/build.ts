@@ -46,6 +46,8 @@ export async function buildBundle(): Promise<string> {
     minifyIdentifiers: true,
     legalComments: 'none',
     metafile: true,
+    // The build for any runtime: the other one takes what it needs from Node.
+    alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     logLevel: 'warning',
     plugins: [withoutIntrospection],
     banner: { js: `#!/opt/nodekiln/bin/node ${nodeFlag}` },

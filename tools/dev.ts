@@ -96,6 +96,7 @@ async function lint(): Promise<number> {
   const rules = [
     ['import rules', 'tools/imports.ts'],
     ['kinds of resources', 'tools/kind-names.ts'],
+    ['the port as the seam', 'tools/seam.ts'],
   ] as const;
   for (const [what, script] of rules) {
     console.log(`lint: ${what}`);

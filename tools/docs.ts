@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { jsonSchema } from '../src/config/json-schema.ts';
 import { isKind, kinds } from '../src/config/load.ts';
 import { errors, exitStatus, type ErrorClass } from '../src/errors.ts';
-import { commonOptions, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
+import { argumentWord, commonOptions, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
 import { apiPage } from './api.ts';
 
@@ -98,10 +98,7 @@ async function cliPage(): Promise<string> {
 }
 
 function verbSection(spec: VerbSpec): string {
-  const words = spec.arguments.map(({ name, required, many }) => {
-    const text = many === true ? `${name}…` : name;
-    return required ? text : `[${text}]`;
-  });
+  const words = spec.arguments.map(argumentWord);
   const usage = ['nodekiln', spec.name, ...(spec.options.length > 0 ? ['[OPTION…]'] : []), ...words].join(' ');
   const rights = {
     always: 'Needs root rights.',

@@ -1,159 +1,138 @@
 /**
- * The command line through `commander`: argv in, the verb with its arguments and options out, or the text of the help.
- * Mistakes are NK_USAGE with what was probably meant.
+ * The command line: argv in, the verb with its arguments and options out, or the text of the help. Only the verb that is
+ * called is loaded. Mistakes are NK_USAGE with what was probably meant. Pure but for loading.
  */
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { nearest } from '../config/words.ts';
 import { NodekilnError } from '../errors.ts';
 import { version } from '../model/program.ts';
-import { commonOptions, type Options, type OptionSpec, type Parsed, type Verb } from './verb.ts';
-import { groups, verbs } from './verbs.ts';
+import { commonOptions, type Options, type OptionSpec, type Parsed, type VerbSpec } from './verb.ts';
+import { groups, isVerb, verbs } from './verbs.ts';
 
-export async function parseCommandLine(argv: readonly string[]): Promise<Parsed> {
-  const all = await Promise.all(Object.values(verbs).map((load) => load()));
-  let found: Parsed | undefined;
-  let printed = '';
-  const settle = (parsed: Parsed): void => {
-    found = parsed;
-  };
-  const program = commandTree(all, settle);
-  for (const command of everyCommand(program)) {
-    command.exitOverride().configureOutput({
-      writeOut: (text) => (printed += text),
-      writeErr: () => undefined,
-      getOutHelpWidth: () => Math.min(process.stdout.columns ?? 100, 110),
-    });
-  }
-  if (argv.length === 0) return { text: program.helpInformation().trimEnd() };
-  try {
-    await program.parseAsync(withoutHelpVerb(argv), { from: 'user' });
-  } catch (thrown) {
-    if (!(thrown instanceof CommanderError)) throw thrown;
-    if (thrown.exitCode === 0) return { text: printed.trimEnd() };
-    throw usageError(thrown, argv);
-  }
-  if (!found) throw new NodekilnError('NK_INTERNAL', 'the command line names no verb');
-  if ('options' in found) refuseSwallowed(found.options);
-  return found;
+/** `width`: columns that help may take. */
+export async function parseCommandLine(argv: readonly string[], width: number): Promise<Parsed> {
+  const [first, ...rest] = argv;
+  if (first === '-V' || first === '--version') return { text: version };
+  if (first === undefined || isHelp(first)) return { text: await (await import('./help.ts')).overview(width) };
+  if (first === 'help') return parseCommandLine(isHelp(rest[0] ?? '--help') ? ['--help'] : [...rest, '--help'], width);
+  if (first.startsWith('-')) throw unknownOption(first, ['--help', '--version']);
+  const { name, args } = findVerb(first, rest);
+  if (name === undefined) return { text: await (await import('./help.ts')).groupHelp(first, width) };
+  const verb = await verbs[name]();
+  const given = optionsEnd(args);
+  if (given.some(isHelp)) return { text: (await import('./help.ts')).verbHelp(verb.spec, width) };
+  return { verb, ...parseArguments(verb.spec, args) };
 }
 
-/** `help config check` is `config check --help`: the library's own help verb knows one word. */
-function withoutHelpVerb(argv: readonly string[]): string[] {
-  const [first, second = '', ...rest] = argv;
-  if (first !== 'help' || second === '' || second.startsWith('-')) return [...argv];
-  const known = [...Object.keys(verbs), ...Object.keys(groups)].some((name) => name.split(' ')[0] === second);
-  return known ? [second, ...rest, '--help'] : [second];
+const isHelp = (word: string): boolean => word === '--help' || word === '-h';
+
+/** What may be options: everything before `--`. */
+function optionsEnd(args: readonly string[]): readonly string[] {
+  const end = args.indexOf('--');
+  return end < 0 ? args : args.slice(0, end);
 }
 
-/** The whole tree of commands, of which help and reference page are made too. */
-export function commandTree(all: readonly Verb[], settle: (parsed: Parsed) => void = () => undefined): Command {
-  const program = new Command('nodekiln')
-    .description('Bakes, boots and tends Kubernetes nodes from declarative documents.')
-    .usage('VERB [OPTION…]')
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print help')
-    .helpCommand('help [VERB…]', 'print the help of a verb')
-    .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false })
-    .showSuggestionAfterError(true)
-    // `--version` after a verb is the verb's own.
-    .enablePositionalOptions()
-    .addHelpText(
-      'after',
-      '\nThe help of one verb: nodekiln VERB --help\nExit status: 0, or the class of the error (docs/reference/exit-codes.md).',
+interface Found {
+  /** Undefined when the help of the group is wanted. */
+  readonly name: keyof typeof verbs | undefined;
+  readonly args: readonly string[];
+}
+
+/** Verbs are one word, or one of a group and one of its own. */
+function findVerb(first: string, rest: readonly string[]): Found {
+  if (isVerb(first)) return { name: first, args: rest };
+  if (!Object.hasOwn(groups, first))
+    throw unknownVerb(
+      first,
+      Object.keys(verbs).map((name) => name.split(' ')[0] ?? ''),
     );
-  const parents = new Map<string, Command>();
-  for (const verb of all) {
-    const words = verb.spec.name.split(' ');
-    const [group = '', leaf] = words;
-    if (leaf === undefined) {
-      program.addCommand(verbCommand(verb, group, settle));
-      continue;
-    }
-    let parent = parents.get(group);
-    if (!parent) {
-      parent = new Command(group)
-        .description(groups[group] ?? '')
-        .usage('VERB [OPTION…]')
-        .helpOption('-h, --help', 'print help')
-        .helpCommand(false);
-      parent.copyInheritedSettings(program);
-      parents.set(group, parent);
-      program.addCommand(parent);
-    }
-    parent.addCommand(verbCommand(verb, leaf, settle));
+  const [second, ...args] = rest;
+  if (second === undefined) {
+    throw new NodekilnError('NK_USAGE', `${first} needs a verb`, { hint: `Run nodekiln ${first} --help.` });
   }
-  return program;
-}
-
-function verbCommand(verb: Verb, name: string, settle: (parsed: Parsed) => void): Command {
-  const { spec } = verb;
-  const command = new Command(name)
-    .summary(spec.summary)
-    .description(
-      spec.description === undefined ? sentence(spec.summary) : `${sentence(spec.summary)}\n\n${spec.description}`,
-    )
-    .helpOption('-h, --help', 'print help')
-    .addHelpText(
-      'after',
-      `\nExamples:\n${spec.examples.map((example) => `  ${example}`).join('\n')}\n\nExit status: 0, or the class of the error (docs/reference/exit-codes.md).`,
-    );
-  for (const { name: argument, about, required, many } of spec.arguments) {
-    const text = many === true ? `${argument}...` : argument;
-    command.addArgument(new Argument(required ? `<${text}>` : `[${text}]`, about));
-  }
-  for (const option of [...spec.options, ...commonOptions]) command.addOption(commanderOption(option));
-  command.action((...given: unknown[]) => {
-    const values: Options = command.opts();
-    const args = given.slice(0, spec.arguments.length).flat();
-    settle({
-      verb,
-      arguments: args.filter((value) => typeof value === 'string'),
-      options: byFlag(spec.options, values),
-    });
-  });
-  return command;
-}
-
-function commanderOption({ flag, value, about, default: preset, choices, required }: OptionSpec): Option {
-  const option = new Option(value === undefined ? flag : `${flag} <${value}>`, about);
-  if (preset !== undefined) option.default(preset);
-  if (choices) option.choices([...choices]);
-  if (required === true) option.makeOptionMandatory();
-  return option;
-}
-
-/** `--root --json`: the next option was taken for the value of the one before. */
-function refuseSwallowed(options: Options): void {
-  const swallowed = Object.entries(options).find(([, value]) => typeof value === 'string' && value.startsWith('--'));
-  if (swallowed) throw new NodekilnError('NK_USAGE', `option --${swallowed[0]} needs a value`);
-}
-
-/** `sharedOnly` back to `shared-only`: options are called as they are written. */
-function byFlag(specs: readonly OptionSpec[], values: Options): Options {
-  return Object.fromEntries(
-    [...specs, ...commonOptions].map(({ flag, value }) => {
-      const option = new Option(value === undefined ? flag : `${flag} <${value}>`);
-      return [flag.slice(2), values[option.attributeName()]];
-    }),
+  if (isHelp(second)) return { name: undefined, args };
+  const name = `${first} ${second}`;
+  if (isVerb(name)) return { name, args };
+  if (second.startsWith('-')) throw unknownOption(second, ['--help']);
+  throw unknownVerb(
+    second,
+    Object.keys(verbs).flatMap((each) => (each.startsWith(`${first} `) ? (each.split(' ')[1] ?? []) : [])),
   );
 }
 
-function* everyCommand(command: Command): Generator<Command> {
-  yield command;
-  for (const child of command.commands) yield* everyCommand(child);
-}
-
-function usageError(error: CommanderError, argv: readonly string[]): NodekilnError {
-  if (error.code === 'commander.help') {
-    return new NodekilnError('NK_USAGE', `${argv.join(' ')} needs a verb`, {
-      hint: `Run nodekiln ${argv[0] ?? ''} --help.`,
-    });
+/** Arguments and options of a verb, from the words behind its name. Every option is there, undefined when it was not given. */
+export function parseArguments(spec: VerbSpec, args: readonly string[]): { arguments: string[]; options: Options } {
+  const known = new Map([...spec.options, ...commonOptions].map((option) => [option.flag as string, option]));
+  const values = new Map<string, string | boolean>();
+  const words: string[] = [];
+  const queue = [...args];
+  for (let word = queue.shift(); word !== undefined; word = queue.shift()) {
+    if (word === '--') {
+      words.push(...queue.splice(0));
+    } else if (word === '-' || !word.startsWith('-')) {
+      words.push(word);
+    } else {
+      const { flag, value } = takeOption(word, queue, known);
+      values.set(flag, value);
+    }
   }
-  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
-  const meant = /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1];
-  const message = first.replace(/^unknown command/, 'unknown verb').replaceAll("'", '');
-  return new NodekilnError('NK_USAGE', message, meant === undefined ? {} : { hint: `Did you mean ${meant}?` });
+  checkWords(spec, words);
+  const options = [...known.values()].map((option) => [option.flag.slice(2), valueOf(option, values)] as const);
+  return { arguments: words, options: Object.fromEntries(options) };
 }
 
-function sentence(summary: string): string {
-  return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
+/** `--root DIR`, `--root=DIR`, `--json`; the value comes off the queue. */
+function takeOption(
+  word: string,
+  queue: string[],
+  known: ReadonlyMap<string, OptionSpec>,
+): { flag: string; value: string | boolean } {
+  const [, flag = word, inline] = /^(--[^=]+)=(.*)$/s.exec(word) ?? [];
+  const option = known.get(flag);
+  if (!option) throw unknownOption(flag, known.keys());
+  if (option.value === undefined) {
+    if (inline === undefined) return { flag, value: true };
+    throw new NodekilnError('NK_USAGE', `option ${flag} takes no value`);
+  }
+  const value = inline ?? queue.shift();
+  // `--root --json`: the next option is not the value of this one.
+  if (value === undefined || (inline === undefined && value.startsWith('--')))
+    throw new NodekilnError('NK_USAGE', `option ${flag} needs a value: ${flag} ${option.value}`);
+  if (option.choices && !option.choices.includes(value))
+    throw new NodekilnError('NK_USAGE', `option ${flag} ${value} is none of ${option.choices.join(', ')}`);
+  return { flag, value };
+}
+
+function valueOf(option: OptionSpec, values: ReadonlyMap<string, string | boolean>): string | boolean | undefined {
+  const value = values.get(option.flag) ?? option.default;
+  if (value !== undefined || option.required !== true) return value;
+  throw new NodekilnError('NK_USAGE', `option ${option.flag} ${option.value ?? ''} is missing`);
+}
+
+function checkWords(spec: VerbSpec, words: readonly string[]): void {
+  const missing = spec.arguments.find(({ required }, index) => required && words[index] === undefined);
+  if (missing) throw new NodekilnError('NK_USAGE', `argument ${missing.name} is missing`);
+  if (spec.arguments.some(({ many }) => many === true) || words.length <= spec.arguments.length) return;
+  throw new NodekilnError(
+    'NK_USAGE',
+    `too many arguments for ${spec.name}: ${words.slice(spec.arguments.length).join(' ')}`,
+  );
+}
+
+function unknownVerb(word: string, known: Iterable<string>): NodekilnError {
+  const meant = nearest(word, known);
+  return new NodekilnError(
+    'NK_USAGE',
+    `unknown verb ${word}`,
+    meant === undefined ? {} : { hint: `Did you mean ${meant}?` },
+  );
+}
+
+function unknownOption(word: string, known: Iterable<string>): NodekilnError {
+  const names = [...known].map((flag) => flag.replace(/^-+/, ''));
+  const meant = nearest(word.replace(/^-+/, ''), names);
+  return new NodekilnError(
+    'NK_USAGE',
+    `unknown option ${word}`,
+    meant === undefined ? {} : { hint: `Did you mean --${meant}?` },
+  );
 }

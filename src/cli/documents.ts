@@ -1,6 +1,7 @@
 /** Reading the documents a person names. NK_DOCUMENT_MISSING with the reason when one cannot be read. */
-import { readFile } from 'node:fs/promises';
 import type { DocumentText } from '../config/load.ts';
+import { program } from '../host/program.ts';
+import { textOf } from '../model/bytes.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 
 export async function readDocuments(paths: readonly string[]): Promise<DocumentText[]> {
@@ -9,7 +10,7 @@ export async function readDocuments(paths: readonly string[]): Promise<DocumentT
 
 async function readText(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return textOf(await program.readInput(file));
   } catch (cause) {
     throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} ${reason(errnoOf(cause))}`, { cause, place: { file } });
   }

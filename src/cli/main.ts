@@ -1,22 +1,25 @@
 /**
- * The entry of the program. `boot` and `agent` are parsed by node:util alone, so that the way to a running kubelet loads
- * neither the command-line library nor a YAML parser; everything else, help and mistakes go through `command-line.ts`.
+ * The entry of the program: what was asked for is parsed, called and printed. Nothing is loaded but the verb that is called.
  *
  * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md).
  */
-import { existsSync } from 'node:fs';
-import { parseArgs, styleText } from 'node:util';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
+import type { Output } from '../host/port.ts';
+import { program } from '../host/program.ts';
+import { parseCommandLine } from './command-line.ts';
 import { envelopeLine, formatError, type Styler } from './output.ts';
 import { createProgress } from './progress.ts';
-import { commonOptions, type Answer, type Call, type Options, type Parsed, type Style, type Verb } from './verb.ts';
-import { verbs } from './verbs.ts';
+import type { Answer, Call, Options, Parsed, Style, Verb } from './verb.ts';
+
+const { stdout, stderr } = program;
+/** Longer lines of help are hard to read. */
+const widestHelp = 110;
 
 async function main(argv: readonly string[]): Promise<number> {
   let kind = 'Error';
   const json = argv.includes('--json');
   try {
-    const parsed = await parse(argv);
+    const parsed = await parseCommandLine(argv, Math.min(columnsOf(stdout), widestHelp));
     if ('text' in parsed) return await print(`${parsed.text}\n`, 0);
     kind = parsed.verb.spec.kind;
     return await call(parsed);
@@ -25,58 +28,18 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function parse(argv: readonly string[]): Promise<Parsed> {
-  const name = argv[0];
-  const fast = name === 'boot' || name === 'agent' ? parseFast(await verbs[name](), argv.slice(1)) : undefined;
-  if (fast) return fast;
-  const { parseCommandLine } = await import('./command-line.ts');
-  return parseCommandLine(argv);
-}
-
-/** Undefined for anything but a plain, right command line: the slow way explains the rest. */
-function parseFast(verb: Verb, args: readonly string[]): Parsed | undefined {
-  if (args.includes('--help') || args.includes('-h')) return undefined;
-  const { spec } = verb;
-  const known = [...spec.options, ...commonOptions];
-  const options: Record<string, { type: 'string' | 'boolean'; default?: string }> = {};
-  for (const { flag, value, default: preset } of known) {
-    options[flag.slice(2)] = {
-      type: value === undefined ? 'boolean' : 'string',
-      ...(preset !== undefined && { default: preset }),
-    };
-  }
-  let values;
-  try {
-    ({ values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false }));
-  } catch {
-    return undefined;
-  }
-  const wrong = known.some(({ flag, required, choices }) => {
-    const value = values[flag.slice(2)];
-    return (
-      (required === true && value === undefined) || (choices && typeof value === 'string' && !choices.includes(value))
-    );
-  });
-  if (wrong) return undefined;
-  return { verb, arguments: [], options: Object.fromEntries(Object.entries(values).filter(isPlain)) };
-}
-
-function isPlain(entry: [string, unknown]): entry is [string, string | boolean] {
-  return typeof entry[1] === 'string' || typeof entry[1] === 'boolean';
-}
-
 async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
   const { verb, options } = parsed;
   const json = options['json'] === true;
   const abort = abortOnSignals();
-  const progress = createProgress(process.stderr, { quiet: options['quiet'] === true, nowMs: () => performance.now() });
+  const progress = createProgress(stderr, { quiet: options['quiet'] === true, nowMs: () => performance.now() });
   const context: Call = {
     arguments: parsed.arguments,
     options,
     json,
     signal: abort.signal,
     onEvent: (event) => progress.onEvent(event),
-    terminal: { width: process.stdout.columns ?? 100, style: styler(process.stdout) },
+    terminal: { width: columnsOf(stdout), style: styler(stdout) },
     emit(kind, answer) {
       progress.stop();
       void print(textOf(answer, { kind, json }), 0);
@@ -84,13 +47,13 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
   };
   try {
     checkRights(verb, options);
-    checkSystemd(verb);
+    await checkSystemd(verb);
     const run = verb.run(context);
     const answer = await (verb.spec.endsItself === true ? run : Promise.race([run, rejectedBy(abort.signal)]));
     progress.stop();
     if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
     if (!answer.error) return 0;
-    if (!json) process.stderr.write(`${formatError(answer.error, styler(process.stderr))}\n`);
+    if (!json) await stderr.write(`${formatError(answer.error, styler(stderr))}\n`);
     return answer.error.exitStatus;
   } catch (thrown) {
     progress.stop();
@@ -106,7 +69,7 @@ function checkRights({ spec }: Verb, options: Options): void {
   const { elsewhere = '--root', root } = spec;
   const place = options[elsewhere.slice('--'.length)] ?? '/';
   const needed = root === 'always' || (root === 'host' && place === '/');
-  if (!needed || process.geteuid?.() === 0) return;
+  if (!needed || program.owner.uid === 0) return;
   const hints = {
     '--root': 'Run it as root, or give --root to look at a folder of yours.',
     '--facts': 'Run it as root, or give --facts to plan for another machine.',
@@ -118,8 +81,10 @@ function checkRights({ spec }: Verb, options: Options): void {
 }
 
 /** As sd_booted(3): the folder is there from systemd's first moment, long before the bus. */
-function checkSystemd({ spec }: Verb): void {
-  if (spec.systemd !== true || existsSync('/run/systemd/system')) return;
+async function checkSystemd({ spec }: Verb): Promise<void> {
+  if (spec.systemd !== true) return;
+  const { createLinuxFiles } = await import('../host/linux/files.ts');
+  if (await createLinuxFiles('/').stat('/run/systemd/system')) return;
   throw new NodekilnError('NK_NO_SYSTEMD', `nodekiln ${spec.name} needs a machine that runs systemd`, {
     hint: 'Run it on a host booted with systemd; `nodekiln bake` works on a root folder.',
   });
@@ -139,13 +104,13 @@ interface Failure {
 async function fail(error: NodekilnError, { kind, json, thrown }: Failure): Promise<number> {
   const shown = error.code === 'NK_INTERNAL' ? explainDefect(error) : error;
   if (json) await print(`${envelopeLine(kind, undefined, shown)}\n`, 0);
-  else process.stderr.write(`${formatError(shown, styler(process.stderr))}\n`);
-  if (process.env['NODEKILN_DEBUG'] === '1') process.stderr.write(`${stackOf(thrown)}\n`);
+  else await stderr.write(`${formatError(shown, styler(stderr))}\n`);
+  if (isDebugging()) await stderr.write(`${stackOf(thrown)}\n`);
   return shown.exitStatus;
 }
 
 function explainDefect(error: NodekilnError): NodekilnError {
-  if (process.env['NODEKILN_DEBUG'] === '1') return error;
+  if (isDebugging()) return error;
   return new NodekilnError(error.code, error.message, {
     hint: 'This is a defect of nodekiln. Run it again with NODEKILN_DEBUG=1 for the stack, and report both.',
     cause: error.cause,
@@ -170,19 +135,11 @@ interface Abort {
 /** The first signal asks for an orderly end; the second ends at once, which the journal is made for. */
 function abortOnSignals(): Abort {
   const controller = new AbortController();
-  const stop = (name: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(new NodekilnError('NK_INTERRUPTED', 'stopped').exitStatus);
+  const release = program.onSignal((name) => {
+    if (controller.signal.aborted) program.exit(new NodekilnError('NK_INTERRUPTED', 'stopped').exitStatus);
     controller.abort(new NodekilnError('NK_INTERRUPTED', `stopped by ${name}`));
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  return {
-    signal: controller.signal,
-    release() {
-      process.off('SIGINT', stop);
-      process.off('SIGTERM', stop);
-    },
-  };
+  });
+  return { signal: controller.signal, release };
 }
 
 function rejectedBy(signal: AbortSignal): Promise<never> {
@@ -199,18 +156,35 @@ function interrupted(thrown: unknown, signal: AbortSignal): NodekilnError {
     : new NodekilnError('NK_INTERRUPTED', 'stopped', { cause: thrown });
 }
 
-/** Colours where the stream is a terminal and NO_COLOR does not forbid them. */
-function styler(stream: NodeJS.WriteStream): Styler {
-  return (style: Style, text: string) => styleText(style, text, { stream });
+/** Select Graphic Rendition: on and off. ECMA-48, 8.3.117. */
+const renditions: Readonly<Record<Style, readonly [number, number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+
+function styler({ colours }: Output): Styler {
+  return (style: Style, text: string) => {
+    const [on, off] = renditions[style];
+    return colours ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+  };
 }
 
-/** Resolves when the text has left us; a reader that went away is no failure. */
-function print(text: string, status: number): Promise<number> {
-  if (text === '') return Promise.resolve(status);
-  return new Promise((resolve) => process.stdout.write(text, () => resolve(status)));
+function columnsOf({ terminal }: Output): number {
+  return terminal?.columns ?? 100;
 }
 
-process.stdout.on('error', () => undefined);
-process.stderr.on('error', () => undefined);
+function isDebugging(): boolean {
+  return program.environment['NODEKILN_DEBUG'] === '1';
+}
+
+async function print(text: string, status: number): Promise<number> {
+  if (text !== '') await stdout.write(text);
+  return status;
+}
+
 // What a moment leaves open (a connection that is just closing) must not keep us: everything durable is written by now.
-void main(process.argv.slice(2)).then((status) => process.exit(status));
+void main(program.arguments).then((status) => program.exit(status));

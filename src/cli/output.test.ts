@@ -112,7 +112,7 @@ const ended = (id: string, about: Partial<Extract<StepEvent, { type: 'end' }>['r
 describe('progress', () => {
   const stream = (isTTY: boolean) => {
     const written: string[] = [];
-    return { written, isTTY, columns: 60, write: (text: string) => written.push(text) };
+    return { written, ...(isTTY && { terminal: { columns: 60 } }), write: (text: string) => written.push(text) };
   };
 
   it('is one plain line per finished step where there is no terminal', () => {

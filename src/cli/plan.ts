@@ -1,6 +1,7 @@
 /** `nodekiln plan [--facts FILE] [DOCUMENT…]` */
-import { resolve } from 'node:path';
 import { NodekilnError } from '../errors.ts';
+import { program } from '../host/program.ts';
+import { resolve } from '../model/path.ts';
 import type { PlanReport } from '../inspect/plan-report.ts';
 import { count } from '../inspect/format.ts';
 import { readDocuments } from './documents.ts';
@@ -39,7 +40,9 @@ export const planVerb: Verb = {
       import('../boot/boot.ts'),
       import('../inspect/plan-report.ts'),
     ]);
-    const { prepared, warnings } = await planBoot({ documents: documents.map((path) => resolve(path)) });
+    const { prepared, warnings } = await planBoot({
+      documents: documents.map((path) => resolve(program.workingDirectory, path)),
+    });
     const report = planReport(prepared, warnings);
     return { data: report, text: planText(report, terminal.style) };
   },

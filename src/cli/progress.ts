@@ -7,8 +7,7 @@ import type { StepEvent } from '../telemetry/events.ts';
 import { formatDuration, shorten } from '../inspect/format.ts';
 
 export interface ProgressStream {
-  readonly isTTY?: boolean;
-  readonly columns?: number;
+  readonly terminal?: { readonly columns: number } | undefined;
   write(text: string): unknown;
 }
 
@@ -33,7 +32,7 @@ export interface ProgressOptions {
 
 export function createProgress(stream: ProgressStream, options: ProgressOptions): Progress {
   if (options.quiet) return { onEvent: () => undefined, stop: () => undefined };
-  return stream.isTTY === true ? liveProgress(stream, options) : plainProgress(stream, options);
+  return stream.terminal ? liveProgress(stream, options) : plainProgress(stream, options);
 }
 
 type EndedStep = Extract<StepEvent, { type: 'end' }>['record'];
@@ -80,13 +79,13 @@ function liveProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Progr
     );
     if (steps.length === 0) return erase();
     const line = `${frames[frame]} ${finished} done, ${running.size} running: ${steps.join(', ')}`;
-    stream.write(`\r\u001b[K${shorten(line, Math.max(20, (stream.columns ?? 80) - 1))}`);
+    stream.write(`\r\u001b[K${shorten(line, Math.max(20, (stream.terminal?.columns ?? 80) - 1))}`);
     shown = true;
   };
-  let timer: NodeJS.Timeout | undefined;
+  let timer: ReturnType<typeof setInterval> | undefined;
   return {
     onEvent(event) {
-      timer ??= setInterval(draw, frameMs).unref();
+      timer ??= setInterval(draw, frameMs);
       switch (event.type) {
         case 'start':
           running.set(event.step, { sinceMs: nowMs(), message: '' });

@@ -24,6 +24,12 @@ export interface ArgumentSpec {
   readonly many?: boolean;
 }
 
+/** `DOCUMENT…`, in brackets when it may be left out. */
+export function argumentWord({ name, required, many }: ArgumentSpec): string {
+  const word = many === true ? `${name}…` : name;
+  return required ? word : `[${word}]`;
+}
+
 export interface VerbSpec {
   /** `boot`, `config check` */
   readonly name: string;

@@ -28,6 +28,11 @@ export const verbs = {
   version: () => import('./version.ts').then((module) => module.versionVerb),
 } as const satisfies Record<string, () => Promise<Verb>>;
 
+/** Whether there is a verb of this name. */
+export function isVerb(name: string): name is keyof typeof verbs {
+  return Object.hasOwn(verbs, name);
+}
+
 /** What the verbs with two words are about. */
 export const groups: Readonly<Record<string, string>> = {
   config: 'check documents, or show the configuration they make',

@@ -1,5 +1,6 @@
 /** Our own process, by Node. */
 import { realpathSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { asArch } from '../model/arch.ts';
 import type { EndSignal, Output, Program } from './port.ts';
@@ -26,6 +27,7 @@ export const program: Program = {
   get startedMs() {
     return Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
   },
+  readInput: (path) => readFile(path),
   get stdout() {
     return (outputs.stdout ??= outputOn(process.stdout));
   },
@@ -56,6 +58,11 @@ function outputOn(stream: NodeJS.WriteStream): Output {
   return {
     get terminal() {
       return stream.isTTY ? { columns: stream.columns } : undefined;
+    },
+    get colours() {
+      const forced = process.env['FORCE_COLOR'];
+      if (forced !== undefined) return forced !== '0';
+      return stream.isTTY && stream.hasColors();
     },
     write: (text) => new Promise((resolve) => void stream.write(text, () => resolve())),
   };

@@ -3,9 +3,9 @@
  * the last good document: the document as received, when it came, and when the next attempt is due after failures.
  * A file that cannot be read, is damaged or belongs to another address is as good as none.
  */
-import { createHash } from 'node:crypto';
 import { int, literal, nullable, object, optional, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
+import { createDigest } from '../host/digest.ts';
 import type { Files } from '../host/port.ts';
 import { parseMetadata } from './metadata.ts';
 import { join } from '../model/path.ts';
@@ -35,7 +35,7 @@ export function emptyRecord(location: string): MetadataRecord {
 
 /** One file per address; its name says nothing of the address, which may hold credentials. */
 export function cacheFile(folder: string, location: string): string {
-  return join(folder, `${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
+  return join(folder, `${createDigest().update(location).hex().slice(0, 16)}.json`);
 }
 
 export async function readRecord(files: Files, file: string, location: string): Promise<MetadataRecord> {

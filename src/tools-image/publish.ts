@@ -6,7 +6,7 @@
  * and the new one does not becomes deprecated, with the last tag and, where it is known, the digest; what was deprecated
  * stays so until it is listed again.
  */
-import { createHash } from 'node:crypto';
+import { createDigest } from '../host/digest.ts';
 import { check, literal, record } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { doc, fields, list, matching, name, opt, text, versionText, wants } from '../config/schema-builders.ts';
@@ -117,9 +117,9 @@ export function publish({ spec: { images, latest, tools } }: ToolsImages, previo
 }
 
 function revisionOf(images: readonly { readonly minor: string; readonly digest: string }[]): string {
-  const hash = createHash('sha256');
+  const hash = createDigest();
   for (const { minor, digest } of images) hash.update(`${minor} ${digest}\n`);
-  return hash.digest('hex').slice(0, revisionLength);
+  return hash.hex().slice(0, revisionLength);
 }
 
 function deprecations(listed: ReadonlySet<string>, previous: ToolsMetadata | undefined): [string, string][] {

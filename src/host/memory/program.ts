@@ -8,7 +8,7 @@ export interface MemoryProgramOptions {
 }
 
 export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgramOptions): Program {
-  const unread = { write: () => Promise.resolve() };
+  const unread = { colours: false, write: () => Promise.resolve() };
   return {
     pid,
     owner: { uid: 0, gid: 0 },
@@ -20,6 +20,7 @@ export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgr
     architecture: 'amd64',
     processors: 2,
     startedMs,
+    readInput: (path) => Promise.reject(Object.assign(new Error(`ENOENT: no such file, ${path}`), { code: 'ENOENT' })),
     stdout: unread,
     stderr: unread,
     onSignal: () => () => undefined,

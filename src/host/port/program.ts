@@ -4,6 +4,8 @@
 export interface Output {
   /** Present when somebody reads it on a terminal. */
   readonly terminal?: { readonly columns: number } | undefined;
+  /** Whether it shows colours: a terminal that can, and a person who does not forbid them (NO_COLOR, FORCE_COLOR). */
+  readonly colours: boolean;
   /** Resolves when the text has left us; a reader that went away is no failure. */
   write(text: string): Promise<void>;
 }
@@ -29,6 +31,10 @@ export interface Program {
   readonly processors: number;
   /** When we were started, on the host's monotonic clock. */
   readonly startedMs: number;
+  /**
+   * All of what a person named, also a pipe or the standard input (`/dev/stdin`), to its end. Throws the system's error.
+   */
+  readInput(path: string): Promise<Uint8Array>;
   readonly stdout: Output;
   readonly stderr: Output;
   /** Calls back for each signal, until the returned call; without a listener the system ends us. */
