@@ -8,6 +8,7 @@
  *
  * Times are milliseconds since the epoch. Errors: NK_STATE_UNUSABLE; NK_FILE_WRITE for a generation file.
  */
+import { errnoOf, NodekilnError } from '../errors.ts';
 import { fingerprint } from '../host/digest.ts';
 import type { Database, Files, Host } from '../host/port.ts';
 import { keepsOriginal } from '../kinds/planners.ts';
@@ -110,7 +111,7 @@ export async function openExistingJournal(host: Host): Promise<Journal | undefin
  */
 async function fillNew(files: Files, database: Database, tables: Tables): Promise<void> {
   const rebuilt = await rebuildFromGenerations(files);
-  database.transaction(() => {
+  transaction(database, () => {
     if (versionOf(database) >= schemaVersion) return;
     for (const entry of rebuilt.touched) tables.setTouched(entry);
     for (const [source, resources] of Object.entries(rebuilt.claims)) tables.setClaims(source, resources);
@@ -137,7 +138,7 @@ function journalOn(parts: Parts): Journal {
   const flush = (): void => {
     const marks = memory.pending;
     if (marks.length === 0) return;
-    database.transaction(() => {
+    transaction(database, () => {
       for (const mark of marks) mark();
     });
     memory.pending = memory.pending.slice(marks.length);
@@ -173,6 +174,17 @@ function journalOn(parts: Parts): Journal {
   };
 }
 
+/** What SQLite refuses (a full disk, say) is that the state cannot be written. */
+function transaction(database: Database, work: () => void): void {
+  try {
+    database.transaction(work);
+  } catch (cause) {
+    if (errnoOf(cause)?.startsWith('SQLITE_') !== true) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new NodekilnError('NK_STATE_UNUSABLE', `the journal cannot be written: ${why}`, { cause });
+  }
+}
+
 /** The file first, then the transaction, and only then what we remember: a transaction that fails leaves everything. */
 async function begin({ files, database, tables }: Parts, memory: Memory, intent: Intent): Promise<number> {
   const { source, claims, changes, starting, nowMs } = intent;
@@ -183,7 +195,7 @@ async function begin({ files, database, tables }: Parts, memory: Memory, intent:
   if (!same) await writeGeneration(files, { number, source, createdMs: nowMs, claims });
   const started = new Set(starting);
   const entries = changes.map((change) => intended(change, memory.touched.get(change.id), started.has(change.id)));
-  database.transaction(() => {
+  transaction(database, () => {
     if (same) {
       tables.setGenerationStatus(number, 'pending');
     } else {

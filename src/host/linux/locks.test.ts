@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -47,5 +47,15 @@ describe('a lock that another process has', () => {
       message: new RegExp(`process ${process.pid}\\b`),
     });
     lock.release();
+  });
+
+  test('is had and given back although nobody can be told whose it is', async () => {
+    rmSync(join(folder, 'lock.pid'), { force: true });
+    mkdirSync(join(folder, 'lock.pid'));
+    for (let turn = 0; turn < 2; turn++) {
+      const lock = await host.locks.take(folder, { waitMs: 0 });
+      await assert.rejects(host.locks.take(folder, { waitMs: 0 }), { code: 'NK_STATE_LOCKED' });
+      lock.release();
+    }
   });
 });

@@ -41,7 +41,8 @@ export function createLinuxLocks({ root, files, databases, clock, program }: Lin
       for (let pauseMs = pauses.firstMs; ; pauseMs = Math.min(pauseMs * 2, pauses.longestMs)) {
         const lock = await tryToTake(folder);
         if (lock) {
-          await writeFile(holder, `${program.pid}\n`, { mode: 0o600 });
+          // On a full disk the lock is held all the same.
+          await writeFile(holder, `${program.pid}\n`, { mode: 0o600 }).catch(() => undefined);
           return lock;
         }
         const leftMs = deadline - clock.monotonic();

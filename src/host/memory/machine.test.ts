@@ -104,6 +104,17 @@ describe('the machine in memory', () => {
     assert.ok(performance.now() - began < 1000);
   });
 
+  test('a start that is asked for while a restart is under way is that restart', async () => {
+    const machine = createMemoryMachine();
+    const host = machine.open();
+    await host.files.write([file('/etc/systemd/system/kubelet.service', unit)]);
+    machine.units.behave('kubelet.service', { startMs: 100 });
+    const first = await host.units.start('kubelet.service');
+    const restart = await host.units.restart('kubelet.service');
+    const start = await host.units.start('kubelet.service');
+    assert.deepEqual(await Promise.all([first.result, restart.result, start.result]), ['canceled', 'done', 'done']);
+  });
+
   test('a unit may bring an endpoint up and take it down', async () => {
     const machine = createMemoryMachine();
     const host = machine.open();
