@@ -6,8 +6,8 @@
  * NK_INTERRUPTED as soon as the signal fires, also while the lock is waited for.
  */
 import { asNodekilnError, type NodekilnError } from '../errors.ts';
-import { withDeadline } from '../host/deadline.ts';
-import type { Host } from '../host/port.ts';
+import { untilAborted, withDeadline } from '../host/deadline.ts';
+import type { Clock, Host } from '../host/port.ts';
 import type { ClaimSource, DesiredState } from '../model/resources.ts';
 import { takeHostLock } from './host-lock.ts';
 import { openJournal, type Journal } from './journal.ts';
@@ -77,6 +77,11 @@ export interface RunRequest<T> extends CarryOutOptions {
   readonly sharedOnly?: boolean;
   /** The systemd unit that runs us, if any: nothing we start may be ordered after it. */
   readonly selfUnit?: string;
+  /**
+   * What goes on so long after the signal or the budget asked it to end is left to itself, for a process that ends then.
+   * Without it everything is waited for.
+   */
+  readonly leaveAfterMs?: number;
   readonly onPrepared?: (prepared: Prepared) => void;
   /** Measures what observing and planning takes. */
   readonly span?: <R>(name: string, work: () => Promise<R>) => Promise<R>;
@@ -92,25 +97,42 @@ export async function runWith<T>(state: HostState, request: RunRequest<T>): Prom
   return published;
 }
 
-async function attempt<T>({ host, journal }: HostState, request: RunRequest<T>): Promise<Ended> {
-  const { source, sharedOnly, selfUnit, signal, span = (_name, work) => work() } = request;
+async function attempt<T>(state: HostState, request: RunRequest<T>): Promise<Ended> {
+  const { leaveAfterMs, signal } = request;
   try {
-    const { desired, budgetMs } = await request.ask();
-    const prepared = await span('observe and plan', () =>
-      prepare({
-        host,
-        journal,
-        source,
-        desired,
-        ...(sharedOnly !== undefined && { sharedOnly }),
-        ...(selfUnit !== undefined && { selfUnit }),
-      }),
-    );
-    request.onPrepared?.(prepared);
-    const budget = { clock: host.clock, ms: budgetMs, about: `the ${source}`, signal };
-    const result = await withDeadline(budget, (until) => carryOut(prepared, { ...request, signal: until }));
-    return { type: 'applied', prepared, result };
+    return await leaving(state.host.clock, { leaveAfterMs, signal }, apply(state, request));
   } catch (thrown) {
     return { type: 'stopped', error: asNodekilnError(thrown) };
   }
+}
+
+async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): Promise<Ended> {
+  const { source, sharedOnly, selfUnit, signal, leaveAfterMs, span = (_name, work) => work() } = request;
+  const { desired, budgetMs } = await request.ask();
+  const prepared = await span('observe and plan', () =>
+    prepare({
+      host,
+      journal,
+      source,
+      desired,
+      ...(sharedOnly !== undefined && { sharedOnly }),
+      ...(selfUnit !== undefined && { selfUnit }),
+    }),
+  );
+  request.onPrepared?.(prepared);
+  const budget = { clock: host.clock, ms: budgetMs, about: `the ${source}`, signal };
+  const result = await withDeadline(budget, (until) =>
+    leaving(host.clock, { leaveAfterMs, signal: until }, carryOut(prepared, { ...request, signal: until })),
+  );
+  return { type: 'applied', prepared, result };
+}
+
+interface Leaving {
+  readonly leaveAfterMs?: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+function leaving<T>(clock: Clock, { leaveAfterMs, signal }: Leaving, work: Promise<T>): Promise<T> {
+  if (leaveAfterMs === undefined || !signal) return work;
+  return untilAborted({ clock, signal, graceMs: leaveAfterMs }, work);
 }

@@ -38,6 +38,8 @@ const warmPaths = [
 ];
 
 const lockWaitMs = 10_000;
+/** A step that hears no signal does not keep the machine from what systemd wants of it; the next boot takes it up. */
+const leaveAfterMs = 500;
 
 /** Boots the machine we run on. Throws what stands in the way before anything is applied; failures of steps are in the result. */
 export async function boot(options: BootOptions = {}): Promise<BootResult> {
@@ -86,6 +88,7 @@ function applyDocuments(state: HostState, run: BootRun): Promise<BootResult> {
   return runWith(state, {
     source: 'boot',
     artifactBase: '/',
+    leaveAfterMs,
     ...signalOf(options),
     ...(options.onEvent && { onEvent: options.onEvent }),
     ...(options.sharedOnly === true && { sharedOnly: true }),

@@ -1,5 +1,5 @@
 /** Work with an end: signals that fire by time, and leave neither timer nor listener behind. */
-import { NodekilnError } from '../errors.ts';
+import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Clock } from './port.ts';
 
 export interface Deadline {
@@ -72,5 +72,20 @@ export async function untilAborted<T>(
   } finally {
     signal.removeEventListener('abort', stop);
     done.abort();
+  }
+}
+
+/** The work, or the signal's reason as soon as it fires; the work goes on for itself then. */
+export async function orAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (!signal) return work;
+  const aborted = Promise.withResolvers<never>();
+  const stop = (): void => aborted.reject(asNodekilnError(signal.reason));
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }

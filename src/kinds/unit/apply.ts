@@ -5,6 +5,7 @@
  */
 import type { UnitResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
+import { orAborted } from '../../host/deadline.ts';
 import type { Host, JobResult, UnitStatus } from '../../host/port.ts';
 import type { EntryObservation, Touched, UnitObservation } from '../../model/steps.ts';
 import { observeEntry } from '../file/apply.ts';
@@ -69,7 +70,7 @@ export async function performJob(
       return;
     case 'stop': {
       const job = await units.stop(action.unit);
-      const result = await job.result;
+      const result = await orAborted(context.signal, job.result);
       if (result !== 'done') throw await unitError(context.host, action.unit, `stopping ended with ${result}`);
       return;
     }
@@ -116,7 +117,7 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
     // Until its job is done, `active` may be the process that a restart is about to stop.
     const running = status.activeState === 'active' || (action.transient && status.result === 'success');
     if (ended === 'done' && running) {
-      const problem = await probe(host, action);
+      const problem = await probe(context, action);
       if (problem === undefined) {
         context.notes.markStarted(`unit:${action.unit}`, action.startedWith);
         return;
@@ -163,7 +164,7 @@ async function failIfDead({ host, action, status, result, restartsBefore }: Live
 }
 
 /** Undefined when ready, else what is missing. */
-async function probe(host: Host, action: ActionOf<'ready'>): Promise<string | undefined> {
+async function probe({ host, signal }: PerformContext, action: ActionOf<'ready'>): Promise<string | undefined> {
   const { readiness } = action;
   switch (readiness.type) {
     case 'active':
@@ -172,7 +173,7 @@ async function probe(host: Host, action: ActionOf<'ready'>): Promise<string | un
       return (await host.net.socketAnswers(readiness.path, 1000)) ? undefined : `nothing answers at ${readiness.path}`;
     case 'http':
       try {
-        const response = await host.net.request({ url: readiness.url, timeoutMs: 1000 });
+        const response = await host.net.request({ url: readiness.url, timeoutMs: 1000, ...(signal && { signal }) });
         return response.status === 200 ? undefined : `${readiness.url} answers ${response.status}`;
       } catch {
         return `nothing answers at ${readiness.url}`;
