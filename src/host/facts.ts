@@ -24,7 +24,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
       readKernel(files),
       readCgroup(host),
     ]);
-  const cpu = asArch(process.arch) ?? 'amd64';
+  const cpu = asArch(host.program.architecture) ?? 'amd64';
   return {
     os,
     arch: { cpu, systemd: systemdArch(cpu) },

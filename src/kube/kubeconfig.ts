@@ -12,7 +12,7 @@ import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
 import { dirname, isAbsolute, join } from '../model/path.ts';
-import { textOf } from '../model/bytes.ts';
+import { fromBase64, textOf } from '../model/bytes.ts';
 
 export interface ApiServer {
   /** `https://host:6443` */
@@ -111,7 +111,7 @@ export async function readKubeconfig(files: Files, file: string): Promise<ApiSer
     path: string | null | undefined,
     key: string,
   ): Promise<string | undefined> => {
-    if (data) return Buffer.from(data, 'base64').toString('utf8');
+    if (data) return textOf(fromBase64(data));
     if (!path) return undefined;
     const at = isAbsolute(path) ? path : join(dirname(file), path);
     const content = await readText(files, at);

@@ -9,7 +9,7 @@ import { createDigest } from '../host/digest.ts';
 import type { Files } from '../host/port.ts';
 import { parseMetadata } from './metadata.ts';
 import { join } from '../model/path.ts';
-import { textOf } from '../model/bytes.ts';
+import { bytesOf, textOf } from '../model/bytes.ts';
 
 const schema = object({
   version: literal(1),
@@ -56,6 +56,6 @@ export async function writeRecord(
   file: string,
   { record, owner }: { record: MetadataRecord; owner: Owner },
 ): Promise<void> {
-  const content = Buffer.from(`${JSON.stringify(record)}\n`);
+  const content = bytesOf(`${JSON.stringify(record)}\n`);
   await files.write([{ type: 'file', path: file, content, mode: 0o600, ...owner }]);
 }

@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { NodekilnError } from '../../errors.ts';
-import type { Files, JobResult, UnitJob, UnitStatus } from '../port.ts';
+import type { Files, JobResult, UnitJob, UnitSignal, UnitStatus } from '../port.ts';
 import { findDropIns, findUnit, readUnitFile, searchPath } from '../unit-files/find.ts';
 import { matchesGlob } from '../unit-files/glob.ts';
 import { parseUnitName } from '../unit-files/names.ts';
@@ -51,7 +51,7 @@ export interface SimulatedSystemd {
   reloadOrRestart(name: string): Promise<UnitJob>;
   daemonReload(): Promise<void>;
   resetFailed(name: string): Promise<void>;
-  kill(name: string, signal: NodeJS.Signals): Promise<void>;
+  kill(name: string, signal: UnitSignal): Promise<void>;
   log(name: string, lines: number): string[];
   /** Everything stops without a word, then what default.target wants is started. */
   boot(): Promise<void>;

@@ -63,6 +63,9 @@ export interface UnitFileChange {
 
 export type Enablement = 'enable' | 'disable' | 'mask' | 'unmask';
 
+/** What `kill` sends. */
+export type UnitSignal = 'SIGTERM' | 'SIGKILL' | 'SIGINT' | 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
+
 export interface Units {
   /** `live`: a running systemd answers. `offline`: a root folder; only `enablement` and `setEnablement` work, the rest throws NK_NO_SYSTEMD. */
   readonly mode: 'live' | 'offline';
@@ -85,7 +88,7 @@ export interface Units {
   daemonReload(): Promise<void>;
   resetFailed(name: string): Promise<void>;
   /** Sends a signal to all processes of the unit. */
-  kill(name: string, signal: NodeJS.Signals): Promise<void>;
+  kill(name: string, signal: UnitSignal): Promise<void>;
   /** The last log lines of the unit's current or last start, oldest first; empty when there is no journal. */
   log(name: string, lines: number): Promise<string[]>;
   /** CLOCK_MONOTONIC microseconds of the machine's milestones; 0 when not reached. */

@@ -2,7 +2,7 @@
 import { boolean, object, array, number, optional, string } from 'zod/mini';
 import type { Files } from '../../host/port.ts';
 import type { ExtensionRecord } from '../../model/steps.ts';
-import { textOf } from '../../model/bytes.ts';
+import { bytesOf, textOf } from '../../model/bytes.ts';
 
 export const imagesFolder = '/var/lib/nodekiln/extensions';
 
@@ -49,7 +49,7 @@ export async function writeRecords(files: Files, which: Which, records: readonly
     ...records.map((content) => ({
       type: 'file' as const,
       path: recordPath(content.name, which),
-      content: Buffer.from(`${JSON.stringify(content)}\n`),
+      content: bytesOf(`${JSON.stringify(content)}\n`),
       mode: 0o600,
       uid: 0,
       gid: 0,
