@@ -189,7 +189,7 @@ async function measureActivation(): Promise<Comparison[]> {
   const host = createLinuxHost({ root });
   try {
     for (const { tool, version, path } of tools)
-      await addToCache(host.files, { tool, version, source: { format: 'deb', path } });
+      await addToCache(host, { tool, version, source: { format: 'deb', path } });
     const ourWay = async (rehash: boolean): Promise<number> => {
       for (const { tool } of tools) await unlink(join(root, 'opt/bin', tool)).catch(() => undefined);
       const before = performance.now();

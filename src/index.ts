@@ -8,16 +8,19 @@
  * Every error is a NodekilnError with a code of docs/reference/errors.md. Times are milliseconds, sizes bytes, digests
  * `sha256:<hex>`. Nothing here changes a machine.
  */
-import { createHttpClient } from './artifacts/sources/http-client.ts';
+import { createHttpClient as createClient } from './artifacts/sources/http-client.ts';
 import { dockerCredentials } from './artifacts/sources/oci/credentials.ts';
 import type { CredentialStore } from './artifacts/sources/oci/credentials.ts';
 import { openRegistry as open } from './artifacts/sources/oci/registry.ts';
 import type { HttpClient } from './artifacts/sources/http-client.ts';
+import type { RegistryClient } from './artifacts/sources/oci/authorization.ts';
 import type { Repository } from './artifacts/sources/oci/repository.ts';
 import { parseDocument, type DocumentText, type LoadedDocument } from './config/load.ts';
 import { resolveNodeConfig } from './config/resolve.ts';
 import { renderNode } from './desired/render-node.ts';
-import { createLinuxClock } from './host/linux/clock.ts';
+import { createLinuxHost } from './host/linux/host.ts';
+import { createLinuxNet } from './host/linux/net/net.ts';
+import { program } from './host/program.ts';
 import type { Clock } from './host/port.ts';
 import { planReport, type PlanReport } from './inspect/plan-report.ts';
 import { absentOn } from './kinds/planners.ts';
@@ -154,11 +157,28 @@ export type { BuildChoice, BuildKind, BuildRequest, Candidate } from './artifact
 
 // ── registries ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-export { createHttpClient } from './artifacts/sources/http-client.ts';
-export type { HttpClient, HttpClientOptions, OpenOptions } from './artifacts/sources/http-client.ts';
+export type { HttpClient } from './artifacts/sources/http-client.ts';
+export type { RegistryClient } from './artifacts/sources/oci/authorization.ts';
 export type { Credentials, CredentialStore } from './artifacts/sources/oci/credentials.ts';
 export type { Descriptor, RawManifest } from './artifacts/sources/oci/model.ts';
 export type { BlobOptions, Repository } from './artifacts/sources/oci/repository.ts';
+
+/** How the network is reached. */
+export interface HttpClientOptions {
+  /** `http://user:password@proxy:3128`; `environment`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Direct when absent. */
+  readonly proxy?: string;
+  /** Hosts that need no proxy, as in NO_PROXY. */
+  readonly noProxy?: string;
+  /** PEM certificates trusted instead of the machine's. */
+  readonly ca?: string;
+}
+
+/** A client with connections of its own; `close` ends them. */
+export function createHttpClient({ proxy, ...how }: HttpClientOptions = {}): HttpClient & { close(): void } {
+  const net = createLinuxNet();
+  const way = proxy === 'environment' ? { environment: program.environment } : proxy !== undefined && { proxy };
+  return { ...createClient({ net, ...how, ...way }), close: () => net.close() };
+}
 
 /** Which repository, and how it is spoken to. */
 export interface RegistryOptions {
@@ -167,7 +187,7 @@ export interface RegistryOptions {
   /** `team/kubelet` */
   readonly repository: string;
   /** Default: one that goes through the proxy of the environment. */
-  readonly client?: Pick<HttpClient, 'open'>;
+  readonly client?: RegistryClient;
   /** Default: those of the user's Docker configuration. */
   readonly credentials?: CredentialStore;
   /** Default: HTTPS. */
@@ -191,11 +211,13 @@ export interface RegistryOptions {
  * NK_SOURCE_UNAVAILABLE, NK_TIMEOUT, NK_INTERRUPTED.
  */
 export function openRegistry(options: RegistryOptions): Repository {
+  const machine = createLinuxHost();
   return open({
+    local: machine.local,
     client: options.client ?? createHttpClient({ proxy: 'environment' }),
-    credentials: options.credentials ?? dockerCredentials(),
+    credentials: options.credentials ?? dockerCredentials(machine),
     plainHttp: false,
-    clock: createLinuxClock(),
+    clock: machine.clock,
     budgetMs: 60_000,
     ...options,
   });
@@ -228,7 +250,6 @@ export interface ToolsImageRequest extends ToolsImageSettings {
 export async function resolveToolsImage({ clusterVersion, host, ...settings }: ToolsImageRequest): Promise<ToolsImage> {
   const ask = typeof clusterVersion === 'string' ? () => clusterVersion : clusterVersion;
   if (host) return createToolsImageResolver(host, settings).resolve(ask);
-  const { createLinuxHost } = await import('./host/linux/host.ts');
   const own = createLinuxHost();
   const resolver = createToolsImageResolver(own, settings);
   try {

@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
 import { extractMember } from './extract.ts';
 import type { FormatName } from './formats/format.ts';
 import {
   buildDeb,
   buildRpm,
   buildTarball,
+  inPieces,
   programBytes,
   removeFolder,
   temporaryFolder,
 } from '../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
+const mutant = join(folder, 'mutant');
+const host = createLinuxHost();
 after(() => removeFolder(folder));
 
 /** Per package form: so many mutations whatever the machine has to do, or, for a long run, as many as fit into NODEKILN_FUZZ_MS. */
@@ -95,10 +99,6 @@ function mutate(bytes: Buffer, mutations: readonly Mutation[]): Buffer {
   }, bytes);
 }
 
-async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
-}
-
 describe('mutated packages', () => {
   const forms = ['deb', 'rpm', 'tarball'].flatMap((format) =>
     ['none', 'gzip', 'xz', 'zstd'].map((compression) => `${format} ${compression}`),
@@ -118,9 +118,9 @@ describe('mutated packages', () => {
             mkdirSync(target);
             const started = performance.now();
             try {
-              const source = pieces(mutate(seed.bytes, mutations), size);
-              await extractMember({
-                source,
+              writeFileSync(mutant, mutate(seed.bytes, mutations));
+              await extractMember(inPieces(host, size), {
+                source: mutant,
                 what: form,
                 format: seed.format,
                 member: 'usr/bin/kubelet',

@@ -1,48 +1,46 @@
 /**
- * Takes one member out of a package, in one pass and bounded memory, into a durable exact file or nothing at all:
- * digest on the way, temporary file beside the target, fsync, every check, rename, fsync of the folder. No maintainer
- * script ever runs. Limits and refusals: formats/limits.ts, formats/*.ts. Sizes in bytes, digests `sha256:<hex>`.
+ * Takes one member out of a package, in one pass and bounded memory, into a durable exact file or nothing at all: it is
+ * staged beside its target with its digest on the way, checked, and published last. No maintainer script ever runs. Limits
+ * and refusals: formats/limits.ts, formats/*.ts. Sizes in bytes, digests `sha256:<hex>`.
  *
  * Errors: NK_ARTIFACT_MISSING (no such file), NK_ARTIFACT_UNREADABLE (damaged, truncated, hostile), NK_ARTIFACT_MEMBER
  * (absent, twice there, empty, a link, a device), NK_ARTIFACT_DIGEST, NK_TOOL_MISSING (bzip2), NK_FILE_WRITE.
  */
-import { createHash } from 'node:crypto';
-import type { Hash } from 'node:crypto';
-import { mkdir, open, rename } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { NodekilnError, errnoOf } from '../errors.ts';
-import { discardTemporary, releaseTemporary, sweepTemporaries, temporaryIn } from '../host/linux/temporaries.ts';
-import { syncFolder, writeFully } from './durable.ts';
-import type { Entry, FormatName, PackageInfo } from './formats/format.ts';
+import { NodekilnError } from '../errors.ts';
+import type { ArchiveEntry, Attributes, Files, StagedFile } from '../host/port.ts';
+import { basename, dirname, join } from '../model/path.ts';
+import type { FormatName, PackageInfo } from './formats/format.ts';
 import { defaultLimits } from './formats/limits.ts';
 import type { Limits } from './formats/limits.ts';
-import { walkArtifact } from './formats/open.ts';
-import type { Bytes } from './formats/open.ts';
-import { unreadable, unusableMember } from './formats/unreadable.ts';
+import { readPackage, withPackage } from './formats/open.ts';
+import type { OpenPackage, PackageHost, Reading } from './formats/open.ts';
+import { unusableMember } from './formats/unreadable.ts';
 
 export interface ExtractOptions {
-  readonly source: Bytes;
+  /** A path in our own file system. */
+  readonly source: string;
   /** What to call the artifact in messages; the path unless told. */
   readonly what?: string;
   /** Found by the first bytes unless told. */
   readonly format?: FormatName;
   /** The path inside the package, or several of which exactly one must be there. Not needed for a plain file. */
   readonly member?: string | readonly string[];
+  /** Where the result goes; our own file system unless told. */
+  readonly files?: Files;
   /** A path, or a folder and the name to give once everything about the member is known. */
   readonly to: string | { readonly directory: string; readonly name: (extracted: Extracted) => string };
   /** Permission bits of the result; 0755 unless told, whatever the package says. */
   readonly mode?: number;
   /** Of the result; ours unless told. */
-  readonly owner?: { readonly uid: number; readonly gid: number };
+  readonly owner?: Pick<Attributes, 'uid' | 'gid'>;
   /** Refused when the member has another. */
   readonly digest?: string;
   /** Refused when the package has another; `false` saves the work of computing it. */
   readonly packageDigest?: string | false;
   readonly limits?: Partial<Limits>;
   readonly signal?: AbortSignal;
-  /** Last say before the result gets its name; throw to leave nothing. The path is the temporary file's. */
-  readonly check?: (extracted: Extracted, temporaryPath: string) => Promise<void> | void;
+  /** Last say before the result gets its name; throw to leave nothing. */
+  readonly check?: (extracted: Extracted, staged: StagedFile) => Promise<void> | void;
 }
 
 export interface Extracted {
@@ -60,127 +58,89 @@ export interface Extracted {
   readonly package: PackageInfo;
 }
 
-export async function extractMember(options: ExtractOptions): Promise<Extracted> {
-  const what = options.what ?? (typeof options.source === 'string' ? options.source : 'the artifact');
-  const directory = typeof options.to === 'string' ? dirname(options.to) : options.to.directory;
-  const { temporary, handle } = await create(directory);
-  try {
-    const result = await readMember(options, what, handle);
-    checkDigests(result, options, what);
-    const path =
-      typeof options.to === 'string' ? options.to : join(directory, options.to.name({ ...result, path: '' }));
-    const extracted = { ...result, path };
-    await options.check?.(extracted, temporary);
-    await publish({ ...options, handle, temporary, path });
-    return extracted;
-  } catch (thrown) {
-    await discardTemporary(temporary);
-    throw thrown;
-  } finally {
-    await handle.close();
-  }
-}
-
-interface Publication extends Pick<ExtractOptions, 'mode' | 'owner'> {
-  readonly handle: FileHandle;
-  readonly temporary: string;
-  readonly path: string;
-}
-
-async function publish({ handle, temporary, path, owner, mode }: Publication): Promise<void> {
-  try {
-    if (owner) await handle.chown(owner.uid, owner.gid);
-    await handle.chmod(mode ?? 0o755);
-    await handle.sync();
-    await rename(temporary, path);
-    releaseTemporary(temporary);
-    await syncFolder(dirname(path));
-  } catch (thrown) {
-    throw new NodekilnError('NK_FILE_WRITE', `cannot put ${path} in place: ${errnoOf(thrown) ?? String(thrown)}`, {
-      cause: thrown,
-    });
-  }
-}
-
-async function create(directory: string): Promise<{ temporary: string; handle: FileHandle }> {
-  try {
-    await mkdir(directory, { recursive: true });
-    await sweepTemporaries(directory);
-    const temporary = temporaryIn(directory);
-    return { temporary, handle: await open(temporary, 'wx', 0o600) };
-  } catch (thrown) {
-    throw new NodekilnError('NK_FILE_WRITE', `cannot write into ${directory}: ${errnoOf(thrown) ?? String(thrown)}`, {
-      cause: thrown,
-    });
-  }
-}
-
-async function readMember(options: ExtractOptions, what: string, handle: FileHandle): Promise<Omit<Extracted, 'path'>> {
+export async function extractMember(host: PackageHost, options: ExtractOptions): Promise<Extracted> {
+  const { source, what = source, format, signal, files = host.local, to } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  const wanted = wantedMembers(options.member);
-  let info: PackageInfo | undefined;
-  let found: Pick<Extracted, 'member' | 'digest' | 'size' | 'mode'> | undefined;
-
-  const take = async (entry: Entry, content: AsyncIterable<Buffer>): Promise<void> => {
-    if (found)
-      throw unusableMember(
-        what,
-        `contains ${found.member === entry.name ? `${entry.name} twice` : `both ${found.member} and ${entry.name}`}`,
-      );
-    if (entry.type !== 'file') throw unusableMember(what, `${entry.name} is no regular file but a ${entry.type}`);
-    if (entry.size > limits.memberBytes)
-      throw unreadable(what, `has a member of ${entry.size} bytes, more than the ${limits.memberBytes} allowed`);
-    const hashes = [createHash('sha256'), ...(entry.promised ? [createHash(entry.promised.algorithm)] : [])] as const;
-    // One hash serves both when the package promises a sha256, which it nearly always does.
-    const own = hashes[0];
-    const promised = entry.promised?.algorithm === 'sha256' ? undefined : hashes[1];
-    const size = await write({
-      content,
-      handle,
-      hashes: promised ? [own, promised] : [own],
-      limit: limits.memberBytes,
-      what,
-    });
-    if (size === 0) throw unusableMember(what, `${entry.name === '' ? 'it' : entry.name} is empty`);
-    const hex = own.digest('hex');
-    if (entry.promised && (promised?.digest('hex') ?? hex) !== entry.promised.hex) {
-      throw unreadable(what, `has another content for ${entry.name} than its own metadata promises`);
-    }
-    found = { member: entry.name, digest: `sha256:${hex}`, size, mode: entry.mode };
-  };
-
-  const walked = await walkArtifact(
-    {
-      source: options.source,
-      what,
-      format: options.format,
-      limits,
-      digest: options.packageDigest !== false,
-      signal: options.signal,
-    },
-    {
-      package: (stated) => {
-        info = stated;
-        if (stated.format !== 'file' && wanted.length === 0)
-          throw unusableMember(what, `is a ${stated.format}, and no member was named`);
-      },
-      entry: async (entry, content) => {
-        if (info?.format === 'file' || wanted.includes(entry.name)) return take(entry, content);
-        if (entry.type === 'directory') return undefined;
-        const below = wanted.find((member) => member.startsWith(`${entry.name}/`));
-        if (below !== undefined)
-          throw unusableMember(what, `${entry.name}, which should be the folder of ${below}, is a ${entry.type}`);
-        return undefined;
-      },
+  return withPackage(
+    host,
+    { path: source, what, limits, ...(format && { format }), ...(signal && { signal }) },
+    async (opened) => {
+      const directory = typeof to === 'string' ? dirname(to) : to.directory;
+      const staged = await files.stage(directory);
+      try {
+        const result = await stageMember(host, opened, { ...options, staged });
+        checkDigests(result, options, what);
+        const path = typeof to === 'string' ? to : join(directory, to.name({ ...result, path: '' }));
+        const extracted = { ...result, path };
+        await options.check?.(extracted, staged);
+        await staged.publish(basename(path), { ...options.owner, mode: options.mode ?? 0o755 });
+        return extracted;
+      } finally {
+        await staged.discard();
+      }
     },
   );
-  if (!found || !info) throw unusableMember(what, `does not contain ${wanted.join(' or ')}`);
-  return { ...found, format: walked.format, package: info, packageDigest: walked.digest, packageSize: walked.size };
+}
+
+/** Writes the member into the staged file; everything that the package itself says about it holds when this returns. */
+async function stageMember(
+  host: PackageHost,
+  opened: OpenPackage,
+  { staged, ...options }: ExtractOptions & { readonly staged: StagedFile },
+): Promise<Omit<Extracted, 'path'>> {
+  const { what, info, format } = opened;
+  const names = format === 'file' ? [''] : wantedMembers(options.member);
+  if (names.length === 0) throw unusableMember(what, `is a ${format}, and no member was named`);
+  const read = await readPackage(host, opened, {
+    take: { names, into: staged },
+    tell: { names: [...names, ...names.flatMap(ancestors)] },
+    fileDigest: options.packageDigest !== false,
+  });
+  const member = usableMember(read, names, what);
+  return {
+    format,
+    member: member.name,
+    digest: await staged.digest(),
+    size: staged.size,
+    mode: member.mode,
+    packageDigest: read.fileDigest,
+    packageSize: opened.file.stat.size,
+    package: info,
+  };
+}
+
+/** The member, when it is there once, as a regular file with content, and nothing but folders leads to it. */
+function usableMember({ entries, taken }: Reading, names: readonly string[], what: string): ArchiveEntry {
+  let found: ArchiveEntry | undefined;
+  for (const entry of entries) {
+    if (names.includes(entry.name)) {
+      if (found)
+        throw unusableMember(
+          what,
+          `contains ${found.name === entry.name ? `${entry.name} twice` : `both ${found.name} and ${entry.name}`}`,
+        );
+      if (entry.type !== 'file') throw unusableMember(what, `${entry.name} is no regular file but a ${entry.type}`);
+      if (entry.size === 0) throw unusableMember(what, `${entry.name === '' ? 'it' : entry.name} is empty`);
+      found = entry;
+    } else if (entry.type !== 'directory') {
+      const below = names.find((member) => member.startsWith(`${entry.name}/`));
+      if (below !== undefined)
+        throw unusableMember(what, `${entry.name}, which should be the folder of ${below}, is a ${entry.type}`);
+    }
+  }
+  if (found && taken) return found;
+  throw unusableMember(what, `does not contain ${names.join(' or ')}`);
 }
 
 function wantedMembers(member: ExtractOptions['member']): string[] {
   const list = member === undefined ? [] : typeof member === 'string' ? [member] : member;
   return list.map((name) => name.replace(/^(?:\.?\/)+/, ''));
+}
+
+/** `usr`, `usr/bin` of `usr/bin/kubelet`. */
+function ancestors(name: string): string[] {
+  const parts = name.split('/');
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'));
 }
 
 function checkDigests(result: Omit<Extracted, 'path'>, options: ExtractOptions, what: string): void {
@@ -190,41 +150,5 @@ function checkDigests(result: Omit<Extracted, 'path'>, options: ExtractOptions, 
     throw wrong(what, result.packageDigest, options.packageDigest);
   if (options.digest !== undefined && options.digest !== result.digest) {
     throw wrong(result.member === '' ? what : `${result.member} of ${what}`, result.digest, options.digest);
-  }
-}
-
-interface WriteOptions {
-  readonly content: AsyncIterable<Buffer>;
-  readonly handle: FileHandle;
-  readonly hashes: readonly Hash[];
-  readonly limit: number;
-  readonly what: string;
-}
-
-/** Hashes one chunk while the ones before are being written. Returns the size. */
-async function write({ content, handle, hashes, limit, what }: WriteOptions): Promise<number> {
-  const inFlight: Promise<void>[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of content) {
-      const at = size;
-      size += chunk.length;
-      if (size > limit) throw unreadable(what, `has a member of more than the ${limit} bytes allowed`);
-      const writing = writeFully(handle, chunk, at);
-      writing.catch(() => {
-        // Taken up below, in order.
-      });
-      inFlight.push(writing);
-      for (const hash of hashes) hash.update(chunk);
-      if (inFlight.length > 3) await inFlight.shift();
-    }
-    await Promise.all(inFlight);
-    return size;
-  } catch (thrown) {
-    await Promise.allSettled(inFlight);
-    if (errnoOf(thrown) === undefined || thrown instanceof NodekilnError) throw thrown;
-    throw new NodekilnError('NK_FILE_WRITE', `cannot write the member of ${what}: ${errnoOf(thrown)}`, {
-      cause: thrown,
-    });
   }
 }

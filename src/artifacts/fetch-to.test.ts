@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createLinuxClock } from '../host/linux/clock.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
 import { fetchTo } from './fetch-to.ts';
 import { createHttpClient } from './sources/http-client.ts';
 import type { SourceSpec } from './sources/source.ts';
@@ -18,7 +18,8 @@ describe('fetching to a path', () => {
     if (request.url === '/kubelet') response.end(content);
     else response.writeHead(404).end();
   });
-  const client = createHttpClient();
+  const host = createLinuxHost();
+  const client = createHttpClient(host);
   let address = '';
 
   before(async () => {
@@ -27,14 +28,13 @@ describe('fetching to a path', () => {
     address = `http://127.0.0.1:${typeof at === 'object' && at ? at.port : 0}`;
     writeFileSync(join(folder, 'beside'), content);
   });
-  after(() => {
-    client.close();
+  after(async () => {
+    await host.close();
     server.close();
     removeFolder(folder);
   });
 
-  const fetch = (spec: SourceSpec, to: string) =>
-    fetchTo(spec, to, { base: folder, client, clock: createLinuxClock(), budgetMs: 2_000 });
+  const fetch = (spec: SourceSpec, to: string) => fetchTo(spec, to, { ...host, base: folder, client, budgetMs: 2_000 });
 
   it('puts it there, from a server and from a folder, and leaves nothing else', async () => {
     for (const [name, spec] of [

@@ -2,49 +2,47 @@
  * One artifact from any source, put at a path: whole and right or not at all, durable when this returns. What is there
  * already is replaced by a rename.
  */
-import { copyFile, mkdir, open, rename } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { errnoOf, NodekilnError } from '../errors.ts';
-import { discardTemporary, sweepTemporaries, temporaryIn } from '../host/linux/temporaries.ts';
-import { syncFolder } from './durable.ts';
+import { basename, dirname } from '../model/path.ts';
+import { defaultLimits } from './formats/limits.ts';
+import { requireDigest, withLocalFile } from './sources/local-file.ts';
 import { fetchArtifact } from './sources/table.ts';
 import type { FetchContext, Fetched, SourceSpec } from './sources/source.ts';
 
-/** Errors of the source; NK_FILE_WRITE. */
-export async function fetchTo(
-  spec: SourceSpec,
-  to: string,
-  context: Omit<FetchContext, 'folder'>,
-): Promise<Omit<Fetched, 'temporary'>> {
-  const target = resolve(to);
-  const folder = dirname(target);
+type Context = Omit<FetchContext, 'folder'>;
+
+/** `to`: absolute, in our own file system. Errors of the source; NK_FILE_WRITE. */
+export async function fetchTo(spec: SourceSpec, to: string, context: Context): Promise<Omit<Fetched, 'temporary'>> {
+  const { local } = context;
+  const temporary = await local.temporaryFolder(dirname(to));
   try {
-    await mkdir(folder, { recursive: true });
-    await sweepTemporaries(folder);
-    const temporary = temporaryIn(folder);
-    try {
-      await mkdir(temporary, { mode: 0o700 });
-      const { temporary: ours, ...fetched } = await fetchArtifact(spec, { ...context, folder: temporary });
-      const path = ours ? fetched.path : resolve(temporary, 'copy');
-      if (!ours) await copyDurably(fetched.path, path);
-      await rename(path, target);
-      await syncFolder(folder);
-      return { ...fetched, path: target };
-    } finally {
-      await discardTemporary(temporary);
-    }
-  } catch (thrown) {
-    if (thrown instanceof NodekilnError || errnoOf(thrown) === undefined) throw thrown;
-    throw new NodekilnError('NK_FILE_WRITE', `cannot write ${target}: ${errnoOf(thrown)}`, { cause: thrown });
+    const { temporary: ours, ...fetched } = await fetchArtifact(spec, { ...context, folder: temporary });
+    if (ours) await local.move(fetched.path, to);
+    else await copy(context, fetched, to);
+    return { ...fetched, path: to };
+  } finally {
+    await local.removeTree(temporary);
   }
 }
 
-async function copyDurably(from: string, to: string): Promise<void> {
-  await copyFile(from, to);
-  const handle = await open(to, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** The source stays as it is, and what is copied is what was checked. */
+function copy(context: Context, { path, digest }: Pick<Fetched, 'path' | 'digest'>, to: string): Promise<void> {
+  const { local, archives, signal } = context;
+  return withLocalFile(context, { path }, async (file) => {
+    const into = await local.stage(dirname(to));
+    try {
+      await archives.read({
+        file,
+        what: path,
+        compression: 'none',
+        form: { type: 'plain' },
+        limits: { ...defaultLimits, memberBytes: file.stat.size, totalBytes: file.stat.size },
+        take: { names: [''], into },
+        ...(signal && { signal }),
+      });
+      requireDigest(path, await into.digest(), digest);
+      await into.publish(basename(to), { mode: file.stat.mode });
+    } finally {
+      await into.discard();
+    }
+  });
 }

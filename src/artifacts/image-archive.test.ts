@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { sha256 } from '../host/digest.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
 import { readContainerImageArchive } from './image-archive.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-archive-'));
+const host = createLinuxHost();
 after(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
@@ -68,36 +70,36 @@ function docker(architecture: string): string {
 
 describe('an archive of images', () => {
   it('says for which systems its images are', async () => {
-    assert.deepEqual((await readContainerImageArchive(layout(['amd64', 'arm64']))).platforms, [
+    assert.deepEqual((await readContainerImageArchive(host, layout(['amd64', 'arm64']))).platforms, [
       'linux/amd64',
       'linux/arm64',
     ]);
-    assert.deepEqual((await readContainerImageArchive(layout(['arm64'], true))).platforms, ['linux/arm64']);
-    assert.deepEqual((await readContainerImageArchive(docker('arm64'))).platforms, ['linux/arm64/v8']);
+    assert.deepEqual((await readContainerImageArchive(host, layout(['arm64'], true))).platforms, ['linux/arm64']);
+    assert.deepEqual((await readContainerImageArchive(host, docker('arm64'))).platforms, ['linux/arm64/v8']);
   });
 
   it('is refused when none of them is for the host', async () => {
     const wrong = { code: 'NK_ARTIFACT_ARCHITECTURE' };
-    await assert.rejects(readContainerImageArchive(layout(['arm64']), { architecture: 'amd64' }), wrong);
-    await assert.rejects(readContainerImageArchive(docker('arm64'), { architecture: 'amd64' }), wrong);
-    await assert.rejects(readContainerImageArchive(layout([]), { architecture: 'amd64' }), wrong);
-    await readContainerImageArchive(layout(['arm64', 'amd64']), { architecture: 'x86_64' });
-    await readContainerImageArchive(docker('arm64'), { architecture: 'aarch64' });
+    await assert.rejects(readContainerImageArchive(host, layout(['arm64']), { architecture: 'amd64' }), wrong);
+    await assert.rejects(readContainerImageArchive(host, docker('arm64'), { architecture: 'amd64' }), wrong);
+    await assert.rejects(readContainerImageArchive(host, layout([]), { architecture: 'amd64' }), wrong);
+    await readContainerImageArchive(host, layout(['arm64', 'amd64']), { architecture: 'x86_64' });
+    await readContainerImageArchive(host, docker('arm64'), { architecture: 'aarch64' });
   });
 
   it('is refused with another digest, damaged, or when it holds no images', async () => {
     const path = layout(['amd64']);
-    const { digest, size } = await readContainerImageArchive(path);
+    const { digest, size } = await readContainerImageArchive(host, path);
     assert.equal(digest, `sha256:${execFileSync('sha256sum', [path], { encoding: 'utf8' }).slice(0, 64)}`);
     assert.ok(size > 0);
-    await readContainerImageArchive(path, { digest });
-    await assert.rejects(readContainerImageArchive(path, { digest: `sha256:${'0'.repeat(64)}` }), {
+    await readContainerImageArchive(host, path, { digest });
+    await assert.rejects(readContainerImageArchive(host, path, { digest: `sha256:${'0'.repeat(64)}` }), {
       code: 'NK_ARTIFACT_DIGEST',
     });
-    await assert.rejects(readContainerImageArchive(archive({ readme: 'x' })), { code: 'NK_ARTIFACT_UNREADABLE' });
-    await assert.rejects(readContainerImageArchive(join(folder, 'absent.tar')), { code: 'NK_ARTIFACT_MISSING' });
+    await assert.rejects(readContainerImageArchive(host, archive({ readme: 'x' })), { code: 'NK_ARTIFACT_UNREADABLE' });
+    await assert.rejects(readContainerImageArchive(host, join(folder, 'absent.tar')), { code: 'NK_ARTIFACT_MISSING' });
     writeFileSync(path, 'no tar');
-    await assert.rejects(readContainerImageArchive(path), { code: 'NK_ARTIFACT_UNREADABLE' });
+    await assert.rejects(readContainerImageArchive(host, path), { code: 'NK_ARTIFACT_UNREADABLE' });
   });
 
   it('does not follow indexes that lead in circles', async () => {
@@ -105,6 +107,6 @@ describe('an archive of images', () => {
     const self = `sha256:${'a'.repeat(64)}`;
     store.files[`blobs/sha256/${'a'.repeat(64)}`] = JSON.stringify({ manifests: [{ digest: self }] });
     store.files['index.json'] = JSON.stringify({ manifests: [{ digest: self }] });
-    await assert.rejects(readContainerImageArchive(archive(store.files)), { code: 'NK_ARTIFACT_UNREADABLE' });
+    await assert.rejects(readContainerImageArchive(host, archive(store.files)), { code: 'NK_ARTIFACT_UNREADABLE' });
   });
 });

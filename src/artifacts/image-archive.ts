@@ -8,8 +8,10 @@
 import { array, exactOptional, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import { asArch } from '../model/arch.ts';
+import { textOf } from '../model/bytes.ts';
 import { defaultLimits } from './formats/limits.ts';
-import { walkArtifact } from './formats/open.ts';
+import { readPackage, withPackage } from './formats/open.ts';
+import type { PackageHost } from './formats/open.ts';
 import { unreadable } from './formats/unreadable.ts';
 
 export interface ContainerImageArchive {
@@ -40,46 +42,36 @@ const dockerManifest = array(looseObject({ Config: string() }));
 /** Manifests, indexes and configurations are small; layers are not read. */
 const largestJson = 4 * 1024 * 1024;
 
+/** `path`: in our own file system. */
 export async function readContainerImageArchive(
+  host: PackageHost,
   path: string,
   options: ContainerImageArchiveOptions = {},
 ): Promise<ContainerImageArchive> {
-  const documents = new Map<string, unknown>();
-  const { digest, size } = await walkArtifact(
-    {
-      source: path,
-      what: path,
-      format: 'tarball',
-      // The archive is not unpacked by us: only what is read into memory needs a bound.
-      limits: { ...defaultLimits, totalBytes: 64 * 1024 ** 3, members: 1_000_000 },
-      digest: true,
-      signal: options.signal,
-    },
-    {
-      package: () => undefined,
-      async entry(entry, content) {
-        if (entry.type !== 'file' || entry.size > largestJson) return;
-        const document = await json(content);
-        if (document !== undefined) documents.set(entry.name, document);
-      },
-    },
-  );
-  if (options.digest !== undefined && digest !== options.digest)
-    throw new NodekilnError('NK_ARTIFACT_DIGEST', `${path} has the digest ${digest}, wanted ${options.digest}`);
-  const platforms = platformsIn(documents, path);
-  if (options.architecture !== undefined) requirePlatform(platforms, options.architecture, path);
-  return { digest, size, platforms };
+  const { signal } = options;
+  // The archive is not unpacked by us: only what is read into memory needs a bound.
+  const limits = { ...defaultLimits, totalBytes: 64 * 1024 ** 3, members: 1_000_000, headerBytes: 256 * 1024 ** 2 };
+  const source = { path, what: path, format: 'tarball', limits, ...(signal && { signal }) } as const;
+  return withPackage(host, source, async (opened) => {
+    const { entries, fileDigest: digest } = await readPackage(host, opened, {
+      keep: { only: 'json', upTo: largestJson },
+      fileDigest: true,
+    });
+    if (options.digest !== undefined && digest !== options.digest)
+      throw new NodekilnError('NK_ARTIFACT_DIGEST', `${path} has the digest ${digest}, wanted ${options.digest}`);
+    const documents = new Map(
+      entries.flatMap(({ name, content }) => (content ? [[name, json(content)] as const] : [])),
+    );
+    const platforms = platformsIn(documents, path);
+    if (options.architecture !== undefined) requirePlatform(platforms, options.architecture, path);
+    return { digest, size: opened.file.stat.size, platforms };
+  });
 }
 
-/** The content as JSON when it begins like an object or a list; layers and signatures are left unread. */
-async function json(content: AsyncIterable<Buffer>): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of content) {
-    if (chunks.length === 0 && !/^\s*[[{]/.test(chunk.subarray(0, 16).toString('latin1'))) return undefined;
-    chunks.push(Buffer.from(chunk));
-  }
+/** Undefined when it only looks like JSON. */
+function json(content: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+    return JSON.parse(textOf(content)) as unknown;
   } catch {
     return undefined;
   }

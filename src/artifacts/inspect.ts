@@ -1,8 +1,10 @@
 /** What a package says about itself and what it holds, without taking anything out. The whole of it is read and checked. */
-import type { EntryType, PackageInfo } from './formats/format.ts';
+import type { EntryType } from '../host/port.ts';
+import type { PackageInfo } from './formats/format.ts';
 import { defaultLimits } from './formats/limits.ts';
 import type { Limits } from './formats/limits.ts';
-import { walkArtifact } from './formats/open.ts';
+import { readPackage, withPackage } from './formats/open.ts';
+import type { PackageHost } from './formats/open.ts';
 
 export interface Inspection extends PackageInfo {
   /** Of the artifact itself. */
@@ -24,53 +26,38 @@ export interface InspectedEntry {
   readonly target?: string;
 }
 
+export interface InspectOptions {
+  /** What to call the artifact in messages; the path unless told. */
+  readonly what?: string;
+  readonly limits?: Partial<Limits>;
+}
+
 const kept = 1_000;
 
-/** NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, NK_TOOL_MISSING. */
-export async function inspectArtifact(path: string, limits: Partial<Limits> = {}): Promise<Inspection> {
-  let info: PackageInfo | undefined;
-  const entries: InspectedEntry[] = [];
-  let members = 0;
-  let unpackedSize = 0;
-  const walked = await walkArtifact(
-    {
-      source: path,
-      what: path,
-      format: undefined,
-      limits: { ...defaultLimits, ...limits },
-      digest: true,
-      signal: undefined,
-    },
-    {
-      package: (stated) => {
-        info = stated;
-      },
-      entry: async (entry, content) => {
-        let size = entry.size;
-        if (size < 0) {
-          size = 0;
-          for await (const chunk of content) size += chunk.length;
-        }
-        members++;
-        if (entry.type === 'file') unpackedSize += size;
-        const mode = entry.mode.toString(8).padStart(4, '0');
-        if (entries.length < kept)
-          entries.push({
-            name: entry.name,
-            type: entry.type,
-            size,
-            mode,
-            ...(entry.target !== undefined && { target: entry.target }),
-          });
-      },
-    },
-  );
-  return {
-    ...(info ?? { format: walked.format, compression: 'none' }),
-    digest: walked.digest,
-    size: walked.size,
-    members,
-    unpackedSize,
-    entries,
-  };
+/** `path`: in our own file system. NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, NK_TOOL_MISSING. */
+export async function inspectArtifact(
+  host: PackageHost,
+  path: string,
+  { what = path, limits = {} }: InspectOptions = {},
+): Promise<Inspection> {
+  return withPackage(host, { path, what, limits: { ...defaultLimits, ...limits } }, async (opened) => {
+    const { entries, fileDigest, members, memberBytes } = await readPackage(host, opened, {
+      tell: { first: kept },
+      fileDigest: true,
+    });
+    return {
+      ...opened.info,
+      digest: fileDigest,
+      size: opened.file.stat.size,
+      members,
+      unpackedSize: memberBytes,
+      entries: entries.slice(0, kept).map(({ name, type, size, mode, target }) => ({
+        name,
+        type,
+        size,
+        mode: mode.toString(8).padStart(4, '0'),
+        ...(target !== undefined && { target }),
+      })),
+    };
+  });
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
+import { createLinuxHost } from '../host/linux/host.ts';
 import { matchDirectory } from './match-directory.ts';
 import { matchBuild, extensionCandidate, tagCandidate } from './match.ts';
 import type { Candidate } from './match.ts';
@@ -198,6 +199,8 @@ describe('extensions', () => {
 });
 
 describe('matchDirectory', () => {
+  const host = createLinuxHost();
+
   it('goes by the metadata of real packages, whatever the files are called', async () => {
     const debs = join(folder, 'debs');
     mkdirSync(debs);
@@ -208,7 +211,7 @@ describe('matchDirectory', () => {
     buildDeb(debs, { name: 'kubelet-convert', version: '1.34.1', release: 'ubuntu22.04u3', files });
     writeFileSync(join(debs, 'kubelet_1.34.1-ubuntu22.04u99_amd64.deb'), 'not a package');
     writeFileSync(join(debs, 'readme.txt'), '');
-    const choice = await matchDirectory(debs, {
+    const choice = await matchDirectory(host, debs, {
       kind: 'deb',
       component: 'kubelet',
       version: '1.34.1',
@@ -230,12 +233,18 @@ describe('matchDirectory', () => {
     buildRpm(rpms, { name: 'kubelet', version: '1.34.8', release: '2.azl3', epoch: 1, files });
     buildRpm(rpms, { name: 'kubelet', version: '1.34.8', release: '10.azl3', epoch: 1, files });
     assert.equal(
-      (await matchDirectory(rpms, { kind: 'rpm', component: 'kubelet', version: '1.34.8', architecture: 'amd64' }))
-        .chosen?.version,
+      (
+        await matchDirectory(host, rpms, {
+          kind: 'rpm',
+          component: 'kubelet',
+          version: '1.34.8',
+          architecture: 'amd64',
+        })
+      ).chosen?.version,
       '1:1.34.8-10.azl3',
     );
     await assert.rejects(
-      matchDirectory(join(folder, 'absent'), {
+      matchDirectory(host, join(folder, 'absent'), {
         kind: 'rpm',
         component: 'kubelet',
         version: '1.34.8',

@@ -12,7 +12,6 @@ import type { Journal } from '../apply/journal.ts';
 import type { Result } from '../apply/reconcile.ts';
 import { runWith, withHostState } from '../apply/run.ts';
 import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
-import { readContainerImageArchive } from '../artifacts/image-archive.ts';
 import {
   compareManifestLocks,
   describeDifference,
@@ -110,7 +109,7 @@ const programFolder = '/opt/nodekiln/bin';
 export async function bake(options: BakeOptions): Promise<BakeReport> {
   const rootHost = createLinuxHost({
     root: options.root,
-    containers: ({ root, net }) => createLinuxContainers({ root, net, readArchive: readContainerImageArchive }),
+    containers: ({ root, net }) => createLinuxContainers(root, net),
   });
   const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {

@@ -56,7 +56,7 @@ async function usedRoot(): Promise<string> {
   );
   const source = join(root, '..', 'program');
   writeFileSync(source, programBytes(10_000, 1));
-  await addToCache(createLinuxFiles(root), {
+  await addToCache(createLinuxHost({ root }), {
     tool: 'kubelet',
     version: '1.34.3',
     source: { format: 'file', path: source },

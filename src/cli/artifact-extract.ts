@@ -1,4 +1,6 @@
 /** `nodekiln artifact extract FILE --member PATH --to PATH` */
+import { resolve as absolute } from 'node:path';
+import { onThisMachine } from './this-machine.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const artifactExtractVerb: Verb = {
@@ -24,14 +26,18 @@ export const artifactExtractVerb: Verb = {
     const member = textOption(options, 'member');
     const digest = textOption(options, 'digest');
     const packageDigest = textOption(options, 'package-digest');
-    const extracted = await extractMember({
-      source,
-      to: textOption(options, 'to') ?? '',
-      signal,
-      ...(member !== undefined && { member }),
-      ...(digest !== undefined && { digest }),
-      ...(packageDigest !== undefined && { packageDigest }),
-    });
-    return { data: extracted, text: `${extracted.path}: ${extracted.size} bytes, ${extracted.digest}` };
+    const to = textOption(options, 'to') ?? '';
+    const extracted = await onThisMachine((host) =>
+      extractMember(host, {
+        source: absolute(source),
+        what: source,
+        to: absolute(to),
+        signal,
+        ...(member !== undefined && { member }),
+        ...(digest !== undefined && { digest }),
+        ...(packageDigest !== undefined && { packageDigest }),
+      }),
+    );
+    return { data: { ...extracted, path: to }, text: `${to}: ${extracted.size} bytes, ${extracted.digest}` };
   },
 };

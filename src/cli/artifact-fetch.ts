@@ -1,11 +1,13 @@
 /** `nodekiln artifact fetch ADDRESS --to PATH` */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { resolve as absolute } from 'node:path';
 import { parseArch } from '../model/arch.ts';
 import { asReference } from '../artifacts/reference.ts';
 import type { SourceSpec } from '../artifacts/sources/source.ts';
 import { parseDuration } from '../config/duration.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
+import { onThisMachine } from './this-machine.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
 export const artifactFetchVerb: Verb = {
@@ -41,30 +43,28 @@ export const artifactFetchVerb: Verb = {
     endsItself: true,
   },
   async run({ arguments: [address = ''], options, signal, onEvent }) {
-    const [{ fetchTo }, { createHttpClient, shownUrl }, { createLinuxClock }, { progressText }] = await Promise.all([
+    const [{ fetchTo }, { createHttpClient, shownUrl }, { progressText }] = await Promise.all([
       import('../artifacts/fetch-to.ts'),
       import('../artifacts/sources/http-client.ts'),
-      import('../host/linux/clock.ts'),
       import('../artifacts/sources/progress.ts'),
     ]);
     const ca = await certificates(options);
-    const client = createHttpClient({ proxy: 'environment', ...(ca !== undefined && { ca }) });
     const spec = specOf(address, options);
+    const to = absolute(textOption(options, 'to') ?? '');
     const step = `fetch ${spec.type === 'http' ? shownUrl(address) : address}`;
     onEvent({ type: 'start', step });
-    try {
-      const fetched = await fetchTo(spec, textOption(options, 'to') ?? '', {
-        base: process.cwd(),
-        client,
-        clock: createLinuxClock(),
+    const fetched = await onThisMachine((host) => {
+      const { net, program } = host;
+      return fetchTo(spec, to, {
+        ...host,
+        base: program.workingDirectory,
+        client: createHttpClient({ net, environment: program.environment, ...(ca !== undefined && { ca }) }),
         budgetMs: budget(options),
         signal,
         onProgress: (transfer) => onEvent({ type: 'progress', step, message: progressText(transfer), transfer }),
       });
-      return { data: fetched, text: `${fetched.path}: ${fetched.size} bytes, ${fetched.digest}` };
-    } finally {
-      client.close();
-    }
+    });
+    return { data: fetched, text: `${fetched.path}: ${fetched.size} bytes, ${fetched.digest}` };
   },
 };
 

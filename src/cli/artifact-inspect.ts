@@ -1,5 +1,7 @@
 /** `nodekiln artifact inspect FILE` */
+import { resolve as absolute } from 'node:path';
 import { paragraphs, table } from './output.ts';
+import { onThisMachine } from './this-machine.ts';
 import type { Verb } from './verb.ts';
 
 export const artifactInspectVerb: Verb = {
@@ -15,7 +17,7 @@ export const artifactInspectVerb: Verb = {
   },
   async run({ arguments: [file = ''] }) {
     const { inspectArtifact } = await import('../artifacts/inspect.ts');
-    const inspection = await inspectArtifact(file);
+    const inspection = await onThisMachine((host) => inspectArtifact(host, absolute(file), { what: file }));
     const { entries, ...about } = inspection;
     const facts = Object.entries(about).map(([key, value]) => [
       key,

@@ -1,5 +1,7 @@
 /** `nodekiln artifact match --component NAME --version VERSION` */
+import { resolve as absolute } from 'node:path';
 import { NodekilnError } from '../errors.ts';
+import { onThisMachine } from './this-machine.ts';
 import { rootOption, textOption, type Answer, type Options, type Verb } from './verb.ts';
 
 const kinds = ['deb', 'rpm', 'sysext'] as const;
@@ -48,7 +50,9 @@ async function matchFolder(request: Request, directory: string, options: Options
   if (kind === undefined)
     throw new NodekilnError('NK_USAGE', '--dir needs --kind', { hint: `Kinds are ${kinds.join(', ')}.` });
   const { matchDirectory } = await import('../artifacts/match-directory.ts');
-  const { chosen, passedOver, hint } = await matchDirectory(directory, { ...request, kind });
+  const { chosen, passedOver, hint } = await onThisMachine((host) =>
+    matchDirectory(host, absolute(directory), { ...request, kind }),
+  );
   const data = { type: chosen ? 'match' : 'none', ...(chosen && { build: chosen }), passedOver };
   if (chosen) return { data, text: `${chosen.file} (${chosen.name} ${chosen.version}, ${chosen.architecture})` };
   return {

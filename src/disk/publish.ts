@@ -22,6 +22,9 @@ export const lanes = 8;
 /** Descriptors held open between writing and fsync. */
 const batchSize = 128;
 
+/** The owner stays who this process is, unless told. */
+export type PublishedAttributes = Pick<Attributes, 'mode'> & Partial<Attributes>;
+
 export interface Publication {
   /** Where it gets its name, in our own file system. Its folder is there. */
   readonly target: string;
@@ -34,7 +37,7 @@ export interface Publication {
   /** What is said to have failed, as in "cannot VERB PATH"; `write` unless told. */
   readonly verb?: string;
   /** Absent: as it was made. A hard link shares those of its original. */
-  readonly attributes?: Attributes | undefined;
+  readonly attributes?: PublishedAttributes | undefined;
   /** The content of a folder is synced with what is published in it. */
   readonly isFolder?: true;
 }
@@ -113,8 +116,10 @@ async function name(disk: Disk, { target, path, verb = 'write' }: Publication, t
 }
 
 /** Owner first: changing it takes setuid and setgid away. */
-export async function setAttributes(descriptor: Descriptor, { mode, uid, gid }: Attributes): Promise<void> {
-  await descriptor.chown(uid, gid);
+export async function setAttributes(descriptor: Descriptor, attributes: PublishedAttributes): Promise<void> {
+  const { mode, uid, gid } = attributes;
+  // -1 leaves it: chown(2).
+  if (uid !== undefined || gid !== undefined) await descriptor.chown(uid ?? -1, gid ?? -1);
   await descriptor.chmod(mode);
 }
 

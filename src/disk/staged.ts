@@ -3,10 +3,10 @@
  * are written while the next ones come; how far writing may lag behind is bounded.
  */
 import { errnoOf, NodekilnError } from '../errors.ts';
-import type { Attributes } from '../model/files.ts';
 import { basename, dirname, join } from '../model/path.ts';
 import type { Descriptor, Disk } from './disk.ts';
 import { publish, writeAll } from './publish.ts';
+import type { PublishedAttributes } from './publish.ts';
 import { readRange } from './read.ts';
 import { discardTemporary, temporaryIn } from './temporaries.ts';
 import { writeError } from './write-error.ts';
@@ -24,7 +24,7 @@ export interface Staged {
   /** Resolves when everything appended is written. */
   settle(): Promise<void>;
   read(position: number, length: number): Promise<Uint8Array>;
-  publish(name: string, attributes: Attributes): Promise<void>;
+  publish(name: string, attributes: PublishedAttributes): Promise<void>;
   discard(): Promise<void>;
 }
 

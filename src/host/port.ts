@@ -6,6 +6,7 @@
  * Units of measure: milliseconds, bytes, mode bits as numbers (0o644), absolute paths as seen inside the host
  * (`/etc/…` even when the host is a root folder). Times of systemd stay in its microseconds where the name says `Usec`.
  */
+export * from './port/archives.ts';
 export * from './port/clock.ts';
 export * from './port/containers.ts';
 export * from './port/databases.ts';
@@ -15,4 +16,5 @@ export * from './port/host.ts';
 export * from './port/locks.ts';
 export * from './port/net.ts';
 export * from './port/program.ts';
+export * from './port/signatures.ts';
 export * from './port/units.ts';

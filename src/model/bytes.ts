@@ -33,13 +33,27 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** Reads both alphabets, with and without padding; what belongs to neither is passed over. */
+/** Each byte as the character of its number. */
+export function latin1Of(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  return text;
+}
+
+export function toBase64(bytes: Uint8Array): string {
+  return btoa(latin1Of(bytes));
+}
+
+/** Lenient as the world is: white space, the alphabet for addresses and missing padding are accepted. */
 export function fromBase64(text: string): Uint8Array {
   const digits = text
     .replaceAll('-', '+')
     .replaceAll('_', '/')
     .replaceAll(/[^A-Za-z0-9+/]/g, '');
-  // One digit alone is less than a byte.
   const whole = digits.length % 4 === 1 ? digits.slice(0, -1) : digits;
   return Uint8Array.from(atob(whole), (character) => character.charCodeAt(0));
+}
+
+export function fromHex(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/[0-9a-f]{2}/gi) ?? [], (digits) => Number.parseInt(digits, 16));
 }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { Host } from '../../src/host/port.ts';
 
 export interface PackageSpec {
   readonly name: string;
@@ -139,4 +140,22 @@ export function buildTarball(
   ]);
   rmSync(root, { recursive: true });
   return path;
+}
+
+/** A host whose archives see files in pieces of this size. */
+export function inPieces<H extends Pick<Host, 'archives'>>(host: H, size: number): H {
+  const { archives } = host;
+  return {
+    ...host,
+    archives: {
+      ...archives,
+      read: (request) => {
+        const { file } = request;
+        return archives.read({
+          ...request,
+          file: { ...file, read: (position, length) => file.read(position, Math.min(length, size)) },
+        });
+      },
+    },
+  };
 }

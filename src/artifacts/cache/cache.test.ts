@@ -15,12 +15,9 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { NodekilnError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
-import { createLinuxFiles } from '../../host/linux/files.ts';
-import { createVirtualClock } from '../../host/memory/clock.ts';
-import { createTree } from '../../host/memory/tree.ts';
-import { createEffects } from '../../host/memory/effects.ts';
-import { createMemoryFiles } from '../../host/memory/files.ts';
-import type { Files } from '../../host/port.ts';
+import { createLinuxHost } from '../../host/linux/host.ts';
+import { createMemoryHost } from '../../host/memory/machine.ts';
+import type { Host } from '../../host/port.ts';
 import {
   activate,
   cacheIndexPath,
@@ -61,10 +58,10 @@ const packages = {
 };
 
 let roots = 0;
-function freshRoot(): { root: string; files: Files } {
+function freshRoot(): { root: string; host: Host } {
   const root = join(folder, `root-${++roots}`);
   mkdirSync(root);
-  return { root, files: createLinuxFiles(root) };
+  return { root, host: createLinuxHost({ root }) };
 }
 
 const fails =
@@ -84,10 +81,11 @@ const kubelet = (version: string, path: string): { tool: string; version: string
 
 describe('addToCache', () => {
   it('keeps binaries of packages as <tool>-<key> and records where they come from', async () => {
-    const { root, files } = freshRoot();
-    const added = await addToCache(files, { ...kubelet('v1.34.4', packages.second), architecture: hostArch });
-    await addToCache(files, kubelet('1.35.0-rc.1', packages.prerelease));
-    await addToCache(files, kubelet('1.33.5-akslts', packages.tarball));
+    const { root, host } = freshRoot();
+    const { files } = host;
+    const added = await addToCache(host, { ...kubelet('v1.34.4', packages.second), architecture: hostArch });
+    await addToCache(host, kubelet('1.35.0-rc.1', packages.prerelease));
+    await addToCache(host, kubelet('1.33.5-akslts', packages.tarball));
     assert.deepEqual(readdirSync(join(root, 'opt/bin')), [
       'kubelet-1.33.5-akslts',
       'kubelet-1.34.4',
@@ -122,31 +120,33 @@ describe('addToCache', () => {
   });
 
   it('refuses another version, another revision than pinned, another architecture', async () => {
-    const { root, files } = freshRoot();
+    const { root, host } = freshRoot();
+    const { files } = host;
     await assert.rejects(
-      addToCache(files, kubelet('1.34.30', packages.first)),
+      addToCache(host, kubelet('1.34.30', packages.first)),
       fails('NK_ARTIFACT_VERSION', /1\.34\.3.*1\.34\.30/),
     );
     await assert.rejects(
-      addToCache(files, kubelet('1.34.3-ubuntu24.04u2', packages.first)),
+      addToCache(host, kubelet('1.34.3-ubuntu24.04u2', packages.first)),
       fails('NK_ARTIFACT_VERSION'),
     );
-    await assert.rejects(addToCache(files, kubelet('1.35.0', packages.prerelease)), fails('NK_ARTIFACT_VERSION'));
+    await assert.rejects(addToCache(host, kubelet('1.35.0', packages.prerelease)), fails('NK_ARTIFACT_VERSION'));
     const other = hostArch === 'amd64' ? 'arm64' : 'amd64';
     await assert.rejects(
-      addToCache(files, { ...kubelet('1.34.3', packages.first), architecture: other }),
+      addToCache(host, { ...kubelet('1.34.3', packages.first), architecture: other }),
       fails('NK_ARTIFACT_ARCHITECTURE'),
     );
-    await assert.rejects(addToCache(files, kubelet('', packages.first)), fails('NK_VERSION_INVALID'));
+    await assert.rejects(addToCache(host, kubelet('', packages.first)), fails('NK_VERSION_INVALID'));
     assert.deepEqual(readdirSync(join(root, 'opt/bin')), []);
     assert.deepEqual((await readIndex(files)).entries, []);
   });
 
   it('refuses a second build under one key, also when both come at once, and takes the same one again', async () => {
-    const { root, files } = freshRoot();
+    const { root, host } = freshRoot();
+    const { files } = host;
     const both = await Promise.allSettled([
-      addToCache(files, kubelet('1.34.3', packages.first)),
-      addToCache(files, kubelet('1.34.3', packages.rebuilt)),
+      addToCache(host, kubelet('1.34.3', packages.first)),
+      addToCache(host, kubelet('1.34.3', packages.rebuilt)),
     ]);
     assert.deepEqual(
       both.map((one) => one.status),
@@ -155,20 +155,20 @@ describe('addToCache', () => {
     const refused = both[1];
     assert.ok(refused.status === 'rejected' && fails('NK_CACHE_CONFLICT', /ubuntu24\.04u1/)(refused.reason));
     assert.ok(readFileSync(join(root, 'opt/bin/kubelet-1.34.3')).equals(program(1)));
-    assert.equal((await addToCache(files, kubelet('1.34.3', packages.first))).outcome, 'unchanged');
+    assert.equal((await addToCache(host, kubelet('1.34.3', packages.first))).outcome, 'unchanged');
     assert.equal(await removeFromCache(files, 'kubelet', 'v1.34.3'), true);
     assert.equal(await removeFromCache(files, 'kubelet', 'v1.34.3'), false);
-    assert.equal((await addToCache(files, kubelet('1.34.3', packages.rebuilt))).outcome, 'added');
+    assert.equal((await addToCache(host, kubelet('1.34.3', packages.rebuilt))).outcome, 'added');
   });
 
   it('does not read the package again when its digest and the sealed file say that it is in', async () => {
-    const { files } = freshRoot();
+    const { host } = freshRoot();
     const copy = join(folder, 'copy.deb');
     writeFileSync(copy, readFileSync(packages.first));
-    const { entry } = await addToCache(files, kubelet('1.34.3', copy));
+    const { entry } = await addToCache(host, kubelet('1.34.3', copy));
     rmSync(copy);
     const packageDigest = entry.source.packageDigest ?? '';
-    const again = await addToCache(files, {
+    const again = await addToCache(host, {
       tool: 'kubelet',
       version: '1.34.3',
       source: { path: copy, packageDigest },
@@ -177,36 +177,41 @@ describe('addToCache', () => {
   });
 
   it('keeps every entry when many are added at once', async () => {
-    const { files } = freshRoot();
+    const { host } = freshRoot();
+    const { files } = host;
     const plain = join(folder, 'plain');
     writeFileSync(plain, program(9));
-    await Promise.all(Array.from({ length: 12 }, (_, i) => addToCache(files, kubelet(`1.30.${i}`, plain))));
+    await Promise.all(Array.from({ length: 12 }, (_, i) => addToCache(host, kubelet(`1.30.${i}`, plain))));
     assert.equal((await readIndex(files)).entries.length, 12);
   });
 
   it('works on a host without a file system', async () => {
-    const effects = createEffects({ onEffect: () => undefined });
-    const files = createMemoryFiles({ tree: createTree(), effects, clock: createVirtualClock() });
-    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const host = createMemoryHost();
+    const { files } = host;
+    await files.write([
+      { type: 'file', path: packages.first, content: readFileSync(packages.first), mode: 0o644, uid: 0, gid: 0 },
+    ]);
+    const { entry } = await addToCache(host, kubelet('1.34.3', packages.first));
     assert.deepEqual(Buffer.from((await files.read('/opt/bin/kubelet-1.34.3')) ?? ''), program(1));
     assert.deepEqual(await openCached(files, { tool: 'kubelet', version: '1.34.3' }), { found: true, entry });
     assert.equal((await activate(files, { entry, target: '/usr/bin/kubelet' })).outcome, 'activated');
   });
 
   it('follows the links of a root folder as the host would see them', async () => {
-    const { root, files } = freshRoot();
+    const { root, host } = freshRoot();
     mkdirSync(join(root, 'var'));
     symlinkSync('/var', join(root, 'opt'));
-    await addToCache(files, kubelet('1.34.3', packages.first));
+    await addToCache(host, kubelet('1.34.3', packages.first));
     assert.deepEqual(readdirSync(join(root, 'var/bin')), ['kubelet-1.34.3']);
   });
 });
 
 describe('findCached', () => {
   it('finds exactly what was asked for and says why not', async () => {
-    const { files } = freshRoot();
-    await addToCache(files, kubelet('1.34.3', packages.first));
-    await addToCache(files, kubelet('1.34.4', packages.second));
+    const { host } = freshRoot();
+    const { files } = host;
+    await addToCache(host, kubelet('1.34.3', packages.first));
+    await addToCache(host, kubelet('1.34.4', packages.second));
     const index = await readIndex(files);
     const lookUp = (version: string, architecture?: string): unknown => {
       const lookup = findCached(index, { tool: 'kubelet', version, ...(architecture && { architecture }) });
@@ -234,7 +239,8 @@ describe('findCached', () => {
   });
 
   it('refuses a damaged index and takes a missing one as empty', async () => {
-    const { root, files } = freshRoot();
+    const { root, host } = freshRoot();
+    const { files } = host;
     assert.deepEqual((await readIndex(files)).entries, []);
     mkdirSync(join(root, 'opt/nodekiln/cache'), { recursive: true });
     for (const text of [
@@ -251,8 +257,9 @@ describe('findCached', () => {
 
 describe('verifyCached', () => {
   it('refuses and names what is missing, empty, a folder, a link or changed', async () => {
-    const { root, files } = freshRoot();
-    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const { root, host } = freshRoot();
+    const { files } = host;
+    const { entry } = await addToCache(host, kubelet('1.34.3', packages.first));
     const path = join(root, 'opt/bin/kubelet-1.34.3');
     const spoil: Record<string, () => void> = {
       missing: () => undefined,
@@ -272,15 +279,16 @@ describe('verifyCached', () => {
     }
     rmSync(path, { recursive: true, force: true });
     assert.equal(
-      (await addToCache(files, kubelet('1.34.3', packages.rebuilt))).entry.digest.length,
+      (await addToCache(host, kubelet('1.34.3', packages.rebuilt))).entry.digest.length,
       71,
       'a damaged one is replaced',
     );
   });
 
   it('hashes again when the seal is broken and renews it when the content is right', async () => {
-    const { root, files } = freshRoot();
-    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const { root, host } = freshRoot();
+    const { files } = host;
+    const { entry } = await addToCache(host, kubelet('1.34.3', packages.first));
     const path = join(root, 'opt/bin/kubelet-1.34.3');
     assert.deepEqual(await verifyCached(files, entry), { ok: true, entry, rehashed: false });
     assert.deepEqual(await verifyCached(files, entry, { rehash: true }), { ok: true, entry, rehashed: true });
@@ -292,8 +300,9 @@ describe('verifyCached', () => {
   });
 
   it('sees a changed content under an unchanged seal only when told to hash', async () => {
-    const { root, files } = freshRoot();
-    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const { root, host } = freshRoot();
+    const { files } = host;
+    const { entry } = await addToCache(host, kubelet('1.34.3', packages.first));
     const path = join(root, 'opt/bin/kubelet-1.34.3');
     writeFileSync(path, program(7));
     const { seal } = entry;
@@ -305,9 +314,10 @@ describe('verifyCached', () => {
 
 describe('activate', () => {
   it('replaces whatever is at the target, again and again, and keeps the cache', async () => {
-    const { root, files } = freshRoot();
-    const first = (await addToCache(files, kubelet('1.34.3', packages.first))).entry;
-    const second = (await addToCache(files, kubelet('1.34.4', packages.second))).entry;
+    const { root, host } = freshRoot();
+    const { files } = host;
+    const first = (await addToCache(host, kubelet('1.34.3', packages.first))).entry;
+    const second = (await addToCache(host, kubelet('1.34.4', packages.second))).entry;
     const target = '/usr/local/bin/kubelet';
     mkdirSync(join(root, 'usr/local/bin'), { recursive: true });
     writeFileSync(join(root, 'usr/local/bin/real'), 'mine');
@@ -329,13 +339,14 @@ describe('activate', () => {
   });
 
   it('replaces a program that is running', async () => {
-    const { root, files } = freshRoot();
+    const { root, host } = freshRoot();
+    const { files } = host;
     const sleep = join(folder, 'sleep');
     writeFileSync(sleep, readFileSync('/bin/sleep'));
-    const { entry } = await addToCache(files, { tool: 'sleep', version: '1.0.0', source: { path: sleep } });
+    const { entry } = await addToCache(host, { tool: 'sleep', version: '1.0.0', source: { path: sleep } });
     const plain = join(folder, 'other-sleep');
     writeFileSync(plain, program(6));
-    const { entry: other } = await addToCache(files, { tool: 'sleep', version: '2.0.0', source: { path: plain } });
+    const { entry: other } = await addToCache(host, { tool: 'sleep', version: '2.0.0', source: { path: plain } });
     await activate(files, { entry, target: '/bin/sleep' });
     const running = spawn(join(root, 'bin/sleep'), ['30'], { stdio: 'ignore' });
     try {
@@ -347,8 +358,9 @@ describe('activate', () => {
   });
 
   it('tells the digest of a target that is a copy, a stranger or missing', async () => {
-    const { root, files } = freshRoot();
-    const { entry } = await addToCache(files, kubelet('1.34.3', packages.first));
+    const { root, host } = freshRoot();
+    const { files } = host;
+    const { entry } = await addToCache(host, kubelet('1.34.3', packages.first));
     mkdirSync(join(root, 'usr/bin'), { recursive: true });
     writeFileSync(join(root, 'usr/bin/kubelet'), program(1));
     assert.equal(await targetDigest(files, '/usr/bin/kubelet', entry), entry.digest);

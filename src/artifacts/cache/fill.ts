@@ -6,18 +6,16 @@
  * In: a package in our own file system (at bake beside the manifest, at boot on the host). Errors: those of extract.ts,
  * NK_ARTIFACT_VERSION, NK_ARTIFACT_ARCHITECTURE, NK_CACHE_CONFLICT.
  */
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
-import type { Files } from '../../host/port.ts';
+import type { Files, Host, StagedFile } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { binaryAttributes, cachedPath, readIndex, verifyCached, writeEntry } from './cache.ts';
 import type { CacheEntry } from './cache.ts';
-import { elfArchitecture } from '../elf/elf.ts';
+import { elfArchitecture, elfHeadBytes } from '../elf/elf.ts';
 import { extractMember } from '../extract.ts';
 import type { Extracted, ExtractOptions } from '../extract.ts';
 import type { FormatName } from '../formats/format.ts';
+import type { PackageHost } from '../formats/open.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
 
 /** A package or plain file to take one binary from. */
@@ -51,15 +49,19 @@ export interface Added {
   readonly entry: CacheEntry;
 }
 
+/** The host whose cache it is, and the packages of our own file system. */
+export type CacheHost = PackageHost & Pick<Host, 'files'>;
+
 /** One build under work at a time per key, so that two of them cannot pass the conflict check together. */
 const busy = new WeakMap<Files, Map<string, Promise<unknown>>>();
 
-export async function addToCache(files: Files, request: AddRequest): Promise<Added> {
+export async function addToCache(host: CacheHost, request: AddRequest): Promise<Added> {
+  const { files } = host;
   const key = cacheKey(parseVersion(request.version));
   const path = cachedPath(request.tool, key);
   const running = busy.get(files) ?? new Map<string, Promise<unknown>>();
   busy.set(files, running);
-  const work = (running.get(path) ?? Promise.resolve()).then(() => add(files, request, { key, path }));
+  const work = (running.get(path) ?? Promise.resolve()).then(() => add(host, request, { key, path }));
   running.set(
     path,
     work.catch(() => undefined),
@@ -67,17 +69,18 @@ export async function addToCache(files: Files, request: AddRequest): Promise<Add
   return work;
 }
 
-async function add(files: Files, request: AddRequest, slot: { key: string; path: string }): Promise<Added> {
+async function add(host: CacheHost, request: AddRequest, slot: { key: string; path: string }): Promise<Added> {
+  const { files } = host;
   const existing = (await readIndex(files)).entries.find(
     (entry) => entry.tool === request.tool && entry.key === slot.key,
   );
   if (existing && (await isIntact(files, existing, request))) return { outcome: 'unchanged', entry: existing };
   let architecture: CacheEntry['architecture'];
-  const extracted = await materialise(files, slot.path, {
+  const extracted = await materialise(host, slot.path, {
     ...request,
-    check: async (result, temporary) => {
-      architecture = await architectureOf(temporary);
-      await request.check?.(result, temporary);
+    check: async (result, staged) => {
+      architecture = await architectureOf(staged);
+      await request.check?.(result, staged);
       await checkConflict(files, existing, { path: slot.path, digest: result.digest });
     },
   });
@@ -134,9 +137,9 @@ function checkVersion(request: MaterialiseOptions, extracted: Extracted): void {
   );
 }
 
-async function checkArchitecture(request: MaterialiseOptions, path: string): Promise<void> {
+async function checkArchitecture(request: MaterialiseOptions, staged: StagedFile): Promise<void> {
   if (request.architecture === undefined) return;
-  const [actual, wanted] = [await architectureOf(path), asArch(request.architecture) ?? request.architecture];
+  const [actual, wanted] = [await architectureOf(staged), asArch(request.architecture) ?? request.architecture];
   if (actual === undefined || actual === wanted) return;
   throw new NodekilnError(
     'NK_ARTIFACT_ARCHITECTURE',
@@ -145,14 +148,8 @@ async function checkArchitecture(request: MaterialiseOptions, path: string): Pro
   );
 }
 
-async function architectureOf(path: string): Promise<string | undefined> {
-  const handle = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(20), 0, 20, 0);
-    return elfArchitecture(buffer.subarray(0, bytesRead));
-  } finally {
-    await handle.close();
-  }
+async function architectureOf(staged: StagedFile): Promise<string | undefined> {
+  return elfArchitecture(await staged.read(0, elfHeadBytes));
 }
 
 async function checkConflict(
@@ -183,42 +180,30 @@ export interface MaterialiseOptions {
   readonly check?: NonNullable<ExtractOptions['check']>;
 }
 
-/** Puts the binary of a package at a host path, 0755 root:root, whole or not at all; streamed where the host's files lie in a file system. */
-export async function materialise(files: Files, destination: string, options: MaterialiseOptions): Promise<Extracted> {
+/** Puts the binary of a package at a host path, 0755 root:root, whole or not at all. */
+export async function materialise(
+  host: CacheHost,
+  destination: string,
+  options: MaterialiseOptions,
+): Promise<Extracted> {
   const { source } = options;
-  const common = {
+  return extractMember(host, {
     source: source.path,
     ...(source.format && { format: source.format }),
     member: source.member ?? usualMembers(options.tool),
     ...(source.packageDigest !== undefined && { packageDigest: source.packageDigest }),
     ...(source.digest !== undefined && { digest: source.digest }),
+    files: host.files,
+    to: destination,
     mode: binaryAttributes.mode,
-    // Only root can give files away, and only as root does it matter.
-    ...(process.getuid?.() === 0 && { owner: binaryAttributes }),
+    owner: binaryAttributes,
     ...(options.signal && { signal: options.signal }),
-    check: async (extracted: Extracted, temporary: string): Promise<void> => {
+    check: async (extracted, staged) => {
       checkVersion(options, extracted);
-      await checkArchitecture(options, temporary);
-      await options.check?.(extracted, temporary);
+      await checkArchitecture(options, staged);
+      await options.check?.(extracted, staged);
     },
-  };
-  if (files.realPath) {
-    const folder = destination.slice(0, destination.lastIndexOf('/'));
-    if (!(await files.stat(folder)))
-      await files.write([{ type: 'directory', path: folder, mode: 0o755, uid: 0, gid: 0 }]);
-    const extracted = await extractMember({ ...common, to: await files.realPath(destination) });
-    return { ...extracted, path: destination };
-  }
-  const folder = await mkdtemp(join(tmpdir(), 'nodekiln-'));
-  try {
-    const extracted = await extractMember({ ...common, to: join(folder, 'member') });
-    await files.write([
-      { type: 'file', path: destination, content: await readFile(extracted.path), ...binaryAttributes },
-    ]);
-    return { ...extracted, path: destination };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 /** Where packages keep a tool: distributions' packages, plain tarballs, Kubernetes' node and server tarballs. */

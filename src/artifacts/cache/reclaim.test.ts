@@ -95,7 +95,7 @@ describe('giving up versions', () => {
     host = createLinuxHost({ root: join(folder, 'root') });
     for (const [index, version] of ['1.34.1', '1.34.2', '1.34.3'].entries()) {
       const path = buildTarball(folder, `${version}.tar`, { files: { kubelet: programBytes(1_000, index) } });
-      await addToCache(host.files, { tool: 'kubelet', version, source: { path } });
+      await addToCache(host, { tool: 'kubelet', version, source: { path } });
     }
   });
   after(async () => {

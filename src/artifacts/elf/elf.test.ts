@@ -1,21 +1,40 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { elfArchitecture, readElf } from './elf.ts';
-import { checkLibraries } from './libraries.ts';
+import { createLinuxHost } from '../../host/linux/host.ts';
+import type { OpenFile } from '../../host/port.ts';
+import { elfArchitecture, readElf, type Elf } from './elf.ts';
+import { checkLibraries, type MissingLibrary } from './libraries.ts';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 
 const folder = temporaryFolder();
 after(() => removeFolder(folder));
 const hostArch = process.arch === 'x64' ? 'amd64' : 'arm64';
+const { local } = createLinuxHost();
+
+async function using<Result>(path: string, work: (file: OpenFile) => Promise<Result>): Promise<Result> {
+  const file = await local.open(path);
+  assert.ok(file);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+const elfOf = (path: string): Promise<Elf | undefined> => using(path, readElf);
+
+/** What the program at a path of this machine misses in a root. */
+const missingIn = (path: string, root: string): Promise<MissingLibrary[]> =>
+  using(path, (file) => checkLibraries(createLinuxHost({ root }).files, file, basename(path)));
 
 describe('readElf', () => {
   it('agrees with readelf about needed libraries and wanted versions', async () => {
     for (const path of ['/bin/bash', '/usr/bin/dpkg', process.execPath]) {
-      const elf = await readElf(path);
+      const elf = await elfOf(path);
       const dynamic = execFileSync('readelf', ['-dW', path], { encoding: 'utf8' });
       const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map((match) => match[1]);
       assert.ok(needed.length > 0);
@@ -33,7 +52,7 @@ describe('readElf', () => {
   it('describes what is no ELF, or a damaged one, as nothing', async () => {
     const path = join(folder, 'mutant');
     writeFileSync(path, '#!/bin/sh\n');
-    assert.equal(await readElf(path), undefined);
+    assert.equal(await elfOf(path), undefined);
     assert.equal(elfArchitecture(Buffer.alloc(5)), undefined);
     const original = readFileSync('/bin/true');
     await fc.assert(
@@ -44,7 +63,7 @@ describe('readElf', () => {
           const bytes = Buffer.from(original.subarray(0, length));
           for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value;
           writeFileSync(path, bytes);
-          await readElf(path);
+          await elfOf(path);
         },
       ),
       { numRuns: 300 },
@@ -67,15 +86,15 @@ describe('readElf', () => {
 
 describe('checkLibraries', () => {
   it('finds nothing to say about a program of this machine', async () => {
-    assert.deepEqual(await checkLibraries('/bin/bash', '/'), []);
-    assert.deepEqual(await checkLibraries(process.execPath, '/'), []);
+    assert.deepEqual(await missingIn('/bin/bash', '/'), []);
+    assert.deepEqual(await missingIn(process.execPath, '/'), []);
   });
 
   it('names the loader, the library and the symbol version that a root lacks', async () => {
     const root = join(folder, 'root');
     mkdirSync(root);
-    const bash = await readElf('/bin/bash');
-    const missing = await checkLibraries('/bin/bash', root);
+    const bash = await elfOf('/bin/bash');
+    const missing = await missingIn('/bin/bash', root);
     assert.deepEqual(
       missing.map((one) => one.library),
       [bash?.interpreter, ...(bash?.needed ?? [])],
@@ -91,7 +110,7 @@ describe('checkLibraries', () => {
       mkdirSync(dirname(join(root, to)), { recursive: true });
       copyFileSync(realpathSync(from), join(root, to));
     }
-    const versions = await checkLibraries('/bin/bash', root);
+    const versions = await missingIn('/bin/bash', root);
     const libc = versions.find((one) => one.library === 'libc.so.6' && one.neededBy === 'bash');
     assert.deepEqual(libc?.versions, bash?.versions['libc.so.6']);
     assert.ok((libc?.versions.length ?? 0) > 0);
@@ -101,6 +120,8 @@ describe('checkLibraries', () => {
   it('says nothing about scripts and static programs', async () => {
     const script = join(folder, 'script');
     writeFileSync(script, '#!/bin/sh\n');
-    assert.deepEqual(await checkLibraries(script, join(folder, 'nowhere')), []);
+    const nowhere = join(folder, 'nowhere');
+    mkdirSync(nowhere);
+    assert.deepEqual(await missingIn(script, nowhere), []);
   });
 });

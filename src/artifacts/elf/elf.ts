@@ -4,9 +4,9 @@
  * files; others are described by architecture only. A file that is no ELF gives undefined; a damaged one too, because
  * the question asked here is only whether something can be said against running it.
  */
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import type { OpenFile } from '../../host/port.ts';
 import type { Arch } from '../../model/arch.ts';
+import { textOf } from '../../model/bytes.ts';
 
 export interface Elf {
   /** The canonical name, or `e_machine` as a number. */
@@ -29,26 +29,28 @@ const machines: Readonly<Record<number, Arch>> = { 62: 'amd64', 183: 'arm64' };
 /** Tables larger than this are not looked at: dynamic sections and string tables are kilobytes to a few megabytes. */
 const maxTable = 64 * 1024 * 1024;
 
-/** The architecture by the first 20 bytes, or undefined when they are not the start of an ELF file. */
+/** First bytes by which the architecture is told. */
+export const elfHeadBytes = 20;
+
+/** The architecture by the first bytes, or undefined when they are not the start of an ELF file. */
 export function elfArchitecture(head: Uint8Array): Elf['architecture'] | undefined {
-  if (head.length < 20 || head[0] !== 0x7f || head[1] !== 0x45 || head[2] !== 0x4c || head[3] !== 0x46)
+  if (head.length < elfHeadBytes || head[0] !== 0x7f || head[1] !== 0x45 || head[2] !== 0x4c || head[3] !== 0x46)
     return undefined;
   const [low, high] = head[5] === 2 ? [head[19], head[18]] : [head[18], head[19]];
   const machine = (low ?? 0) + 256 * (high ?? 0);
   return machines[machine] ?? `machine-${machine}`;
 }
 
-/** A path in our own file system. */
-export async function readElf(path: string): Promise<Elf | undefined> {
-  const handle = await open(path, 'r');
+/** Whatever can be read in pieces: a file that is there, or one in the making. */
+export type Readable = Pick<OpenFile, 'read'>;
+
+export async function readElf(file: Readable): Promise<Elf | undefined> {
   try {
-    return await describe(handle);
+    return await describe(file);
   } catch (thrown) {
     // Offsets that lead outside of their table.
     if (thrown instanceof RangeError) return undefined;
     throw thrown;
-  } finally {
-    await handle.close();
   }
 }
 
@@ -59,30 +61,30 @@ interface Segment {
   readonly size: number;
 }
 
-async function describe(handle: FileHandle): Promise<Elf | undefined> {
-  const header = await bytesAt(handle, 0, 64);
+async function describe(file: Readable): Promise<Elf | undefined> {
+  const header = await bytesAt(file, 0, 64);
   const architecture = elfArchitecture(header);
   if (architecture === undefined) return undefined;
   const plain = { architecture, needed: [], versions: {}, defined: [] };
   // 64 bits, little-endian.
   if (header[4] !== 2 || header[5] !== 1 || header.length < 64) return plain;
-  const segments = await readSegments(handle, header);
+  const segments = await readSegments(file, viewOf(header));
   const interpreter = segments.find((segment) => segment.type === 3);
   const dynamic = segments.find((segment) => segment.type === 2);
   const interpreted = interpreter && {
-    interpreter: text(await bytesAt(handle, interpreter.offset, interpreter.size), 0),
+    interpreter: text(await bytesAt(file, interpreter.offset, interpreter.size), 0),
   };
   if (!dynamic) return { ...plain, ...interpreted };
-  return { ...plain, ...interpreted, ...(await readDynamic(handle, dynamic, segments)) };
+  return { ...plain, ...interpreted, ...(await readDynamic(file, dynamic, segments)) };
 }
 
-async function readSegments(handle: FileHandle, header: Buffer): Promise<Segment[]> {
-  const [at, size, count] = [offset(header, 32), header.readUInt16LE(54), header.readUInt16LE(56)];
-  const table = await bytesAt(handle, at, size * count);
+async function readSegments(file: Readable, header: DataView): Promise<Segment[]> {
+  const [at, size, count] = [offset(header, 32), header.getUint16(54, true), header.getUint16(56, true)];
+  const table = await bytesAt(file, at, size * count);
   return Array.from({ length: count }, (_, i) => {
-    const entry = table.subarray(i * size, (i + 1) * size);
+    const entry = viewOf(table.subarray(i * size, (i + 1) * size));
     return {
-      type: entry.readUInt32LE(0),
+      type: entry.getUint32(0, true),
       offset: offset(entry, 8),
       address: offset(entry, 16),
       size: offset(entry, 32),
@@ -104,16 +106,16 @@ const tag = {
 };
 
 async function readDynamic(
-  handle: FileHandle,
+  file: Readable,
   dynamic: Segment,
   segments: readonly Segment[],
 ): Promise<Omit<Elf, 'architecture' | 'interpreter'>> {
-  const table = await bytesAt(handle, dynamic.offset, dynamic.size);
+  const table = viewOf(await bytesAt(file, dynamic.offset, dynamic.size));
   const values = new Map<bigint, number[]>();
-  for (let at = 0; at + 16 <= table.length; at += 16) {
-    const key = table.readBigUInt64LE(at);
+  for (let at = 0; at + 16 <= table.byteLength; at += 16) {
+    const key = table.getBigUint64(at, true);
     if (key === 0n) break;
-    values.set(key, [...(values.get(key) ?? []), Number(table.readBigUInt64LE(at + 8))]);
+    values.set(key, [...(values.get(key) ?? []), Number(table.getBigUint64(at + 8, true))]);
   }
   const first = (key: bigint): number | undefined => values.get(key)?.[0];
   const fileOffset = (address: number): number => {
@@ -122,11 +124,11 @@ async function readDynamic(
     );
     return load ? address - load.address + load.offset : address;
   };
-  const strings = await bytesAt(handle, fileOffset(first(tag.strings) ?? 0), first(tag.stringsSize) ?? 0);
+  const strings = await bytesAt(file, fileOffset(first(tag.strings) ?? 0), first(tag.stringsSize) ?? 0);
   // The version tables follow each other closely; their size is not recorded, so a bounded piece is read.
-  const versionTable = async (key: bigint): Promise<Buffer> => {
+  const versionTable = async (key: bigint): Promise<DataView> => {
     const address = first(key);
-    return address === undefined ? Buffer.alloc(0) : bytesAt(handle, fileOffset(address), 1024 * 1024);
+    return viewOf(address === undefined ? new Uint8Array() : await bytesAt(file, fileOffset(address), 1024 * 1024));
   };
   const soname = first(tag.soname);
   const runpath = first(tag.runpath) ?? first(tag.rpath);
@@ -140,45 +142,48 @@ async function readDynamic(
 }
 
 /** Elf64_Verneed: version, count, file, aux, next; Elf64_Vernaux: hash, flags, other, name, next. */
-function wantedVersions(table: Buffer, count: number, strings: Buffer): Record<string, string[]> {
+function wantedVersions(table: DataView, count: number, strings: Uint8Array): Record<string, string[]> {
   const versions: Record<string, string[]> = {};
   for (let i = 0, at = 0; i < count; i++) {
     const names: string[] = [];
-    let aux = at + table.readUInt32LE(at + 8);
-    for (let j = 0; j < table.readUInt16LE(at + 2); j++) {
-      names.push(text(strings, table.readUInt32LE(aux + 8)));
-      aux += table.readUInt32LE(aux + 12);
+    let aux = at + table.getUint32(at + 8, true);
+    for (let j = 0; j < table.getUint16(at + 2, true); j++) {
+      names.push(text(strings, table.getUint32(aux + 8, true)));
+      aux += table.getUint32(aux + 12, true);
     }
-    versions[text(strings, table.readUInt32LE(at + 4))] = names;
-    at += table.readUInt32LE(at + 12);
+    versions[text(strings, table.getUint32(at + 4, true))] = names;
+    at += table.getUint32(at + 12, true);
   }
   return versions;
 }
 
 /** Elf64_Verdef: version, flags, index, count, hash, aux, next; Elf64_Verdaux: name, next. The first aux is the name. */
-function definedVersions(table: Buffer, count: number, strings: Buffer): string[] {
+function definedVersions(table: DataView, count: number, strings: Uint8Array): string[] {
   const names: string[] = [];
   for (let i = 0, at = 0; i < count; i++) {
-    names.push(text(strings, table.readUInt32LE(at + table.readUInt32LE(at + 12))));
-    at += table.readUInt32LE(at + 16);
+    names.push(text(strings, table.getUint32(at + table.getUint32(at + 12, true), true)));
+    at += table.getUint32(at + 16, true);
   }
   return names;
 }
 
-async function bytesAt(handle: FileHandle, at: number, size: number): Promise<Buffer> {
+async function bytesAt(file: Readable, at: number, size: number): Promise<Uint8Array> {
   if (size > maxTable) throw new RangeError('table too large');
-  const { bytesRead, buffer } = await handle.read(Buffer.alloc(size), 0, size, at);
-  return buffer.subarray(0, bytesRead);
+  return file.read(at, size);
 }
 
-function offset(bytes: Buffer, at: number): number {
-  const value = Number(bytes.readBigUInt64LE(at));
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function offset(view: DataView, at: number): number {
+  const value = Number(view.getBigUint64(at, true));
   if (!Number.isSafeInteger(value)) throw new RangeError('offset too large');
   return value;
 }
 
-function text(bytes: Buffer, at: number): string {
-  const end = bytes.indexOf(0, at);
+function text(bytes: Uint8Array, at: number): string {
   if (at > bytes.length) throw new RangeError('string outside of its table');
-  return bytes.toString('utf8', at, end < 0 ? bytes.length : end);
+  const end = bytes.indexOf(0, at);
+  return textOf(bytes.subarray(at, end < 0 ? bytes.length : end));
 }

@@ -3,13 +3,12 @@
  * wants of them, libraries of libraries included. Answered from the files' headers, before an extraction replaces an
  * install; nothing is executed. Search order: ld.so(8) without its cache.
  */
-import { readFile, readdir, stat } from 'node:fs/promises';
-import { join, posix } from 'node:path';
 import { errnoOf } from '../../errors.ts';
-import { createPathResolver } from '../../host/linux/paths.ts';
-import type { PathResolver } from '../../host/linux/paths.ts';
+import type { Files } from '../../host/port.ts';
+import { textOf } from '../../model/bytes.ts';
+import { join } from '../../model/path.ts';
 import { readElf } from './elf.ts';
-import type { Elf } from './elf.ts';
+import type { Elf, Readable } from './elf.ts';
 
 export interface MissingLibrary {
   /** `libc.so.6`, or the loader's path. */
@@ -22,24 +21,22 @@ export interface MissingLibrary {
 
 const triplets = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' } as const;
 
-/** Both in our own file system. Empty for static programs and for files that are no ELF. */
-export async function checkLibraries(file: string, root: string): Promise<MissingLibrary[]> {
+/** A program to be started on a host, and its name in messages. Empty for static programs and for files that are no ELF. */
+export async function checkLibraries(files: Files, file: Readable, name: string): Promise<MissingLibrary[]> {
   const program = await readElf(file);
   if (!program) return [];
-  const resolver = createPathResolver(root);
-  const folders = await searchFolders(resolver, program);
+  const folders = await searchFolders(files, program);
   const missing: MissingLibrary[] = [];
   const found = new Map<string, Elf | undefined>();
-  const name = posix.basename(file);
 
-  if (program.interpreter !== undefined && (await findFile(resolver, program.interpreter)) === undefined) {
+  if (program.interpreter !== undefined && !(await isFile(files, program.interpreter))) {
     missing.push({ library: program.interpreter, neededBy: name, versions: [] });
   }
   const pending: { elf: Elf; name: string }[] = [{ elf: program, name }];
   for (let next = pending.shift(); next; next = pending.shift()) {
     for (const library of next.elf.needed) {
       if (!found.has(library)) {
-        const elf = await findLibrary(resolver, library, { folders, architecture: program.architecture });
+        const elf = await findLibrary(files, library, { folders, architecture: program.architecture });
         found.set(library, elf);
         if (elf) pending.push({ elf, name: library });
       }
@@ -52,7 +49,7 @@ export async function checkLibraries(file: string, root: string): Promise<Missin
   return missing;
 }
 
-async function searchFolders(resolver: PathResolver, program: Elf): Promise<string[]> {
+async function searchFolders(files: Files, program: Elf): Promise<string[]> {
   const triplet =
     program.architecture === 'amd64' || program.architecture === 'arm64' ? [triplets[program.architecture]] : [];
   const own = (program.runpath ?? '').split(':').filter((path) => path.startsWith('/'));
@@ -64,45 +61,48 @@ async function searchFolders(resolver: PathResolver, program: Elf): Promise<stri
     '/usr/lib',
     '/usr/local/lib',
   ];
-  return [...own, ...(await configuredFolders(resolver)), ...standard];
+  return [...own, ...(await configuredFolders(files)), ...standard];
 }
 
 /** /etc/ld.so.conf.d/*.conf, where distributions name their multiarch folders. */
-async function configuredFolders(resolver: PathResolver): Promise<string[]> {
-  const folder = await resolver.target('/etc/ld.so.conf.d');
-  const names = await readdir(folder).catch(ignoreMissing);
-  const texts = await Promise.all(
-    (names ?? [])
-      .filter((name) => name.endsWith('.conf'))
-      .sort()
-      .map((name) => readFile(join(folder, name), 'utf8').catch(ignoreMissing)),
-  );
-  return texts
-    .flatMap((text) => (text ?? '').split('\n').map((line) => line.trim()))
-    .filter((line) => line.startsWith('/'));
+async function configuredFolders(files: Files): Promise<string[]> {
+  const folder = '/etc/ld.so.conf.d';
+  const names = (await files.list(folder)).filter((name) => name.endsWith('.conf'));
+  const texts = await Promise.all(names.map(async (name) => textOf(await files.read(join(folder, name))) ?? ''));
+  return texts.flatMap((text) => text.split('\n').map((line) => line.trim())).filter((line) => line.startsWith('/'));
 }
 
 async function findLibrary(
-  resolver: PathResolver,
+  files: Files,
   library: string,
   where: { folders: readonly string[]; architecture: Elf['architecture'] },
 ): Promise<Elf | undefined> {
-  const paths = library.includes('/') ? [library] : where.folders.map((folder) => posix.join(folder, library));
+  const paths = library.includes('/') ? [library] : where.folders.map((folder) => join(folder, library));
   for (const path of paths) {
-    const file = await findFile(resolver, path);
-    const elf = file === undefined ? undefined : await readElf(file);
+    const elf = await ifFile(files, path, readElf);
     // Another architecture's library of the same name does not count, as for ld.so.
     if (elf?.architecture === where.architecture) return elf;
   }
   return undefined;
 }
 
-async function findFile(resolver: PathResolver, path: string): Promise<string | undefined> {
-  const real = await resolver.target(path);
-  return (await stat(real).catch(ignoreMissing))?.isFile() ? real : undefined;
+function isFile(files: Files, path: string): Promise<boolean> {
+  return ifFile(files, path, () => Promise.resolve(true)).then((is) => is === true);
 }
 
-function ignoreMissing(thrown: unknown): undefined {
-  if (errnoOf(thrown) === 'ENOENT' || errnoOf(thrown) === 'ENOTDIR') return undefined;
-  throw thrown;
+/** What `use` makes of a regular file, links followed; undefined when there is none. */
+async function ifFile<Result>(
+  files: Files,
+  path: string,
+  use: (file: Readable) => Promise<Result>,
+): Promise<Result | undefined> {
+  const file = await files.open(path).catch((thrown: unknown) => {
+    if (errnoOf(thrown) === 'EISDIR' || errnoOf(thrown) === 'EINVAL') return undefined;
+    throw thrown;
+  });
+  try {
+    return file && (await use(file));
+  } finally {
+    await file?.close();
+  }
 }

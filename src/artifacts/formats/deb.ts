@@ -2,103 +2,119 @@
  * Debian packages, deb(5): an ar archive of `debian-binary`, `control.tar[.gz|.xz|.zst]` and `data.tar[.*]`, in this
  * order. Only the control file's name, version and architecture are read; maintainer scripts are never looked at.
  */
-import { decompress, detectCompression } from './decompress.ts';
-import type { Format, PackageInfo, Visitor } from './format.ts';
-import type { Account } from './limits.ts';
-import { ByteReader } from './reader.ts';
-import { walkTar } from './tar.ts';
+import { latin1Of, textOf } from '../../model/bytes.ts';
+import { compressionBytes, detectCompression } from './compression.ts';
+import type { Format, Layout, OpenContext, PackageInfo } from './format.ts';
+import type { RangeReader } from './range-reader.ts';
 import { unreadable } from './unreadable.ts';
 
 const magic = '!<arch>\n';
+const headerBytes = 60;
 
 export const deb: Format = {
   name: 'deb',
-  matches: (head) => head.toString('latin1', 0, 8) === magic && head.toString('latin1', 8, 21) === 'debian-binary',
-  walk,
+  matches: (head) => latin1Of(head.subarray(0, 8)) === magic && latin1Of(head.subarray(8, 21)) === 'debian-binary',
+  open,
 };
 
-async function walk(reader: ByteReader, visitor: Visitor, account: Account): Promise<void> {
-  if ((await reader.take(8)).toString('latin1') !== magic) throw unreadable(reader.what, 'is no Debian package');
-  const seen: string[] = [];
-  let control: Partial<PackageInfo> = {};
-  while (!(await reader.atEnd())) {
-    const { name, size } = await readArHeader(reader);
-    const end = reader.position + size;
-    const part = partOf(name);
-    expectOrder(part, name, seen, reader.what);
-    switch (part) {
-      case 'debian-binary':
-        account.checkHeader(size, 'a debian-binary');
-        if (!(await reader.take(size)).toString('latin1').startsWith('2.'))
-          throw unreadable(reader.what, 'is no Debian package of format 2');
-        break;
-      case 'control.tar':
-        control = await readControl(await openTar(reader, size, account), account);
-        break;
-      case 'data.tar': {
-        const compression = detectCompression(await reader.peek(Math.min(6, size)));
-        visitor.package({ format: 'deb', compression, ...control });
-        const tar = await openTar(reader, size, account);
-        await walkTar(tar, (entry, content) => visitor.entry(entry, content), account);
-        await tar.close();
-        break;
-      }
-      case undefined:
-        break;
-    }
-    await reader.skip(end - reader.position + (size % 2));
-  }
-  if (!seen.includes('data.tar')) throw unreadable(reader.what, 'ends before its data.tar');
+interface Part {
+  readonly position: number;
+  readonly length: number;
 }
 
-const parts = ['debian-binary', 'control.tar', 'data.tar'] as const;
+async function open(context: OpenContext): Promise<Layout> {
+  const { reader } = context;
+  const parts = await readParts(context);
+  const [version, control, data] = names.map((name) => parts.get(name));
+  if (!version || !control || !data) throw unreadable(reader.what, 'ends before its data.tar');
+  checkHeaderSize(context, version.length, 'a debian-binary');
+  if (!latin1Of(await reader.take(version.position, version.length)).startsWith('2.'))
+    throw unreadable(reader.what, 'is no Debian package of format 2');
+  return {
+    info: { format: 'deb', compression: await compressionOf(reader, data), ...(await readControl(context, control)) },
+    part: data,
+    form: { type: 'tar' },
+  };
+}
 
-function partOf(name: string): (typeof parts)[number] | undefined {
+// ── ar ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const names = ['debian-binary', 'control.tar', 'data.tar'] as const;
+type PartName = (typeof names)[number];
+
+/** Where the three parts lie. The file is whole as far as its headers say. */
+async function readParts({ reader, limits }: OpenContext): Promise<ReadonlyMap<PartName, Part>> {
+  if (latin1Of(await reader.take(0, magic.length)) !== magic) throw unreadable(reader.what, 'is no Debian package');
+  const parts = new Map<PartName, Part>();
+  let count = 0;
+  for (let at = magic.length; at < reader.size;) {
+    if (++count > limits.members) throw unreadable(reader.what, `has more than ${limits.members} parts`);
+    const { name, length } = readArHeader(await reader.take(at, headerBytes), reader.what);
+    const part = partOf(name);
+    expectOrder(part, name, { seen: parts.size, what: reader.what });
+    const position = at + headerBytes;
+    if (part) parts.set(part, { position, length });
+    at = position + length + (length % 2);
+    reader.requireUpTo(at);
+  }
+  return parts;
+}
+
+function readArHeader(bytes: Uint8Array, what: string): { name: string; length: number } {
+  const header = latin1Of(bytes);
+  const length = header.slice(48, 58).trim();
+  if (!/^\d{1,10}$/.test(length) || header.slice(58) !== '`\n') throw unreadable(what, 'has a damaged ar header');
+  return { name: header.slice(0, 16).trim().replace(/\/$/, ''), length: Number(length) };
+}
+
+function partOf(name: string): PartName | undefined {
   const plain = name.replace(/(\.tar)\.(?:gz|xz|zst|bz2)$/, '$1');
-  return parts.find((part) => part === plain);
+  return names.find((part) => part === plain);
 }
 
 /** The three parts come once each and in order; others are allowed when their name begins with `_`, or after the data. */
-function expectOrder(part: string | undefined, name: string, seen: string[], what: string): void {
-  if (part === undefined && (name.startsWith('_') || seen.length === parts.length)) return;
-  if (part === undefined || parts[seen.length] !== part)
-    throw unreadable(
-      what,
-      `has the part ${JSON.stringify(name)} where ${parts[seen.length] ?? 'nothing more'} belongs`,
-    );
-  seen.push(part);
+function expectOrder(part: PartName | undefined, name: string, { seen, what }: { seen: number; what: string }): void {
+  if (part === undefined && (name.startsWith('_') || seen === names.length)) return;
+  if (part !== undefined && names[seen] === part) return;
+  throw unreadable(what, `has the part ${JSON.stringify(name)} where ${names[seen] ?? 'nothing more'} belongs`);
 }
 
-async function readArHeader(reader: ByteReader): Promise<{ name: string; size: number }> {
-  const header = (await reader.take(60)).toString('latin1');
-  const size = header.slice(48, 58).trim();
-  if (!/^\d{1,10}$/.test(size) || header.slice(58) !== '`\n') throw unreadable(reader.what, 'has a damaged ar header');
-  return { name: header.slice(0, 16).trim().replace(/\/$/, ''), size: Number(size) };
+async function compressionOf(reader: RangeReader, { position, length }: Part): Promise<PackageInfo['compression']> {
+  return detectCompression(await reader.take(position, Math.min(compressionBytes, length)));
 }
 
-async function openTar(reader: ByteReader, size: number, account: Account): Promise<ByteReader> {
-  const compression = detectCompression(await reader.peek(Math.min(6, size)));
-  return new ByteReader(account.meter(decompress(compression, reader.stream(size), reader.what)), reader.what);
+function checkHeaderSize({ reader, limits }: OpenContext, bytes: number, header: string): void {
+  if (bytes > limits.headerBytes)
+    throw unreadable(reader.what, `has ${header} of ${bytes} bytes, more than the ${limits.headerBytes} allowed`);
 }
 
-async function readControl(tar: ByteReader, account: Account): Promise<Partial<PackageInfo>> {
-  let text: string | undefined;
-  const read = async (name: string, size: number, content: AsyncIterable<Buffer>): Promise<void> => {
-    if (name !== 'control') return;
-    if (text !== undefined) throw unreadable(tar.what, 'has two control files');
-    account.checkHeader(size, 'a control file');
-    const chunks: Buffer[] = [];
-    for await (const chunk of content) chunks.push(chunk);
-    text = Buffer.concat(chunks).toString('utf8');
-  };
-  await walkTar(tar, (entry, content) => read(entry.name, entry.size, content), account);
-  await tar.close();
-  if (text === undefined) throw unreadable(tar.what, 'has no control file');
+// ── control ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function readControl(context: OpenContext, part: Part): Promise<Partial<PackageInfo>> {
+  const { reader, archives, limits, signal } = context;
+  const { entries } = await archives.read({
+    file: reader.file,
+    what: reader.what,
+    part,
+    compression: await compressionOf(reader, part),
+    form: { type: 'tar' },
+    limits,
+    tell: { names: ['control'] },
+    keep: { names: ['control'], upTo: limits.headerBytes },
+    ...(signal && { signal }),
+  });
+  const [control, another] = entries;
+  if (another) throw unreadable(reader.what, 'has two control files');
+  checkHeaderSize(context, control?.size ?? 0, 'a control file');
+  if (!control?.content) throw unreadable(reader.what, 'has no control file');
   const fields = new Map(
-    [...text.matchAll(/^([A-Za-z-]+):[ \t]*(.*?)[ \t]*$/gm)].map((match) => [match[1]?.toLowerCase(), match[2]]),
+    [...textOf(control.content).matchAll(/^([A-Za-z-]+):[ \t]*(.*?)[ \t]*$/gm)].map((match) => [
+      match[1]?.toLowerCase(),
+      match[2],
+    ]),
   );
   const [name, version, architecture] = [fields.get('package'), fields.get('version'), fields.get('architecture')];
   if (!name || !version || !architecture)
-    throw unreadable(tar.what, 'has a control file without Package, Version or Architecture');
+    throw unreadable(reader.what, 'has a control file without Package, Version or Architecture');
   return { name, version, architecture };
 }

@@ -1,31 +1,14 @@
 /**
- * What a member of this family gives: a walk over the entries of one package form, in one pass, and what the package
- * says about itself. Nothing in a package is ever executed.
+ * What a member of this family gives: the outer form of a package read from its first bytes on, in small pieces: what it
+ * says about itself, and where in the file its members are. Unpacking them is the port's (`Archives`); judging what comes
+ * out is the member's again. Nothing in a package is ever executed.
  */
-import type { Compression } from './decompress.ts';
-import type { Account } from './limits.ts';
-import type { ByteReader } from './reader.ts';
+import type { DigestAlgorithm } from '../../host/digest.ts';
+import type { ArchiveEntry, ArchiveForm, Archives, Compression } from '../../host/port.ts';
+import type { Limits } from './limits.ts';
+import type { RangeReader } from './range-reader.ts';
 
 export type FormatName = 'deb' | 'rpm' | 'tarball' | 'file';
-
-export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'device' | 'other';
-
-export interface Entry {
-  /** Relative, without `./`, empty for the root itself. */
-  readonly name: string;
-  readonly type: EntryType;
-  /** Bytes of content. */
-  readonly size: number;
-  /** Permission bits. */
-  readonly mode: number;
-  /** Of links, as stored. */
-  readonly target?: string;
-  /** The digest that the package's own metadata promises for the content. */
-  readonly promised?: {
-    readonly algorithm: 'sha256' | 'sha512' | 'sha384' | 'sha224' | 'sha1' | 'md5';
-    readonly hex: string;
-  };
-}
 
 /** What a package says about itself. */
 export interface PackageInfo {
@@ -38,17 +21,39 @@ export interface PackageInfo {
   readonly architecture?: string;
 }
 
-export interface Visitor {
-  /** Called once, before the first entry. */
-  package(info: PackageInfo): void;
-  /** Called for each entry in order. Content that is not read is skipped. */
-  entry(entry: Entry, content: AsyncIterable<Buffer>): Promise<void>;
+/** A digest that a package's own metadata promise. */
+export interface Promised {
+  readonly algorithm: DigestAlgorithm;
+  readonly hex: string;
+}
+
+/** Where a package has its members, and what must hold of them. */
+export interface Layout {
+  readonly info: PackageInfo;
+  readonly part: { readonly position: number; readonly length: number };
+  readonly form: ArchiveForm;
+  /** Of the part as it lies in the file. */
+  readonly promisedPart?: Promised;
+  /** Of a member's content. */
+  readonly promised?: (name: string) => Promised | undefined;
+  /**
+   * The entries as the package's metadata mean them; NK_ARTIFACT_UNREADABLE when the two do not agree. It needs all entries
+   * to be told. Absent: entries say everything themselves.
+   */
+  readonly judge?: (entries: readonly ArchiveEntry[]) => ArchiveEntry[];
+}
+
+export interface OpenContext {
+  readonly reader: RangeReader;
+  readonly archives: Archives;
+  readonly limits: Limits;
+  readonly signal: AbortSignal | undefined;
 }
 
 export interface Format {
   readonly name: FormatName;
   /** True when the first bytes (512, or all when there are fewer) are of this form. */
-  matches(head: Buffer): boolean;
-  /** Reads the whole package; every check it can make has been made when this returns. */
-  walk(reader: ByteReader, visitor: Visitor, account: Account): Promise<void>;
+  matches(head: Uint8Array): boolean;
+  /** Reads headers only. NK_ARTIFACT_UNREADABLE. */
+  open(context: OpenContext): Promise<Layout>;
 }

@@ -1,82 +1,122 @@
-/** Opens an artifact for one pass and walks it in its form; shared by extraction and inspection. */
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { NodekilnError, errnoOf } from '../../errors.ts';
-import type { FormatName, Visitor } from './format.ts';
-import { Account } from './limits.ts';
+/** Opens a package in its form and reads it once; shared by extraction, inspection and whoever looks for something in one. */
+import { errnoOf, NodekilnError } from '../../errors.ts';
+import type { DigestAlgorithm } from '../../host/digest.ts';
+import type { ArchiveEntry, ArchiveReading, ArchiveRequest, Host, OpenFile, StagedFile } from '../../host/port.ts';
+import type { FormatName, Layout } from './format.ts';
 import type { Limits } from './limits.ts';
-import { ByteReader } from './reader.ts';
-import { detectFormat, formats } from './table.ts';
+import { RangeReader } from './range-reader.ts';
+import { detectFormat, formats, headBytes } from './table.ts';
 import { unreadable } from './unreadable.ts';
 
-/** A path in our own file system, or bytes as they arrive. */
-export type Bytes = string | AsyncIterable<Uint8Array>;
+/** Packages lie in our own file system. */
+export type PackageHost = Pick<Host, 'local' | 'archives'>;
 
-export interface WalkOptions {
-  readonly source: Bytes;
-  /** For messages; the path itself unless told. */
+export interface PackageSource {
+  /** In our own file system. */
+  readonly path: string;
+  /** What messages call it. */
   readonly what: string;
   /** Found by the first bytes unless told. */
-  readonly format: FormatName | undefined;
+  readonly format?: FormatName;
   readonly limits: Limits;
-  /** False leaves `digest` of the result empty. */
-  readonly digest: boolean;
-  readonly signal: AbortSignal | undefined;
+  readonly signal?: AbortSignal;
 }
 
-const chunkSize = 512 * 1024;
+export interface OpenPackage extends Layout, PackageSource {
+  readonly format: FormatName;
+  readonly file: OpenFile;
+}
 
-/** Walks the whole artifact. Returns the form, the digest and size of the artifact itself. */
-export async function walkArtifact(
-  options: WalkOptions,
-  visitor: Visitor,
-): Promise<{ format: FormatName; digest: string; size: number }> {
-  const { source, what } = options;
-  const hash = options.digest ? createHash('sha256') : undefined;
-  let size = 0;
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of typeof source === 'string' ? readFile(source, what) : source) {
-      options.signal?.throwIfAborted();
-      hash?.update(chunk);
-      size += chunk.length;
-      yield chunk;
-    }
-  }
-  const reader = new ByteReader(counted(), what);
+/**
+ * Reads a package's headers, lets `use` do the rest and closes it. NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, those of
+ * `use`.
+ */
+export async function withPackage<Result>(
+  { local, archives }: PackageHost,
+  source: PackageSource,
+  use: (opened: OpenPackage) => Promise<Result>,
+): Promise<Result> {
+  const { what, limits, signal } = source;
+  const file = await openFile(local, source);
   try {
-    const head = await reader.peek(512);
+    const reader = new RangeReader(file, what);
+    const head = await reader.peek(0, headBytes);
     if (head.length === 0) throw unreadable(what, 'is empty');
-    const format = options.format === undefined ? detectFormat(head) : formats[options.format];
+    const format = source.format === undefined ? detectFormat(head) : formats[source.format];
     if (!format.matches(head)) throw unreadable(what, `is no ${format.name}: its first bytes are of another form`);
-    await format.walk(reader, visitor, new Account(options.limits, what));
-    // Whatever stands after the form's end belongs to the artifact and to its digest.
-    for await (const chunk of reader.rest()) void chunk;
-    return { format: format.name, digest: hash ? `sha256:${hash.digest('hex')}` : '', size };
+    const layout = await format.open({ reader, archives, limits, signal });
+    return await use({ ...source, ...layout, format: format.name, file });
   } finally {
-    await reader.close();
+    await file.close();
   }
 }
 
-async function* readFile(path: string, what: string): AsyncGenerator<Uint8Array> {
-  const handle = await open(path, 'r').catch((thrown: unknown) => {
-    const code = errnoOf(thrown);
-    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw thrown;
-    throw new NodekilnError('NK_ARTIFACT_MISSING', `${what} does not exist`, { cause: thrown, resource: what });
-  });
+async function openFile(local: Host['local'], { path, what }: PackageSource): Promise<OpenFile> {
+  let file: OpenFile | undefined;
   try {
-    if (!(await handle.stat()).isFile()) throw unreadable(what, 'is no regular file');
-    // One chunk ahead: the disk works while the last one is decompressed.
-    let next = handle.read(Buffer.allocUnsafeSlow(chunkSize));
-    for (;;) {
-      const { bytesRead, buffer } = await next;
-      if (bytesRead === 0) return;
-      next = handle.read(Buffer.allocUnsafeSlow(chunkSize));
-      next.catch(() => {
-        // Taken up by the next turn; none comes when the consumer stops early.
-      });
-      yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await handle.close();
+    file = await local.open(path);
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'EISDIR' || errnoOf(thrown) === 'EINVAL')
+      throw unreadable(what, 'is no regular file', thrown);
+    throw thrown;
   }
+  if (!file) throw new NodekilnError('NK_ARTIFACT_MISSING', `${what} does not exist`, { resource: what });
+  return file;
+}
+
+export interface Reading extends Pick<ArchiveReading, 'members' | 'memberBytes' | 'fileDigest'> {
+  /** As the package's metadata mean them. */
+  readonly entries: readonly ArchiveEntry[];
+  /** True when a member was written. */
+  readonly taken: boolean;
+}
+
+export interface Wanted extends Pick<ArchiveRequest, 'tell' | 'keep'> {
+  readonly take?: Pick<NonNullable<ArchiveRequest['take']>, 'names' | 'into'>;
+  readonly fileDigest: boolean;
+}
+
+/**
+ * Reads all of a package, and does on the way what is asked for. Everything that the package's own metadata promise holds
+ * when this returns.
+ */
+export async function readPackage(
+  { archives }: Pick<PackageHost, 'archives'>,
+  opened: OpenPackage,
+  { take, tell, keep, fileDigest }: Wanted,
+): Promise<Reading> {
+  const { file, what, part, form, limits, signal, promisedPart, judge, info } = opened;
+  const read = await archives.read({
+    file,
+    what,
+    part,
+    compression: info.compression,
+    form,
+    limits,
+    ...(take && { take: { ...take, ...promisedDigest(opened, take.names) } }),
+    ...(judge ? { tell: 'all' } : tell !== undefined && { tell }),
+    ...(keep && { keep }),
+    digests: { file: fileDigest, ...(promisedPart && { part: promisedPart.algorithm }) },
+    ...(signal && { signal }),
+  });
+  if (take && read.taken) await requirePromised(opened, read.taken, take.into);
+  if (promisedPart && promisedPart.hex !== read.partDigest)
+    throw unreadable(what, 'has a payload that does not match the digest in its header');
+  return { ...read, taken: read.taken !== undefined, entries: judge ? judge(read.entries) : read.entries };
+}
+
+/** A staged file's own digest serves when a package promises a SHA-256, which it nearly always does. */
+function promisedDigest({ promised }: OpenPackage, names: readonly string[]): { digest?: DigestAlgorithm } {
+  const algorithm = names.map((name) => promised?.(name)?.algorithm).find((one) => one !== undefined);
+  return algorithm === undefined || algorithm === 'sha256' ? {} : { digest: algorithm };
+}
+
+async function requirePromised(
+  { promised, what }: OpenPackage,
+  { name, digest }: NonNullable<ArchiveReading['taken']>,
+  into: StagedFile,
+): Promise<void> {
+  const wanted = promised?.(name);
+  if (!wanted || wanted.hex === (digest ?? (await into.digest()).slice('sha256:'.length))) return;
+  throw unreadable(what, `has another content for ${name} than its own metadata promises`);
 }

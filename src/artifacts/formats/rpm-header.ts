@@ -1,7 +1,9 @@
 /**
  * RPM's header structure: an index of tags over a store of values, big-endian. Source: rpm's docs/manual/format_header.md
- * and tags.md. Pure: bytes in, values out; a damaged one is NK_ARTIFACT_UNREADABLE.
+ * and tags.md. A damaged one is NK_ARTIFACT_UNREADABLE.
  */
+import { textOf } from '../../model/bytes.ts';
+import type { RangeReader } from './range-reader.ts';
 import { unreadable } from './unreadable.ts';
 
 /** The tags that are read here, by rpm's names. */
@@ -31,37 +33,51 @@ export const rpmTag = {
   payloadDigestAlgorithm: 5093,
 } as const;
 
-/** 16 bytes: magic, version, reserved, number of index entries, bytes of store. */
-export const rpmHeaderIntro = 16;
+/** Of every package, before its two headers. */
+export const leadMagic = 0xedabeedb;
+export const leadBytes = 96;
 
-export function rpmHeaderSize(intro: Buffer, what: string): { entries: number; store: number; rest: number } {
-  if (intro.readUInt32BE(0) !== 0x8eade801) throw unreadable(what, 'has a damaged RPM header');
-  const [entries, store] = [intro.readUInt32BE(8), intro.readUInt32BE(12)];
-  return { entries, store, rest: entries * 16 + store };
-}
+const headerMagic = 0x8eade801;
+/** Magic, version, reserved, number of index entries, bytes of store. */
+const introBytes = 16;
+const entryBytes = 16;
 
 export interface RpmHeader {
   string(tag: number): string | undefined;
   strings(tag: number): string[];
   numbers(tag: number): number[];
-  bytes(tag: number): Buffer | undefined;
+  bytes(tag: number): Uint8Array | undefined;
+}
+
+/** The header at a position: its values, its bytes and where it ends. `maxBytes`: of its index and store. */
+export async function readRpmHeader(
+  reader: RangeReader,
+  position: number,
+  maxBytes: number,
+): Promise<{ readonly values: RpmHeader; readonly bytes: Uint8Array; readonly end: number }> {
+  const { what } = reader;
+  const intro = viewOf(await reader.take(position, introBytes));
+  if (intro.getUint32(0) !== headerMagic) throw unreadable(what, 'has a damaged RPM header');
+  const entries = intro.getUint32(8);
+  const length = entries * entryBytes + intro.getUint32(12);
+  if (length > maxBytes)
+    throw unreadable(what, `has an RPM header of ${length} bytes, more than the ${maxBytes} allowed`);
+  const bytes = await reader.take(position, introBytes + length);
+  const values = parseRpmHeader(bytes.subarray(introBytes), entries, what);
+  return { values, bytes, end: position + introBytes + length };
+}
+
+interface IndexEntry {
+  readonly type: number;
+  readonly offset: number;
+  readonly count: number;
 }
 
 /** `body`: the index and the store, without the intro. */
-export function parseRpmHeader(body: Buffer, entries: number, what: string): RpmHeader {
-  const index = new Map<number, { type: number; offset: number; count: number }>();
-  const store = body.subarray(entries * 16);
-  for (let i = 0; i < entries; i++) {
-    const at = i * 16;
-    const entry = {
-      type: body.readUInt32BE(at + 4),
-      offset: body.readUInt32BE(at + 8),
-      count: body.readUInt32BE(at + 12),
-    };
-    if (entry.offset > store.length || entry.count > store.length)
-      throw unreadable(what, 'has an RPM header whose index leads outside');
-    index.set(body.readUInt32BE(at), entry);
-  }
+function parseRpmHeader(body: Uint8Array, entries: number, what: string): RpmHeader {
+  const index = readIndex(body, entries, what);
+  const store = body.subarray(entries * entryBytes);
+  const view = viewOf(store);
 
   const strings = (tag: number): string[] => {
     const entry = index.get(tag);
@@ -72,29 +88,60 @@ export function parseRpmHeader(body: Buffer, entries: number, what: string): Rpm
     for (let i = 0; i < entry.count; i++) {
       const end = store.indexOf(0, at);
       if (end < 0) throw unreadable(what, 'has an RPM header with an open string');
-      values.push(store.toString('utf8', at, end));
+      values.push(textOf(store.subarray(at, end)));
       at = end + 1;
     }
     return values;
   };
   const numbers = (tag: number): number[] => {
     const entry = index.get(tag);
-    const width = entry && { 2: 1, 3: 2, 4: 4, 5: 8 }[entry.type];
+    const width = entry && widths[entry.type];
     if (!entry || !width) return [];
-    if (entry.offset + entry.count * width > store.length)
-      throw unreadable(what, 'has an RPM header whose index leads outside');
-    return Array.from({ length: entry.count }, (_, i) => {
-      const at = entry.offset + i * width;
-      return width === 8 ? Number(store.readBigUInt64BE(at)) : store.readUIntBE(at, width);
-    });
+    requireInside(entry.offset + entry.count * width);
+    return Array.from({ length: entry.count }, (_, i) => numberAt(view, entry.offset + i * width, width));
   };
-  const bytes = (tag: number): Buffer | undefined => {
+  const bytes = (tag: number): Uint8Array | undefined => {
     const entry = index.get(tag);
     // 7: binary.
     if (entry?.type !== 7) return undefined;
-    if (entry.offset + entry.count > store.length)
-      throw unreadable(what, 'has an RPM header whose index leads outside');
+    requireInside(entry.offset + entry.count);
     return store.subarray(entry.offset, entry.offset + entry.count);
   };
+  const requireInside = (end: number): void => {
+    if (end > store.length) throw unreadable(what, 'has an RPM header whose index leads outside');
+  };
   return { string: (tag) => strings(tag)[0], strings, numbers, bytes };
+}
+
+function readIndex(body: Uint8Array, entries: number, what: string): ReadonlyMap<number, IndexEntry> {
+  const index = new Map<number, IndexEntry>();
+  const view = viewOf(body);
+  const storeBytes = body.length - entries * entryBytes;
+  for (let at = 0; at < entries * entryBytes; at += entryBytes) {
+    const entry = { type: view.getUint32(at + 4), offset: view.getUint32(at + 8), count: view.getUint32(at + 12) };
+    if (entry.offset > storeBytes || entry.count > storeBytes)
+      throw unreadable(what, 'has an RPM header whose index leads outside');
+    index.set(view.getUint32(at), entry);
+  }
+  return index;
+}
+
+/** Bytes of the number types: int8 to int64. */
+const widths: Readonly<Record<number, 1 | 2 | 4 | 8>> = { 2: 1, 3: 2, 4: 4, 5: 8 };
+
+function numberAt(view: DataView, at: number, width: 1 | 2 | 4 | 8): number {
+  switch (width) {
+    case 1:
+      return view.getUint8(at);
+    case 2:
+      return view.getUint16(at);
+    case 4:
+      return view.getUint32(at);
+    case 8:
+      return Number(view.getBigUint64(at));
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -3,75 +3,64 @@
  * that the package carries (of its header, its payload and its files) are checked; signatures are the repository's
  * business. Scriptlets are never looked at.
  */
-import { createHash } from 'node:crypto';
-import type { Hash } from 'node:crypto';
-import { walkCpio } from './cpio.ts';
-import type { CpioEntry } from './cpio.ts';
-import { decompress, detectCompression } from './decompress.ts';
-import { entryName } from './entry-name.ts';
-import type { Entry, Format, PackageInfo, Visitor } from './format.ts';
-import type { Account } from './limits.ts';
-import { ByteReader } from './reader.ts';
-import { parseRpmHeader, rpmHeaderIntro, rpmHeaderSize, rpmTag } from './rpm-header.ts';
+import { entryName } from '../../host/archives/entry-name.ts';
+import { createDigest } from '../../host/digest.ts';
+import type { DigestAlgorithm } from '../../host/digest.ts';
+import type { ArchiveEntry, EntryType } from '../../host/port.ts';
+import { compressionBytes, detectCompression } from './compression.ts';
+
+import type { Format, Layout, OpenContext, PackageInfo, Promised } from './format.ts';
+import { leadBytes, leadMagic, readRpmHeader, rpmTag } from './rpm-header.ts';
 import type { RpmHeader } from './rpm-header.ts';
 import { unreadable } from './unreadable.ts';
 
-const leadMagic = 0xedabeedb;
-const leadSize = 96;
 /** PGPHASHALGO of RFC 4880, as rpm uses it. */
-const algorithms = { 1: 'md5', 2: 'sha1', 8: 'sha256', 9: 'sha384', 10: 'sha512', 11: 'sha224' } as const;
+const algorithms: Readonly<Record<number, DigestAlgorithm>> = {
+  1: 'md5',
+  2: 'sha1',
+  8: 'sha256',
+  9: 'sha384',
+  10: 'sha512',
+  11: 'sha224',
+};
 
 export const rpm: Format = {
   name: 'rpm',
-  matches: (head) => head.length >= leadSize && head.readUInt32BE(0) === leadMagic,
-  walk,
+  matches: (head) => head.length >= leadBytes && isLead(head),
+  open,
 };
 
-async function walk(reader: ByteReader, visitor: Visitor, account: Account): Promise<void> {
-  if ((await reader.take(leadSize)).readUInt32BE(0) !== leadMagic) throw unreadable(reader.what, 'is no RPM package');
-  const signature = await readHeader(reader, account);
-  await reader.skip((8 - (reader.position % 8)) % 8);
-  const header = await readHeader(reader, account);
+function isLead(bytes: Uint8Array): boolean {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) === leadMagic;
+}
+
+async function open({ reader, limits }: OpenContext): Promise<Layout> {
+  const { what } = reader;
+  if (!isLead(await reader.take(0, leadBytes))) throw unreadable(what, 'is no RPM package');
+  const signature = await readRpmHeader(reader, leadBytes, limits.headerBytes);
+  const header = await readRpmHeader(reader, Math.ceil(signature.end / 8) * 8, limits.headerBytes);
   const promised = signature.values.string(rpmTag.sha256Header);
-  if (promised !== undefined && createHash('sha256').update(header.bytes).digest('hex') !== promised) {
-    throw unreadable(reader.what, 'has a header that does not match the digest in its signature header');
-  }
+  if (promised !== undefined && createDigest().update(header.bytes).hex() !== promised)
+    throw unreadable(what, 'has a header that does not match the digest in its signature header');
   const format = header.values.string(rpmTag.payloadFormat) ?? 'cpio';
   if (format !== 'cpio')
-    throw unreadable(reader.what, `has a payload of the form ${JSON.stringify(format)}, which is not supported`);
-  await walkPayload(reader, header.values, visitor, account);
+    throw unreadable(what, `has a payload of the form ${JSON.stringify(format)}, which is not supported`);
+  const files = fileTable(header.values, what);
+  const compression = detectCompression(await reader.peek(header.end, compressionBytes));
+  return {
+    info: packageInfo(header.values, compression, what),
+    part: { position: header.end, length: reader.size - header.end },
+    form: { type: 'cpio', files: files.list },
+    ...promisedPayload(header.values),
+    promised: (name) => files.byName.get(name)?.promised,
+    judge: (entries) => entries.map((entry) => asListed(entry, files, what)),
+  };
 }
 
-async function readHeader(reader: ByteReader, account: Account): Promise<{ values: RpmHeader; bytes: Buffer }> {
-  const intro = await reader.take(rpmHeaderIntro);
-  const { entries, rest } = rpmHeaderSize(intro, reader.what);
-  account.checkHeader(rest, 'an RPM header');
-  const body = await reader.take(rest);
-  return { values: parseRpmHeader(body, entries, reader.what), bytes: Buffer.concat([intro, body]) };
-}
-
-async function walkPayload(reader: ByteReader, header: RpmHeader, visitor: Visitor, account: Account): Promise<void> {
-  const compression = detectCompression(await reader.peek(6));
-  visitor.package(packageInfo(header, compression, reader.what));
-  const digest = header.strings(rpmTag.payloadDigest)[0];
-  const algorithm = algorithmOf(header.numbers(rpmTag.payloadDigestAlgorithm)[0]);
-  const hash = digest !== undefined && algorithm ? createHash(algorithm) : undefined;
-  const payload = new ByteReader(
-    account.meter(decompress(compression, hashed(reader.rest(), hash), reader.what)),
-    reader.what,
-  );
-  const files = fileTable(header, reader.what);
-  await walkCpio(
-    payload,
-    {
-      size: (entry) => (entry.form === 'newc' ? entry.size : (files.list[entry.index]?.size ?? 0)),
-      entry: (entry, content) => visitor.entry(resolve(entry, files, reader.what), content),
-    },
-    account,
-  );
-  await payload.close();
-  if (hash && hash.digest('hex') !== digest)
-    throw unreadable(reader.what, 'has a payload that does not match the digest in its header');
+function promisedPayload(header: RpmHeader): Pick<Layout, 'promisedPart'> {
+  const hex = header.strings(rpmTag.payloadDigest)[0];
+  const algorithm = algorithms[header.numbers(rpmTag.payloadDigestAlgorithm)[0] ?? 0];
+  return hex === undefined || algorithm === undefined ? {} : { promisedPart: { algorithm, hex } };
 }
 
 function packageInfo(header: RpmHeader, compression: PackageInfo['compression'], what: string): PackageInfo {
@@ -90,16 +79,13 @@ function packageInfo(header: RpmHeader, compression: PackageInfo['compression'],
   };
 }
 
-async function* hashed(chunks: AsyncIterable<Buffer>, hash: Hash | undefined): AsyncGenerator<Buffer> {
-  for await (const chunk of chunks) {
-    hash?.update(chunk);
-    yield chunk;
-  }
+interface ListedFile extends ArchiveEntry {
+  readonly promised?: Promised;
 }
 
 interface FileTable {
-  readonly list: readonly Entry[];
-  readonly byName: ReadonlyMap<string, Entry>;
+  readonly list: readonly ListedFile[];
+  readonly byName: ReadonlyMap<string, ListedFile>;
 }
 
 /** What the header says about each file; the payload must agree with it. */
@@ -113,8 +99,8 @@ function fileTable(header: RpmHeader, what: string): FileTable {
   const short = header.numbers(rpmTag.fileSizes);
   const sizes = short.length > 0 ? short : header.numbers(rpmTag.longFileSizes);
   const targets = header.strings(rpmTag.fileLinkTargets);
-  const algorithm = algorithmOf(header.numbers(rpmTag.fileDigestAlgorithm)[0] ?? 1);
-  const list = names.map((base, i): Entry => {
+  const algorithm = algorithms[header.numbers(rpmTag.fileDigestAlgorithm)[0] ?? 1];
+  const list = names.map((base, i): ListedFile => {
     const raw = `${directories[indexes[i] ?? -1] ?? ''}${base}`;
     const mode = modes[i] ?? 0;
     const target = targets[i];
@@ -133,25 +119,20 @@ function fileTable(header: RpmHeader, what: string): FileTable {
 }
 
 /** The entry with what the header knows about it. Files that the header does not list, or lists otherwise, are refused. */
-function resolve(entry: CpioEntry, files: FileTable, what: string): Entry {
-  if (entry.form === 'stripped') {
-    const file = files.list[entry.index];
-    if (!file) throw unreadable(what, 'has a payload entry that its header does not list');
-    return file;
-  }
-  const name = entryName(entry.name, what);
+function asListed(entry: ArchiveEntry, files: FileTable, what: string): ArchiveEntry {
+  const { name, links = 1 } = entry;
   const listed = files.byName.get(name);
   if (!listed || listed.type !== entry.type)
     throw unreadable(what, `has a payload entry ${JSON.stringify(name)} that its header does not list so`);
   // Of hard links only the last carries the content.
-  if (entry.links > 1 && entry.size === 0 && listed.size > 0)
+  if (links > 1 && entry.size === 0 && listed.size > 0)
     return { name, type: 'hardlink', size: 0, mode: entry.mode, target: name };
   if (entry.type === 'file' && entry.size !== listed.size)
     throw unreadable(what, `has another size for ${JSON.stringify(name)} in its payload than in its header`);
-  return { ...listed, name, size: entry.size, mode: entry.mode };
+  return { ...entry, ...(listed.target !== undefined && { target: listed.target }) };
 }
 
-function typeOf(mode: number): Entry['type'] {
+function typeOf(mode: number): EntryType {
   switch (mode & 0o170000) {
     case 0o100000:
       return 'file';
@@ -165,8 +146,4 @@ function typeOf(mode: number): Entry['type'] {
     default:
       return 'other';
   }
-}
-
-function algorithmOf(number: number | undefined): (typeof algorithms)[keyof typeof algorithms] | undefined {
-  return Object.entries(algorithms).find(([key]) => Number(key) === number)?.[1];
 }

@@ -5,8 +5,11 @@ import type { Format, FormatName } from './format.ts';
 import { rpm } from './rpm.ts';
 import { tarball } from './tarball.ts';
 
-export const formats: Readonly<Record<FormatName, Format>> = { deb, rpm, tarball, file };
+export const formats = { deb, rpm, tarball, file } as const satisfies Readonly<Record<FormatName, Format>>;
 
-export function detectFormat(head: Buffer): Format {
+/** First bytes by which a form is told. */
+export const headBytes = 512;
+
+export function detectFormat(head: Uint8Array): Format {
   return Object.values(formats).find((format) => format.matches(head)) ?? file;
 }

@@ -1,95 +1,110 @@
 /**
- * HTTP for artifacts: streaming responses over kept connections, redirects, proxy, private certificate authorities. The
- * port `Net` is for small exchanges; artifacts are hundreds of megabytes. `node:http` and `node:https` load on first use.
+ * HTTP for artifacts over the port's network: redirects, the proxy for each address, private certificate authorities,
+ * kept connections. Small answers are read whole, large ones go into staged files.
  *
  * Errors: RetryableError when no response came, NK_SOURCE_UNAVAILABLE when trying again cannot help (certificates,
- * redirects without end). Credentials and queries of addresses never appear in messages.
+ * redirects without end, answers too large: then a NetError), NK_TIMEOUT, NK_INTERRUPTED. Credentials and queries of
+ * addresses never appear in messages.
  */
-import type { Agent, IncomingMessage, RequestOptions } from 'node:http';
-import { NodekilnError, errnoOf } from '../../errors.ts';
+import { NodekilnError } from '../../errors.ts';
+import { NetError } from '../../host/port.ts';
+import type {
+  Download,
+  HttpDownload,
+  HttpExchange,
+  HttpHeaders,
+  HttpRequest,
+  HttpResponse,
+  HttpStream,
+  Net,
+} from '../../host/port.ts';
+import { proxyFor } from './proxies.ts';
+import type { ProxySettings } from './proxies.ts';
 import { RetryableError } from './retry.ts';
 
 /** How the network is reached. */
-export interface HttpClientOptions {
-  /** `http://user:password@proxy:3128`; `environment`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Direct when absent. */
-  readonly proxy?: string;
-  /** Hosts that need no proxy, as in NO_PROXY. */
-  readonly noProxy?: string;
+export interface HttpClientOptions extends ProxySettings {
+  readonly net: Net;
   /** PEM certificates trusted instead of the machine's. */
   readonly ca?: string;
-}
-
-/** One request. */
-export interface OpenOptions {
-  readonly method?: 'GET' | 'HEAD' | 'POST';
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-  readonly signal?: AbortSignal | undefined;
-  /** Until the response's headers are there. */
+  /** Until a response's headers are there; 20 s unless told. */
   readonly responseTimeoutMs?: number;
 }
 
-/** Responses as streams; redirects are followed, never from HTTPS to HTTP, and credentials stay with their host. */
+/** What is not the client's own to say. */
+type Asked<Exchange extends HttpExchange> = Omit<
+  Exchange,
+  'url' | 'proxy' | 'tls' | 'keepAlive' | 'headersTimeoutMs' | 'socketPath'
+>;
+
+/** Redirects are followed, never from HTTPS to HTTP, and credentials stay with their host. */
 export interface HttpClient {
-  /** The response with its body unread; any status except redirects. */
-  readonly open: (url: string, options?: OpenOptions) => Promise<IncomingMessage>;
-  readonly close: () => void;
+  /** The response with its body as it arrives; of any status except redirects. */
+  readonly open: (url: string, request?: Asked<HttpExchange>) => Promise<HttpStream>;
+  /** The whole response. */
+  readonly request: (url: string, request: Asked<HttpRequest>) => Promise<HttpResponse>;
+  /** The body in a staged file; see `Net.download`. */
+  readonly download: (url: string, download: Asked<HttpDownload>) => Promise<Download>;
 }
 
 const maxRedirects = 10;
+const redirects: readonly number[] = [301, 302, 303, 307, 308];
 const defaultResponseTimeoutMs = 20_000;
-/** Codes of OpenSSL and Node that no second attempt changes. */
-const certificateErrors =
-  /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-/** A client with connections of its own; `close` ends them. Its options say how the network is reached. */
-export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
-  const agents = new Map<string, Agent>();
-
-  const agentFor = async (protocol: string): Promise<Agent> => {
-    const known = agents.get(protocol);
-    if (known) return known;
-    const proxy = proxyEnvironment(options);
-    const shared = { keepAlive: true, ...(proxy && { proxyEnv: proxy }) };
-    const agent =
-      protocol === 'https:'
-        ? new (await import('node:https')).Agent({ ...shared, ca: options.ca ?? (await trustedCertificates()) })
-        : new (await import('node:http')).Agent(shared);
-    agents.set(protocol, agent);
-    return agent;
-  };
-
-  const open = async (url: string, wanted: OpenOptions = {}): Promise<IncomingMessage> => {
-    let target = parseUrl(url);
-    let headers = wanted.headers ?? {};
-    for (let hop = 0; hop <= maxRedirects; hop++) {
-      const response = await exchange(target, await agentFor(target.protocol), { ...wanted, headers });
-      const location = response.headers.location;
-      if (![301, 302, 303, 307, 308].includes(response.statusCode ?? 0) || location === undefined) return response;
-      response.resume();
-      const next = parseUrl(new URL(location, target).href);
-      if (target.protocol === 'https:' && next.protocol === 'http:') {
-        throw new NodekilnError(
-          'NK_SOURCE_UNAVAILABLE',
-          `${shownUrl(target)} redirects to plain HTTP, which is refused`,
-        );
-      }
-      // Credentials are for the host they were given for.
-      if (next.origin !== target.origin)
-        headers = Object.fromEntries(
-          Object.entries(headers).filter(([name]) => !/^(authorization|cookie)$/i.test(name)),
-        );
-      target = next;
-    }
-    throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${shownUrl(url)} redirects more than ${maxRedirects} times`);
-  };
-
+/** A client of the port's network. */
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const { net } = options;
   return {
-    open,
-    close: () => {
-      for (const agent of agents.values()) agent.destroy();
-      agents.clear();
-    },
+    open: (url, request = {}) =>
+      follow(options, url, { asked: request, ask: (exchange) => net.stream({ ...request, ...exchange }) }),
+    request: (url, request) =>
+      follow(options, url, { asked: request, ask: (exchange) => net.request({ ...request, ...exchange }) }),
+    download: (url, download) =>
+      follow(options, url, { asked: download, ask: (exchange) => net.download({ ...download, ...exchange }) }),
+  };
+}
+
+interface Asking<Answer> {
+  readonly asked: Asked<HttpExchange>;
+  readonly ask: (exchange: HttpExchange) => Promise<Answer>;
+}
+
+/** Asks, and asks again where the answer leads. */
+async function follow<Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
+  options: HttpClientOptions,
+  url: string,
+  { asked, ask }: Asking<Answer>,
+): Promise<Answer> {
+  let target = parseUrl(url);
+  let headers: HttpHeaders = asked.headers ?? {};
+  for (let hop = 0; hop <= maxRedirects; hop++) {
+    const exchange = exchangeWith(target, options, headers);
+    const answer = await ask(exchange).catch((thrown: unknown) => {
+      throw clientError(target, thrown);
+    });
+    const { location } = answer.headers;
+    if (!redirects.includes(answer.status) || location === undefined) return answer;
+    const next = parseUrl(new URL(location, target).href);
+    if (target.protocol === 'https:' && next.protocol === 'http:') {
+      throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${shownUrl(target)} redirects to plain HTTP, which is refused`);
+    }
+    // Credentials are for the host they were given for.
+    if (next.origin !== target.origin)
+      headers = Object.fromEntries(Object.entries(headers).filter(([name]) => !/^(authorization|cookie)$/i.test(name)));
+    target = next;
+  }
+  throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${shownUrl(url)} redirects more than ${maxRedirects} times`);
+}
+
+function exchangeWith(target: URL, options: HttpClientOptions, headers: HttpHeaders): HttpExchange {
+  const proxy = proxyFor(target, options);
+  return {
+    url: target.href,
+    headers: { 'user-agent': 'nodekiln', 'accept-encoding': 'identity', ...headers },
+    keepAlive: true,
+    headersTimeoutMs: options.responseTimeoutMs ?? defaultResponseTimeoutMs,
+    ...(proxy !== undefined && { proxy }),
+    ...(options.ca !== undefined && { tls: { ca: options.ca } }),
   };
 }
 
@@ -107,66 +122,24 @@ function parseUrl(text: string): URL {
   });
 }
 
-async function exchange(url: URL, agent: Agent, options: OpenOptions): Promise<IncomingMessage> {
-  const { request } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
-  const timeoutMs = options.responseTimeoutMs ?? defaultResponseTimeoutMs;
-  const wanted: RequestOptions = {
-    agent,
-    method: options.method ?? 'GET',
-    headers: {
-      'user-agent': 'nodekiln',
-      'accept-encoding': 'identity',
-      ...(options.body !== undefined && { 'content-length': String(Buffer.byteLength(options.body)) }),
-      ...options.headers,
-    },
-    ...(options.signal && { signal: options.signal }),
-  };
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url, wanted);
-    const late = setTimeout(() => outgoing.destroy(new Error(`no response within ${timeoutMs} ms`)), timeoutMs);
-    outgoing.once('close', () => clearTimeout(late));
-    outgoing.once('response', (response) => {
-      clearTimeout(late);
-      resolve(response);
-    });
-    outgoing.once('error', (error) => reject(requestError(url, error, options.signal)));
-    outgoing.end(options.body);
-  });
-}
-
-function requestError(url: URL, error: Error, signal: AbortSignal | undefined): Error {
-  if (signal?.aborted) return signal.reason instanceof Error ? signal.reason : error;
-  const code = errnoOf(error) ?? '';
-  if (/wrong version number|packet length too long/i.test(`${code.replaceAll('_', ' ')} ${error.message}`))
-    return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${url.host} does not speak TLS`, {
-      cause: error,
-      hint: 'Use http:// or `plainHttp` where the network can be trusted.',
-    });
-  if (!certificateErrors.test(code))
-    return new RetryableError(`no response from ${url.host}: ${error.message || code}`, { cause: error });
-  return new NodekilnError(
-    'NK_SOURCE_UNAVAILABLE',
-    `the certificate of ${url.host} is not accepted: ${error.message}`,
-    {
-      cause: error,
-      hint: 'Trust its authority with `ca`, or correct the clock or the certificate.',
-    },
-  );
-}
-
-function proxyEnvironment({ proxy, noProxy }: HttpClientOptions): Record<string, string | undefined> | undefined {
-  if (proxy === undefined) return undefined;
-  const { env } = process;
-  if (proxy !== 'environment') return { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, NO_PROXY: noProxy };
-  return {
-    HTTP_PROXY: env['http_proxy'] ?? env['HTTP_PROXY'],
-    HTTPS_PROXY: env['https_proxy'] ?? env['HTTPS_PROXY'],
-    NO_PROXY: noProxy ?? env['no_proxy'] ?? env['NO_PROXY'],
-  };
-}
-
-/** Node's own list and what the machine's administrator added. */
-async function trustedCertificates(): Promise<string[]> {
-  const { getCACertificates } = await import('node:tls');
-  return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
+/** What the network says, as those who try again and those who read it want it. */
+function clientError(url: URL, thrown: unknown): unknown {
+  if (!(thrown instanceof NetError)) return thrown;
+  switch (thrown.failure) {
+    case 'connection':
+      return new RetryableError(`no response from ${url.host}: ${thrown.why}`, { cause: thrown });
+    case 'no-tls':
+      return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${url.host} does not speak TLS`, {
+        cause: thrown,
+        hint: 'Use http:// or `plainHttp` where the network can be trusted.',
+      });
+    case 'certificate':
+      return new NodekilnError(
+        'NK_SOURCE_UNAVAILABLE',
+        `the certificate of ${url.host} is not accepted: ${thrown.why}`,
+        { cause: thrown, hint: 'Trust its authority with `ca`, or correct the clock or the certificate.' },
+      );
+    case 'too-large':
+      return thrown;
+  }
 }

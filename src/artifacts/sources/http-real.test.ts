@@ -14,7 +14,7 @@ import {
   type Fault,
   type WebServer,
 } from '../../../test/servers/web.ts';
-import { createLinuxClock } from '../../host/linux/clock.ts';
+import { createLinuxHost } from '../../host/linux/host.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 import { download, type DownloadRequest, type Downloaded, type Progress } from './download.ts';
 import { createHttpClient, type HttpClientOptions } from './http-client.ts';
@@ -23,6 +23,7 @@ const sizes = { small: 3_000, large: 20_000_000 } as const;
 
 describe('a real web server', () => {
   const folder = temporaryFolder();
+  const host = createLinuxHost();
   const files = join(folder, 'files');
   const content = { small: programBytes(sizes.small, 1), large: programBytes(sizes.large, 2) };
   const closing: { close(): unknown }[] = [];
@@ -36,6 +37,7 @@ describe('a real web server', () => {
     closing.push(web);
   });
   after(async () => {
+    await host.close();
     for (const each of closing) await each.close();
     removeFolder(folder);
   });
@@ -45,14 +47,14 @@ describe('a real web server', () => {
   async function get(
     url: string,
     options: Partial<DownloadRequest> = {},
-    http: HttpClientOptions = {},
+    http: Partial<HttpClientOptions> = {},
   ): Promise<Downloaded> {
     const into = join(folder, `into-${count++}`);
     mkdirSync(into);
-    const client = createHttpClient(http);
+    const client = createHttpClient({ ...host, ...http });
     try {
       const to = join(into, 'file');
-      const result = await download({ client, clock: createLinuxClock(), budgetMs: 20_000, url, to, ...options });
+      const result = await download({ ...host, client, budgetMs: 20_000, url, to, ...options });
       assert.deepEqual(readdirSync(into), ['file']);
       const name = url.endsWith('large') ? 'large' : 'small';
       assert.ok(readFileSync(to).equals(content[name]), 'exactly what is served');
@@ -61,8 +63,6 @@ describe('a real web server', () => {
     } catch (thrown) {
       assert.deepEqual(readdirSync(into), [], 'nothing is left');
       throw thrown;
-    } finally {
-      client.close();
     }
   }
 
@@ -109,9 +109,7 @@ describe('a real web server', () => {
 
   /** Twenty seconds without an answer are too long for a test. */
   function impatient(): ReturnType<typeof createHttpClient> {
-    const client = createHttpClient();
-    closing.push(client);
-    return { ...client, open: (url, options) => client.open(url, { ...options, responseTimeoutMs: 400 }) };
+    return createHttpClient({ ...host, responseTimeoutMs: 400 });
   }
 
   it('says how far it is, and how long it will take', async () => {

@@ -12,6 +12,7 @@ import { after, describe, it } from 'node:test';
 import { NodekilnError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { createLinuxClock } from '../../host/linux/clock.ts';
+import { createLinuxHost } from '../../host/linux/host.ts';
 import type { Clock } from '../../host/port.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 import { download, retryAfterMs } from './download.ts';
@@ -21,9 +22,10 @@ import { fetchArtifact } from './table.ts';
 
 const folder = temporaryFolder();
 const servers: Server[] = [];
-const client = createHttpClient();
-after(() => {
-  client.close();
+const host = createLinuxHost();
+const client = createHttpClient(host);
+after(async () => {
+  await host.close();
   for (const server of servers) {
     server.closeAllConnections();
     server.close();
@@ -78,6 +80,7 @@ async function fetchTo(
   try {
     const result = await download({
       client,
+      local: host.local,
       url,
       to: join(target, 'file'),
       clock: impatientClock(slept),
@@ -286,13 +289,11 @@ describe('download', () => {
       serveBytes(request, response);
     });
     const port = await listen(proxy);
-    const viaProxy = createHttpClient({ proxy: `http://user:secret@127.0.0.1:${port}` });
+    const viaProxy = createHttpClient({ ...host, proxy: `http://user:secret@127.0.0.1:${port}` });
     await fetchTo('http://artifacts.invalid/file?token=secret', { client: viaProxy });
-    viaProxy.close();
     assert.deepEqual(asked, ['http://artifacts.invalid/file?token=secret']);
-    const direct = createHttpClient({ proxy: `http://127.0.0.1:${port}`, noProxy: '127.0.0.1' });
+    const direct = createHttpClient({ ...host, proxy: `http://127.0.0.1:${port}`, noProxy: '127.0.0.1' });
     await fetchTo(await serve((request, response) => serveBytes(request, response)), { client: direct });
-    direct.close();
     assert.equal(asked.length, 1);
   });
 
@@ -323,9 +324,8 @@ describe('download', () => {
     const server = createTlsServer(good, (request, response) => serveBytes(request, response));
     const url = `https://localhost:${await listen(server)}/file?token=secret`;
     await assert.rejects(fetchTo(url), fails('NK_SOURCE_UNAVAILABLE', /certificate of localhost.*not accepted/));
-    const trusting = createHttpClient({ ca: good.cert.toString() });
+    const trusting = createHttpClient({ ...host, ca: good.cert.toString() });
     await fetchTo(url, { client: trusting });
-    trusting.close();
 
     const tunnels: string[] = [];
     const proxy = createServer();
@@ -339,19 +339,21 @@ describe('download', () => {
       upstream.on('error', () => socket.destroy());
       socket.on('error', () => upstream.destroy());
     });
-    const viaProxy = createHttpClient({ ca: good.cert.toString(), proxy: `http://127.0.0.1:${await listen(proxy)}` });
+    const viaProxy = createHttpClient({
+      ...host,
+      ca: good.cert.toString(),
+      proxy: `http://127.0.0.1:${await listen(proxy)}`,
+    });
     await fetchTo(url, { client: viaProxy });
-    viaProxy.close();
     assert.deepEqual(tunnels, [new URL(url).host]);
 
     const expired = make('expired', '-1');
     const old = createTlsServer(expired, (request, response) => serveBytes(request, response));
-    const distrusting = createHttpClient({ ca: expired.cert.toString() });
+    const distrusting = createHttpClient({ ...host, ca: expired.cert.toString() });
     await assert.rejects(
       fetchTo(`https://localhost:${await listen(old)}/file`, { client: distrusting }),
       fails('NK_SOURCE_UNAVAILABLE', /expired/),
     );
-    distrusting.close();
   });
 
   it('refuses what is no address', async () => {
@@ -374,10 +376,10 @@ describe('retryAfterMs', () => {
 
 describe('fetchArtifact', () => {
   const context = {
+    ...host,
     base: folder,
     folder: join(folder, 'fetched'),
     client,
-    clock: createLinuxClock(),
     budgetMs: 10_000,
   };
   it('gives a local file with digest, size and a location without secrets', async () => {

@@ -1,5 +1,5 @@
 /** What a member of this family gives: an artifact's bytes as a local file, checked. */
-import type { Clock } from '../../host/port.ts';
+import type { Host } from '../../host/port.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Progress } from './download.ts';
 import type { CredentialStore } from './oci/credentials.ts';
@@ -73,13 +73,15 @@ export type VerifyArtifact = (subject: {
   readonly reference: string;
 }) => Promise<void>;
 
-export interface FetchContext {
-  /** Where relative paths start. */
+/** What fetching needs of a host: files and programs of our own machine, network and clock. */
+export type FetchHost = Pick<Host, 'local' | 'localExec' | 'program' | 'archives' | 'clock'>;
+
+export interface FetchContext extends FetchHost {
+  /** Where relative paths start: absolute. */
   readonly base: string;
-  /** Where downloads land. */
+  /** Where downloads land, in our own file system. */
   readonly folder: string;
   readonly client: HttpClient;
-  readonly clock: Clock;
   readonly budgetMs: number;
   /** Of registries; those of the user's Docker configuration when absent. */
   readonly credentials?: CredentialStore;

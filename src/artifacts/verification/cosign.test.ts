@@ -18,7 +18,7 @@ import {
   type TestRegistry,
 } from '../../../test/servers/registry.ts';
 import type { SignatureRequirement } from '../../model/resources.ts';
-import { createLinuxClock } from '../../host/linux/clock.ts';
+import { createLinuxHost } from '../../host/linux/host.ts';
 import { createHttpClient } from '../sources/http-client.ts';
 import { fetchArtifact } from '../sources/table.ts';
 import type { SourceSpec } from '../sources/source.ts';
@@ -74,7 +74,8 @@ function signatureManifest(
 
 describe('signatures', () => {
   const folder = temporaryFolder();
-  const client = createHttpClient();
+  const host = createLinuxHost();
+  const client = createHttpClient(host);
   let registry: TestRegistry;
   let count = 0;
 
@@ -82,7 +83,7 @@ describe('signatures', () => {
     registry = await startRegistry();
   });
   after(async () => {
-    client.close();
+    await host.close();
     await registry?.close();
     removeFolder(folder);
   });
@@ -108,13 +109,13 @@ describe('signatures', () => {
       spec = { type: 'oci', reference: `${registry.host}/${repository}:v1`, plainHttp: true };
     }
     await fetchArtifact(spec, {
+      ...host,
       base: folder,
       folder: into,
       client,
-      clock: createLinuxClock(),
       budgetMs: 5_000,
       credentials: async () => undefined,
-      verify: (subject) => verifyArtifact({ ...subject, folder: into }, requirement),
+      verify: (subject) => verifyArtifact(host, { ...subject, folder: into }, requirement),
     });
   }
 

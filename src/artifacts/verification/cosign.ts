@@ -2,20 +2,23 @@
  * cosign's signatures of OCI artifacts: over a small text that names the manifest's digest ("simple signing"), kept beside
  * the artifact under the tag `sha256-<hex>.sig`; or as sigstore bundles that refer to it. By a public key, or by an
  * identity that a pinned trusted root vouches for, with an entry in the transparency log and a certificate that its log
- * knows. Sources: cosign's specs/SIGNATURE_SPEC.md and BUNDLE_SPEC.md; `@sigstore/verify` does the verification.
+ * knows. Sources: cosign's specs/SIGNATURE_SPEC.md and BUNDLE_SPEC.md; the port's `Signatures` do the arithmetic.
  *
  * Errors: NK_SIGNATURE with what was found and why each did not count; NK_DOCUMENT_INVALID for keys and roots that cannot
  * be read; those of the repository.
  */
-import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { array, looseObject, number, string } from 'zod/mini';
 import type { SignatureRequirement } from '../../model/resources.ts';
 import { asNodekilnError, errnoOf, NodekilnError } from '../../errors.ts';
+import { createDigest } from '../../host/digest.ts';
+import type { Host } from '../../host/port.ts';
+import { toBase64, fromBase64, fromHex, textOf } from '../../model/bytes.ts';
 import { parseManifest } from '../sources/oci/model.ts';
 import type { Descriptor } from '../sources/oci/model.ts';
 import type { Repository } from '../sources/oci/repository.ts';
+
+/** Keys and roots are read from our own file system. */
+export type VerificationHost = Pick<Host, 'local' | 'signatures'>;
 
 export interface Signed {
   readonly repository: Repository;
@@ -28,15 +31,19 @@ export interface Signed {
 }
 
 /** Returns when one signature counts. */
-export async function verifyArtifact(signed: Signed, requirement: SignatureRequirement): Promise<void> {
-  const trusted = await readTrust(requirement);
-  const candidates = await findSignatures(signed);
+export async function verifyArtifact(
+  host: VerificationHost,
+  signed: Signed,
+  requirement: SignatureRequirement,
+): Promise<void> {
+  const about = { host, signed, trust: await readTrust(host, requirement) };
+  const candidates = await findSignatures(host, signed);
   const refusals: string[] = [];
   for (const candidate of candidates) {
     try {
       await (candidate.type === 'bundle'
-        ? verifyBundle(parseJson((await candidate.read()).toString('utf8')), signed, trusted)
-        : verifySimple(candidate, signed, trusted));
+        ? verifyBundle(textOf(await candidate.read()), about)
+        : verifySimple(candidate, about));
       return;
     } catch (thrown) {
       refusals.push(`${candidate.name}: ${reasonOf(thrown)}`);
@@ -50,8 +57,6 @@ export async function verifyArtifact(signed: Signed, requirement: SignatureRequi
 }
 
 function reasonOf(thrown: unknown): string {
-  if (thrown instanceof Refusal || thrown instanceof NodekilnError) return thrown.message;
-  // What the library throws says what it expected and what it found; nothing of it is secret.
   return thrown instanceof Error ? thrown.message : 'it cannot be read';
 }
 
@@ -60,38 +65,46 @@ class Refusal extends Error {}
 // ── what is trusted ──────────────────────────────────────────────────────────────────────────────────────────────
 
 type Trust =
-  | { readonly type: 'key'; readonly key: KeyObject }
-  | { readonly type: 'identity'; readonly root: unknown; readonly identity: string; readonly issuer: string };
+  | { readonly type: 'key'; readonly key: string }
+  | { readonly type: 'identity'; readonly root: string; readonly identity: string; readonly issuer: string };
 
-async function readTrust(requirement: SignatureRequirement): Promise<Trust> {
+/** A signature under judgement. */
+interface About {
+  readonly host: VerificationHost;
+  readonly signed: Signed;
+  readonly trust: Trust;
+}
+
+const nothing = new Uint8Array();
+
+async function readTrust(host: VerificationHost, requirement: SignatureRequirement): Promise<Trust> {
   if ('key' in requirement) {
-    const text = requirement.key.includes('-----BEGIN') ? requirement.key : await readText(requirement.key, 'the key');
-    try {
-      return { type: 'key', key: createPublicKey(text) };
-    } catch (cause) {
-      throw new NodekilnError('NK_DOCUMENT_INVALID', 'the key that must have signed an artifact is no public key', {
-        cause,
-        hint: 'Give the .pub file that `cosign generate-key-pair` wrote, or its text.',
-      });
-    }
+    const { key: given } = requirement;
+    const key = given.includes('-----BEGIN') ? given : await readText(host, given, 'the key');
+    if ((await host.signatures.byKey({ key, content: nothing, signature: nothing })) !== 'no-key')
+      return { type: 'key', key };
+    throw new NodekilnError('NK_DOCUMENT_INVALID', 'the key that must have signed an artifact is no public key', {
+      hint: 'Give the .pub file that `cosign generate-key-pair` wrote, or its text.',
+    });
   }
   const { trustedRoot, identity, issuer } = requirement;
-  const text = await readText(trustedRoot, 'the trusted root');
+  const root = await readText(host, trustedRoot, 'the trusted root');
   try {
-    return { type: 'identity', root: JSON.parse(text), identity: identityPattern(identity), issuer };
+    JSON.parse(root);
   } catch (cause) {
     throw new NodekilnError('NK_DOCUMENT_INVALID', `${trustedRoot} is no trusted root`, { cause });
   }
+  return { type: 'identity', root, identity: identityPattern(identity), issuer };
 }
 
-async function readText(path: string, what: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_INVALID', `${what} ${path} cannot be read: ${errnoOf(cause) ?? ''}`, {
-      cause,
-    });
-  }
+async function readText({ local }: VerificationHost, path: string, what: string): Promise<string> {
+  const refuse = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_DOCUMENT_INVALID', `${what} ${path} cannot be read: ${why}`, { cause });
+  const content = await local.read(path).catch((thrown: unknown) => {
+    throw refuse(errnoOf(thrown) ?? '', thrown);
+  });
+  if (!content) throw refuse('ENOENT');
+  return textOf(content);
 }
 
 /** Exact, unless it stands between slashes: then a regular expression for the whole identity. */
@@ -107,10 +120,10 @@ type Candidate =
       readonly type: 'simple';
       readonly name: string;
       /** One that cannot be read is refused, and the next one is looked at. */
-      readonly read: () => Promise<Buffer>;
+      readonly read: () => Promise<Uint8Array>;
       readonly annotations: Readonly<Record<string, string>>;
     }
-  | { readonly type: 'bundle'; readonly name: string; readonly read: () => Promise<Buffer> };
+  | { readonly type: 'bundle'; readonly name: string; readonly read: () => Promise<Uint8Array> };
 
 const simpleSigning = 'application/vnd.dev.cosign.simplesigning.v1+json';
 const bundleType = /^application\/vnd\.dev\.sigstore\.bundle(?:\.v0\.3)?\+json/;
@@ -122,16 +135,21 @@ const annotation = {
 const maxSignatures = 100;
 const maxBytes = 1024 * 1024;
 
-async function findSignatures({ repository, digest, folder }: Signed): Promise<Candidate[]> {
+async function findSignatures(
+  { local }: VerificationHost,
+  { repository, digest, folder }: Signed,
+): Promise<Candidate[]> {
   const tag = `${digest.replace(':', '-')}.sig`;
   const simple = await layersOf(repository, tag);
   const referring = (await repository.referrers(digest)).filter(
     ({ artifactType, mediaType }) => bundleType.test(artifactType ?? '') || bundleType.test(mediaType),
   );
   const bundles = (await Promise.all(referring.map((one) => layersOf(repository, one.digest)))).flat();
-  const read = async (layer: Descriptor): Promise<Buffer> => {
+  const read = async (layer: Descriptor): Promise<Uint8Array> => {
     if (layer.size > maxBytes) throw new Refusal('is larger than any signature');
-    return readFile((await repository.blob(layer, { folder })).path);
+    const content = await local.read((await repository.blob(layer, { folder })).path);
+    if (!content) throw new Refusal('it cannot be read');
+    return content;
   };
   const found: Candidate[] = [];
   for (const [index, layer] of [...simple, ...bundles].slice(0, maxSignatures).entries()) {
@@ -163,25 +181,25 @@ const payloadSchema = looseObject({
 
 async function verifySimple(
   { read, annotations }: Extract<Candidate, { type: 'simple' }>,
-  { digest }: Signed,
-  trust: Trust,
+  { host, signed: { digest }, trust }: About,
 ): Promise<void> {
   const payload = await read();
-  const stated = payloadSchema.safeParse(parseJson(payload.toString('utf8')));
+  const stated = payloadSchema.safeParse(parseJson(textOf(payload)));
   if (!stated.success) throw new Refusal('what is signed is no statement about an image');
   const signedDigest = stated.data.critical.image['docker-manifest-digest'];
   if (signedDigest !== digest) throw new Refusal(`it is for ${signedDigest}, not for ${digest}`);
   const encoded = annotations[annotation.signature];
   if (encoded === undefined) throw new Refusal('it holds no signature');
-  const signature = Buffer.from(encoded, 'base64');
-  if (trust.type === 'identity') return verifyKeyless(keylessBundle(payload, signature, annotations), payload, trust);
-  if (!verifySignature(digestFor(trust.key), payload, trust.key, signature))
-    throw new Refusal('it is by another key, or over other content');
-}
-
-/** Ed25519 hashes on its own. */
-function digestFor(key: KeyObject): string | undefined {
-  return key.asymmetricKeyType === 'ed25519' ? undefined : 'sha256';
+  if (trust.type === 'identity') {
+    const bundle = JSON.stringify(keylessBundle(payload, encoded, annotations));
+    return verifyKeyless(host, trust, { bundle, content: payload });
+  }
+  const verdict = await host.signatures.byKey({
+    key: trust.key,
+    content: payload,
+    signature: fromBase64(encoded),
+  });
+  if (verdict !== 'good') throw new Refusal('it is by another key, or over other content');
 }
 
 const rekorBundle = looseObject({
@@ -189,8 +207,8 @@ const rekorBundle = looseObject({
   Payload: looseObject({ body: string(), integratedTime: number(), logIndex: number(), logID: string() }),
 });
 
-/** cosign's annotations as the bundle that the library reads. */
-function keylessBundle(payload: Buffer, signature: Buffer, annotations: Readonly<Record<string, string>>): unknown {
+/** cosign's annotations as a sigstore bundle; `signature` in base64. */
+function keylessBundle(payload: Uint8Array, signature: string, annotations: Readonly<Record<string, string>>): unknown {
   const certificate = annotations[annotation.certificate];
   if (certificate === undefined) throw new Refusal('it is by a key, and an identity is asked for');
   const log = rekorBundle.safeParse(parseJson(annotations[annotation.bundle] ?? ''));
@@ -205,7 +223,7 @@ function keylessBundle(payload: Buffer, signature: Buffer, annotations: Readonly
       tlogEntries: [
         {
           logIndex: String(Payload.logIndex),
-          logId: { keyId: Buffer.from(Payload.logID, 'hex').toString('base64') },
+          logId: { keyId: toBase64(fromHex(Payload.logID)) },
           kindVersion: { kind: 'hashedrekord', version: '0.0.1' },
           integratedTime: String(Payload.integratedTime),
           inclusionPromise: { signedEntryTimestamp: SignedEntryTimestamp },
@@ -215,7 +233,7 @@ function keylessBundle(payload: Buffer, signature: Buffer, annotations: Readonly
     },
     messageSignature: {
       messageDigest: { algorithm: 'SHA2_256', digest: sha256Base64(payload) },
-      signature: signature.toString('base64'),
+      signature: toBase64(fromBase64(signature)),
     },
   };
 }
@@ -226,17 +244,17 @@ function certificatesIn(pem: string): string[] {
   );
 }
 
-// ── sigstore's library ───────────────────────────────────────────────────────────────────────────────────────────
+// ── sigstore's bundles ───────────────────────────────────────────────────────────────────────────────────────────
 
 const statementSchema = looseObject({
   subject: array(looseObject({ digest: looseObject({ sha256: string() }) })),
 });
 const envelopeSchema = looseObject({ dsseEnvelope: looseObject({ payload: string() }) });
 
-async function verifyBundle(bundle: unknown, { digest }: Signed, trust: Trust): Promise<void> {
+async function verifyBundle(bundle: string, { host, signed: { digest }, trust }: About): Promise<void> {
   if (trust.type === 'key') throw new Refusal('it is by an identity, and a key is asked for');
-  await verifyKeyless(bundle, undefined, trust);
-  const subjects = subjectsOf(bundle);
+  await verifyKeyless(host, trust, { bundle });
+  const subjects = subjectsOf(parseJson(bundle));
   if (!subjects.includes(digest)) throw new Refusal(`it is for ${subjects.join(', ') || 'nothing'}, not for ${digest}`);
 }
 
@@ -244,34 +262,22 @@ async function verifyBundle(bundle: unknown, { digest }: Signed, trust: Trust): 
 function subjectsOf(bundle: unknown): string[] {
   const envelope = envelopeSchema.safeParse(bundle);
   if (!envelope.success) throw new Refusal('it holds no statement');
-  const payload = Buffer.from(envelope.data.dsseEnvelope.payload, 'base64').toString('utf8');
+  const payload = textOf(fromBase64(envelope.data.dsseEnvelope.payload));
   const statement = statementSchema.safeParse(parseJson(payload));
   return statement.success ? statement.data.subject.map((subject) => `sha256:${subject.digest.sha256}`) : [];
 }
 
 async function verifyKeyless(
-  bundle: unknown,
-  artifact: Buffer | undefined,
+  { signatures }: VerificationHost,
   { root, identity, issuer }: Extract<Trust, { type: 'identity' }>,
+  signed: { readonly bundle: string; readonly content?: Uint8Array },
 ): Promise<void> {
-  const [{ Verifier, toSignedEntity, toTrustMaterial }, { bundleFromJSON }, { TrustedRoot }] = await Promise.all([
-    import('@sigstore/verify'),
-    import('@sigstore/bundle'),
-    import('@sigstore/protobuf-specs'),
-  ]);
-  const verifier = new Verifier(toTrustMaterial(TrustedRoot.fromJSON(root)), {
-    ctlogThreshold: 1,
-    tlogThreshold: 1,
-    timestampThreshold: 1,
-  });
-  verifier.verify(toSignedEntity(bundleFromJSON(bundle), artifact), {
-    subjectAlternativeName: identity,
-    extensions: { issuer },
-  });
+  const why = await signatures.byIdentity({ ...signed, trustedRoot: root, identity, issuer });
+  if (why !== undefined) throw new Refusal(why);
 }
 
-function sha256Base64(content: Buffer): string {
-  return createHash('sha256').update(content).digest('base64');
+function sha256Base64(content: Uint8Array): string {
+  return toBase64(fromHex(createDigest().update(content).hex()));
 }
 
 function parseJson(text: string): unknown {

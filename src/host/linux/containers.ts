@@ -9,23 +9,10 @@ import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
-import { unpackBelowBytes, type Containers, type Net, type StoredContainerImage } from '../port.ts';
+import type { Containers, Net, StoredContainerImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
   close(): Promise<void>;
-}
-
-/** Looks into an archive before containerd does: refuses another digest and another architecture. */
-export type ReadArchive = (
-  archive: string,
-  wanted: { readonly digest?: string; readonly architecture?: string },
-) => Promise<{ readonly digest: string; readonly size: number }>;
-
-export interface LinuxContainersOptions {
-  /** Where the host's `/` is in our own file system. */
-  readonly root: string;
-  readonly net: Net;
-  readonly readArchive: ReadArchive;
 }
 
 const liveSocket = '/run/containerd/containerd.sock';
@@ -36,7 +23,8 @@ const runtimeFolder = '/run/containerd';
 const startTimeoutMs = 30_000;
 const stopTimeoutMs = 10_000;
 
-export function createLinuxContainers({ root, net, readArchive }: LinuxContainersOptions): LinuxContainers {
+/** `root`: where the host's `/` is in our own file system. */
+export function createLinuxContainers(root: string, net: Net): LinuxContainers {
   let daemon: Promise<ChildProcess> | undefined;
   let running: Promise<string> | undefined;
   let leftovers: readonly string[] = [];
@@ -60,19 +48,13 @@ export function createLinuxContainers({ root, net, readArchive }: LinuxContainer
 
   return {
     list,
-    async importArchive(archive, { digest, pin, unpack = 'auto', architecture }) {
-      const about = await readArchive(archive, {
-        ...(digest !== undefined && { digest }),
-        ...(architecture !== undefined && { architecture }),
-      });
-      const unpacked = unpack === 'auto' ? about.size < unpackBelowBytes : unpack === 'always';
-      await ctr(['images', 'import', ...(unpacked ? [] : ['--no-unpack']), '-'], archive);
+    async importArchive(archive, { pin, unpack }) {
+      await ctr(['images', 'import', ...(unpack ? [] : ['--no-unpack']), '-'], archive);
       const stored = await list();
       // The label by which the CRI tells kubelet never to collect an image.
       for (const { reference, pinned } of pin ? stored : [])
         if (!pinned) await ctr(['images', 'label', reference, 'io.cri-containerd.pinned=pinned']);
-      const { digest: found, size } = about;
-      return { references: stored.map(({ reference }) => reference), digest: found, size, unpacked };
+      return stored.map(({ reference }) => reference);
     },
     async close() {
       const started = await daemon?.catch(() => undefined);

@@ -9,12 +9,14 @@ import { NodekilnError } from '../../errors.ts';
 import type { Containers, Host } from '../port.ts';
 import { program } from '../program.ts';
 import { createOfflineUnits } from '../unit-files/offline-units.ts';
+import { createLinuxArchives } from './archives/archives.ts';
 import { createLinuxClock } from './clock.ts';
 import { createLinuxDatabases } from './databases.ts';
 import { createLinuxExec } from './exec.ts';
 import { createLinuxFiles } from './files.ts';
 import { createLinuxLocks } from './locks.ts';
 import { createLinuxNet } from './net/net.ts';
+import { createSignatures } from './signatures.ts';
 import type { SystemdAddress } from './systemd-connection.ts';
 import { createLiveUnits } from './units.ts';
 
@@ -40,7 +42,22 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
   const clock = createLinuxClock();
   const databases = createLinuxDatabases(createPathResolver(nodeDisk, root));
   const locks = createLinuxLocks({ root, files, databases, clock, program });
-  const host = { root, files, local, databases, locks, exec, units, clock, net, program, close };
+  const host = {
+    root,
+    files,
+    local,
+    databases,
+    locks,
+    units,
+    exec,
+    localExec: root === '/' ? exec : createLinuxExec('/'),
+    clock,
+    net,
+    archives: createLinuxArchives(),
+    signatures: createSignatures(),
+    program,
+    close,
+  };
   const containers = options.containers?.(host) ?? noContainers;
   return {
     ...host,

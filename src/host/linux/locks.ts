@@ -36,7 +36,7 @@ export function createLinuxLocks({ root, files, databases, clock, program }: Lin
       signal?.throwIfAborted();
       if (!(await files.stat(folder)))
         await files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
-      const holder = (await files.realPath?.(join(folder, 'lock.pid'))) ?? '';
+      const holder = await files.realPath(join(folder, 'lock.pid'));
       const deadline = clock.monotonic() + waitMs;
       for (let pauseMs = pauses.firstMs; ; pauseMs = Math.min(pauseMs * 2, pauses.longestMs)) {
         const lock = await tryToTake(folder);

@@ -150,6 +150,10 @@ export function createMemoryFiles({ tree, effects, clock }: MemoryFilesOptions):
       const real = tree.target(path);
       return tree.names(real).map((name): FolderEntry => ({ name, type: tree.get(join(real, name))?.type ?? 'other' }));
     },
+    realPath: async (path) => {
+      effects.alive();
+      return tree.entry(path);
+    },
     list: async (path) => {
       effects.alive();
       return tree.names(tree.target(path));

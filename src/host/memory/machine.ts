@@ -8,8 +8,10 @@
  */
 import { sha256 } from '../digest.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { ExecOptions, ExecResult, Files, Host, StoredContainerImage, Units } from '../port.ts';
+import type { Exec, ExecOptions, ExecResult, Files, Host, StoredContainerImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
+import { createSignatures } from '../linux/signatures.ts';
+import { createMemoryArchives } from './archives.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
 import { createTree } from './tree.ts';
@@ -125,6 +127,12 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
     const pid = pids;
     const effects = createEffects({ crash, onEffect });
     const ownFiles = createMemoryFiles({ tree, effects, clock });
+    const exec: Exec = {
+      run: async (argv, options) => {
+        effects.alive();
+        return effects.run(`exec ${argv.join(' ')}`, () => handled(runProgram(argv, options)));
+      },
+    };
     return {
       root: '/',
       files: ownFiles,
@@ -133,21 +141,17 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
       locks: createMemoryLocks({ tree, effects, clock, pid, holders }),
       program: createMemoryProgram({ pid, startedMs: clock.monotonic(), environment }),
       units: createMemoryUnits({ units, files: ownFiles, effects, live: systemd }),
-      exec: {
-        run: async (argv, options) => {
-          effects.alive();
-          return effects.run(`exec ${argv.join(' ')}`, () => handled(runProgram(argv, options)));
-        },
-      },
+      exec,
+      localExec: exec,
       containers: {
-        importArchive: async (archive, options) => {
+        importArchive: async (archive, { pin }) => {
           effects.alive();
           const references = archives.get(archive);
-          if (!references) throw new NodekilnError('NK_ARTIFACT_MISSING', `there is no archive ${archive}`);
+          if (!references) throw new NodekilnError('NK_IMAGE_IMPORT', `there is no archive ${archive}`);
           return effects.run(`import ${archive}`, () => {
-            const digest = sha256(archive);
-            for (const reference of references) images.set(reference, { reference, digest, pinned: options.pin });
-            return { references: [...images.keys()], digest, size: archive.length, unpacked: true };
+            for (const reference of references)
+              images.set(reference, { reference, digest: sha256(reference), pinned: pin });
+            return [...images.keys()];
           });
         },
         list: async () => {
@@ -165,6 +169,9 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
         },
       },
       net: createMemoryNet({ endpoints, clock, alive: () => effects.alive() }),
+      archives: createMemoryArchives(),
+      // Arithmetic is the same everywhere.
+      signatures: createSignatures(),
       close: () => Promise.resolve(),
     };
   };

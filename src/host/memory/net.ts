@@ -4,7 +4,7 @@
  */
 import { NodekilnError } from '../../errors.ts';
 import { NetError } from '../port/net.ts';
-import type { HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../port/net.ts';
+import type { Download, HttpDownload, HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../port/net.ts';
 import type { MemoryClock } from './clock.ts';
 
 export interface EndpointResponse {
@@ -46,6 +46,7 @@ export function createMemoryNet({ endpoints, clock, alive }: MemoryNetOptions): 
   };
   return {
     stream: (wanted) => ask(wanted, Infinity),
+    download: async (wanted) => intoFile(await ask(wanted, wanted.timeoutMs), wanted),
     request: async (wanted) => whole(await ask(wanted, wanted.timeoutMs), wanted),
     socketAnswers: async (path) => {
       alive();
@@ -84,4 +85,30 @@ async function whole({ body, ...answer }: HttpStream, wanted: HttpRequest): Prom
     parts.push(part);
   }
   return { ...answer, body: Buffer.concat(parts) };
+}
+
+/** Stalls are not seen here: time passes only in the endpoint's `durationMs`. */
+async function intoFile({ body, ...answer }: HttpStream, wanted: HttpDownload): Promise<Download> {
+  const { into, size, maxBytes, onProgress } = wanted;
+  const stated = answer.headers['content-range'] ?? '';
+  const start = answer.status === 200 ? 0 : answer.status === 206 ? Number(/^bytes (\d+)-/.exec(stated)?.[1]) : NaN;
+  if (start !== 0 && start !== into.size) return { ...answer, outcome: 'unwanted', why: '' };
+  const length = answer.headers['content-length'];
+  const total = length === undefined ? undefined : start + Number(length);
+  if (total !== undefined && total !== (size ?? Math.min(total, maxBytes)))
+    return { ...answer, outcome: 'size', why: '' };
+  if (start < into.size) await into.restart();
+  try {
+    for await (const piece of body) {
+      if (into.size + piece.length > (size ?? maxBytes)) return { ...answer, outcome: 'size', why: '' };
+      await into.append(piece);
+    }
+  } catch (thrown) {
+    if (thrown instanceof NetError) return { ...answer, outcome: 'cut', why: thrown.why };
+    throw thrown;
+  }
+  if (total !== undefined && into.size !== total)
+    return { ...answer, outcome: 'cut', why: `the connection ended after ${into.size} of ${total} bytes` };
+  onProgress?.(into.size, total);
+  return { ...answer, outcome: 'whole', why: '' };
 }

@@ -41,6 +41,9 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/** The owner is who this process is, unless told. */
+export type StagedAttributes = Pick<Attributes, 'mode'> & Partial<Attributes>;
+
 /**
  * A file in the making: under a temporary name, in the folder where it will stand, only root's to read. When its process
  * dies the next write into the folder removes it.
@@ -62,7 +65,7 @@ export interface StagedFile {
   /** At most `length` bytes from `position` on, of what was appended. */
   read(position: number, length: number): Promise<Uint8Array>;
   /** Gives it attributes and the name in its folder, durably; what has the name is replaced, a symlink never followed. */
-  publish(name: string, attributes: Attributes): Promise<void>;
+  publish(name: string, attributes: StagedAttributes): Promise<void>;
   /** Removes it unless it was published. Idempotent. */
   discard(): Promise<void>;
 }
@@ -117,7 +120,7 @@ export interface Files {
    * Where the entry lies in our own file system (see `Host.local`), parent symlinks resolved inside the host. Absent when
    * the host's files lie in no file system (memory).
    */
-  realPath?(path: string): Promise<string>;
+  realPath(path: string): Promise<string>;
   /** Reads the files once so that the page cache holds them; never fails; missing files and those that seem to be there already are passed over. Returns bytes read. */
   warm(paths: readonly string[]): Promise<number>;
   /** Removes what ended processes left under temporary names in the folders. Writing into a folder does it, too. */

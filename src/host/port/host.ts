@@ -1,3 +1,4 @@
+import type { Archives } from './archives.ts';
 import type { Clock } from './clock.ts';
 import type { Containers } from './containers.ts';
 import type { Databases } from './databases.ts';
@@ -6,6 +7,7 @@ import type { Files } from './files.ts';
 import type { Locks } from './locks.ts';
 import type { Net } from './net.ts';
 import type { Program } from './program.ts';
+import type { Signatures } from './signatures.ts';
 import type { Units } from './units.ts';
 
 export interface Host {
@@ -22,11 +24,15 @@ export interface Host {
   /** Offline for a root folder: enablement only. */
   readonly units: Units;
   readonly exec: Exec;
+  /** Programs of our own machine, whatever the host is: what checks signatures, what keeps credentials. */
+  readonly localExec: Exec;
   readonly containers: Containers;
   readonly clock: Clock;
   readonly net: Net;
   /** Ourselves. */
   readonly program: Program;
+  readonly archives: Archives;
+  readonly signatures: Signatures;
   /** Releases connections and watches. Idempotent. */
   close(): Promise<void>;
 }

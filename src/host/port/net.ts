@@ -4,6 +4,7 @@
  * `, `. No message holds a query, a user or a password of an address.
  */
 import { NodekilnError, type ErrorDetail } from '../../errors.ts';
+import type { StagedFile } from './files.ts';
 
 export type HttpHeaders = Readonly<Record<string, string>>;
 
@@ -57,6 +58,34 @@ export interface HttpStream extends Omit<HttpResponse, 'body'> {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+export interface HttpDownload extends HttpExchange {
+  /** What is there already is kept when the server sends the rest of it: whoever asks says so by `range`. */
+  readonly into: StagedFile;
+  /** For the whole exchange. */
+  readonly timeoutMs: number;
+  /** A connection that brings fewer bytes than these in any span of this length is given up. */
+  readonly stall: { readonly bytes: number; readonly withinMs: number };
+  /** Of the whole file, when it is known. */
+  readonly size?: number;
+  /** Of the whole file, at most. */
+  readonly maxBytes: number;
+  /** Called now and then and at the end; the total is unknown when the server does not say. */
+  readonly onProgress?: (receivedBytes: number, totalBytes: number | undefined) => void;
+}
+
+/**
+ * What came of a download. `whole`: all of it is in `into`. `cut`, `stalled`: what came is. `size`: the server states or
+ * sends another size than the one known, or more than is allowed. `unwanted`: nothing was written, because the status is
+ * neither 200 nor 206, or the part is another than the one that follows what is there.
+ */
+export type DownloadOutcome = 'whole' | 'cut' | 'stalled' | 'size' | 'unwanted';
+
+export interface Download extends Omit<HttpResponse, 'body'> {
+  readonly outcome: DownloadOutcome;
+  /** What happened, of `cut` and `stalled`. */
+  readonly why: string;
+}
+
 /**
  * Why there was no (whole) response. `connection`: nobody answered, or not to the end; `certificate`: the server's is not
  * accepted; `no-tls`: it speaks something else; `too-large`: more came than is kept.
@@ -82,6 +111,11 @@ export interface Net {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** The same with the body as it arrives; it is not bounded, neither in size nor in time: `signal` ends it. */
   stream(exchange: HttpExchange): Promise<HttpStream>;
+  /**
+   * The body of a response in a staged file. 206 adds to what is there when its Content-Range follows it; 200 begins anew.
+   * What went wrong after the headers came is an outcome, not an error; NK_FILE_WRITE when the file cannot be written.
+   */
+  download(download: HttpDownload): Promise<Download>;
   /** True when something accepts connections at the Unix socket. */
   socketAnswers(path: string, timeoutMs: number): Promise<boolean>;
 }

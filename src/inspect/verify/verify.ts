@@ -9,7 +9,6 @@
 import { cacheIndexPath, readIndex, type CacheIndex } from '../../artifacts/cache/cache.ts';
 import { openExistingJournal } from '../../apply/journal.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
-import { readContainerImageArchive } from '../../artifacts/image-archive.ts';
 import { createLinuxContainers } from '../../host/linux/containers.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import { createRootExec } from '../../host/linux/root-exec.ts';
@@ -45,7 +44,7 @@ const lanes = 4;
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const made = createLinuxHost({
     root: options.root,
-    containers: ({ root, net }) => createLinuxContainers({ root, net, readArchive: readContainerImageArchive }),
+    containers: ({ root, net }) => createLinuxContainers(root, net),
   });
   const host = made.root === '/' ? made : { ...made, exec: createRootExec(made.root) };
   try {

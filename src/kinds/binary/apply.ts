@@ -16,11 +16,10 @@ import {
 } from '../../artifacts/cache/cache.ts';
 import type { BinaryResource, BinarySource } from '../../model/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
-import type { Files, Host } from '../../host/port.ts';
+import type { Files, Host, StagedFile } from '../../host/port.ts';
 import type { BinaryObservation } from '../../model/steps.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { openSource, type PackageSource } from './artifacts.ts';
-import { basename } from '../../model/path.ts';
 
 export async function observeBinary(context: ObserveContext, resource: BinaryResource): Promise<BinaryObservation> {
   const { files } = context.host;
@@ -85,7 +84,7 @@ export async function performCache(context: PerformContext, resource: BinaryReso
   await firstThatServes(resource, async (source) => {
     if (source.type === 'cache') throw new NodekilnError('NK_INTERNAL', 'the cache cannot be filled from itself');
     const wanted = await request(context, resource, source);
-    const { entry } = await context.unpacking(() => addToCache(context.host.files, wanted));
+    const { entry } = await context.unpacking(() => addToCache(context.host, wanted));
     context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
   });
 }
@@ -97,7 +96,7 @@ export async function performActivate(context: PerformContext, resource: BinaryR
     const wanted = await request(context, resource, source);
     if (mayBeCached(resource, source) && (await keep(context, wanted)))
       return activateCached(context, resource, target);
-    const placed = await context.unpacking(() => materialise(context.host.files, target, wanted));
+    const placed = await context.unpacking(() => materialise(context.host, target, wanted));
     await seal(context, target, placed.digest);
     context.notes.setArtifact(resource.id, {
       location: wanted.source.location ?? wanted.source.path,
@@ -129,7 +128,7 @@ function mayBeCached(resource: BinaryResource, source: PackageSource): boolean {
 /** Puts it into the cache; false when its place there is taken by what is not ours to replace. */
 async function keep(context: PerformContext, wanted: AddRequest): Promise<boolean> {
   try {
-    const { entry } = await context.unpacking(() => addToCache(context.host.files, wanted));
+    const { entry } = await context.unpacking(() => addToCache(context.host, wanted));
     context.detail(`cached as ${cachedPath(entry.tool, entry.key)} from ${entry.source.location}`);
     return true;
   } catch (thrown) {
@@ -148,7 +147,7 @@ async function request(context: PerformContext, resource: BinaryResource, source
     source: await openSource(context, resource, locked(context, resource, source)),
     ...(resource.architecture !== undefined && { architecture: resource.architecture }),
     ...(context.signal && { signal: context.signal }),
-    check: (_extracted: unknown, temporary: string) => requireLibraries(host, resource, temporary),
+    check: (_extracted: unknown, staged: StagedFile) => requireLibraries(host, resource, staged),
   };
 }
 
@@ -159,10 +158,9 @@ function locked(context: PerformContext, { id }: BinaryResource, source: Package
 }
 
 /** What cannot start must not replace what does. */
-async function requireLibraries(host: Host, resource: BinaryResource, file: string): Promise<void> {
-  if (!host.files.realPath) return;
+async function requireLibraries({ files }: Host, resource: BinaryResource, staged: StagedFile): Promise<void> {
   const { checkLibraries } = await import('../../artifacts/elf/libraries.ts');
-  const missing = await checkLibraries(file, host.root);
+  const missing = await checkLibraries(files, staged, resource.tool);
   if (missing.length === 0) return;
   throw new NodekilnError(
     'NK_ARTIFACT_LIBRARIES',
@@ -171,8 +169,8 @@ async function requireLibraries(host: Host, resource: BinaryResource, file: stri
       resource: resource.id,
       lines: missing.map(({ library, neededBy, versions }) =>
         versions.length === 0
-          ? `${library}, needed by ${neededBy === basename(file) ? resource.tool : neededBy}, is missing`
-          : `${library} lacks ${versions.join(', ')}, needed by ${neededBy === basename(file) ? resource.tool : neededBy}`,
+          ? `${library}, needed by ${neededBy}, is missing`
+          : `${library} lacks ${versions.join(', ')}, needed by ${neededBy}`,
       ),
     },
   );

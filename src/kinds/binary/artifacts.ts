@@ -27,7 +27,7 @@ export async function openSource(
   const member = source.member === undefined || from.type.startsWith('image') ? {} : { member: source.member };
   const common = { format: source.type, ...expected, ...member };
   if (from.type === 'path') return { ...common, path: artifactPath(context.artifactBase, from.path) };
-  if (from.type === 'folder') return { ...common, path: await packageIn(from.path, resource, source) };
+  if (from.type === 'folder') return { ...common, path: await packageIn(context, from.path, { resource, source }) };
   const fetched = await context.downloads.fetch(sourceSpec(context, resource, source), {
     transfer: resource.transfer,
     ...(from.type === 'oci' && from.signature && { signature: from.signature }),
@@ -37,9 +37,13 @@ export async function openSource(
   return { ...common, path: fetched.path, location: fetched.location };
 }
 
-async function packageIn(directory: string, resource: BinaryResource, source: PackageSource): Promise<string> {
+async function packageIn(
+  context: PerformContext,
+  directory: string,
+  { resource, source }: { resource: BinaryResource; source: PackageSource },
+): Promise<string> {
   const { matchDirectory } = await import('../../artifacts/match-directory.ts');
-  const { chosen, passedOver } = await matchDirectory(directory, {
+  const { chosen, passedOver } = await matchDirectory(context.host, directory, {
     kind: source.type === 'rpm' ? 'rpm' : 'deb',
     component: resource.tool,
     version: resource.version,

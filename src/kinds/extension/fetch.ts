@@ -92,7 +92,8 @@ async function localExtension(context: PerformContext, resource: ExtensionResour
     throw new NodekilnError('NK_ARTIFACT_MISSING', `${path} holds no ${resource.name}.raw`, { resource: resource.id });
   }
   const { chosen, passedOver } = await matchDirectory(
-    (await files.realPath?.(path)) ?? path,
+    context.host,
+    await files.realPath(path),
     request(resource, resource.version),
   );
   if (chosen) return join(path, chosen.file);
@@ -106,9 +107,9 @@ async function localExtension(context: PerformContext, resource: ExtensionResour
 async function keptImage(context: PerformContext, resource: ExtensionResource): Promise<string | undefined> {
   const { version } = resource;
   const { files } = context.host;
-  if (version === undefined || !/^v?\d+\.\d+\.\d+/.test(version) || !files.realPath) return undefined;
+  if (version === undefined || !/^v?\d+\.\d+\.\d+/.test(version)) return undefined;
   if ((await files.list(imagesFolder)).length === 0) return undefined;
-  const { chosen } = await matchDirectory(await files.realPath(imagesFolder), request(resource, version));
+  const { chosen } = await matchDirectory(context.host, await files.realPath(imagesFolder), request(resource, version));
   return chosen && join(imagesFolder, chosen.file);
 }
 
@@ -155,10 +156,11 @@ async function chooseTag(
 }
 
 async function keep(context: PerformContext, fetched: string, name: string): Promise<string> {
-  const { files } = context.host;
+  const { files, local } = context.host;
   const target = join(imagesFolder, basename(name));
   await files.write([{ type: 'directory', path: imagesFolder, mode: 0o755, uid: 0, gid: 0 }]);
-  await files.place(fetched, target, { mode: 0o644, uid: 0, gid: 0 });
+  // Downloads lie in our own file system, wherever the host's root is.
+  await local.place(fetched, await files.realPath(target), { mode: 0o644, uid: 0, gid: 0 });
   return target;
 }
 

@@ -16,6 +16,8 @@ import { bytesOf } from '../../model/bytes.ts';
 import { rootFile } from '../../model/files.ts';
 import { join } from '../../model/path.ts';
 
+const owner = { uid: 0, gid: 0 };
+
 type Tarball = Extract<ExtensionSource, { type: 'tarball' }>;
 
 /** The folder, as seen on the host. */
@@ -30,20 +32,21 @@ export async function extensionFromTarball(
   const target = join(imagesFolder, label);
   const { files } = context.host;
   const making = await files.temporaryFolder(imagesFolder);
-  const real = (await files.realPath?.(making)) ?? making;
+  // Its programs are checked against nothing but this host, where they were fetched for it.
+  const about = `ID=_any\nARCHITECTURE=${systemdArch(architecture)}\n`;
   try {
-    // Its programs are checked against nothing but this host, where they were fetched for it.
-    const about = `ID=_any\nARCHITECTURE=${systemdArch(architecture)}\n`;
     await files.write([
-      { type: 'directory', path: making, mode: 0o755, uid: 0, gid: 0 },
+      { type: 'directory', path: making, mode: 0o755, ...owner },
       rootFile(join(making, `usr/lib/extension-release.d/extension-release.${name}`), bytesOf(about), 0o644),
     ]);
     for (const tool of tools) {
-      await extractMember({
+      await extractMember(context.host, {
         source: fetched.path,
         what: fetched.location,
         member: source.members[tool] ?? usualMembers(tool),
-        to: join(real, 'usr/bin', tool),
+        files,
+        to: join(making, 'usr/bin', tool),
+        owner,
         packageDigest: false,
         ...(options.signal && { signal: options.signal }),
       });

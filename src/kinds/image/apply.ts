@@ -1,5 +1,6 @@
 /** Effects of `image` resources: archives imported into containerd's content store, namespace `k8s.io`. */
 import type { ContainerImageResource } from '../../model/resources.ts';
+import { readContainerImageArchive } from '../../artifacts/image-archive.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { ContainerImageObservation, Touched } from '../../model/steps.ts';
 import { artifactPath } from '../binary/artifacts.ts';
@@ -20,19 +21,31 @@ export function observeImage(
   return { kind: 'image', present: touched?.done === true && same };
 }
 
+/**
+ * Archives smaller than this are unpacked under `auto`: a large one costs its size again in the image and minutes of the
+ * bake, and containerd unpacks it when its first container starts.
+ */
+const unpackBelowBytes = 200 * 1024 * 1024;
+
 export async function performImport(context: PerformContext, resource: ContainerImageResource): Promise<void> {
+  const { host, notes } = context;
   const archive = artifactPath(context.artifactBase, resource.archive);
   const wanted = resource.digest ?? context.lockedDigests.get(resource.id);
-  const imported = await context.unpacking(() =>
-    context.host.containers.importArchive(archive, {
-      pin: resource.pin ?? true,
-      unpack: resource.unpack ?? 'auto',
+  const { unpack = 'auto', pin = true, architecture } = resource;
+  const { digest, size, unpacked, references } = await context.unpacking(async () => {
+    const about = await readContainerImageArchive(host, archive, {
       ...(wanted !== undefined && { digest: wanted }),
-      ...(resource.architecture !== undefined && { architecture: resource.architecture }),
-    }),
-  );
-  const { references, digest, size, unpacked } = imported;
-  context.notes.setArtifact(resource.id, { location: resource.archive, digest, size });
+      ...(architecture !== undefined && { architecture }),
+      ...(context.signal && { signal: context.signal }),
+    });
+    const unpacks = unpack === 'auto' ? about.size < unpackBelowBytes : unpack === 'always';
+    return {
+      ...about,
+      unpacked: unpacks,
+      references: await host.containers.importArchive(archive, { pin, unpack: unpacks }),
+    };
+  });
+  notes.setArtifact(resource.id, { location: resource.archive, digest, size });
   context.detail(unpacked ? 'unpacked' : 'not unpacked: containerd does it when its first container starts');
   if (references.includes(resource.reference)) return;
   throw new NodekilnError(

@@ -3,16 +3,17 @@
  * service (distribution specification, "Token Authentication"). Tokens are kept until the registry refuses them.
  * Credentials go to the registry and to the token service that it names, nowhere else, and never into messages.
  */
-import type { IncomingMessage } from 'node:http';
 import { exactOptional, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
+import type { HttpHeaders, HttpResponse } from '../../../host/port.ts';
+import { toBase64, bytesOf, textOf } from '../../../model/bytes.ts';
 import { shownUrl } from '../http-client.ts';
-import type { HttpClient, OpenOptions } from '../http-client.ts';
+import type { HttpClient } from '../http-client.ts';
 import { RetryableError } from '../retry.ts';
 import type { CredentialStore, Credentials } from './credentials.ts';
 
 export interface AuthorizationOptions {
-  readonly client: Pick<HttpClient, 'open'>;
+  readonly client: RegistryClient;
   readonly registry: string;
   readonly credentials: CredentialStore;
   /** The registry itself is spoken to without TLS: then its token service may be, too. */
@@ -22,26 +23,33 @@ export interface AuthorizationOptions {
 const maxTokenBytes = 1024 * 1024;
 const tokenAnswer = looseObject({ token: exactOptional(string()), access_token: exactOptional(string()) });
 
-export function authorizedClient(options: AuthorizationOptions): Pick<HttpClient, 'open'> {
+/** What registries are asked with. */
+export type RegistryClient = Pick<HttpClient, 'request' | 'download'>;
+
+export function authorizedClient(options: AuthorizationOptions): RegistryClient {
   const { client, registry } = options;
   let authorization: string | undefined;
 
-  const open = async (url: string, wanted: OpenOptions = {}): Promise<IncomingMessage> => {
-    const attempt = (): Promise<IncomingMessage> =>
-      client.open(url, { ...wanted, headers: { ...wanted.headers, ...(authorization && { authorization }) } });
+  /** Asks, and once more with a login when the registry wants one. */
+  const loggedIn = async <Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
+    asked: { readonly headers?: HttpHeaders; readonly timeoutMs: number; readonly signal?: AbortSignal },
+    ask: (headers: HttpHeaders) => Promise<Answer>,
+  ): Promise<Answer> => {
+    const attempt = (): Promise<Answer> => ask({ ...asked.headers, ...(authorization && { authorization }) });
     const first = await attempt();
-    if (first.statusCode !== 401) return first;
+    if (first.status !== 401) return first;
     const challenge = parseChallenges(first.headers['www-authenticate'] ?? '');
-    first.resume();
     const known = await options.credentials(registry);
-    authorization = await answer(challenge, known, { ...options, signal: wanted.signal });
+    authorization = await answer(challenge, known, { ...options, timeoutMs: asked.timeoutMs, signal: asked.signal });
     const second = await attempt();
-    if (second.statusCode !== 401) return second;
-    second.resume();
+    if (second.status !== 401) return second;
     authorization = undefined;
     throw denied(registry, known ? 'does not accept the credentials' : 'wants credentials, and there are none');
   };
-  return { open };
+  return {
+    request: (url, request) => loggedIn(request, (headers) => client.request(url, { ...request, headers })),
+    download: (url, download) => loggedIn(download, (headers) => client.download(url, { ...download, headers })),
+  };
 }
 
 function denied(registry: string, why: string): NodekilnError {
@@ -69,7 +77,7 @@ export function parseChallenges(header: string): Challenge[] {
   return challenges;
 }
 
-type AnswerOptions = AuthorizationOptions & { readonly signal: AbortSignal | undefined };
+type AnswerOptions = AuthorizationOptions & { readonly timeoutMs: number; readonly signal: AbortSignal | undefined };
 
 async function answer(
   challenges: readonly Challenge[],
@@ -86,22 +94,24 @@ async function answer(
 }
 
 function basic({ username, password }: { username: string; password: string }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  return `Basic ${toBase64(bytesOf(`${username}:${password}`))}`;
 }
 
 async function fetchToken(
   { parameters }: Challenge,
   credentials: Credentials | undefined,
-  { client, registry, plainHttp, signal }: AnswerOptions,
+  { client, registry, plainHttp, timeoutMs, signal }: AnswerOptions,
 ): Promise<string> {
   const realm = URL.canParse(parameters['realm'] ?? '') ? new URL(parameters['realm'] ?? '') : undefined;
   if (!realm || (realm.protocol !== 'https:' && !(plainHttp && realm.protocol === 'http:')))
     throw denied(registry, 'names no usable token service');
   const { service, scope } = parameters;
   const asked = { ...(service !== undefined && { service }), ...(scope !== undefined && { scope }) };
-  const response =
+  const common = { timeoutMs, maxBytes: maxTokenBytes, ...(signal && { signal }) };
+  const { status, body } =
     credentials?.type === 'token'
-      ? await client.open(realm.href, {
+      ? await client.request(realm.href, {
+          ...common,
           method: 'POST',
           headers: { 'content-type': 'application/x-www-form-urlencoded' },
           body: new URLSearchParams({
@@ -110,18 +120,15 @@ async function fetchToken(
             client_id: 'nodekiln',
             refresh_token: credentials.token,
           }).toString(),
-          signal,
         })
-      : await client.open(withQuery(realm, asked), {
+      : await client.request(withQuery(realm, asked), {
+          ...common,
           headers: credentials ? { authorization: basic(credentials) } : {},
-          signal,
         });
-  const text = await readText(response);
-  const status = response.statusCode ?? 0;
   if (status === 408 || status === 429 || status >= 500)
     throw new RetryableError(`${shownUrl(realm)} answered ${status}`);
   if (status !== 200) throw denied(registry, `got no token: ${shownUrl(realm)} answered ${status}`);
-  const parsed = tokenAnswer.safeParse(parseJson(text));
+  const parsed = tokenAnswer.safeParse(parseJson(textOf(body)));
   const token = parsed.success ? (parsed.data.token ?? parsed.data.access_token) : undefined;
   if (!token || /[\r\n]/.test(token))
     throw denied(registry, `got no token: ${shownUrl(realm)} answered something else`);
@@ -132,20 +139,6 @@ function withQuery(url: URL, parameters: Readonly<Record<string, string>>): stri
   const target = new URL(url);
   for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value);
   return target.href;
-}
-
-async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxTokenBytes) {
-      response.destroy();
-      break;
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parseJson(text: string): unknown {

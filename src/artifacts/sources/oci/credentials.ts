@@ -5,12 +5,12 @@
  *
  * Errors: NK_DOCUMENT_SYNTAX (a damaged file), NK_REGISTRY_DENIED (a credential program failed).
  */
-import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { exactOptional, looseObject, record, string } from 'zod/mini';
-import { NodekilnError, errnoOf } from '../../../errors.ts';
+import { NodekilnError } from '../../../errors.ts';
+import type { ExecResult } from '../../../host/port.ts';
+import { fromBase64, textOf } from '../../../model/bytes.ts';
+import { join, resolve } from '../../../model/path.ts';
+import type { FetchHost } from '../source.ts';
 
 /** `token`: a refresh token for the registry's token service. */
 export type Credentials =
@@ -35,14 +35,21 @@ const helperAnswer = looseObject({ Username: string(), Secret: string() });
 
 const helperTimeoutMs = 20_000;
 
+type CredentialHost = Pick<FetchHost, 'local' | 'localExec' | 'program'>;
+
 /** `folder` stands in for `$DOCKER_CONFIG`. The file is read once, on first use. */
-export function dockerCredentials(folder: string | undefined = process.env['DOCKER_CONFIG']): CredentialStore {
-  const path = join(folder ?? join(homedir(), '.docker'), 'config.json');
+export function dockerCredentials(
+  host: CredentialHost,
+  folder: string | undefined = host.program.environment['DOCKER_CONFIG'],
+): CredentialStore {
+  const { environment, workingDirectory } = host.program;
+  const home = environment['HOME'] ?? '/root';
+  const path = resolve(workingDirectory, folder ?? join(home, '.docker'), 'config.json');
   let config: ReturnType<typeof readConfig> | undefined;
   return async (registry) => {
-    const { auths = {}, credHelpers = {}, credsStore } = await (config ??= readConfig(path));
+    const { auths = {}, credHelpers = {}, credsStore } = await (config ??= readConfig(host, path));
     const helper = credHelpers[registry] ?? credsStore;
-    if (helper !== undefined) return askHelper(helper, registry);
+    if (helper !== undefined) return askHelper(host, helper, registry);
     const entry = Object.entries(auths).find(([key]) => hostOf(key) === registry)?.[1];
     if (!entry) return undefined;
     if (entry.identitytoken) return { type: 'token', token: entry.identitytoken };
@@ -50,14 +57,9 @@ export function dockerCredentials(folder: string | undefined = process.env['DOCK
   };
 }
 
-async function readConfig(path: string) {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (thrown) {
-    if (errnoOf(thrown) === 'ENOENT' || errnoOf(thrown) === 'ENOTDIR') return {};
-    throw thrown;
-  }
+async function readConfig({ local }: CredentialHost, path: string) {
+  const text = textOf(await local.read(path));
+  if (text === undefined) return {};
   // Whatever is wrong with the file is not shown: it holds passwords.
   const parsed = dockerConfig.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
@@ -81,7 +83,7 @@ function hostOf(key: string): string {
 }
 
 function decodeAuth(encoded: string, registry: string, path: string): Credentials {
-  const text = Buffer.from(encoded, 'base64').toString('utf8').replace(/\0+$/, '');
+  const text = textOf(fromBase64(encoded)).replace(/\0+$/, '');
   const colon = text.indexOf(':');
   if (colon > 0) return { type: 'password', username: text.slice(0, colon), password: text.slice(colon + 1) };
   throw new NodekilnError('NK_DOCUMENT_SYNTAX', `the entry of ${registry} in ${path} cannot be read`, {
@@ -95,15 +97,16 @@ function plainAuth({ username, password }: { username?: string; password?: strin
 }
 
 /** The credential helpers' protocol: the host on stdin, JSON on stdout, `credentials not found` when there are none. */
-async function askHelper(name: string, registry: string): Promise<Credentials | undefined> {
+async function askHelper(host: CredentialHost, name: string, registry: string): Promise<Credentials | undefined> {
   const program = `docker-credential-${name}`;
   const failed = (why: string): NodekilnError =>
     new NodekilnError('NK_REGISTRY_DENIED', `${program} gave no credentials for ${registry}: ${why}`, {
       hint: 'Run it by hand, or remove it from the Docker configuration.',
     });
   if (!/^[A-Za-z0-9._-]+$/.test(name)) throw failed('its name is not one');
-  const { status, stdout } = await runHelper(program, registry).catch((thrown: unknown) => {
-    throw failed(errnoOf(thrown) === 'ENOENT' ? 'it is not installed' : 'it cannot be run');
+  const { status, stdout } = await runHelper(host, program, registry).catch((thrown: unknown) => {
+    const missing = thrown instanceof NodekilnError && thrown.code === 'NK_TOOL_MISSING';
+    throw failed(missing ? 'it is not installed' : 'it cannot be run');
   });
   if (status !== 0) {
     if (/not found/i.test(stdout)) return undefined;
@@ -116,22 +119,10 @@ async function askHelper(name: string, registry: string): Promise<Credentials | 
   return username === '<token>' ? { type: 'token', token: secret } : { type: 'password', username, password: secret };
 }
 
-function runHelper(program: string, input: string): Promise<{ status: number; stdout: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] });
-    const late = setTimeout(() => child.kill('SIGKILL'), helperTimeoutMs);
-    let stdout = '';
-    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
-    child.once('error', (error) => {
-      clearTimeout(late);
-      reject(error);
-    });
-    child.once('close', (code) => {
-      clearTimeout(late);
-      resolve({ status: code ?? 1, stdout });
-    });
-    // A program that ends without reading is no error of its own.
-    child.stdin.once('error', () => undefined);
-    child.stdin.end(input);
-  });
+/** With all variables: helpers find agents, profiles and folders by them. */
+function runHelper({ localExec, program: ours }: CredentialHost, program: string, input: string): Promise<ExecResult> {
+  const env = Object.fromEntries(
+    Object.entries(ours.environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
+  );
+  return localExec.run([program, 'get'], { timeoutMs: helperTimeoutMs, env, input });
 }

@@ -6,15 +6,17 @@
  * Errors: NK_ARTIFACT_MEMBER (missing, a folder, a device, links without end), NK_ARTIFACT_ARCHITECTURE, those of the
  * repository and of extract.ts.
  */
-import { readFile, rm } from 'node:fs/promises';
-import { posix } from 'node:path';
 import { looseObject, exactOptional, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
+import type { ArchiveEntry } from '../../../host/port.ts';
+import { textOf } from '../../../model/bytes.ts';
+import { basename, dirname, join, normalize } from '../../../model/path.ts';
 import { extractMember } from '../../extract.ts';
 import type { Extracted } from '../../extract.ts';
-import type { Entry } from '../../formats/format.ts';
 import { defaultLimits } from '../../formats/limits.ts';
-import { walkArtifact } from '../../formats/open.ts';
+import { readPackage, withPackage } from '../../formats/open.ts';
+import type { PackageHost } from '../../formats/open.ts';
+import { withLocalFile } from '../local-file.ts';
 import type { Descriptor, Manifest } from './model.ts';
 import type { BlobOptions, Repository } from './repository.ts';
 
@@ -26,6 +28,7 @@ const opaque = '.wh..wh..opq';
 const imageConfig = looseObject({ architecture: exactOptional(string()), os: exactOptional(string()) });
 
 export interface ContainerImageFileRequest extends BlobOptions {
+  readonly host: PackageHost;
   readonly repository: Repository;
   readonly manifest: Manifest;
   readonly what: string;
@@ -47,7 +50,7 @@ export async function extractFromImage(request: ContainerImageFileRequest, to: s
       wanted = found.path;
       continue;
     }
-    return extractMember({
+    return extractMember(request.host, {
       source: await layers.path(found.layer),
       what: request.what,
       format: 'tarball',
@@ -114,32 +117,33 @@ async function lookUp(layers: Layers, wanted: string, request: ContainerImageFil
 }
 
 interface Scan {
-  readonly entry: Entry | undefined;
+  readonly entry: ArchiveEntry | undefined;
   /** A folder on the way that is a symbolic link in this layer. */
-  readonly parent: Entry | undefined;
+  readonly parent: ArchiveEntry | undefined;
   /** A whiteout, or a file where a folder would be: lower layers have no say. */
   readonly hidden: boolean;
 }
 
-async function scan(path: string, wanted: string, { what, signal }: ContainerImageFileRequest): Promise<Scan> {
-  const parents = new Set(ancestors(wanted));
-  const whiteouts = new Set([...parents, wanted].map((name) => beside(name, `${whiteout}${posix.basename(name)}`)));
-  const opaques = new Set(['', ...parents].map((name) => posix.join(name, opaque)));
-  let entry: Entry | undefined;
-  let parent: Entry | undefined;
-  let hidden = false;
-  await walkArtifact(
-    { source: path, what, format: 'tarball', limits: defaultLimits, digest: false, signal },
-    {
-      package: () => undefined,
-      entry: async (one) => {
-        if (one.name === wanted) entry = one;
-        else if (parents.has(one.name) && one.type === 'symlink') parent = one;
-        else if (parents.has(one.name) && one.type !== 'directory') hidden = true;
-        else if (whiteouts.has(one.name) || opaques.has(one.name)) hidden = true;
-      },
-    },
+async function scan(path: string, wanted: string, { host, what, signal }: ContainerImageFileRequest): Promise<Scan> {
+  const parents = ancestors(wanted);
+  const whiteouts = [...parents, wanted].map((name) => beside(name, `${whiteout}${basename(name)}`));
+  const opaques = ['', ...parents].map((name) => join(name, opaque));
+  const source = { path, what, format: 'tarball', limits: defaultLimits, ...(signal && { signal }) } as const;
+  const { entries } = await withPackage(host, source, (opened) =>
+    readPackage(host, opened, {
+      tell: { names: [wanted, ...parents, ...whiteouts, ...opaques] },
+      fileDigest: false,
+    }),
   );
+  let entry: ArchiveEntry | undefined;
+  let parent: ArchiveEntry | undefined;
+  let hidden = false;
+  for (const one of entries) {
+    if (one.name === wanted) entry = one;
+    else if (!parents.includes(one.name)) hidden = true;
+    else if (one.type === 'symlink') parent = one;
+    else if (one.type !== 'directory') hidden = true;
+  }
   return { entry, parent, hidden };
 }
 
@@ -150,29 +154,30 @@ function ancestors(path: string): string[] {
 }
 
 function beside(path: string, name: string): string {
-  return posix.join(posix.dirname(path), name);
+  return join(dirname(path), name);
 }
 
-function throughLink(link: Entry, wanted: string): string {
-  return normalise(posix.join(linkTarget(link), wanted.slice(link.name.length)));
+function throughLink(link: ArchiveEntry, wanted: string): string {
+  return normalise(join(linkTarget(link), wanted.slice(link.name.length)));
 }
 
 /** Inside the image: `..` at its root stays there. */
-function linkTarget({ name, target = '' }: Entry): string {
-  return normalise(target.startsWith('/') ? target : posix.join('/', posix.dirname(name), target));
+function linkTarget({ name, target = '' }: ArchiveEntry): string {
+  return normalise(target.startsWith('/') ? target : join('/', dirname(name), target));
 }
 
 function normalise(path: string): string {
-  return posix.normalize(posix.join('/', path)).slice(1);
+  return normalize(join('/', path)).slice(1);
 }
 
 /** The image's own word, for images that come without an index. */
 async function checkPlatform(request: ContainerImageFileRequest): Promise<void> {
-  const { architecture, repository, manifest, what } = request;
+  const { host, architecture, repository, manifest, what } = request;
   if (architecture === undefined || manifest.config.size > maxConfigBytes) return;
   const { path, temporary } = await repository.blob(manifest.config, { folder: request.folder });
-  const parsed = imageConfig.safeParse(parseJson(await readFile(path, 'utf8')));
-  if (temporary) await rm(path, { force: true });
+  const text = await withLocalFile(host, { path }, async (file) => textOf(await file.read(0, file.stat.size)));
+  const parsed = imageConfig.safeParse(parseJson(text));
+  if (temporary) await host.local.remove([path]);
   const stated = parsed.success ? parsed.data.architecture : undefined;
   if (!stated || stated === architecture) return;
   throw new NodekilnError('NK_ARTIFACT_ARCHITECTURE', `${what} is for ${stated}, not ${architecture}`, {

@@ -14,7 +14,7 @@ import {
   type RegistryOptions,
   type TestRegistry,
 } from '../../../../test/servers/registry.ts';
-import { createLinuxClock } from '../../../host/linux/clock.ts';
+import { createLinuxHost } from '../../../host/linux/host.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient, type HttpClientOptions } from '../http-client.ts';
 import { fetchArtifact } from '../table.ts';
@@ -27,11 +27,13 @@ const content = programBytes(3_000_000, 1);
 
 describe('registries', () => {
   const folder = temporaryFolder();
+  const machine = createLinuxHost();
   const registries: TestRegistry[] = [];
   const servers: { close(): unknown }[] = [];
   let count = 0;
 
   after(async () => {
+    await machine.close();
     for (const server of servers) server.close();
     await Promise.all(registries.map((registry) => registry.close()));
     removeFolder(folder);
@@ -47,17 +49,16 @@ describe('registries', () => {
   const anonymous: CredentialStore = async () => undefined;
   const known: CredentialStore = async () => ({ type: 'password', username: user, password });
 
-  function contextOf(more: Partial<FetchContext> & { http?: HttpClientOptions } = {}): FetchContext {
+  function contextOf(more: Partial<FetchContext> & { http?: Partial<HttpClientOptions> } = {}): FetchContext {
     const { http, ...rest } = more;
     const into = join(folder, `into-${count++}`);
     mkdirSync(into);
-    const client = createHttpClient(http);
-    servers.push(client);
+    const client = createHttpClient({ ...machine, ...http });
     return {
+      ...machine,
       base: folder,
       folder: into,
       client,
-      clock: createLinuxClock(),
       budgetMs: 4_000,
       credentials: anonymous,
       ...rest,
@@ -114,7 +115,7 @@ describe('registries', () => {
           join(config, 'config.json'),
           JSON.stringify({ auths: { [`https://${registry.host}/v2/`]: entry, other: {} } }),
         );
-        await pull(registry.host, contextOf({ credentials: dockerCredentials(config) }));
+        await pull(registry.host, contextOf({ credentials: dockerCredentials(machine, config) }));
       }
     });
 
@@ -136,7 +137,7 @@ describe('registries', () => {
       try {
         const using = (helper: string): FetchContext => {
           writeFileSync(join(config, 'config.json'), JSON.stringify({ credHelpers: { [registry.host]: helper } }));
-          return contextOf({ credentials: dockerCredentials(config) });
+          return contextOf({ credentials: dockerCredentials(machine, config) });
         };
         await pull(registry.host, using('good'));
         await refused(pull(registry.host, using('none')), 'NK_REGISTRY_DENIED');
@@ -155,7 +156,10 @@ describe('registries', () => {
       const config = join(folder, 'docker-damaged');
       mkdirSync(config);
       writeFileSync(join(config, 'config.json'), `{"auths": "${password}"`);
-      await refused(pull(registry.host, contextOf({ credentials: dockerCredentials(config) })), 'NK_DOCUMENT_SYNTAX');
+      await refused(
+        pull(registry.host, contextOf({ credentials: dockerCredentials(machine, config) })),
+        'NK_DOCUMENT_SYNTAX',
+      );
     });
 
     it('tells "cannot list tags" from "there is no such repository"', async () => {

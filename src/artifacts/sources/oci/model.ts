@@ -5,6 +5,7 @@
 import { array, exactOptional, looseObject, number, record, regex, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
+import { textOf } from '../../../model/bytes.ts';
 
 const digest = string().check(regex(/^sha256:[0-9a-f]{64}$/));
 
@@ -50,7 +51,7 @@ export const maxManifestBytes = 4 * 1024 * 1024;
 export interface RawManifest {
   readonly digest: string;
   readonly mediaType: string;
-  readonly content: Buffer;
+  readonly content: Uint8Array;
 }
 
 export type ParsedManifest =
@@ -63,7 +64,7 @@ export function parseManifest(raw: RawManifest, what: string): ParsedManifest {
     new NodekilnError('NK_ARTIFACT_UNREADABLE', `the manifest of ${what} ${why}`, { resource: what, cause });
   let data: unknown;
   try {
-    data = JSON.parse(raw.content.toString('utf8'));
+    data = JSON.parse(textOf(raw.content));
   } catch (thrown) {
     throw refuse('is no JSON', thrown);
   }

@@ -17,7 +17,7 @@ import {
   type Pushed,
   type TestRegistry,
 } from '../../../../test/servers/registry.ts';
-import { createLinuxClock } from '../../../host/linux/clock.ts';
+import { createLinuxHost } from '../../../host/linux/host.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient } from '../http-client.ts';
 import { fetchArtifact } from '../table.ts';
@@ -44,7 +44,8 @@ function layer(
 
 describe('OCI artifacts', () => {
   const folder = temporaryFolder();
-  const client = createHttpClient();
+  const host = createLinuxHost();
+  const client = createHttpClient(host);
   let registry: TestRegistry;
   const layout = join(folder, 'layout');
 
@@ -94,7 +95,7 @@ describe('OCI artifacts', () => {
     await writeLayout(layout, contents);
   });
   after(async () => {
-    client.close();
+    await host.close();
     await registry?.close();
     removeFolder(folder);
   });
@@ -104,10 +105,10 @@ describe('OCI artifacts', () => {
     mkdirSync(into);
     try {
       const fetched = await fetchArtifact(spec, {
+        ...host,
         base: folder,
         folder: into,
         client,
-        clock: createLinuxClock(),
         budgetMs: 5_000,
         credentials: async () => undefined,
       });

@@ -1,6 +1,6 @@
 /** Opens the repository an address names: a registry, its mirrors before it, or a layout folder. */
-import { isAbsolute, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
+import { isAbsolute, join } from '../../../model/path.ts';
 import { parseReference } from '../../reference.ts';
 import type { FetchContext, RegistryMirror } from '../source.ts';
 import { dockerCredentials } from './credentials.ts';
@@ -23,7 +23,8 @@ export function openReference(
   const common = {
     repository,
     client: context.client,
-    credentials: context.credentials ?? dockerCredentials(),
+    local: context.local,
+    credentials: context.credentials ?? dockerCredentials(context),
     clock: context.clock,
     budgetMs: context.budgetMs,
     ...(context.signal && { signal: context.signal }),
@@ -45,7 +46,7 @@ function mirrorAddress({ url, overridePath = false }: RegistryMirror) {
 
 /** Folders are relative to the context's base. */
 export function openLayoutFolder(path: string, context: FetchContext): Promise<Repository> {
-  return openLayout(isAbsolute(path) ? path : join(context.base, path), context.signal);
+  return openLayout(context, isAbsolute(path) ? path : join(context.base, path), context.signal);
 }
 
 /** What one place cannot give the next is asked for; the last one's error tells why none could. */

@@ -5,17 +5,18 @@
  * Errors: NK_ARTIFACT_MISSING, NK_ARTIFACT_DIGEST, NK_ARTIFACT_UNREADABLE, NK_REGISTRY_DENIED, NK_TAGS_UNAVAILABLE,
  * NK_SOURCE_UNAVAILABLE, NK_TIMEOUT, NK_INTERRUPTED.
  */
-import { createHash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
 import { array, looseObject, nullable, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
-import type { Clock } from '../../../host/port.ts';
+import { join } from '../../../model/path.ts';
+import { sha256 } from '../../../host/digest.ts';
+import { NetError } from '../../../host/port.ts';
+import type { Clock, Files, HttpHeaders, HttpResponse } from '../../../host/port.ts';
+import { textOf } from '../../../model/bytes.ts';
 import { download, retryAfterMs } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
-import type { HttpClient } from '../http-client.ts';
 import { RetryableError, retry } from '../retry.ts';
 import { authorizedClient } from './authorization.ts';
+import type { RegistryClient } from './authorization.ts';
 import type { CredentialStore } from './credentials.ts';
 import { indexTypes, manifestTypes, maxManifestBytes, parseManifest } from './model.ts';
 import type { Descriptor, RawManifest } from './model.ts';
@@ -25,7 +26,9 @@ export interface RegistryOptions {
   /** `registry.example:5000` */
   readonly registry: string;
   readonly repository: string;
-  readonly client: Pick<HttpClient, 'open'>;
+  readonly client: RegistryClient;
+  /** Where blobs land. */
+  readonly local: Files;
   readonly credentials: CredentialStore;
   readonly plainHttp: boolean;
   /** Root of the API; `https://<registry>/v2` unless told. */
@@ -45,7 +48,7 @@ const maxPages = 1_000;
 const tagPage = looseObject({ tags: nullable(array(string())) });
 
 export function openRegistry(options: RegistryOptions): Repository {
-  const { registry, repository, clock, budgetMs, signal } = options;
+  const { registry, repository, local, clock, budgetMs, signal } = options;
   const client = authorizedClient(options);
   const name = `${registry}/${repository}`;
   const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${hosts[registry] ?? registry}/v2`;
@@ -53,30 +56,28 @@ export function openRegistry(options: RegistryOptions): Repository {
   const reference = (tagOrDigest: string): string => `${name}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
 
   /** One small answer; `refusal` says what a status means, or nothing for the usual. */
-  const get = (url: string, what: string, request: { headers?: Record<string, string>; refusal?: Refusal } = {}) =>
+  const get: Get = (url, what, { headers, refusal } = {}) =>
     retry({ clock, budgetMs, what, signal }, async (_, remainingMs) => {
-      const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(remainingMs)));
-      const until = signal ? AbortSignal.any([deadline, signal]) : deadline;
-      const options = { ...(request.headers && { headers: request.headers }), signal: until };
-      const { response, body } = await client
-        .open(url, options)
-        .then(async (answered) => ({ response: answered, body: await readBody(answered, what) }))
-        .catch((thrown: unknown) => {
-          if (!deadline.aborted) throw thrown;
-          throw new NodekilnError('NK_TIMEOUT', `${what} did not answer within ${budgetMs} ms`, { cause: thrown });
-        });
-      const status = response.statusCode ?? 0;
-      if (status === 200) return { body, headers: response.headers };
-      throw request.refusal?.(status) ?? usualRefusal(status, { response, body, what, now: clock.now() });
+      const asked = {
+        timeoutMs: Math.max(1, remainingMs),
+        maxBytes: maxManifestBytes,
+        ...(headers && { headers }),
+        ...(signal && { signal }),
+      };
+      const response = await client.request(url, asked).catch((thrown: unknown) => {
+        throw requestError(thrown, what, budgetMs);
+      });
+      if (response.status === 200) return response;
+      throw refusal?.(response.status) ?? usualRefusal(response, what, clock.now());
     });
 
   const manifest = async (tagOrDigest: string): Promise<RawManifest> => {
     const what = reference(tagOrDigest);
     const { body, headers } = await get(`${api}/manifests/${tagOrDigest}`, what, { headers: { accept } });
-    const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
+    const digest = sha256(body);
     const stated = headers['docker-content-digest'];
     const wanted = tagOrDigest.includes(':') ? tagOrDigest : undefined;
-    for (const other of [wanted, typeof stated === 'string' ? stated : undefined]) {
+    for (const other of [wanted, stated]) {
       if (other === undefined || !other.startsWith('sha256:') || other === digest) continue;
       throw new NodekilnError('NK_ARTIFACT_DIGEST', `the manifest of ${what} has the digest ${digest}, not ${other}`, {
         resource: what,
@@ -92,6 +93,7 @@ export function openRegistry(options: RegistryOptions): Repository {
     blob: async ({ digest, size }, { folder, onProgress }: BlobOptions) => {
       const { path } = await download({
         client,
+        local,
         clock,
         budgetMs,
         url: `${api}/blobs/${digest}`,
@@ -112,48 +114,33 @@ type Refusal = (status: number) => Error | undefined;
 type Get = (
   url: string,
   what: string,
-  request?: { headers?: Record<string, string>; refusal?: Refusal },
-) => Promise<{ body: Buffer; headers: IncomingMessage['headers'] }>;
+  request?: { readonly headers?: HttpHeaders; readonly refusal?: Refusal },
+) => Promise<HttpResponse>;
 
-function usualRefusal(
-  status: number,
-  { response, body, what, now }: { response: IncomingMessage; body: Buffer; what: string; now: number },
-): Error {
+function requestError(thrown: unknown, what: string, budgetMs: number): unknown {
+  if (!(thrown instanceof NodekilnError)) return thrown;
+  if (thrown.code === 'NK_TIMEOUT')
+    return new NodekilnError('NK_TIMEOUT', `${what} did not answer within ${budgetMs} ms`, { cause: thrown });
+  if (!(thrown instanceof NetError) || thrown.failure !== 'too-large') return thrown;
+  return new NodekilnError('NK_ARTIFACT_UNREADABLE', `${what} answers more than ${maxManifestBytes} bytes`, {
+    resource: what,
+  });
+}
+
+function usualRefusal({ status, headers, body }: HttpResponse, what: string, now: number): Error {
   const said = `the registry answered ${status}${errorCodes(body)}`;
   if (status === 404) return new NodekilnError('NK_ARTIFACT_MISSING', `${what}: ${said}`, { resource: what });
   if (status === 401 || status === 403)
     return new NodekilnError('NK_REGISTRY_DENIED', `${what}: ${said}`, { resource: what });
   if (status === 408 || status === 429 || status >= 500)
-    return new RetryableError(said, { waitMs: retryAfterMs(response.headers['retry-after'], now) });
+    return new RetryableError(said, { waitMs: retryAfterMs(headers['retry-after'], now) });
   return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${what}: ${said}`, { resource: what });
 }
 
 /** ` (MANIFEST_UNKNOWN)`: the specification's codes; a server's free text is not shown. */
-function errorCodes(body: Buffer): string {
-  const codes = [...body.toString('utf8').matchAll(/"code"\s*:\s*"([A-Z_]{1,40})"/g)].map(([, code]) => code);
+function errorCodes(body: Uint8Array): string {
+  const codes = [...textOf(body).matchAll(/"code"\s*:\s*"([A-Z_]{1,40})"/g)].map(([, code]) => code);
   return codes.length === 0 ? '' : ` (${codes.join(', ')})`;
-}
-
-async function readBody(response: IncomingMessage, what: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > maxManifestBytes)
-        throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${what} answers more than ${maxManifestBytes} bytes`, {
-          resource: what,
-        });
-      chunks.push(chunk);
-    }
-  } catch (thrown) {
-    if (thrown instanceof NodekilnError) throw thrown;
-    throw new RetryableError(`the connection ended after ${size} bytes`, { cause: thrown });
-  } finally {
-    response.destroy();
-  }
-  if (!response.complete) throw new RetryableError(`the connection ended after ${size} bytes`);
-  return Buffer.concat(chunks);
 }
 
 // ── tags and referrers ───────────────────────────────────────────────────────────────────────────────────────────
@@ -191,14 +178,14 @@ async function listTags(first: string, name: string, get: Get): Promise<string[]
     if (!parsed.success)
       throw new NodekilnError('NK_TAGS_UNAVAILABLE', `${shownUrl(url)} answers no list of tags`, { resource: name });
     tags.push(...(parsed.data.tags ?? []));
-    next = nextPage(headers.link, url);
+    next = nextPage(headers['link'], url);
   }
   return tags;
 }
 
 /** `</v2/…?last=x&n=100>; rel="next"`, on the same server. */
-function nextPage(link: string | string[] | undefined, current: string): string | undefined {
-  const target = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec([link ?? ''].flat().join(', '))?.[1];
+function nextPage(link: string | undefined, current: string): string | undefined {
+  const target = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(link ?? '')?.[1];
   if (target === undefined || !URL.canParse(target, current)) return undefined;
   const url = new URL(target, current);
   return url.origin === new URL(current).origin && url.href !== current ? url.href : undefined;
@@ -229,9 +216,9 @@ function ignoreMissing(thrown: unknown): undefined {
   throw thrown;
 }
 
-function parseJson(body: Buffer): unknown {
+function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
+    return JSON.parse(textOf(body));
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** Artifacts in registries and OCI layouts: the only file of an artifact, or the one named; one file of an image. */
-import { createHash } from 'node:crypto';
-import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
+import { createDigest } from '../../../host/digest.ts';
+import { basename, join } from '../../../model/path.ts';
 import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
 import { extractFromImage } from './image-file.ts';
 import { openLayoutFolder, openReference } from './open.ts';
@@ -73,9 +73,10 @@ async function fetchImageFile(spec: Of<'image-file'>, context: FetchContext): Pr
   const { manifest, signedDigest } = await resolveManifest(repository, tagOrDigest, spec.architecture);
   await context.verify?.({ repository, digest: signedDigest, reference: what });
   // Two files of one image do not share a name.
-  const mark = createHash('sha256').update(`${signedDigest} ${spec.member}`).digest('hex').slice(0, 12);
+  const mark = createDigest().update(`${signedDigest} ${spec.member}`).hex().slice(0, 12);
   const extracted = await extractFromImage(
     {
+      host: context,
       repository,
       manifest,
       what,

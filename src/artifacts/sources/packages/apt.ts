@@ -6,15 +6,17 @@
  * Errors: NK_SIGNATURE, NK_ARTIFACT_MISSING (no such repository, package or build, with what was seen),
  * NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, those of downloads.
  */
-import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
+import { basename, join } from '../../../model/path.ts';
 import { debArch } from '../../../model/arch.ts';
+import { textOf } from '../../../model/bytes.ts';
 import { matchBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
-import { fileBelow, getIndex, getSmall, pieces, requireDigest, withoutSlash } from './get.ts';
+import { requireDigest } from '../local-file.ts';
+import { fileBelow, getIndex, getSmall, pieces, withoutSlash } from './get.ts';
 import { verifyClearSigned, verifyDetached } from './openpgp.ts';
 
 type AptSpec = Extract<SourceSpec, { type: 'apt' }>;
@@ -61,7 +63,7 @@ async function fetchPackage(spec: AptSpec, context: FetchContext): Promise<Fetch
   if (!/^[0-9a-f]{64}$/.test(sha256) || !/^\d+$/.test(size))
     throw unreadable(place, `names no SHA-256 digest or size for ${spec.package} ${chosen.version}`);
   const url = fileBelow(place.base, filename);
-  requireDigest(spec.digest, `sha256:${sha256}`, shownUrl(url));
+  requireDigest(shownUrl(url), `sha256:${sha256}`, spec.digest);
   const { path, digest } = await download({
     ...context,
     url,
@@ -117,6 +119,7 @@ async function readRelease(spec: AptSpec, place: Place, context: FetchContext): 
   const signed = {
     what: `the Release of ${place.shown}`,
     keys: [spec.signedBy],
+    host: context,
     folder: context.folder,
     signal: context.signal,
   };
@@ -139,11 +142,11 @@ async function readRelease(spec: AptSpec, place: Place, context: FetchContext): 
 }
 
 function parseRelease(
-  bytes: Buffer,
+  bytes: Uint8Array,
   spec: AptSpec,
   { place, context }: { place: Place; context: FetchContext },
 ): Release {
-  const fields = parseStanza(bytes.toString('utf8'));
+  const fields = parseStanza(textOf(bytes));
   const now = context.clock.now();
   const [date, until] = [Date.parse(fields['date'] ?? ''), Date.parse(fields['valid-until'] ?? '')];
   for (const [name, time] of [

@@ -6,16 +6,17 @@
  * Errors: NK_SIGNATURE, NK_ARTIFACT_MISSING (no such repository, package or build, with what was seen),
  * NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, those of downloads.
  */
-import { rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
+import { basename, join } from '../../../model/path.ts';
 import { rpmArch } from '../../../model/arch.ts';
+import { textOf as decoded } from '../../../model/bytes.ts';
 import { matchBuild } from '../../match.ts';
 import type { Candidate } from '../../match.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
-import { fileBelow, getIndex, getSmall, pieces, requireDigest, withoutSlash } from './get.ts';
+import { requireDigest } from '../local-file.ts';
+import { fileBelow, getIndex, getSmall, pieces, withoutSlash } from './get.ts';
 import { verifyDetached } from './openpgp.ts';
 import { verifyRpmSignature } from './rpm-signature.ts';
 import { elements, firstElement, textOf } from './xml.ts';
@@ -66,13 +67,13 @@ async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetch
       `${shown} names no SHA-256 digest or size for ${spec.package} ${found.version}`,
     );
   const url = fileBelow(found.base ?? base, found.location);
-  requireDigest(spec.digest, `sha256:${found.sha256}`, shownUrl(url));
+  requireDigest(shownUrl(url), `sha256:${found.sha256}`, spec.digest);
   const to = join(context.folder, basename(new URL(url).pathname));
   const { path, digest } = await download({ ...context, url, to, digest: `sha256:${found.sha256}`, size: found.size });
   try {
     await checkSignature(path, spec, { shown: shownUrl(url), listed: found, context });
   } catch (thrown) {
-    await rm(path, { force: true });
+    await context.local.remove([path]);
     throw thrown;
   }
   return { path, digest, size: found.size, location: shownUrl(url), version: found.version, temporary: true };
@@ -85,7 +86,7 @@ async function checkSignature(
   { shown, listed, context }: { shown: string; listed: Candidate; context: FetchContext },
 ): Promise<void> {
   const { folder, signal } = context;
-  const outcome = await verifyRpmSignature({ path, what: shown, keys, folder, signal, listed });
+  const outcome = await verifyRpmSignature({ host: context, path, what: shown, keys, folder, signal, listed });
   if (outcome === 'signed' || repositorySigned === true) return;
   throw new NodekilnError('NK_SIGNATURE', `${shown} is not signed`, {
     resource: shown,
@@ -114,9 +115,17 @@ async function readRepomd(spec: DnfSpec, base: string, context: FetchContext): P
     const signature = await getSmall(`${url}.asc`, context);
     const what = `the metadata of ${shown}`;
     if (!signature) throw new NodekilnError('NK_SIGNATURE', `${what} is not signed`, { resource: shown });
-    await verifyDetached({ what, keys: spec.keys, folder: context.folder, signal: context.signal, content, signature });
+    await verifyDetached({
+      host: context,
+      what,
+      keys: spec.keys,
+      folder: context.folder,
+      signal: context.signal,
+      content,
+      signature,
+    });
   }
-  const text = content.toString('utf8');
+  const text = decoded(content);
   const data = elements(text, 'data').find(({ attributes }) => attributes['type'] === 'primary');
   const location = data && firstElement(data.inner, 'location')?.attributes['href'];
   const checksum = data && firstElement(data.inner, 'checksum');

@@ -1,10 +1,8 @@
 /** Small files of repositories, and compressed indexes as lines of text. */
-import { createReadStream } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { NodekilnError } from '../../../errors.ts';
-import { decompress, detectCompression } from '../../formats/decompress.ts';
-import { download } from '../download.ts';
+import type { OpenFile } from '../../../host/port.ts';
+import { compressionBytes, detectCompression } from '../../formats/compression.ts';
+import { downloadInto } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { FetchContext } from '../source.ts';
 
@@ -19,54 +17,50 @@ const maxIndexBytes = 256 * 1024 * 1024;
 /** What an index may decompress to: Debian's largest has 60 MB. */
 const maxIndexText = 1024 * 1024 * 1024;
 
-let counter = 0;
-
 /** The whole file, or undefined when the server has none. */
-export async function getSmall(url: string, context: FetchContext): Promise<Buffer | undefined> {
-  const to = join(context.folder, `small-${counter++}`);
-  const { onProgress: _, ...quiet } = context;
+export async function getSmall(url: string, context: FetchContext): Promise<Uint8Array | undefined> {
+  // What is fetched to be looked at once gets no name.
+  const file = await context.local.stage(context.folder);
   try {
-    await download({ ...quiet, url, to, maxBytes: maxSmallBytes });
-    return await readFile(to);
+    await downloadInto(file, { ...quietly(context), url, maxBytes: maxSmallBytes });
+    return await file.read(0, file.size);
   } catch (thrown) {
     if (thrown instanceof NodekilnError && thrown.code === 'NK_ARTIFACT_MISSING') return undefined;
     throw thrown;
   } finally {
-    await rm(to, { force: true });
+    await file.discard();
   }
 }
 
 /** The text of an index, decompressed by what it is, checked before its first byte is given. */
 export async function* getIndex(url: string, expected: Expected, context: FetchContext): AsyncGenerator<string> {
-  const to = join(context.folder, `index-${counter++}`);
-  const { onProgress: _, ...quiet } = context;
-  const what = shownUrl(url);
+  const { local, archives, folder, signal } = context;
+  const file = await local.stage(folder);
+  let opened: OpenFile | undefined;
   try {
-    await download({ ...quiet, ...expected, url, to, maxBytes: maxIndexBytes });
-    const chunks = createReadStream(to, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>;
+    await downloadInto(file, { ...quietly(context), ...expected, url, maxBytes: maxIndexBytes });
+    opened = await local.open(file.path);
+    if (!opened) throw new NodekilnError('NK_INTERNAL', `${file.path} was staged and is not there`);
     const decoder = new TextDecoder();
-    let size = 0;
-    for await (const chunk of decompressed(chunks, what)) {
-      size += chunk.length;
-      if (size > maxIndexText)
-        throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${what} is larger than any index`, { resource: what });
-      yield decoder.decode(chunk, { stream: true });
-    }
+    const chunks = archives.unpack({
+      file: opened,
+      what: shownUrl(url),
+      compression: detectCompression(await opened.read(0, compressionBytes)),
+      totalBytes: maxIndexText,
+      ...(signal && { signal }),
+    });
+    for await (const chunk of chunks) yield decoder.decode(chunk, { stream: true });
     yield decoder.decode();
   } finally {
-    await rm(to, { force: true });
+    await opened?.close();
+    await file.discard();
   }
 }
 
-async function* decompressed(chunks: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  if (first.done) return;
-  async function* all(): AsyncGenerator<Buffer> {
-    yield first.value as Buffer;
-    for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
-  }
-  yield* decompress(detectCompression(first.value), all(), what);
+/** Only packages are worth telling about. */
+function quietly(context: FetchContext): FetchContext {
+  const { onProgress: _, ...quiet } = context;
+  return quiet;
 }
 
 /** Pieces of the text that end with `separator`, and what is left; none may be larger than a megabyte. */
@@ -95,12 +89,4 @@ export function fileBelow(base: string, path: string): string {
 
 export function withoutSlash(url: string): string {
   return url.replace(/\/+$/, '');
-}
-
-/** A document may pin more than the repository promises. NK_ARTIFACT_DIGEST. */
-export function requireDigest(wanted: string | undefined, promised: string, what: string): void {
-  if (wanted === undefined || wanted === promised) return;
-  throw new NodekilnError('NK_ARTIFACT_DIGEST', `${what} has the digest ${promised}, not ${wanted}`, {
-    resource: what,
-  });
 }

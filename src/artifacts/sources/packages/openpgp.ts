@@ -5,12 +5,16 @@
  *
  * Errors: NK_SIGNATURE with what was found, NK_TOOL_MISSING.
  */
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { NodekilnError, errnoOf } from '../../../errors.ts';
+import type { Host, StagedFile } from '../../../host/port.ts';
+import { bytesOf, fromBase64, concatBytes, latin1Of } from '../../../model/bytes.ts';
+import { join } from '../../../model/path.ts';
+
+const timeoutMs = 60_000;
 
 export interface SignedText {
+  /** Keys are read from our own file system, and our own machine's gpgv judges. */
+  readonly host: Pick<Host, 'local' | 'localExec'>;
   /** What is signed, for messages. */
   readonly what: string;
   /** Paths of keyrings or key files, or armoured keys. */
@@ -31,89 +35,103 @@ export interface ClearSigned extends SignedText {
 
 /** Returns when the signature counts. */
 export async function verifyDetached(signed: Detached): Promise<void> {
-  await inFolder(signed.folder, async (folder) => {
-    const [content, signature] = [join(folder, 'content'), join(folder, 'signature')];
-    await writeFile(content, signed.content);
-    await writeFile(signature, withoutArmour(signed.signature, 'SIGNATURE'));
-    judge(await gpgv(['--keyring', await keyring(signed, folder), signature, content], signed), signed);
+  await inFolder(signed, async ({ hold }) => {
+    const [keyring, signature, content] = [
+      await hold(await keyringOf(signed)),
+      await hold(withoutArmour(signed.signature, 'SIGNATURE')),
+      await hold(signed.content),
+    ];
+    judge(await gpgv(['--keyring', keyring, signature, content], signed), signed);
   });
 }
 
 /** The text inside the signature, and nothing of what stands around it. */
-export async function verifyClearSigned(signed: ClearSigned): Promise<Buffer> {
-  return inFolder(signed.folder, async (folder) => {
-    const [content, output] = [join(folder, 'content'), join(folder, 'output')];
-    await writeFile(content, signed.content);
-    judge(await gpgv(['--keyring', await keyring(signed, folder), '--output', output, content], signed), signed);
-    return readFile(output);
+export async function verifyClearSigned(signed: ClearSigned): Promise<Uint8Array> {
+  return inFolder(signed, async ({ folder, hold }) => {
+    const [keyring, content] = [await hold(await keyringOf(signed)), await hold(signed.content)];
+    const output = join(folder, 'output');
+    judge(await gpgv(['--keyring', keyring, '--output', output, content], signed), signed);
+    return (await signed.host.local.read(output)) ?? new Uint8Array();
   });
 }
 
-async function inFolder<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(parent, 'gpg-'));
+interface Scratch {
+  readonly folder: string;
+  /** Puts bytes into a file that gpgv can read, for as long as the work takes; its path. */
+  readonly hold: (content: Uint8Array) => Promise<string>;
+}
+
+async function inFolder<Result>(
+  { host: { local }, folder: parent }: SignedText,
+  work: (scratch: Scratch) => Promise<Result>,
+): Promise<Result> {
+  const folder = await local.temporaryFolder(parent);
+  const held: StagedFile[] = [];
+  const hold = async (content: Uint8Array): Promise<string> => {
+    const file = await local.stage(folder);
+    held.push(file);
+    await file.append(content);
+    // All of it is written then.
+    await file.digest();
+    return file.path;
+  };
   try {
-    return await work(folder);
+    return await work({ folder, hold });
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    for (const file of held) await file.discard();
+    await local.removeTree(folder);
   }
 }
 
 // ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One binary keyring of all keys: gpgv reads no armour. */
-async function keyring({ keys, what }: SignedText, folder: string): Promise<string> {
-  const rings = await Promise.all(keys.map((key) => readKey(key, what)));
-  const path = join(folder, 'keyring.gpg');
-  await writeFile(path, Buffer.concat(rings.flat()));
-  return path;
+async function keyringOf(signed: SignedText): Promise<Uint8Array> {
+  return concatBytes(await Promise.all(signed.keys.map((key) => readKey(key, signed))));
 }
 
-async function readKey(key: string, what: string): Promise<Uint8Array[]> {
-  if (key.includes('-----BEGIN')) return [withoutArmour(Buffer.from(key), 'PUBLIC KEY BLOCK')];
-  try {
-    return [withoutArmour(await readFile(key), 'PUBLIC KEY BLOCK')];
-  } catch (thrown) {
-    if (errnoOf(thrown) === undefined) throw thrown;
-    throw new NodekilnError('NK_SIGNATURE', `the key ${key} for ${what} cannot be read: ${errnoOf(thrown)}`, {
-      cause: thrown,
+async function readKey(key: string, { what, host }: SignedText): Promise<Uint8Array> {
+  if (key.includes('-----BEGIN')) return withoutArmour(bytesOf(key), 'PUBLIC KEY BLOCK');
+  const refuse = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_SIGNATURE', `the key ${key} for ${what} cannot be read: ${why}`, {
+      cause,
       hint: 'Put the publisher’s key there, or correct the path.',
     });
-  }
+  const content = await host.local.read(key).catch((thrown: unknown) => {
+    throw errnoOf(thrown) === undefined ? thrown : refuse(errnoOf(thrown) ?? '', thrown);
+  });
+  if (!content) throw refuse('ENOENT');
+  return withoutArmour(content, 'PUBLIC KEY BLOCK');
 }
 
 /** Every armoured block decoded (RFC 9580 §6.2); bytes without armour as they are. */
 export function withoutArmour(bytes: Uint8Array, kind: string): Uint8Array {
-  const text = Buffer.from(bytes).toString('latin1');
+  const text = latin1Of(bytes);
   const block = new RegExp(
     `-----BEGIN PGP ${kind}-----\\r?\\n(?:[^\\n]*:[^\\n]*\\n)*\\r?\\n([A-Za-z0-9+/=\\s]*?)(?:\\r?\\n=[A-Za-z0-9+/]{4})?\\r?\\n-----END PGP ${kind}-----`,
     'g',
   );
-  const blocks = [...text.matchAll(block)].map(([, body = '']) => Buffer.from(body, 'base64'));
-  return blocks.length === 0 ? bytes : Buffer.concat(blocks);
+  const blocks = [...text.matchAll(block)].map(([, body = '']) => fromBase64(body));
+  return blocks.length === 0 ? bytes : concatBytes(blocks);
 }
 
 // ── gpgv ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function gpgv(args: readonly string[], { signal }: SignedText): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('gpgv', ['--status-fd', '1', '--quiet', ...args], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...process.env, LC_ALL: 'C' },
+async function gpgv(args: readonly string[], { host, signal }: SignedText): Promise<string> {
+  try {
+    const { stdout } = await host.localExec.run(['gpgv', '--status-fd', '1', '--quiet', ...args], {
+      timeoutMs,
+      env: { LC_ALL: 'C' },
       ...(signal && { signal }),
     });
-    let status = '';
-    child.stdout.on('data', (chunk: Buffer) => (status += chunk.toString('utf8')));
-    child.once('error', (cause) => {
-      if (errnoOf(cause) !== 'ENOENT') return reject(cause);
-      reject(
-        new NodekilnError('NK_TOOL_MISSING', 'gpgv is not installed, and nothing else checks signatures here', {
-          cause,
-          hint: 'Install gpgv (Debian, Ubuntu) or gnupg2 (RPM distributions).',
-        }),
-      );
+    return stdout;
+  } catch (cause) {
+    if (!(cause instanceof NodekilnError) || cause.code !== 'NK_TOOL_MISSING') throw cause;
+    throw new NodekilnError('NK_TOOL_MISSING', 'gpgv is not installed, and nothing else checks signatures here', {
+      cause,
+      hint: 'Install gpgv (Debian, Ubuntu) or gnupg2 (RPM distributions).',
     });
-    child.once('close', () => resolve(status));
-  });
+  }
 }
 
 /** MD5, SHA-1, RIPEMD-160: RFC 9580 §9.5. */

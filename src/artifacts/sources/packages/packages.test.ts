@@ -18,6 +18,7 @@ import {
   type SigningKey,
 } from '../../../../test/servers/packages.ts';
 import { createLinuxClock } from '../../../host/linux/clock.ts';
+import { createLinuxHost } from '../../../host/linux/host.ts';
 import { buildDeb, buildRpm, programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
 import { createHttpClient } from '../http-client.ts';
 import { fetchArtifact } from '../table.ts';
@@ -35,7 +36,8 @@ function sha256(bytes: Uint8Array): string {
 describe('package repositories', () => {
   const folder = temporaryFolder();
   const www = join(folder, 'www');
-  const client = createHttpClient();
+  const host = createLinuxHost();
+  const client = createHttpClient(host);
   let key: SigningKey;
   let other: SigningKey;
   let server: Server;
@@ -58,8 +60,8 @@ describe('package repositories', () => {
     const address = server.address();
     url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
   });
-  after(() => {
-    client.close();
+  after(async () => {
+    await host.close();
     server?.close();
     removeFolder(folder);
   });
@@ -69,7 +71,14 @@ describe('package repositories', () => {
     mkdirSync(into);
     const clock = { ...createLinuxClock(), now: () => nowMs };
     try {
-      const fetched = await fetchArtifact(spec, { base: folder, folder: into, client, clock, budgetMs: 4_000 });
+      const fetched = await fetchArtifact(spec, {
+        ...host,
+        base: folder,
+        folder: into,
+        client,
+        clock,
+        budgetMs: 4_000,
+      });
       assert.deepEqual(readdirSync(into), [fetched.path.slice(into.length + 1)], 'only the package is left');
       return { ...fetched, into };
     } catch (thrown) {

@@ -4,16 +4,19 @@
  * 4.14's payload digests) does not count as signed. What the header says the package is must be what the index said: an
  * index that nobody signed could offer another or an older signed package under the name asked for.
  */
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { NodekilnError } from '../../../errors.ts';
-import { parseRpmHeader, rpmHeaderIntro, rpmHeaderSize, rpmTag } from '../../formats/rpm-header.ts';
+import type { DigestAlgorithm } from '../../../host/digest.ts';
+import type { Host } from '../../../host/port.ts';
+import { defaultLimits } from '../../formats/limits.ts';
+import { RangeReader } from '../../formats/range-reader.ts';
+import { leadBytes, readRpmHeader, rpmTag } from '../../formats/rpm-header.ts';
 import type { RpmHeader } from '../../formats/rpm-header.ts';
-import { unreadable } from '../../formats/unreadable.ts';
+import { withLocalFile } from '../local-file.ts';
 import { verifyDetached } from './openpgp.ts';
 
 export interface RpmToVerify {
+  readonly host: Pick<Host, 'local' | 'localExec' | 'archives'>;
+  /** In our own file system. */
   readonly path: string;
   readonly what: string;
   readonly keys: readonly string[];
@@ -23,18 +26,17 @@ export interface RpmToVerify {
   readonly listed: { readonly name: string; readonly version: string; readonly architecture: string };
 }
 
-const leadSize = 96;
 /** PGPHASHALGO of RFC 9580 §9.5; weaker ones do not count. */
-const strong: Readonly<Record<number, string>> = { 8: 'sha256', 9: 'sha384', 10: 'sha512' };
+const strong: Readonly<Record<number, DigestAlgorithm>> = { 8: 'sha256', 9: 'sha384', 10: 'sha512' };
 const maxHeaderBytes = 64 * 1024 * 1024;
 
 /** NK_SIGNATURE for a signature that does not count; `unsigned` when there is none. */
 export async function verifyRpmSignature(rpm: RpmToVerify): Promise<'signed' | 'unsigned'> {
-  const { path, what } = rpm;
-  const handle = await open(path, 'r');
-  try {
-    const signatures = await readHeader(handle, leadSize, what);
-    const header = await readHeader(handle, Math.ceil(signatures.end / 8) * 8, what);
+  const { host, path, what } = rpm;
+  return withLocalFile(host, { path, what }, async (file) => {
+    const reader = new RangeReader(file, what);
+    const signatures = await readRpmHeader(reader, leadBytes, maxHeaderBytes);
+    const header = await readRpmHeader(reader, Math.ceil(signatures.end / 8) * 8, maxHeaderBytes);
     const signature = [rpmTag.rsaHeader, rpmTag.dsaHeader]
       .map((tag) => signatures.values.bytes(tag))
       .find((bytes) => bytes !== undefined);
@@ -52,11 +54,9 @@ export async function verifyRpmSignature(rpm: RpmToVerify): Promise<'signed' | '
       );
     await verifyDetached({ ...rpm, content: header.bytes, signature });
     checkIdentity(header.values, rpm);
-    await checkPayload(handle, { at: header.end, digest, algorithm, rpm });
+    await checkPayload(reader, { at: header.end, digest, algorithm, rpm });
     return 'signed';
-  } finally {
-    await handle.close();
-  }
+  });
 }
 
 function checkIdentity(header: RpmHeader, { what, listed }: RpmToVerify): void {
@@ -74,43 +74,22 @@ function checkIdentity(header: RpmHeader, { what, listed }: RpmToVerify): void {
 }
 
 async function checkPayload(
-  handle: FileHandle,
-  { at, digest, algorithm, rpm }: { at: number; digest: string; algorithm: string; rpm: RpmToVerify },
+  { file, size }: RangeReader,
+  { at, digest, algorithm, rpm }: { at: number; digest: string; algorithm: DigestAlgorithm; rpm: RpmToVerify },
 ): Promise<void> {
-  const hash = createHash(algorithm);
-  const chunks = handle.createReadStream({ start: at, autoClose: false, highWaterMark: 256 * 1024 });
-  for await (const chunk of chunks as AsyncIterable<Buffer>) {
-    rpm.signal?.throwIfAborted();
-    hash.update(chunk);
-  }
-  if (hash.digest('hex') === digest) return;
+  const { partDigest } = await rpm.host.archives.read({
+    file,
+    what: rpm.what,
+    part: { position: at, length: size - at },
+    compression: 'none',
+    form: { type: 'plain' },
+    limits: { ...defaultLimits, totalBytes: size },
+    digests: { part: algorithm },
+    ...(rpm.signal && { signal: rpm.signal }),
+  });
+  if (partDigest === digest) return;
   throw new NodekilnError('NK_SIGNATURE', `${rpm.what} has a payload that its signed header does not vouch for`, {
     resource: rpm.what,
     lines: ['the payload was changed after the package was signed'],
   });
-}
-
-async function readHeader(
-  handle: FileHandle,
-  at: number,
-  what: string,
-): Promise<{ values: RpmHeader; bytes: Buffer; end: number }> {
-  const intro = await readExactly(handle, { at, length: rpmHeaderIntro, what });
-  const { entries, rest } = rpmHeaderSize(intro, what);
-  if (rest > maxHeaderBytes) throw unreadable(what, 'has an RPM header without end');
-  const body = await readExactly(handle, { at: at + rpmHeaderIntro, length: rest, what });
-  return {
-    values: parseRpmHeader(body, entries, what),
-    bytes: Buffer.concat([intro, body]),
-    end: at + rpmHeaderIntro + rest,
-  };
-}
-
-async function readExactly(
-  handle: FileHandle,
-  { at, length, what }: { at: number; length: number; what: string },
-): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, at);
-  if (bytesRead < length) throw unreadable(what, `ends too early, at byte ${at + bytesRead}`);
-  return buffer;
 }

@@ -5,7 +5,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import { errnoOf, NodekilnError } from '../../../errors.ts';
 import { NetError } from '../../port/net.ts';
-import type { HttpExchange, HttpHeaders } from '../../port/net.ts';
+import type { HttpExchange, HttpHeaders, HttpResponse } from '../../port/net.ts';
 import type { Agents } from './agents.ts';
 
 /** Ends an exchange that takes too long: for the whole of it, or for a part. */
@@ -58,7 +58,11 @@ function byteLength(body: string | Uint8Array): number {
   return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
 }
 
-export function headersOf(response: IncomingMessage): HttpHeaders {
+export function answerOf(response: IncomingMessage): Omit<HttpResponse, 'body'> {
+  return { status: response.statusCode ?? 0, reason: response.statusMessage ?? '', headers: headersOf(response) };
+}
+
+function headersOf(response: IncomingMessage): HttpHeaders {
   const headers = Object.entries(response.headers).map(([name, value]) => [name, [value ?? ''].flat().join(', ')]);
   return Object.fromEntries(headers) as Record<string, string>;
 }

@@ -8,7 +8,8 @@ import { createConnection } from 'node:net';
 import { NetError } from '../../port/net.ts';
 import type { HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../../port/net.ts';
 import { createAgents, type Agents } from './agents.ts';
-import { asNetError, headersOf, openExchange, type Deadline } from './exchange.ts';
+import { download } from './download.ts';
+import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts';
 
 const defaultMaxBytes = 1024 * 1024;
 
@@ -22,6 +23,7 @@ export function createLinuxNet(): LinuxNet {
   return {
     request: (wanted) => request(agents, wanted),
     stream: (wanted) => stream(agents, wanted),
+    download: (wanted) => download(agents, wanted),
     socketAnswers,
     close: () => agents.close(),
   };
@@ -55,10 +57,6 @@ async function stream(agents: Agents, wanted: HttpExchange): Promise<HttpStream>
     }
   }
   return { ...answerOf(response), body: body() };
-}
-
-function answerOf(response: IncomingMessage): Omit<HttpStream, 'body'> {
-  return { status: response.statusCode ?? 0, reason: response.statusMessage ?? '', headers: headersOf(response) };
 }
 
 async function receive(response: IncomingMessage, wanted: HttpRequest): Promise<Uint8Array> {

@@ -2,7 +2,7 @@
  * Exact reads from a stream of chunks, in bounded memory: at most one chunk and what `take` was asked for are held.
  * Bytes that are missing at the end are NK_ARTIFACT_UNREADABLE.
  */
-import { unreadable } from './unreadable.ts';
+import { unreadable } from '../port/archives.ts';
 
 export class ByteReader {
   /** What is read, for messages. */

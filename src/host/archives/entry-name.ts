@@ -1,5 +1,5 @@
 /** Names of entries: relative, inside the archive, one spelling. Pure. */
-import { unreadable } from './unreadable.ts';
+import { unreadable } from '../port/archives.ts';
 
 /** `./usr//bin/kubelet` → `usr/bin/kubelet`; NK_ARTIFACT_UNREADABLE for absolute names, `..` and NUL. */
 export function entryName(raw: string, what: string): string {

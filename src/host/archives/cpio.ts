@@ -2,28 +2,13 @@
  * A streaming reader of RPM's payload: cpio's "new ASCII" form (070701, 070702) and RPM's own stripped one for files
  * above 4 GiB (07070X), whose entries only name a file's index in the header. Source: cpio(5), rpm's lib/cpio.c.
  */
-import type { EntryType } from './format.ts';
-import type { Account } from './limits.ts';
+import { unreadable } from '../port/archives.ts';
+import type { ArchiveEntry, ArchiveForm, EntryType } from '../port/archives.ts';
+import type { Account } from './account.ts';
+import { entryName } from './entry-name.ts';
 import type { ByteReader } from './reader.ts';
-import { unreadable } from './unreadable.ts';
 
-/** An entry as the payload states it; the caller gives it its meaning. */
-export type CpioEntry =
-  | {
-      readonly form: 'newc';
-      readonly name: string;
-      readonly type: EntryType;
-      readonly mode: number;
-      readonly size: number;
-      readonly links: number;
-    }
-  | { readonly form: 'stripped'; readonly index: number };
-
-/** `size` says how many bytes of content an entry has, once its form is known. */
-export interface CpioVisitor {
-  size(entry: CpioEntry): number;
-  entry(entry: CpioEntry, content: AsyncIterable<Buffer>): Promise<void>;
-}
+type Listed = Extract<ArchiveForm, { type: 'cpio' }>['files'];
 
 const fileTypes: Readonly<Record<number, EntryType>> = {
   0o100000: 'file',
@@ -33,14 +18,18 @@ const fileTypes: Readonly<Record<number, EntryType>> = {
   0o060000: 'device',
 };
 
-export async function walkCpio(reader: ByteReader, visitor: CpioVisitor, account: Account): Promise<void> {
-  for (;;) {
-    const entry = await readHeader(reader, account);
-    if (entry.form === 'newc' && entry.name === 'TRAILER!!!') break;
-    account.countMember();
-    const size = visitor.size(entry);
-    const end = reader.position + size;
-    await visitor.entry(entry, reader.stream(size));
+/** `listed`: what entries of the stripped form point into. */
+export async function walkCpio(
+  reader: ByteReader,
+  listed: Listed,
+  {
+    visit,
+    account,
+  }: { visit: (entry: ArchiveEntry, content: AsyncIterable<Buffer>) => Promise<void>; account: Account },
+): Promise<void> {
+  for (let entry = await readEntry(reader, listed, account); entry; entry = await readEntry(reader, listed, account)) {
+    const end = reader.position + entry.size;
+    await visit(entry, reader.stream(entry.size));
     await reader.skip(end - reader.position + padding(end));
   }
   for await (const chunk of reader.rest()) {
@@ -48,12 +37,15 @@ export async function walkCpio(reader: ByteReader, visitor: CpioVisitor, account
   }
 }
 
-async function readHeader(reader: ByteReader, account: Account): Promise<CpioEntry> {
+/** Undefined at the trailer. */
+async function readEntry(reader: ByteReader, listed: Listed, account: Account): Promise<ArchiveEntry | undefined> {
   const magic = (await reader.take(6)).toString('latin1');
   if (magic === '07070X') {
-    const index = hex(await reader.take(8), 0, reader.what);
+    const file = listed[hex(await reader.take(8), 0, reader.what)];
     await reader.skip(padding(reader.position));
-    return { form: 'stripped', index };
+    if (!file) throw unreadable(reader.what, 'has a payload entry that its header does not list');
+    account.countMember();
+    return file;
   }
   if (magic !== '070701' && magic !== '070702')
     throw unreadable(reader.what, 'has a damaged payload: an entry does not begin with the cpio magic');
@@ -64,7 +56,10 @@ async function readHeader(reader: ByteReader, account: Account): Promise<CpioEnt
   if (nameSize === 0) throw unreadable(reader.what, 'has a payload entry without a name');
   const name = (await reader.take(nameSize)).toString('utf8', 0, nameSize - 1);
   await reader.skip(padding(reader.position));
-  return { form: 'newc', name, type: fileTypes[mode & 0o170000] ?? 'other', mode: mode & 0o7777, size, links };
+  if (name === 'TRAILER!!!') return undefined;
+  account.countMember();
+  const type = fileTypes[mode & 0o170000] ?? 'other';
+  return { name: entryName(name, reader.what), type, mode: mode & 0o7777, size, links };
 }
 
 function hex(bytes: Buffer, at: number, what: string): number {

@@ -9,46 +9,37 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import type { Duplex, Writable } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
-import { NodekilnError, errnoOf } from '../../errors.ts';
-import { unreadable } from './unreadable.ts';
-
-export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
+import { NodekilnError, errnoOf } from '../../../errors.ts';
+import type { Decompress } from '../../archives/archives.ts';
+import { unreadable } from '../../port/archives.ts';
 
 const chunkSize = 256 * 1024;
 
-const magics: readonly (readonly [Exclude<Compression, 'none'>, readonly number[]])[] = [
-  ['gzip', [0x1f, 0x8b]],
-  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
-  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
-  ['bzip2', [0x42, 0x5a, 0x68]],
-];
-
-/** By the first bytes; six are enough. */
-export function detectCompression(head: Uint8Array): Compression {
-  return magics.find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0] ?? 'none';
+export interface DecompressOptions {
+  /** False: nothing but what is in our own process. */
+  readonly programs: boolean;
 }
 
-export function decompress(
-  compression: Compression,
-  input: AsyncIterable<Buffer>,
-  what: string,
-): AsyncIterable<Buffer> {
-  switch (compression) {
-    case 'none':
-      return input;
-    case 'gzip':
-      return throughZlib(createGunzip({ chunkSize }), input, what);
-    case 'zstd':
-      return throughZlib(
-        createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
-        input,
-        what,
-      );
-    case 'xz':
-      return throughXz(input, what);
-    case 'bzip2':
-      return throughProgram(['bzip2', '-dc'], input, what);
-  }
+export function createDecompress({ programs }: DecompressOptions): Decompress {
+  return (compression, input, what) => {
+    switch (compression) {
+      case 'none':
+        return input;
+      case 'gzip':
+        return throughZlib(createGunzip({ chunkSize }), input, what);
+      case 'zstd':
+        return throughZlib(
+          createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
+          input,
+          what,
+        );
+      case 'xz':
+        return programs ? throughXz(input, what) : throughWasm(input, what);
+      case 'bzip2':
+        if (!programs) throw missingProgram('bzip2', what, undefined);
+        return throughProgram(['bzip2', '-dc'], input, what);
+    }
+  };
 }
 
 async function* throughZlib(

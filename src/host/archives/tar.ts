@@ -3,11 +3,11 @@
  * tar(5) of libarchive, POSIX.1-2001 pax. Header checksums are checked; an archive must end with a zero block and hold
  * nothing but zeros after it.
  */
-import type { Entry, EntryType } from './format.ts';
+import { unreadable } from '../port/archives.ts';
+import type { ArchiveEntry, EntryType } from '../port/archives.ts';
+import type { Account } from './account.ts';
 import { entryName } from './entry-name.ts';
-import type { Account } from './limits.ts';
 import type { ByteReader } from './reader.ts';
-import { unreadable } from './unreadable.ts';
 
 const block = 512;
 const types: Readonly<Record<string, EntryType>> = {
@@ -24,7 +24,7 @@ const types: Readonly<Record<string, EntryType>> = {
 
 export async function walkTar(
   reader: ByteReader,
-  visit: (entry: Entry, content: AsyncIterable<Buffer>) => Promise<void>,
+  visit: (entry: ArchiveEntry, content: AsyncIterable<Buffer>) => Promise<void>,
   account: Account,
 ): Promise<void> {
   let extended: ReadonlyMap<string, string> = new Map();
@@ -64,7 +64,7 @@ interface RawEntry {
   readonly what: string;
 }
 
-function readEntry({ header, type, size, extended, what }: RawEntry): Entry {
+function readEntry({ header, type, size, extended, what }: RawEntry): ArchiveEntry {
   const ustar = header.toString('latin1', 257, 262) === 'ustar';
   const prefix = ustar && header[262] === 0 ? cString(header.subarray(345, 500)) : '';
   const short = cString(header.subarray(0, 100));

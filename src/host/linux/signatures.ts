@@ -1,0 +1,42 @@
+/** Signatures by Node's own cryptography and sigstore's library; both are loaded by the first one that is verified. */
+import type { KeyObject } from 'node:crypto';
+import type { SignatureByIdentity, SignatureByKey, Signatures } from '../port/signatures.ts';
+
+export function createSignatures(): Signatures {
+  return { byKey, byIdentity };
+}
+
+async function byKey({ key, content, signature }: SignatureByKey): Promise<'good' | 'bad' | 'no-key'> {
+  const { createPublicKey, verify } = await import('node:crypto');
+  let publicKey: KeyObject;
+  try {
+    publicKey = createPublicKey(key);
+  } catch {
+    return 'no-key';
+  }
+  // Ed25519 hashes on its own.
+  const digest = publicKey.asymmetricKeyType === 'ed25519' ? undefined : 'sha256';
+  return verify(digest, content, publicKey, signature) ? 'good' : 'bad';
+}
+
+async function byIdentity(signed: SignatureByIdentity): Promise<string | undefined> {
+  const { bundle, content, trustedRoot, identity, issuer } = signed;
+  const [{ Verifier, toSignedEntity, toTrustMaterial }, { bundleFromJSON }, { TrustedRoot }] = await Promise.all([
+    import('@sigstore/verify'),
+    import('@sigstore/bundle'),
+    import('@sigstore/protobuf-specs'),
+  ]);
+  try {
+    const root = TrustedRoot.fromJSON(JSON.parse(trustedRoot));
+    const thresholds = { ctlogThreshold: 1, tlogThreshold: 1, timestampThreshold: 1 };
+    const entity = toSignedEntity(bundleFromJSON(JSON.parse(bundle)), content && Buffer.from(content));
+    new Verifier(toTrustMaterial(root), thresholds).verify(entity, {
+      subjectAlternativeName: identity,
+      extensions: { issuer },
+    });
+    return undefined;
+  } catch (thrown) {
+    // What the library throws says what it expected and what it found; nothing of it is secret.
+    return thrown instanceof Error ? thrown.message : 'it cannot be read';
+  }
+}

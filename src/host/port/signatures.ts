@@ -1,0 +1,33 @@
+/**
+ * The port's signatures: what takes arithmetic that a host program has at hand. What must be signed by whom, and where
+ * signatures are, is the callers'. Keys and certificates are PEM, bundles and roots JSON, as they are published.
+ */
+
+export interface SignatureByKey {
+  readonly key: string;
+  readonly content: Uint8Array;
+  /** DER for ECDSA. */
+  readonly signature: Uint8Array;
+}
+
+export interface SignatureByIdentity {
+  /** A sigstore bundle: signature, certificate, entry in the transparency log. */
+  readonly bundle: string;
+  /** What a bundle with a message signature is over; absent for one with a statement inside. */
+  readonly content?: Uint8Array;
+  /** A sigstore trusted root: the authorities and logs that count. */
+  readonly trustedRoot: string;
+  /** A regular expression for the certificate's subject alternative name, anchored by whoever wrote it. */
+  readonly identity: string;
+  readonly issuer: string;
+}
+
+export interface Signatures {
+  /** ECDSA and RSA (PKCS #1) over SHA-256, Ed25519. `no-key`: the text is no public key. */
+  byKey(signed: SignatureByKey): Promise<'good' | 'bad' | 'no-key'>;
+  /**
+   * The certificate must come from an authority of the root and be known to one of its certificate logs, the signature be
+   * in one of its transparency logs at a time when the certificate held. Undefined when the signature counts, else why not.
+   */
+  byIdentity(signed: SignatureByIdentity): Promise<string | undefined>;
+}
