@@ -19,6 +19,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { diffTrees, snapshotTree, type TreeEntry } from '../../test/lab/tree.ts';
+import { createChance } from '../../test/support/chance.ts';
 import { buildDeb, programBytes } from '../../test/support/artifacts.ts';
 import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import { parseImageLock } from '../image/image-lock.ts';
@@ -229,9 +230,10 @@ describe('a bake that is killed', () => {
     const wanted = await treeOf(undisturbed.root);
     const effects = readFileSync(counted, 'utf8').trim().split('\n');
     // Every second one, another half each time: a whole round takes a minute and a half.
-    const half = Math.random() < 0.5 ? 0 : 1;
+    const chance = createChance(context);
+    const half = chance.pick([0, 1]);
     const faults = effects
-      .map((_effect, index) => `${Math.random() < 0.5 ? 'before' : 'after'}:${index + 1}`)
+      .map((_effect, index) => `${chance.pick(['before', 'after'])}:${index + 1}`)
       .filter((_fault, index) => index % 2 === half);
     context.diagnostic(`${faults.join(', ')} of ${effects.length}`);
     assert.ok(faults.length > 10, effects.join('\n'));
@@ -255,7 +257,8 @@ describe('a bake that is killed', () => {
     assert.equal((await bake(undisturbed)).status, 0);
     const wanted = await treeOf(undisturbed.root);
     const at = place();
-    const delays = Array.from({ length: 6 }, () => Math.round(Math.random() * 900));
+    const chance = createChance(context);
+    const delays = Array.from({ length: 6 }, () => Math.round(chance.next() * 900));
     context.diagnostic(`killed after ${delays.join(', ')} ms`);
     for (const delayMs of delays) {
       const child = spawn(nodeBinary, [nodeFlag, bundle, 'bake', at.manifest, '--root', at.root, '--quiet'], {

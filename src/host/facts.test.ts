@@ -69,11 +69,9 @@ test('an empty root folder has facts too', async () => {
   assert.deepEqual([facts.os.id, facts.cache, facts.hasMachineId], ['', {}, false]);
 });
 
-test('this machine has facts, in milliseconds', async () => {
+test('this machine has facts', async () => {
   const host = createLinuxHost();
-  const started = performance.now();
   const facts = await observeFacts(host);
-  assert.ok(performance.now() - started < 1000);
   assert.ok(facts.cpus > 0 && facts.memoryBytes > 0 && facts.hostName !== '' && facts.kernelRelease !== '');
   await host.close();
 });
