@@ -2,8 +2,8 @@
  * Chooses the exact build among the files of a folder: packages by their own metadata, whatever their file is called,
  * extensions by name. Only headers are read. A file that cannot be read is passed over with the reason.
  */
-import { join } from 'node:path';
 import { NodekilnError, asNodekilnError } from '../errors.ts';
+import { join } from '../model/path.ts';
 import type { PackageInfo } from './formats/format.ts';
 import { defaultLimits } from './formats/limits.ts';
 import { withPackage } from './formats/open.ts';

@@ -12,7 +12,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { Files, PlaceMethod } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
-import { textOf } from '../../model/bytes.ts';
+import { bytesOf, textOf } from '../../model/bytes.ts';
 
 export const cacheDirectory = '/opt/bin';
 export const cacheIndexPath = '/opt/nodekiln/cache/index.json';
@@ -96,7 +96,7 @@ async function changeIndex(files: Files, change: (entries: CacheEntry[]) => Cach
   const work = before.then(async () => {
     const index = await readIndex(files);
     const entries = change(index.entries).sort((a, b) => (`${a.tool} ${a.key}` < `${b.tool} ${b.key}` ? -1 : 1));
-    const content = Buffer.from(`${JSON.stringify({ ...emptyIndex, entries }, undefined, 2)}\n`);
+    const content = bytesOf(`${JSON.stringify({ ...emptyIndex, entries }, undefined, 2)}\n`);
     const [outcome] = await files.write([{ type: 'file', path: cacheIndexPath, content, mode: 0o644, uid: 0, gid: 0 }]);
     return outcome !== 'unchanged';
   });
