@@ -128,11 +128,14 @@ describe('Linux files in a root folder', () => {
 
   test('what a killed process left is removed by the next write, what a living one works on is not', async () => {
     const folder = root('killed');
+    const module = (name: string): string =>
+      JSON.stringify(fileURLToPath(new URL(`../../disk/${name}.ts`, import.meta.url)));
     const program = `
-      import { temporaryIn } from ${JSON.stringify(fileURLToPath(new URL('temporaries.ts', import.meta.url)))};
+      import { nodeDisk } from ${module('node-disk')};
+      import { temporaryIn } from ${module('temporaries')};
       import { mkdirSync, writeFileSync } from 'node:fs';
-      writeFileSync(temporaryIn(${JSON.stringify(folder)}), 'half');
-      mkdirSync(temporaryIn(${JSON.stringify(folder)}));
+      writeFileSync(temporaryIn(nodeDisk, ${JSON.stringify(folder)}), 'half');
+      mkdirSync(temporaryIn(nodeDisk, ${JSON.stringify(folder)}));
       console.log('ready');
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], {

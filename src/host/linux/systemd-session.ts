@@ -32,7 +32,13 @@ export interface SystemdSession {
   close(): Promise<void>;
 }
 
-export function createSystemdSession(address: SystemdAddress): SystemdSession {
+interface KeptConnection extends Pick<SystemdSession, 'hold' | 'onSignal' | 'onReconnect' | 'close'> {
+  /** The open one, or a new one; when systemd was there once, it is waited for. */
+  connection(): Promise<SystemdConnection>;
+}
+
+/** One connection, opened when it is first needed, closed when nobody has needed it for a while, opened again when it is lost. */
+function keepConnection(address: SystemdAddress): KeptConnection {
   const signalListeners: ((signal: SystemdSignal) => void)[] = [];
   const reconnectListeners: (() => void)[] = [];
   let opening: Promise<SystemdConnection> | undefined;
@@ -91,17 +97,35 @@ export function createSystemdSession(address: SystemdAddress): SystemdSession {
     };
   };
 
+  return {
+    connection: () => (known ? patiently(open) : open()),
+    hold,
+    onSignal: (listener) => void signalListeners.push(listener),
+    onReconnect: (listener) => void reconnectListeners.push(listener),
+    close: async () => {
+      ended = true;
+      clearTimeout(idle);
+      const connection = opening;
+      opening = undefined;
+      await connection?.then((open) => open.close()).catch(() => undefined);
+    },
+  };
+}
+
+export function createSystemdSession(address: SystemdAddress): SystemdSession {
+  const kept = keepConnection(address);
+
   const call = async (wanted: SystemdCall): Promise<readonly unknown[]> => {
-    const release = hold();
+    const release = kept.hold();
     try {
-      return await (await (known ? patiently(open) : open())).call(wanted);
+      return await (await kept.connection()).call(wanted);
     } finally {
       release();
     }
   };
 
   const read = async (wanted: SystemdCall): Promise<readonly unknown[]> => {
-    const release = hold();
+    const release = kept.hold();
     try {
       return await call(wanted).catch((thrown: unknown) => {
         if (!(thrown instanceof ConnectionLost)) throw thrown;
@@ -130,16 +154,10 @@ export function createSystemdSession(address: SystemdAddress): SystemdSession {
       const [value] = await read({ path, interface: propertiesInterface, member: 'Get', signature: 'ss', body });
       return value;
     },
-    hold,
-    onSignal: (listener) => void signalListeners.push(listener),
-    onReconnect: (listener) => void reconnectListeners.push(listener),
-    close: async () => {
-      ended = true;
-      clearTimeout(idle);
-      const connection = opening;
-      opening = undefined;
-      await connection?.then((open) => open.close()).catch(() => undefined);
-    },
+    hold: () => kept.hold(),
+    onSignal: (listener) => kept.onSignal(listener),
+    onReconnect: (listener) => kept.onReconnect(listener),
+    close: () => kept.close(),
   };
 }
 

@@ -6,19 +6,19 @@
  * NK_NO_SYSTEMD, NK_TIMEOUT.
  */
 import { constants } from 'node:os';
-import { posix } from 'node:path';
 import { NodekilnError } from '../../errors.ts';
-import type { Enablement, Exec, UnitFileChange, UnitJob, Units, UnitStatus } from '../port.ts';
+import type { Enablement, Exec, UnitFileChange, Units, UnitStatus } from '../port.ts';
 import { inParallel } from '../../model/parallel.ts';
+import { dirname } from '../../model/path.ts';
 import { parseUnitName } from '../unit-files/names.ts';
 import { nodeDisk } from '../../disk/node-disk.ts';
 import { syncFolders } from '../../disk/sync.ts';
 import { readUnitLog } from './unit-log.ts';
 import type { SystemdAddress, SystemdCall } from './systemd-connection.ts';
-import { ConnectionLost, SystemdError } from './systemd-connection.ts';
-import { createSystemdSession, lostForGood, managerCall } from './systemd-session.ts';
+import { SystemdError } from './systemd-connection.ts';
+import { createSystemdSession, lostForGood, managerCall, type SystemdSession } from './systemd-session.ts';
+import { createUnitQueue } from './unit-queue.ts';
 import type { JobType } from './unit-jobs.ts';
-import { createUnitJobs } from './unit-jobs.ts';
 import { hexOf, isService, number, text, texts, unitPath, unitStatus } from './unit-properties.ts';
 
 export interface LiveUnitsOptions {
@@ -31,93 +31,26 @@ const managerPath = '/org/freedesktop/systemd1';
 const managerInterface = 'org.freedesktop.systemd1.Manager';
 /** The bus refuses more than 128 calls at once from one client. */
 const listLanes = 12;
-/** More losses in a row than systemd executing itself anew can explain. */
-const queueAttempts = 5;
 const reloadTimeoutMs = 90_000;
-
-const jobMethods: Readonly<Record<JobType, string>> = {
-  start: 'StartUnit',
-  stop: 'StopUnit',
-  restart: 'RestartUnit',
-  'reload-or-restart': 'ReloadOrRestartUnit',
-};
 
 export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: Units; close: () => Promise<void> } {
   const session = createSystemdSession(address);
-  const jobs = createUnitJobs(session);
+  const units: Units = { mode: 'live', ...looking(session, exec), ...queueing(session), ...changing(session) };
+  return { units, close: () => session.close() };
+}
 
+/** What is asked and changes nothing. */
+function looking(
+  session: SystemdSession,
+  exec: Exec,
+): Pick<Units, 'list' | 'get' | 'dependencies' | 'enablement' | 'log' | 'milestones'> {
   const get = async (name: string): Promise<UnitStatus> => {
     // '' is all interfaces of the object. One call, so that the values fit together, and because systemd reads the file of
     // an idle unit again for every single one.
     const properties = await session.properties(unitPath(checkedName(name)), isService(name) ? '' : unitInterface);
     return unitStatus(properties, isService(name));
   };
-
-  /** Queues a job. When the connection breaks, the unit tells whether systemd had taken the call. */
-  const queue = async (type: JobType, name: string): Promise<UnitJob> => {
-    checkedName(name);
-    const release = session.hold();
-    try {
-      const before = type === 'restart' || type === 'reload-or-restart' ? await invocation(name) : undefined;
-      const jobPath = await queueOnce(type, name, before);
-      return { unit: name, result: resultOf(jobPath, name, type) };
-    } finally {
-      release();
-    }
-  };
-
-  const queueOnce = async (
-    type: JobType,
-    name: string,
-    before: string | undefined,
-  ): Promise<readonly unknown[] | 'done'> => {
-    const call = managerCall(jobMethods[type], 'ss', [name, 'replace']);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await session.call(call);
-      } catch (thrown) {
-        if (!(thrown instanceof ConnectionLost) || attempt === queueAttempts) throw thrown;
-        const taken = await takenOver(name, before);
-        if (taken) return taken;
-      }
-    }
-  };
-
-  const resultOf = (reply: readonly unknown[] | 'done', name: string, type: JobType): UnitJob['result'] => {
-    const result = reply === 'done' ? Promise.resolve('done' as const) : jobs.result(text(reply[0]), name, type);
-    // Who queues without waiting shall not be ended by a lost connection.
-    result.catch(() => undefined);
-    return result;
-  };
-
-  const invocation = async (name: string): Promise<string> => {
-    const value = await session.property(unitPath(name), unitInterface, 'InvocationID');
-    return hexOf(value);
-  };
-
-  /** The job that the lost call queued, or `done` when it has even ended; undefined when nothing shows that it was seen. */
-  const takenOver = async (
-    name: string,
-    before: string | undefined,
-  ): Promise<readonly unknown[] | 'done' | undefined> => {
-    const job = await session.property(unitPath(name), unitInterface, 'Job');
-    if (Array.isArray(job) && Number(job[0]) !== 0) return [job[1]];
-    // Starting and stopping again does no harm; restarting again would.
-    return before !== undefined && (await invocation(name)) !== before ? 'done' : undefined;
-  };
-
-  const setEnablement = async (change: Enablement, names: readonly string[]): Promise<UnitFileChange[]> => {
-    names.forEach(checkedName);
-    const reply = await session.read(enablementCall(change, names));
-    const changes = asChanges(reply.at(-1));
-    const folders = changes.map(({ path }) => posix.dirname(path));
-    // systemd does not sync what it links.
-    await syncFolders(nodeDisk, [...new Set([...folders, ...folders.map((folder) => posix.dirname(folder))])]);
-    return changes;
-  };
-
-  const units: Units = {
-    mode: 'live',
+  return {
     list: guarded(async (patterns: readonly string[] = []) => {
       const [found] = await session.read(managerCall('ListUnitsByPatterns', 'asas', [[], [...patterns]]));
       const names = Array.isArray(found)
@@ -129,10 +62,6 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
     dependencies: guarded(async (name, property) =>
       texts(await session.property(unitPath(checkedName(name)), unitInterface, property)),
     ),
-    start: guarded((name) => queue('start', name)),
-    stop: guarded((name) => queue('stop', name)),
-    restart: guarded((name) => queue('restart', name)),
-    reloadOrRestart: guarded((name) => queue('reload-or-restart', name)),
     enablement: guarded(async (name) => {
       try {
         const [state] = await session.read(managerCall('GetUnitFileState', 's', [checkedName(name)]));
@@ -141,21 +70,6 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
         if (isMissingFile(thrown)) return '';
         throw thrown;
       }
-    }),
-    setEnablement: guarded(setEnablement),
-    daemonReload: guarded(async () => {
-      await session.read({ ...managerCall('Reload'), timeoutMs: reloadTimeoutMs });
-    }),
-    resetFailed: guarded(async (name) => {
-      try {
-        await session.read(managerCall('ResetFailedUnit', 's', [checkedName(name)]));
-      } catch (thrown) {
-        // A unit that is not even loaded has no failure to forget.
-        if (!isMissingUnit(thrown)) throw thrown;
-      }
-    }),
-    kill: guarded(async (name, signal) => {
-      await session.call(managerCall('KillUnit', 'ssi', [checkedName(name), 'all', constants.signals[signal]]));
     }),
     log: guarded(async (name, lines) => {
       const properties = await session.properties(unitPath(checkedName(name)), unitInterface);
@@ -173,7 +87,47 @@ export function createLiveUnits({ exec, address }: LiveUnitsOptions): { units: U
       return { kernelUsec, userspaceUsec, finishUsec };
     }),
   };
-  return { units, close: () => session.close() };
+}
+
+/** What ends with a job. */
+function queueing(session: SystemdSession): Pick<Units, 'start' | 'stop' | 'restart' | 'reloadOrRestart'> {
+  const queue = createUnitQueue(session);
+  const queued = (type: JobType): Units['start'] => guarded((name) => queue(type, checkedName(name)));
+  return {
+    start: queued('start'),
+    stop: queued('stop'),
+    restart: queued('restart'),
+    reloadOrRestart: queued('reload-or-restart'),
+  };
+}
+
+/** What is done when it returns. */
+function changing(session: SystemdSession): Pick<Units, 'setEnablement' | 'daemonReload' | 'resetFailed' | 'kill'> {
+  return {
+    setEnablement: guarded(async (change, names) => {
+      names.forEach(checkedName);
+      const reply = await session.read(enablementCall(change, names));
+      const changes = asChanges(reply.at(-1));
+      const folders = changes.map(({ path }) => dirname(path));
+      // systemd does not sync what it links.
+      await syncFolders(nodeDisk, [...new Set([...folders, ...folders.map(dirname)])]);
+      return changes;
+    }),
+    daemonReload: guarded(async () => {
+      await session.read({ ...managerCall('Reload'), timeoutMs: reloadTimeoutMs });
+    }),
+    resetFailed: guarded(async (name) => {
+      try {
+        await session.read(managerCall('ResetFailedUnit', 's', [checkedName(name)]));
+      } catch (thrown) {
+        // A unit that is not even loaded has no failure to forget.
+        if (!isMissingUnit(thrown)) throw thrown;
+      }
+    }),
+    kill: guarded(async (name, signal) => {
+      await session.call(managerCall('KillUnit', 'ssi', [checkedName(name), 'all', constants.signals[signal]]));
+    }),
+  };
 }
 
 /** Turns what systemd and the connection throw into our errors, with the unit's name where the first argument is one. */

@@ -6,9 +6,8 @@
  *     machine.units.behave('kubelet.service', { startMs: 300 });
  *     const host = machine.open({ crash: { at: 3, when: 'after' } });
  */
-import { sha256 } from '../digest.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { Exec, ExecOptions, ExecResult, Files, Host, StoredContainerImage, Units } from '../port.ts';
+import type { Files, Host, StoredContainerImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
 import { createSignatures } from '../linux/signatures.ts';
 import { createMemoryArchives } from './archives.ts';
@@ -18,32 +17,16 @@ import { createTree } from './tree.ts';
 import { createMemoryDatabases } from './databases.ts';
 import { createMemoryLocks, type MemoryLocksOptions } from './locks.ts';
 import { createMemoryProgram } from './program.ts';
+import { createMemoryContainers } from './containers.ts';
+import { createMemoryExec, handled, type Program } from './exec.ts';
 import type { CrashPoint, Effects } from './effects.ts';
 import { createEffects } from './effects.ts';
 import { createMemoryFiles } from './files.ts';
 import { createMemoryNet, type Endpoint } from './net.ts';
 import type { SimulatedSystemd } from './systemd.ts';
 import { createSystemd } from './systemd.ts';
-import { basename } from '../../model/path.ts';
 
-export interface ProgramCall {
-  readonly argv: readonly string[];
-  readonly options: ExecOptions;
-  /** The machine's files; what the program does to them is its own effect, not ours. */
-  readonly files: Files;
-  readonly clock: MemoryClock;
-}
-
-export interface ProgramResult {
-  readonly status?: number;
-  readonly stdout?: string;
-  readonly stderr?: string;
-  /** How long it runs, on the machine's clock; beyond the deadline it is killed. */
-  readonly durationMs?: number;
-}
-
-export type Program = (call: ProgramCall) => ProgramResult | Promise<ProgramResult>;
-
+export type { Program, ProgramCall, ProgramResult } from './exec.ts';
 export type { Endpoint, EndpointResponse } from './net.ts';
 
 export interface OpenOptions {
@@ -103,36 +86,12 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
     journal.push(effect);
   };
 
-  const runProgram = async (argv: readonly string[], options: ExecOptions): Promise<ExecResult> => {
-    const [name = ''] = argv;
-    const program = programs.get(name) ?? programs.get(basename(name));
-    if (!program) throw new NodekilnError('NK_TOOL_MISSING', `cannot run ${name}: no such program`);
-    const result = await program({ argv, options, files, clock });
-    const durationMs = result.durationMs ?? 0;
-    await clock.sleep(Math.min(durationMs, options.timeoutMs), options.signal);
-    if (durationMs > options.timeoutMs) {
-      throw new NodekilnError('NK_TIMEOUT', `${name} did not end within ${options.timeoutMs} ms`);
-    }
-    const kept = options.maxOutput ?? 64 * 1024;
-    return {
-      status: result.status ?? 0,
-      stdout: (result.stdout ?? '').slice(-kept),
-      stderr: (result.stderr ?? '').slice(-kept),
-      durationMs,
-    };
-  };
-
   const open = ({ crash, environment = {} }: OpenOptions = {}): Host => {
     pids += 1;
     const pid = pids;
     const effects = createEffects({ crash, onEffect });
     const ownFiles = createMemoryFiles({ tree, effects, clock });
-    const exec: Exec = {
-      run: async (argv, options) => {
-        effects.alive();
-        return effects.run(`exec ${argv.join(' ')}`, () => handled(runProgram(argv, options)));
-      },
-    };
+    const exec = createMemoryExec({ programs, files, clock, effects });
     return {
       root: '/',
       files: ownFiles,
@@ -143,22 +102,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
       units: createMemoryUnits({ units, files: ownFiles, effects, live: systemd }),
       exec,
       localExec: exec,
-      containers: {
-        importArchive: async (archive, { pin }) => {
-          effects.alive();
-          const references = archives.get(archive);
-          if (!references) throw new NodekilnError('NK_IMAGE_IMPORT', `there is no archive ${archive}`);
-          return effects.run(`import ${archive}`, () => {
-            for (const reference of references)
-              images.set(reference, { reference, digest: sha256(reference), pinned: pin });
-            return [...images.keys()];
-          });
-        },
-        list: async () => {
-          effects.alive();
-          return [...images.values()];
-        },
-      },
+      containers: createMemoryContainers({ archives, images, effects }),
       clock: {
         now: () => clock.now(),
         monotonic: () => clock.monotonic(),
@@ -240,10 +184,4 @@ function createMemoryUnits({ units, files, effects, live }: MemoryUnitsOptions):
     log: (name, lines) => ask(() => Promise.resolve(units.log(name, lines))),
     milestones: () => ask(() => Promise.resolve({ kernelUsec: 0, userspaceUsec: 1_000_000, finishUsec: 5_000_000 })),
   };
-}
-
-/** A crash may drop the promise of work that goes on without us; its failure is nobody's then. */
-function handled<Result>(work: Promise<Result>): Promise<Result> {
-  work.catch(() => undefined);
-  return work;
 }
