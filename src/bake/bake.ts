@@ -10,7 +10,7 @@
 import type { StepEvent } from '../telemetry/events.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { Result } from '../apply/reconcile.ts';
-import { runWith, withHostState } from '../apply/run.ts';
+import { runWith, withHostState, type HostState } from '../apply/run.ts';
 import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
 import {
   compareManifestLocks,
@@ -26,11 +26,12 @@ import {
   type ManifestLock,
   type LockedPackage,
 } from '../artifacts/manifest-lock.ts';
-import { parseDocument, type LoadedDocument } from '../config/load.ts';
-import { formatPath, type Path } from '../config/paths.ts';
-import { renderImage } from '../desired/render-image.ts';
+import { parseText } from '../config/load.ts';
+import { imageManifest } from '../documents/kinds/image-manifest.ts';
+import type { ImageDocument } from '../documents/kinds/kind.ts';
+import type { Facts } from '../model/facts.ts';
 import type { BinaryResource, DesiredState, Resource, ResourceId } from '../model/resources.ts';
-import { errnoOf, NodekilnError, type Place } from '../errors.ts';
+import { errnoOf, NodekilnError } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
@@ -121,11 +122,30 @@ export async function bake(options: BakeOptions): Promise<BakeReport> {
   }
 }
 
-async function bakeHost(
-  host: Host,
-  manifest: LoadedDocument<'ImageManifest'>,
-  options: BakeOptions,
-): Promise<BakeReport> {
+/** What is decided before anything is changed. */
+interface Asked {
+  readonly manifest: ImageDocument;
+  readonly options: BakeOptions;
+  readonly base: string;
+  readonly facts: Facts;
+  readonly target: string;
+  readonly desired: DesiredState;
+  readonly lockPath: string;
+  /** The manifest's lock file as it was, and its part for this system. */
+  readonly whole: ManifestLock | undefined;
+  readonly locked: ManifestLock;
+  /** What this bake must not differ from, and the digests that follow from it. */
+  readonly hold: ManifestLock;
+  readonly held: ReadonlyMap<ResourceId, string>;
+}
+
+async function bakeHost(host: Host, manifest: ImageDocument, options: BakeOptions): Promise<BakeReport> {
+  const asked = await ask(host, manifest, options);
+  const lock = { waitMs: lockWaitMs, ...(options.signal && { signal: options.signal }) };
+  return withHostState(host, lock, (state) => apply(state, asked));
+}
+
+async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): Promise<Asked> {
   const base = dirname(absolute(host, options.manifest));
   const lockPath = absolute(host, options.lockFile ?? manifestLockPath(options.manifest));
   const facts = await observeFacts(host);
@@ -133,96 +153,104 @@ async function bakeHost(
     throw new NodekilnError(
       'NK_UNSUPPORTED',
       `${options.root} is not the root of an operating system: it has no /etc/os-release`,
-      {
-        hint: 'Make one first, for instance with mmdebstrap.',
-      },
+      { hint: 'Make one first, for instance with mmdebstrap.' },
     );
   }
   const target = targetOf(facts);
   const whole = await readManifestLock(host.local, lockPath);
   if (options.frozen === true && !whole) throw noManifestLock(lockPath);
   const locked = targetLock(whole ?? emptyManifestLock, target);
-  const rendered = renderImage(manifest.document, facts, {
-    artifactBase: base,
-    placeOf: (path) => placeIn(manifest, path),
-  });
+  const rendered = manifest.render(facts, base);
   if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
-  const asked =
-    options.frozen === true ? withLockedPackages(rendered, manifest.document, { lock: locked, target }) : rendered;
-  const desired = withProgram(asked, await ownProgram(host));
+  const { document } = manifest.loaded;
+  const pinned = options.frozen === true ? withLockedPackages(rendered, document, { lock: locked, target }) : rendered;
+  const desired = withProgram(pinned, await ownProgram(host));
   const hold = options.updateLock === true ? emptyManifestLock : locked;
   const held = lockedDigests(desired, { lock: hold, target, base });
+  return { manifest, options, base, facts, target, desired, lockPath, whole, locked, hold, held };
+}
 
-  return withHostState(
-    host,
-    { waitMs: lockWaitMs, ...(options.signal && { signal: options.signal }) },
-    async (state) => {
-      await sweep(host, desired);
-      const previous = await readImageLock(host.files);
-      const before = await packagesBefore({ host, journal: state.journal, previous });
-      const enabledBefore = await enabledUnits(host.files);
-      return runWith(state, {
-        source: 'image',
-        artifactBase: base,
-        lockedDigests: held,
-        ...(options.jobs !== undefined && { jobs: options.jobs }),
-        ...(options.transfers !== undefined && { transfers: options.transfers }),
-        ...(options.onEvent && { onEvent: options.onEvent }),
-        ...(options.signal && { signal: options.signal }),
-        ask: async () => ({ desired }),
-        publish: async (ended) => {
-          if (ended.type === 'stopped') throw ended.error;
-          const { result } = ended;
-          const disabledUnits = await disableUnasked(host, enabledBefore, desired);
-          if (result.error) {
-            const failed = result.steps.find(({ error }) => error === result.error)?.resource ?? '';
-            throw explained(result.error, { held: lockedHere(hold, failed, target), file: lockPath });
-          }
-          const imagesUnchanged = !result.steps.some(({ resource }) => resource.startsWith('image:'));
-          const { lock: imageLock, warnings } = await collectImageLock({
-            host,
-            journal: state.journal,
-            desired,
-            facts,
-            name: manifest.document.metadata?.name ?? '',
-            target,
-            base,
-            before,
-            previous,
-            imagesUnchanged,
-          });
-          const resolved: ManifestLock = {
-            artifacts: imageLock.artifacts,
-            packages: await lockedPackages(host, imageLock, { target, locked }),
-          };
-          requireUnchanged(hold, resolved, lockPath);
-          if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
-          const outcome = await writeManifestLock(
-            host,
-            lockPath,
-            replaceTarget(whole ?? emptyManifestLock, target, resolved),
-          );
-          await writeSbom(host, imageLock, options);
-          await writeImageLock(host.files, imageLock);
-          return {
-            root: options.root,
-            outcome: result.outcome,
-            generation: result.generation,
-            changes: result.changes,
-            steps: result.steps.map(resultStep),
-            disabledUnits,
-            lock: {
-              path: lockPath,
-              outcome,
-              differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
-            },
-            ...(options.space === true && { space: await measureSpace(host, imageLock) }),
-            warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
-          };
-        },
-      });
+/** What the root was before this bake, where what it became is compared with it. */
+interface Before {
+  readonly previous: ImageLock | undefined;
+  readonly packages: readonly ImagePackage[];
+  readonly enabled: readonly string[];
+}
+
+async function apply(state: HostState, asked: Asked): Promise<BakeReport> {
+  const { host, journal } = state;
+  const { options, desired, base, held } = asked;
+  await sweep(host, desired);
+  const previous = await readImageLock(host.files);
+  const before: Before = {
+    previous,
+    packages: await packagesBefore({ host, journal, previous }),
+    enabled: await enabledUnits(host.files),
+  };
+  return runWith(state, {
+    source: 'image',
+    artifactBase: base,
+    lockedDigests: held,
+    ...(options.jobs !== undefined && { jobs: options.jobs }),
+    ...(options.transfers !== undefined && { transfers: options.transfers }),
+    ...(options.onEvent && { onEvent: options.onEvent }),
+    ...(options.signal && { signal: options.signal }),
+    ask: async () => ({ desired }),
+    publish: async (ended) => {
+      if (ended.type === 'stopped') throw ended.error;
+      return record(state, { asked, before, result: ended.result });
     },
-  );
+  });
+}
+
+/** Writes what the image and the manifest resolved to, and says what became of the bake. */
+async function record(
+  { host, journal }: HostState,
+  { asked, before, result }: { asked: Asked; before: Before; result: Result },
+): Promise<BakeReport> {
+  const { options, desired, facts, target, base, lockPath, whole, locked, hold, held } = asked;
+  const disabledUnits = await disableUnasked(host, before.enabled, desired);
+  if (result.error) {
+    const failed = result.steps.find(({ error }) => error === result.error)?.resource ?? '';
+    throw explained(result.error, { held: lockedHere(hold, failed, target), file: lockPath });
+  }
+  const { lock: imageLock, warnings } = await collectImageLock({
+    host,
+    journal,
+    desired,
+    facts,
+    name: asked.manifest.loaded.document.metadata?.name ?? '',
+    target,
+    base,
+    before: before.packages,
+    previous: before.previous,
+    imagesUnchanged: !result.steps.some(({ resource }) => resource.startsWith('image:')),
+  });
+  const resolved: ManifestLock = {
+    artifacts: imageLock.artifacts,
+    packages: await lockedPackages(host, imageLock, { target, locked }),
+  };
+  requireUnchanged(hold, resolved, lockPath);
+  if (options.frozen === true) requireFrozen(locked, resolved, lockPath);
+  const written = replaceTarget(whole ?? emptyManifestLock, target, resolved);
+  const outcome = await writeManifestLock(host, lockPath, written);
+  await writeSbom(host, imageLock, options);
+  await writeImageLock(host.files, imageLock);
+  return {
+    root: options.root,
+    outcome: result.outcome,
+    generation: result.generation,
+    changes: result.changes,
+    steps: result.steps.map(resultStep),
+    disabledUnits,
+    lock: {
+      path: lockPath,
+      outcome,
+      differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
+    },
+    ...(options.space === true && { space: await measureSpace(host, imageLock) }),
+    warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
+  };
 }
 
 /** What a killed bake left under temporary names, wherever this one might have written: it may have nothing to write there. */
@@ -328,7 +356,7 @@ async function lockedPackages(
   });
 }
 
-async function readManifest(host: Host, path: string): Promise<LoadedDocument<'ImageManifest'>> {
+async function readManifest(host: Host, path: string): Promise<ImageDocument> {
   const unreadable = (why: string, cause?: unknown): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_MISSING', `${path} cannot be read: ${why}`, { cause, place: { file: path } });
   let content;
@@ -338,16 +366,12 @@ async function readManifest(host: Host, path: string): Promise<LoadedDocument<'I
     throw unreadable(errnoOf(cause) ?? 'unknown error', cause);
   }
   if (!content) throw unreadable('ENOENT');
-  return parseDocument({ file: path, text: textOf(content) }, 'ImageManifest');
+  return imageManifest.load({ parsed: await parseText({ file: path, text: textOf(content) }), mode: 0 });
 }
 
 /** A path of the command line in our own file system. */
 function absolute({ program }: Host, path: string): string {
   return resolve(program.workingDirectory, path);
-}
-
-function placeIn({ file, positions }: LoadedDocument<'ImageManifest'>, path: Path): Place {
-  return { file, ...positions.locate(path, 'value'), path: formatPath(path) };
 }
 
 // ── our own program ──────────────────────────────────────────────────────────────────────────────────────────────
