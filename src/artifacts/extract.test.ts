@@ -29,6 +29,7 @@ import {
   removeFolder,
   temporaryFolder,
 } from '../../test/support/artifacts.ts';
+import { tar, tarHeader, type TarMember } from '../../test/support/tar.ts';
 
 const folder = temporaryFolder();
 const host = createLinuxHost();
@@ -333,9 +334,9 @@ describe('real packages', () => {
         kind,
       );
     }
-    const tar = Buffer.concat([readFileSync(built.get('tarball none') ?? ''), Buffer.from('more')]);
+    const bytes = Buffer.concat([readFileSync(built.get('tarball none') ?? ''), Buffer.from('more')]);
     await assert.rejects(
-      extractInto('after-tar', { source: one(tar), what: 'tar', member: 'usr/bin/kubelet' }),
+      extractInto('after-tar', { source: one(bytes), what: 'tar', member: 'usr/bin/kubelet' }),
       failsWith('NK_ARTIFACT_UNREADABLE'),
     );
   });
@@ -351,41 +352,10 @@ function one(bytes: Buffer): string {
 
 // ── archives nobody should make ──────────────────────────────────────────────────────────────────────────────────
 
-interface RawMember {
-  readonly name: string;
-  readonly type?: string;
-  readonly content?: string;
-  readonly target?: string;
-  /** What the header claims. */
-  readonly size?: number;
-}
-
-function tarHeader(member: RawMember): Buffer {
-  const header = Buffer.alloc(512);
-  header.write(member.name, 0);
-  header.write('0000755\0', 100);
-  header.write((member.size ?? member.content?.length ?? 0).toString(8).padStart(11, '0'), 124);
-  header.write('        ', 148);
-  header.write(member.type ?? '0', 156);
-  header.write(member.target ?? '', 157);
-  header.write('ustar\x0000', 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return header;
-}
-
-function tar(members: readonly RawMember[]): Buffer {
-  const parts = members.flatMap((member) => {
-    const content = Buffer.from(member.content ?? '');
-    return [tarHeader(member), content, Buffer.alloc((512 - (content.length % 512)) % 512)];
-  });
-  return Buffer.concat([...parts, Buffer.alloc(1024)]);
-}
-
-const good: RawMember = { name: 'usr/bin/kubelet', content: 'kubelet' };
+const good: TarMember = { name: 'usr/bin/kubelet', content: 'kubelet' };
 
 describe('hostile archives', () => {
-  const cases: readonly [string, readonly RawMember[], ErrorCode, RegExp][] = [
+  const cases: readonly [string, readonly TarMember[], ErrorCode, RegExp][] = [
     ['an absolute path', [good, { name: '/etc/passwd', content: 'x' }], 'NK_ARTIFACT_UNREADABLE', /absolute/],
     [
       'a path that leads out',

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import type { Endpoint } from '../../src/host/memory/net.ts';
 import type { FileWrite, FolderEvent, Host, JobResult, UnitStatus } from '../../src/host/port.ts';
 import { textOf } from '../../src/model/bytes.ts';
+import { archives } from './archives.ts';
 import { net } from './net.ts';
 
 export interface Subject {
@@ -27,7 +28,16 @@ export interface Served {
 
 export interface Expectation {
   readonly name: string;
-  readonly needs: 'files' | 'state' | 'exec' | 'clock' | 'net' | 'enablement' | 'live units' | 'offline units';
+  readonly needs:
+    | 'files'
+    | 'state'
+    | 'exec'
+    | 'clock'
+    | 'net'
+    | 'archives'
+    | 'enablement'
+    | 'live units'
+    | 'offline units';
   readonly check: (subject: Subject) => Promise<void>;
 }
 
@@ -981,6 +991,7 @@ export const expectations: readonly Expectation[] = [
   ...state,
   ...others,
   ...net,
+  ...archives,
   ...enablement,
   ...offline,
   ...live,

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Endpoint } from '../../src/host/memory/net.ts';
 import { NetError } from '../../src/host/port.ts';
-import type { NetFailure } from '../../src/host/port.ts';
+import type { Download, HttpDownload, NetFailure, StagedFile } from '../../src/host/port.ts';
+import { sha256 } from '../../src/host/digest.ts';
+import { bytesOf } from '../../src/model/bytes.ts';
 import type { Expectation, Served, Subject } from './host.ts';
 
 const code = (expected: string) => ({ code: expected });
@@ -24,6 +26,26 @@ async function withServer(
     await work(served);
   } finally {
     served.close();
+  }
+}
+
+interface Stage {
+  readonly staged: StagedFile;
+  get(url: string, more?: Partial<HttpDownload>): Promise<Download>;
+  content(): Promise<string>;
+}
+
+async function onStaged({ host, folder }: Subject, work: (stage: Stage) => Promise<void>): Promise<void> {
+  const staged = await host.files.stage(folder);
+  const wanted = { into: staged, timeoutMs: 5000, maxBytes: 100, stall: { bytes: 1, withinMs: 5000 } };
+  try {
+    await work({
+      staged,
+      get: (url, more) => host.net.download({ ...wanted, ...more, url }),
+      content: async () => text(await staged.read(0, 100)),
+    });
+  } finally {
+    await staged.discard();
   }
 }
 
@@ -163,6 +185,78 @@ export const net: readonly Expectation[] = [
           assert.equal((await read('whole')).join(''), 'one two three');
           await assert.rejects(read('breaks'), fails('connection'));
         },
+      ),
+  },
+  {
+    name: 'a download lands in a staged file, whole, resumed or begun anew',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        ({ url, headers }) => {
+          const from = Number(/^bytes=(\d+)-$/.exec(headers?.['range'] ?? '')?.[1] ?? 0);
+          if (from === 0 || url.endsWith('changed'))
+            return { headers: { 'content-length': '9', etag: '"one"' }, body: 'all of it' };
+          const start = url.endsWith('elsewhere') ? from + 1 : from;
+          return {
+            status: 206,
+            headers: { 'content-range': `bytes ${start}-8/9`, 'content-length': String(9 - start) },
+            body: 'all of it'.slice(start),
+          };
+        },
+        ({ url }) =>
+          onStaged(subject, async ({ staged, get, content }) => {
+            const seen: (number | undefined)[][] = [];
+            const onProgress = (...figures: (number | undefined)[]): void => void seen.push(figures);
+            const whole = await get(url, { size: 9, onProgress });
+            assert.deepEqual([whole.outcome, whole.status, whole.headers['etag']], ['whole', 200, '"one"']);
+            assert.deepEqual([await content(), seen.at(-1)], ['all of it', [9, 9]]);
+            assert.equal(await staged.digest(), sha256('all of it'));
+
+            await staged.restart();
+            await staged.append(bytesOf('all'));
+            const headers = { range: 'bytes=3-' };
+            assert.equal((await get(`${url}/elsewhere`, { headers })).outcome, 'unwanted');
+            assert.equal(await content(), 'all', 'another part than the one that follows');
+            assert.equal((await get(url, { headers, size: 9 })).outcome, 'whole');
+            assert.equal(await content(), 'all of it');
+            assert.equal(await staged.digest(), sha256('all of it'));
+
+            assert.equal((await get(`${url}/changed`, { headers })).outcome, 'whole');
+            assert.equal(await content(), 'all of it');
+          }),
+      ),
+  },
+  {
+    name: 'a download that is refused, cut or of another size says so, and keeps what came',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        ({ url }) =>
+          url.endsWith('gone')
+            ? { status: 410, reason: 'Gone', body: 'words' }
+            : url.endsWith('cut')
+              ? { headers: { 'content-length': '9' }, body: drip(['all', ' of'], new Error('gone')) }
+              : url.endsWith('open')
+                ? { body: drip(['all', ' of', ' it']) }
+                : { headers: { 'content-length': '9' }, body: 'all of it' },
+        ({ url }) =>
+          onStaged(subject, async ({ staged, get, content }) => {
+            const gone = await get(`${url}/gone`);
+            assert.deepEqual([gone.outcome, gone.status, gone.reason, staged.size], ['unwanted', 410, 'Gone', 0]);
+            for (const size of [8, 10])
+              assert.deepEqual([(await get(url, { size })).outcome, staged.size], ['size', 0], `${size}`);
+            assert.deepEqual([(await get(url, { maxBytes: 8 })).outcome, staged.size], ['size', 0]);
+            const cut = await get(`${url}/cut`);
+            assert.deepEqual([cut.outcome, await content()], ['cut', 'all of']);
+            assert.match(cut.why, /./);
+            await staged.restart();
+            assert.equal((await get(`${url}/open`, { size: 8 })).outcome, 'size');
+            assert.ok(staged.size <= 8);
+            await assert.rejects(get('http://127.0.0.1:9/'), fails('connection'));
+            await assert.rejects(get(url, { signal: AbortSignal.abort() }), code('NK_INTERRUPTED'));
+          }),
       ),
   },
   {
