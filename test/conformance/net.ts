@@ -31,8 +31,8 @@ async function withServer(
 
 interface Stage {
   readonly staged: StagedFile;
-  get(url: string, more?: Partial<HttpDownload>): Promise<Download>;
-  content(): Promise<string>;
+  readonly get: (url: string, more?: Partial<HttpDownload>) => Promise<Download>;
+  readonly content: () => Promise<string>;
 }
 
 async function onStaged({ host, folder }: Subject, work: (stage: Stage) => Promise<void>): Promise<void> {
