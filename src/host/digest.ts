@@ -1,7 +1,7 @@
 /**
  * Digests: `sha256:<hex>` of what is in memory at once, and running ones for what comes in pieces.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { canonicalJson } from '../model/canonical.ts';
 
 /** By their names in OCI digests, package metadata and hash functions' own standards. */
@@ -26,7 +26,7 @@ export function createDigest(algorithm: DigestAlgorithm = 'sha256'): RunningDige
 
 /** `sha256:<hex>` of text (as UTF-8) or bytes. */
 export function sha256(content: string | Uint8Array): string {
-  return `sha256:${createDigest().update(content).hex()}`;
+  return `sha256:${hash('sha256', content)}`;
 }
 
 /** Fingerprint of a value by its canonical JSON: `sha256:<hex>`, the same on every run and host. */

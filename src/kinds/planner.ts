@@ -32,6 +32,8 @@ export interface PlanContext {
   contentOf(id: ResourceId): unknown;
   /** True when that is about to change. */
   contentChanges(id: ResourceId): boolean;
+  /** The path of the resource where it is a folder, which others may lie in. */
+  folderOf(id: ResourceId): string | undefined;
 }
 
 export type ChangeOf<K extends ResourceKind> = Change & {
@@ -78,6 +80,8 @@ export interface KindPlanner<K extends ResourceKind> {
   waitsForNeeds?(step: Step): boolean;
   /** Whether the resource counts as in place for others only after the step. It does after every one, unless told. */
   completes?(step: Step): boolean;
+  /** Its path, where it is a folder. It is none, unless told. */
+  folderOf?(resource: Resources[K]): string | undefined;
   /** Whether what is there is somebody else's, kept before ours takes its place. Nothing is, unless told. */
   keepsOriginal?(observed: Observations[K]): boolean;
   /** The version in the cache of programs that it uses. None, unless told. */

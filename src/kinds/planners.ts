@@ -112,7 +112,7 @@ export function changesContent(id: ResourceId, difference: Difference): boolean 
 
 /** The steps that bring a change about: those of its kind, or those that undo everything we ever did for the resource. */
 export function stepsFor(change: Change, context: PlanContext): Step[] {
-  const kind = kindOf(change.id);
+  const { kind } = change.observed;
   return stepsOf(kind, changeOf(kind, change), context);
 }
 
@@ -129,12 +129,15 @@ export function joinKinds(
   goal: ResourceId | undefined,
 ): readonly Step[] {
   const towardsGoal = steps.some((step) => step.resource === goal && roleOf(step) === 'job');
-  const observed = new Map(changes.map((change) => [change.id, change.observed]));
+  const byKind = Map.groupBy(changes, ({ observed }) => observed.kind);
+  const defining = resourceKinds
+    .filter((kind) => 'definesUnits' in planners[kind])
+    .flatMap((kind) => byKind.get(kind) ?? []);
+  const seen = new Map(defining.map(({ id, observed }) => [id, observed]));
   const definesUnits = (step: Step): boolean => {
-    const seen = observed.get(step.resource);
-    return seen !== undefined && definesUnitsOf(seen.kind, step, seen);
+    const observed = seen.get(step.resource);
+    return observed !== undefined && definesUnitsOf(observed.kind, step, observed);
   };
-  const byKind = Map.groupBy(changes, ({ id }) => kindOf(id));
   const joined = (before: readonly Step[], kind: ResourceKind): readonly Step[] => {
     const own = (byKind.get(kind) ?? []).map((change) => changeOf(kind, change));
     return joinKind(kind, { steps: before, changes: own, towardsGoal, definesUnits });
@@ -160,6 +163,11 @@ export function completes(step: Step): boolean {
   return plannerOf(kindOf(step.resource)).completes?.(step) ?? true;
 }
 
+/** The path of the resource where it is a folder. */
+export function folderOf(resource: Resource): string | undefined {
+  return plannerOf(resource.kind).folderOf?.(resource);
+}
+
 /** Whether what was observed is somebody else's, which must be kept before ours takes its place. */
 export function keepsOriginal(observed: Observation): boolean {
   return keepsOriginalOf(observed.kind, observed);
@@ -179,9 +187,12 @@ export function impactOf(step: Step): Impact[] {
 }
 
 function changeOf<K extends ResourceKind>(kind: K, change: Change): ChangeOf<K> {
-  const { desired } = change;
-  if (desired && !isResourceOf(kind, desired)) throw mismatch(kind, desired.kind);
-  return { ...change, desired, observed: of(kind, change.observed) };
+  if (isChangeOf(kind, change)) return change;
+  throw mismatch(kind, change.observed.kind);
+}
+
+function isChangeOf<K extends ResourceKind>(kind: K, change: Change): change is ChangeOf<K> {
+  return change.observed.kind === kind && (change.desired === undefined || change.desired.kind === kind);
 }
 
 function of<K extends ResourceKind>(kind: K, observed: Observation): Observations[K] {
@@ -191,10 +202,6 @@ function of<K extends ResourceKind>(kind: K, observed: Observation): Observation
 
 function isOf<K extends ResourceKind>(kind: K, observed: Observation): observed is Observations[K] {
   return observed.kind === kind;
-}
-
-function isResourceOf<K extends ResourceKind>(kind: K, resource: Resource): resource is Resources[K] {
-  return resource.kind === kind;
 }
 
 function mismatch(kind: ResourceKind, other: ResourceKind): NodekilnError {

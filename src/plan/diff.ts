@@ -7,7 +7,7 @@
 import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Difference, PlanContext } from '../kinds/planner.ts';
-import { changesContent, compareReads, compareResource, contentOf } from '../kinds/planners.ts';
+import { changesContent, compareReads, compareResource, contentOf, folderOf } from '../kinds/planners.ts';
 import type { Change, Observation, Touched } from '../model/steps.ts';
 
 export interface Claim {
@@ -30,7 +30,9 @@ export interface Diff {
 }
 
 export function diff(input: DiffInput): Diff {
-  const own = ownDifferences(input);
+  const compared = compareAll(input);
+  const own = new Map(compared.flatMap(({ id, own: difference }) => (difference ? [[id, difference] as const] : [])));
+  const folders = foldersAmong(input.desired.values());
   const context: PlanContext = {
     contentOf: (id) => {
       const claim = input.desired.get(id);
@@ -40,40 +42,57 @@ export function diff(input: DiffInput): Diff {
       const difference = own.get(id);
       return difference !== undefined && changesContent(id, difference);
     },
+    folderOf: (id) => folders.get(id),
   };
-  return { changes: [...keptChanges(input, own, context), ...removals(input)], context };
+  const kept = compared.flatMap((one) => changeOf(one, context) ?? []).sort(byId);
+  return { changes: [...kept, ...removals(input)], context };
 }
 
-/** How each resource differs, looked at alone. Only then can be said of which what others read changes. */
-function ownDifferences({ desired, observed, touched }: DiffInput): Map<ResourceId, Difference> {
-  const differences = new Map<ResourceId, Difference>();
-  for (const [id, { resource }] of desired) {
-    const seen = observed.get(id);
-    const difference = seen && compareResource(resource, { observed: seen, touched: touched.get(id) });
-    if (difference) differences.set(id, difference);
+function foldersAmong(claims: Iterable<Claim>): ReadonlyMap<ResourceId, string> {
+  const folders = new Map<ResourceId, string>();
+  for (const { resource } of claims) {
+    const path = folderOf(resource);
+    if (path !== undefined) folders.set(resource.id, path);
   }
-  return differences;
+  return folders;
 }
 
-function keptChanges(
-  input: DiffInput,
-  differences: ReadonlyMap<ResourceId, Difference>,
-  context: PlanContext,
-): Change[] {
-  return [...input.desired]
-    .flatMap(([id, { resource, source }]): Change[] => {
-      const observed = input.observed.get(id);
-      if (!observed) return [];
-      const touched = input.touched.get(id);
-      const own = differences.get(id);
-      const read = compareReads(resource, { observed, touched, own, context });
-      if (!own && !read) return [];
-      const facets = [...new Set([...(own?.facets ?? []), ...(read?.facets ?? [])])];
-      const details = [...(own?.details ?? []), ...(read?.details ?? [])];
-      const type = facets.includes('presence') ? 'create' : 'update';
-      return [{ id, type, facets, details, source, desired: resource, observed, touched }];
-    })
-    .sort(byId);
+/** A resource that was looked at, alone. */
+interface Compared {
+  readonly id: ResourceId;
+  readonly claim: Claim;
+  readonly observed: Observation;
+  readonly touched: Touched | undefined;
+  readonly own: Difference | undefined;
+}
+
+/** Only when everything was compared can be said of which what others read changes. */
+function compareAll({ desired, observed: all, touched: before }: DiffInput): Compared[] {
+  const compared: Compared[] = [];
+  for (const [id, claim] of desired) {
+    const observed = all.get(id);
+    if (!observed) continue;
+    const touched = before.get(id);
+    compared.push({ id, claim, observed, touched, own: compareResource(claim.resource, { observed, touched }) });
+  }
+  return compared;
+}
+
+function changeOf({ id, claim, observed, touched, own }: Compared, context: PlanContext): Change | undefined {
+  const { resource, source } = claim;
+  const difference = joined(own, compareReads(resource, { observed, touched, own, context }));
+  if (!difference) return undefined;
+  const { facets, details } = difference;
+  const type = facets.includes('presence') ? 'create' : 'update';
+  return { id, type, facets, details, source, desired: resource, observed, touched };
+}
+
+function joined(own: Difference | undefined, read: Difference | undefined): Difference | undefined {
+  if (!own || !read) return own ?? read;
+  return {
+    facets: [...new Set([...own.facets, ...read.facets])],
+    details: [...own.details, ...read.details],
+  };
 }
 
 function removals(input: DiffInput): Change[] {

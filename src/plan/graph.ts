@@ -25,8 +25,8 @@ interface Neighbours {
   readonly numbers: Int32Array;
 }
 
-/** Shorter lists cost less than a node. */
-const shortList = 8;
+/** Lists up to this length cost less than a node of their own. */
+export const shortList = 8;
 
 /** NK_INTERNAL when a step waits for one that is not among them. */
 export function createGraph(steps: readonly Step[]): StepGraph {

@@ -1,24 +1,26 @@
 /** What waits for what between resources, and what precedes the goal. Pure; linear in steps and what they wait for, but for sorting. */
-import { parentsOf } from '../model/path.ts';
 import { mostImportant, type Importance, type Resource, type ResourceId } from '../model/resources.ts';
 import { roleOf, type ActionOf, type Role, type Step, type StepAction } from '../model/steps.ts';
 import { completes, readsOf, waitsForNeeds } from '../kinds/planners.ts';
 import type { Claim } from './diff.ts';
-import { createGraph, reached } from './graph.ts';
-import { writersByPlace, type WritersByPlace } from './places.ts';
+import { createGraph, reached, shortList } from './graph.ts';
+import { aboveOf } from '../model/path.ts';
+import { writersOfWhatIsRead } from './places.ts';
 
 type Desired = ReadonlyMap<ResourceId, Claim>;
 
 /** What joining one step asks of all of them. */
 interface AllSteps {
   readonly desired: Desired;
+  /** Those that need or read others. */
+  readonly needy: ReadonlyMap<ResourceId, Resource>;
   readonly byResource: ReadonlyMap<ResourceId, readonly Step[]>;
-  /** Steps that put a folder or a link at a path. */
-  readonly folders: ReadonlyMap<string, string>;
+  /** Steps that put a folder or a link above a path. */
+  readonly folders: (path: string) => readonly string[];
   /** Ids of kernel settings that precede the goal; and of those and all entries of the file system that do. */
   readonly settings: readonly string[];
   readonly everything: readonly string[];
-  readonly writers: WritersByPlace;
+  readonly writers: ReadonlyMap<string, readonly Step[]>;
   readonly lists: Lists;
 }
 
@@ -27,39 +29,69 @@ interface AllSteps {
  * settings. A removal that a step needs is as important as that step.
  */
 export function joinDependencies(steps: readonly Step[], desired: Desired): Step[] {
-  const required = (...roles: readonly Role[]): readonly string[] =>
-    steps.filter((step) => !step.deferrable && roles.includes(roleOf(step))).map(({ id }) => id);
-  const all: AllSteps = {
-    desired,
-    byResource: Map.groupBy(steps, (step) => step.resource),
-    folders: new Map(steps.flatMap(({ id, action }) => (isFolder(action) ? [[action.path, id] as const] : []))),
-    settings: required('setting'),
-    everything: required('entry', 'setting'),
-    writers: writersByPlace(steps),
-    lists: createLists(),
-  };
+  const all = lookAt(steps, desired);
   const raised = new Map<string, Importance>();
   const joined = steps.map((step) => joinStep(step, all, raised));
   if (raised.size === 0) return joined;
   return joined.map((step) => ({ ...step, importance: raised.get(step.id) ?? step.importance }));
 }
 
+function lookAt(steps: readonly Step[], desired: Desired): AllSteps {
+  const byResource = new Map<ResourceId, Step[]>();
+  const folders = new Map<string, string>();
+  const settings: string[] = [];
+  const everything: string[] = [];
+  for (const step of steps) {
+    const { id, resource, action, deferrable } = step;
+    const others = byResource.get(resource);
+    if (others) others.push(step);
+    else byResource.set(resource, [step]);
+    if (isFolder(action)) folders.set(action.path, id);
+    const role = roleOf(step);
+    if (!deferrable && (role === 'entry' || role === 'setting')) everything.push(id);
+    if (!deferrable && role === 'setting') settings.push(id);
+  }
+  const needy = new Map<ResourceId, Resource>();
+  for (const { resource } of desired.values())
+    if (resource.needs.length > 0 || readsOf(resource).length > 0) needy.set(resource.id, resource);
+  return {
+    desired,
+    needy,
+    byResource,
+    folders: folders.size === 0 ? () => nothing : aboveOf((path) => folders.get(path)),
+    settings,
+    everything,
+    writers: writersOfWhatIsRead(steps),
+    lists: createLists(),
+  };
+}
+
+const nothing: readonly string[] = [];
+
 function joinStep(step: Step, all: AllSteps, raised: Map<string, Importance>): Step {
-  const resource = all.desired.get(step.resource)?.resource;
-  const waiting = resource && waitsForNeeds(step) ? resource : undefined;
+  const resource = waitingFor(step, all);
   const read = readBy(step, all);
+  const parents = parentsIn(all.folders, step);
+  const asItIs = step.needs.length + step.after.length < 2 && parents.length === 0 && read === nothingRead;
+  if (asItIs && !resource) return step;
   for (const { id, importance } of read.removed)
     raised.set(id, mostImportant([step.importance, importance, raised.get(id) ?? importance]));
-  const needs = [...(waiting ? neededBy(step, waiting, all) : []), ...read.removed.map(({ id }) => id)];
-  const after = [...parentsIn(all.folders, step), ...read.written.map(({ id }) => id)];
-  const shared = waiting ? sharedBy(roleOf(step), waiting, all) : [];
-  if (needs.length + after.length + shared.length === 0 && step.needs.length + step.after.length < 2) return step;
-  const known = [...new Set([...step.needs, ...needs])].sort();
-  return { ...step, needs: known, after: all.lists.joined([step.after, after, shared], [...known, step.id]) };
+  const named = resource ? neededBy(step, resource, all) : nothing;
+  const needs = [...new Set([...step.needs, ...named, ...read.removed.map(({ id }) => id)])].sort();
+  const after = [...parents, ...read.written.map(({ id }) => id)];
+  const shared = resource ? sharedBy(roleOf(step), resource, all) : nothing;
+  return { ...step, needs, after: all.lists.joined([step.after, after, shared], [...needs, step.id]) };
+}
+
+/** The resource, when the step waits for what it needs or for what all of its role wait for. */
+function waitingFor(step: Step, { desired, needy }: AllSteps): Resource | undefined {
+  const role = roleOf(step);
+  const resource = isJob(role) || role === 'program' ? desired.get(step.resource)?.resource : needy.get(step.resource);
+  return resource && waitsForNeeds(step) ? resource : undefined;
 }
 
 /** The steps that complete what the resource needs and reads. */
-function neededBy(step: Step, resource: Resource, { byResource }: AllSteps): string[] {
+function neededBy(step: Step, resource: Resource, { byResource }: AllSteps): readonly string[] {
   const role = roleOf(step);
   return [...resource.needs, ...readsOf(resource)].flatMap((id) =>
     (byResource.get(id) ?? []).flatMap((earlier) =>
@@ -71,7 +103,7 @@ function neededBy(step: Step, resource: Resource, { byResource }: AllSteps): str
 /** What jobs and programs come after, whatever they are about: one list for all of them. */
 function sharedBy(role: Role, resource: Resource, { settings, everything }: AllSteps): readonly string[] {
   if (isJob(role)) return settings;
-  return role === 'program' && resource.needs.length === 0 ? everything : [];
+  return role === 'program' && resource.needs.length === 0 ? everything : nothing;
 }
 
 interface Read {
@@ -85,7 +117,7 @@ const nothingRead: Read = { removed: [], written: [] };
 function readBy(step: Step, { writers, desired }: AllSteps): Read {
   if (step.reads.length === 0) return nothingRead;
   const writing = step.reads
-    .flatMap((place) => writers.within(place))
+    .flatMap((place) => writers.get(place) ?? [])
     .filter(
       ({ resource }) =>
         resource !== step.resource && desired.get(resource)?.resource.needs.includes(step.resource) !== true,
@@ -114,12 +146,10 @@ function isAwaited(earlier: Step, role: Role): boolean {
 }
 
 /** Steps that make the folders above what the step writes. */
-function parentsIn(folders: ReadonlyMap<string, string>, { id, action }: Step): string[] {
-  if (action.do !== 'write' || folders.size === 0) return [];
-  return parentsOf(action.path).flatMap((path) => {
-    const parent = folders.get(path);
-    return parent === undefined || parent === id ? [] : parent;
-  });
+function parentsIn(folders: AllSteps['folders'], { id, action }: Step): readonly string[] {
+  if (action.do !== 'write') return [];
+  const parents = folders(action.path);
+  return parents.includes(id) ? parents.filter((parent) => parent !== id) : parents;
 }
 
 interface Lists {
@@ -127,7 +157,7 @@ interface Lists {
   joined(lists: readonly (readonly string[])[], without: readonly string[]): readonly string[];
 }
 
-/** Long lists that many steps share are sorted once, and stay shared: see `graph.ts`. */
+/** Long lists that many steps may share are sorted once, and stay shared: see `graph.ts`. */
 function createLists(): Lists {
   const known = new Map<readonly string[], { sorted: readonly string[]; members: ReadonlySet<string> }>();
   const about = (list: readonly string[]): { sorted: readonly string[]; members: ReadonlySet<string> } => {
@@ -142,7 +172,7 @@ function createLists(): Lists {
     joined(lists, without) {
       const [only, ...more] = lists.filter(({ length }) => length > 0);
       if (!only) return [];
-      if (more.length === 0 && only.length > 1) {
+      if (more.length === 0 && only.length > shortList) {
         const { sorted, members } = about(only);
         if (!without.some((id) => members.has(id))) return sorted;
       }
@@ -171,8 +201,10 @@ export function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined
     behind[number] !== 1 &&
     !(roleOf(step) === 'join' && queued.has(step.resource));
   const needs = new Set(start.needs);
-  const before = new Set([...start.after, ...steps.filter(precedes).map(({ id }) => id)]);
-  const after = [...before].filter((id) => !needs.has(id)).sort();
+  const earlier = new Set(start.after);
+  const after = steps
+    .flatMap((step, number) => (!needs.has(step.id) && (earlier.has(step.id) || precedes(step, number)) ? step.id : []))
+    .sort();
   return steps.map((step) => (step === start ? { ...step, after } : step));
 }
 

@@ -1,5 +1,5 @@
 /** Planning of `action` resources: a command, and a guard that says when it is already done. */
-import { filesAmong, releaseStep } from '../file/plan.ts';
+import { placesRead, releaseStep } from '../file/plan.ts';
 import { definitionsOf, readByNobody, stepBase, type KindPlanner } from '../planner.ts';
 
 export const actionPlanner: KindPlanner<'action'> = {
@@ -8,12 +8,16 @@ export const actionPlanner: KindPlanner<'action'> = {
   absent: () => ({ kind: 'action', done: false }),
   reads: () => [],
   ...readByNobody,
-  steps: (change, resource) => [
+  steps: (change, resource, context) => [
     {
       ...stepBase(resource),
       id: `run ${resource.id}`,
       action: { do: 'run', action: resource.id },
-      reads: filesAmong([...resource.needs, ...definitionsOf(change.touched, 'action').flatMap(({ needs }) => needs)]),
+      reads: placesRead({
+        now: resource.needs,
+        before: definitionsOf(change.touched, 'action').flatMap(({ needs }) => needs),
+        context,
+      }),
       writes: [resource.id],
       needs: [],
       weightMs: 1000,

@@ -18,12 +18,16 @@ export function contentBytes(content: Content): Uint8Array {
   return content.encoding === 'utf8' ? bytesOf(content.data) : fromBase64(content.data);
 }
 
+function digestOf(content: Content): string {
+  return sha256(content.encoding === 'utf8' ? content.data : contentBytes(content));
+}
+
 /** A text file of root's, as unit files and drop-ins are. */
 export function textEntry(text: string | SensitiveText): WriteEntry {
   const content = contentOf({ text });
   return {
     type: 'file',
-    digest: sha256(contentBytes(content)),
+    digest: digestOf(content),
     mode: content.sensitive ? 0o600 : 0o644,
     uid: 0,
     gid: 0,
@@ -39,7 +43,7 @@ export function wantedEntry(resource: FileResource): WriteEntry {
       const content = contentOf(entry.content);
       return {
         type: 'file',
-        digest: sha256(contentBytes(content)),
+        digest: digestOf(content),
         mode: parseMode(entry.mode),
         uid: entry.uid,
         gid: entry.gid,

@@ -1,14 +1,23 @@
 /** Planning of `file` resources: files, folders and symlinks at a path. */
-import { parentsOf } from '../../model/path.ts';
+import { aboveOf } from '../../model/path.ts';
 import { kindOf, nameOf, type FileResource, type ResourceId } from '../../model/resources.ts';
-import type { FileObservation, Step } from '../../model/steps.ts';
-import { isOfContent, removalBase, stepBase, type ChangeOf, type KindPlanner, type Together } from '../planner.ts';
+import type { FileObservation, Step, Touched } from '../../model/steps.ts';
+import {
+  isOfContent,
+  removalBase,
+  stepBase,
+  type ChangeOf,
+  type KindPlanner,
+  type PlanContext,
+  type Together,
+} from '../planner.ts';
 import { compareEntry, wantedEntry } from './entry.ts';
 
 export const filePlanner: KindPlanner<'file'> = {
   compare: ({ resource, observed }) => compareEntry(wantedEntry(resource), observed.entry),
 
   keepsOriginal: isFile,
+  folderOf: ({ path, entry }) => (entry.type === 'directory' ? path : undefined),
 
   absent: () => ({ kind: 'file', entry: { type: 'absent' } }),
   reads: () => [],
@@ -29,17 +38,26 @@ export const filePlanner: KindPlanner<'file'> = {
 
   removal: (touched, observed) => {
     const path = touched.id.slice('file:'.length);
-    if (observed.entry.type === 'absent' && !touched.original) return [releaseStep(touched)];
+    if (!isLeft(observed, touched)) return [releaseStep(touched)];
     return [
       {
         ...removalBase(touched),
-        id: `remove ${touched.id}`,
+        id: removalId(touched.id),
         action: { do: 'remove', paths: [path], restoreOriginal: touched.original },
         writes: [path],
       },
     ];
   },
 };
+
+/** Whether a removal has something to take away or to bring back. */
+function isLeft({ entry }: FileObservation, touched: Touched | undefined): boolean {
+  return entry.type !== 'absent' || touched?.original === true;
+}
+
+function removalId(id: ResourceId): string {
+  return `remove ${id}`;
+}
 
 function isFile({ entry }: FileObservation): boolean {
   return entry.type === 'file';
@@ -62,25 +80,36 @@ function writeStep(change: ChangeOf<'file'>, resource: FileResource): Step {
   };
 }
 
-/** Paths of the files among these, each once. */
-export function filesAmong(ids: readonly ResourceId[]): string[] {
-  return [...new Set(ids.flatMap((id) => (kindOf(id) === 'file' ? nameOf(id) : [])))];
+interface WhatIsRead {
+  /** What a resource names now, and what it named before. */
+  readonly now: readonly ResourceId[];
+  readonly before: readonly ResourceId[];
+  readonly context: Pick<PlanContext, 'folderOf'>;
+}
+
+/**
+ * Places that a resource reads beside what it names, whose steps it waits for anyway: whatever lies in the folders it
+ * names, and files that it named until now.
+ */
+export function placesRead({ now, before, context }: WhatIsRead): string[] {
+  const named = new Set(now);
+  const folders = now.flatMap((id) => context.folderOf(id) ?? []);
+  const files = before.flatMap((id) => (!named.has(id) && kindOf(id) === 'file' ? nameOf(id) : []));
+  return [...new Set([...folders, ...files])];
 }
 
 /** Where something else stands in the way of a folder, it goes before what comes below it. */
 function belowRemoved({ steps, changes }: Together<'file'>): readonly Step[] {
-  const inTheWay = new Map(
-    changes.flatMap(({ id, desired, observed: { entry } }) =>
-      desired || entry.type === 'directory' ? [] : [[nameOf(id), `remove ${id}`] as const],
-    ),
-  );
+  const inTheWay = new Map<string, string>();
+  for (const { id, desired, observed, touched } of changes) {
+    const leaves = isLeft(observed, touched) && observed.entry.type !== 'directory';
+    if (!desired && leaves) inTheWay.set(nameOf(id), removalId(id));
+  }
   if (inTheWay.size === 0) return steps;
-  const there = new Set(steps.map(({ id }) => id));
+  const above = aboveOf((path) => inTheWay.get(path));
   return steps.map((step) => {
-    if (step.action.do !== 'write') return step;
-    const removals = parentsOf(step.action.path).flatMap((path) => inTheWay.get(path) ?? []);
-    const after = removals.filter((id) => there.has(id));
-    return after.length === 0 ? step : { ...step, after: [...step.after, ...after] };
+    const removals = step.action.do === 'write' ? above(step.action.path) : [];
+    return removals.length === 0 ? step : { ...step, after: [...step.after, ...removals] };
   });
 }
 

@@ -51,7 +51,7 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
         ];
   },
   removal: (touched) => [releaseStep(touched)],
-  together: ({ steps }) => settingsAfterModules(steps),
+  together: ({ steps, changes }) => (changes.length === 0 ? steps : settingsAfterModules(steps)),
 };
 
 /** Many settings are there only once their module is. */

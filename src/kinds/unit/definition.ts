@@ -1,8 +1,7 @@
 /** What defines a unit on a host: its unit file and drop-ins in /etc/systemd/system, and how they differ from what is wanted. Pure. */
-import type { UnitResource } from '../../model/resources.ts';
+import type { ResourceId, UnitResource } from '../../model/resources.ts';
 import type { EntryObservation, Touched, WriteEntry } from '../../model/steps.ts';
 import { compareEntry, textEntry } from '../file/entry.ts';
-import { filesAmong } from '../file/plan.ts';
 import { definitionsOf } from '../planner.ts';
 
 const unitFolder = '/etc/systemd/system';
@@ -67,8 +66,7 @@ export function definitionPlaces(name: string): string[] {
   return [`${unitFolder}/${name}`, `${unitFolder}/${name}.d`];
 }
 
-/** Places that a start of the unit reads: its definition, and files it needs or needed until now. */
-export function startReads(name: string, definitions: readonly UnitResource[]): string[] {
-  const files = filesAmong(definitions.flatMap(({ inputs, needs }) => [...inputs, ...needs]));
-  return [...definitionPlaces(name), ...files];
+/** What must be in place before a start. */
+export function namedBy({ inputs, needs }: UnitResource): ResourceId[] {
+  return [...inputs, ...needs];
 }

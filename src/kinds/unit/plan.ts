@@ -9,7 +9,8 @@ import type { UnitResource } from '../../model/resources.ts';
 import { fingerprint } from '../../host/digest.ts';
 import { roleOf, type ActionOf, type Facet, type JobName, type Step, type StepAction } from '../../model/steps.ts';
 import { definitionsOf, isOfContent, stepBase, type ChangeOf, type KindPlanner, type PlanContext } from '../planner.ts';
-import { definitionDifferences, isRunning, owesStart, startReads } from './definition.ts';
+import { placesRead } from '../file/plan.ts';
+import { definitionDifferences, definitionPlaces, isRunning, namedBy, owesStart } from './definition.ts';
 import { inRemovalOrder, removalOf } from './removal.ts';
 import { isDefinition, isLateReload, withReload } from './reload.ts';
 
@@ -74,7 +75,14 @@ export const unitPlanner: KindPlanner<'unit'> = {
       change,
       resource,
       base: { ...stepBase(resource), reads: [], weightMs: 1, why: change.details.join(', ') },
-      reads: startReads(resource.name, [...definitionsOf(change.touched, 'unit'), resource]),
+      reads: [
+        ...definitionPlaces(resource.name),
+        ...placesRead({
+          now: namedBy(resource),
+          before: definitionsOf(change.touched, 'unit').flatMap(namedBy),
+          context,
+        }),
+      ],
       enablement: enablementChange(resource, change.observed.enablement),
       starts:
         change.observed.live && resource.state === 'started' && change.facets.some((facet) => startFacets.has(facet)),

@@ -108,7 +108,10 @@ interface LateReload {
 function lateReload({ steps, units, first, late }: LateReload): Step[] {
   const enablements = steps.filter((step) => roleOf(step) === 'enablement' && units.has(step.resource));
   // What a removal disables is done before its unit file goes, hence before a reload that comes after that.
-  const read = enablements.length === 0 ? new Set<string>() : neededBy([...steps, ...first], first);
+  const read =
+    enablements.length === 0
+      ? new Set<string>()
+      : neededBy([...steps.filter(({ resource }) => units.has(resource)), ...first], first);
   const unread = enablements.find(({ id }) => !read.has(id));
   const subject = unread ?? late[0];
   if (!subject) return [];

@@ -8,9 +8,9 @@
  */
 import { kindOf, mostImportant, reveal, type ResourceId, type UnitResource } from '../../model/resources.ts';
 import { roleOf, type Step, type Touched } from '../../model/steps.ts';
-import { releaseStep } from '../file/plan.ts';
+import { placesRead, releaseStep } from '../file/plan.ts';
 import { definitionsOf, removalBase, type ChangeOf, type Together } from '../planner.ts';
-import { isRunning, owesStart, startReads, unitPaths } from './definition.ts';
+import { definitionPlaces, isRunning, namedBy, owesStart, unitPaths } from './definition.ts';
 
 interface Removal {
   readonly touched: Touched;
@@ -113,7 +113,10 @@ function restartSteps({ touched, observed, definitions, last, ownFile, paths, ba
       ...base,
       id: `restart ${touched.id}`,
       action: { do: 'restart', unit: last.name, startedWith: '' },
-      reads: startReads(last.name, definitions),
+      reads: [
+        ...definitionPlaces(last.name),
+        ...placesRead({ now: [], before: definitions.flatMap(namedBy), context: { folderOf: () => undefined } }),
+      ],
       writes: [touched.id],
       needs: idsOf(before),
       weightMs: 50,
@@ -148,7 +151,11 @@ export function inRemovalOrder(about: Together<'unit'>): Together<'unit'> {
 
 /** What a unit read goes after the unit: a process must not miss what it was started with. */
 function readersFirst(steps: readonly Step[], gone: readonly ChangeOf<'unit'>[]): Step[] {
-  const byReader = Map.groupBy(steps, ({ resource }) => resource);
+  const leaving = new Set(gone.map(({ id }) => id));
+  const byReader = Map.groupBy(
+    steps.filter(({ resource }) => leaving.has(resource)),
+    ({ resource }) => resource,
+  );
   const readers = new Map<ResourceId, string[]>();
   for (const { id, touched } of gone) {
     const ends = idsOf(byReader.get(id) ?? []);
