@@ -13,6 +13,16 @@ async function pages(): Promise<string[]> {
   return files.sort();
 }
 
+/** A path of the checkout, of src/, or of a host as the code spells it (`<n>` standing for anything). */
+function existsIn(path: string): boolean {
+  const [first = ''] = path.split(/[<]/);
+  return (
+    path.startsWith('/') ||
+    ['', 'src', 'src/artifacts'].some((base) => existsSync(join(root, base, first))) ||
+    /^generations\//.test(path)
+  );
+}
+
 describe('the documentation', () => {
   test('has the pages it should have', async () => {
     const found = await pages();
@@ -38,6 +48,23 @@ describe('the documentation', () => {
       }
     }
     assert.deepEqual(broken, []);
+  });
+
+  test('has a glossary of names that the code has', async () => {
+    const code: string[] = [];
+    for await (const file of glob('src/**/*.ts', { cwd: root })) code.push(await readFile(join(root, file), 'utf8'));
+    const all = code.join('\n');
+    const lines = (await readFile(join(root, 'docs/reference/glossary.md'), 'utf8')).split('\n');
+    const rows = lines.filter((line) => line.startsWith('| ') && !/^\| word \|/.test(line));
+    assert.ok(rows.length > 50);
+    const unknown = rows.flatMap((row) => {
+      const [, word = '', , names = ''] = row.split('|').map((cell) => cell.trim());
+      const found = [...names.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
+      return found
+        .filter((name) => (name.includes('/') ? !existsIn(name) : !all.includes(name.replace(/^nodekiln /, ''))))
+        .map((name) => `${word}: ${name}`);
+    });
+    assert.deepEqual(unknown, []);
   });
 
   test('names verbs that exist', async () => {

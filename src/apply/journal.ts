@@ -181,7 +181,7 @@ function transaction(database: Database, work: () => void): void {
   } catch (cause) {
     if (errnoOf(cause)?.startsWith('SQLITE_') !== true) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new NodekilnError('NK_STATE_UNUSABLE', `the journal cannot be written: ${why}`, { cause });
+    throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal cannot be written: ${why}`, { cause });
   }
 }
 

@@ -101,7 +101,7 @@ function artifactsOf({ journal, desired, target, base }: CollectInput, index: Ca
         }
       : journal.artifact(resource.id);
     if (resolved) return lockedArtifactOf(resource, resolved, { target, base });
-    throw new NodekilnError('NK_STATE_UNUSABLE', `the journal does not know what ${resource.id} resolved to`, {
+    throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal does not know what ${resource.id} resolved to`, {
       resource: resource.id,
       hint: 'Bake into a fresh root.',
     });

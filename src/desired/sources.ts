@@ -18,9 +18,13 @@ import { expandTemplate } from '../config/template.ts';
 import type { TemplateValues } from '../config/template.ts';
 import type { Facts } from '../model/facts.ts';
 import { reveal } from '../model/resources.ts';
-import type { ArtifactLocation, BinarySource, SignatureRequirement, TransferSettings } from '../model/resources.ts';
-
-type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
+import type {
+  ArtifactLocation,
+  BinarySource,
+  PackageSource,
+  SignatureRequirement,
+  TransferSettings,
+} from '../model/resources.ts';
 
 /** What placeholders stand for, for one version of one program on one machine. */
 export function templateValues(tool: string, version: string, facts: Facts): TemplateValues {

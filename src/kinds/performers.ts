@@ -132,7 +132,7 @@ async function observeOf<K extends ResourceKind>(
   };
   const observed = await effects[kind].observe(context, subject);
   if (observed) return observed;
-  throw new NodekilnError('NK_STATE_UNUSABLE', `the journal knows nothing of ${id}`, { resource: id });
+  throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal knows nothing of ${id}`, { resource: id });
 }
 
 /** Throws what stands against carrying the plan out from where we run: NK_PLAN_SELF_WAIT. */

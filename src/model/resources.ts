@@ -205,6 +205,9 @@ export type BinarySource =
       readonly digest?: string;
     };
 
+/** One that is not the cache. */
+export type PackageSource = Exclude<BinarySource, { readonly type: 'cache' }>;
+
 /** A program: kept in the cache, or put at its place. */
 export interface BinaryResource extends ResourceBase {
   readonly kind: 'binary';

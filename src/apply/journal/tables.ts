@@ -132,6 +132,7 @@ function jsonOf(row: SqlRow | undefined): unknown {
 
 function sourceOf(value: unknown): ClaimSource {
   const source = claimSourceOrder.find((known) => known === value);
-  if (!source) throw new NodekilnError('NK_STATE_UNUSABLE', `the journal names an unknown source ${String(value)}`);
+  if (!source)
+    throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal names an unknown source ${String(value)}`);
   return source;
 }

@@ -14,12 +14,12 @@ import {
   cachedPath,
   type CacheRequest,
 } from '../../artifacts/cache/cache.ts';
-import type { BinaryResource, BinarySource } from '../../model/resources.ts';
+import type { BinaryResource, BinarySource, PackageSource } from '../../model/resources.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import type { Files, Host, StagedFile } from '../../host/port.ts';
 import type { BinaryObservation } from '../../model/steps.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
-import { openSource, type PackageSource } from './artifacts.ts';
+import { openSource } from './artifacts.ts';
 
 export async function observeBinary(context: ObserveContext, resource: BinaryResource): Promise<BinaryObservation> {
   const { files } = context.host;

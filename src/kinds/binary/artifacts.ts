@@ -2,12 +2,10 @@
 import type { PackageFile } from '../../artifacts/cache/fill.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
 import type { SourceSpec } from '../../artifacts/sources/source.ts';
-import { reveal, type BinaryResource, type BinarySource } from '../../model/resources.ts';
+import { reveal, type BinaryResource, type PackageSource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { PerformContext } from '../performer.ts';
 import { isAbsolute, join } from '../../model/path.ts';
-
-export type PackageSource = Exclude<BinarySource, { type: 'cache' }>;
 
 /** Relative paths are relative to the folder of the document they stand in. */
 export function artifactPath(base: string, path: string): string {
