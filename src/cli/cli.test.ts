@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runCli, type RunOptions, type RunResult } from '../../test/run-cli.ts';
 import { errors, exitStatus, type ErrorCode } from '../errors.ts';
@@ -183,6 +184,16 @@ const good: readonly GoodCase[] = [
     },
     kind: 'ResolvedManifest',
     text: /containerd +flatcar\.current +the platform brings its own/,
+  },
+  {
+    name: 'manifest export',
+    args: ['manifest', 'export', 'agentbaker', 'inventory.yaml'],
+    files: {
+      'inventory.yaml':
+        'apiVersion: nodekiln.dev/v1alpha1\nkind: Inventory\nspec: {packages: [], images: [{reference: "r/pause:*", amd64Only: ["3.9"], other: {}}], gpuImages: [], artifacts: [], other: {}}\n',
+    },
+    kind: 'ExportedInventory',
+    text: /"downloadURL": "r\/pause:\*",\s+"amd64OnlyVersions": \[\s+"3\.9"/,
   },
   {
     name: 'manifest import',
@@ -434,6 +445,18 @@ const bad: readonly BadCase[] = [
   ),
 ];
 
+/** Where verbs are called that need more than a few files. */
+const testsOfTheirOwn: Readonly<Record<string, string>> = {
+  bake: 'src/bake/bake.test.ts',
+  verify: 'test/e2e/image/verify.test.ts',
+  seal: 'test/e2e/image/image.test.ts',
+  boot: 'test/e2e/image/image.test.ts',
+  agent: 'src/cli/cli.test.ts',
+  status: 'src/cli/status.test.ts',
+  'tools-image resolve': 'src/cli/tools-image.test.ts',
+  'tools-image publish': 'src/cli/tools-image.test.ts',
+};
+
 /** The envelope that stdout holds, and nothing else. */
 function envelopeIn(result: RunResult): Record<string, unknown> {
   assert.match(result.stdout, /^[^\n]+\n$/, 'exactly one line on stdout');
@@ -488,6 +511,17 @@ describe('every verb', () => {
       assert.equal(result.status, exitStatus[errors[code].class]);
     });
   }
+
+  it('does its work in a case here, or in tests of its own', async () => {
+    for (const name of Object.keys(verbs)) {
+      const words = name.split(' ');
+      if (good.some(({ args }) => words.every((word, index) => args[index] === word))) continue;
+      const file = testsOfTheirOwn[name];
+      assert.ok(file !== undefined, `${name} has no case`);
+      const text = await readFile(join(import.meta.dirname, '../..', file), 'utf8');
+      assert.ok(text.includes(`'${words.at(-1)}'`), `${file} does not call ${name}`);
+    }
+  });
 
   it('has help that says what it does, its options, examples and exit status', async () => {
     for (const [name, load] of Object.entries(verbs)) {
