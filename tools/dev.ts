@@ -26,6 +26,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     run: (args) => test(['test/e2e/**/*.test.ts'], { args, processes: 1 }),
   },
   bench: { about: 'measure: ./dev bench boot', run: bench },
+  mutants: {
+    about: 'whether tests notice mutants of the pure rooms and named faults: ./dev mutants [--changed]',
+    run: (args) => node(['tools/mutants.ts', ...args]),
+  },
   lint: { about: 'format, lint, types, import rules, unused code', run: lint },
   build: { about: 'build the bundle that runs on hosts', run: async () => (console.log(await buildBundle()), 0) },
   docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },

@@ -1,0 +1,96 @@
+/**
+ * Stryker's ignore plugin `messages`: text that only people read is no behaviour. A literal is such text when it is the
+ * message or a hint of an error, the description of a field, or the reason that a plan prints. Codes, ids, paths, unit
+ * text and every other string that a program reads stay mutated.
+ */
+import type { Ignorer, NodePath } from '@stryker-mutator/api/ignore';
+import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
+
+/** The reason in Stryker's report, by which the table tells messages from mutants that were ignored by hand. */
+export const messageReason = 'text for people';
+
+/** The part of Babel's path and nodes that is read here; Stryker gives them without a type. */
+interface Path {
+  readonly node: Node;
+  readonly parentPath: Path | null;
+  readonly key: string | number | null;
+  readonly listKey?: string;
+}
+interface Node {
+  readonly type: string;
+  readonly callee?: Node;
+  readonly name?: string;
+  readonly property?: Node;
+  readonly key?: Node;
+  readonly value?: unknown;
+  readonly id?: Node;
+}
+
+/** Properties whose value is for people. */
+const properties = new Set(['message', 'hint', 'why', 'details', 'meaning', 'error', 'lines', 'label', 'description']);
+
+/** Calls, with the places of their arguments that are for people; `NodekilnError` and `Error` are called with `new`. */
+const calls: Readonly<Record<string, readonly number[]>> = {
+  NodekilnError: [1],
+  Error: [0],
+  TypeError: [0],
+  wants: [0],
+  wantsSecret: [0],
+  doc: [0],
+  opt: [0],
+  describe: [0],
+  matching: [1],
+  text: [0],
+  secretText: [0],
+};
+
+/** Through these a literal is still the same text: parts of a sentence, one of several, a list of lines. */
+const transparent = new Set([
+  'TemplateLiteral',
+  'ConditionalExpression',
+  'LogicalExpression',
+  'BinaryExpression',
+  'ArrayExpression',
+  'SpreadElement',
+  'ParenthesizedExpression',
+  'TSAsExpression',
+  'TSSatisfiesExpression',
+  'ArrowFunctionExpression',
+]);
+
+function isForPeople(path: Path): boolean {
+  for (let at = path, up = path.parentPath; up; at = up, up = up.parentPath) {
+    const { node } = up;
+    // The test of a condition is no text.
+    if (node.type === 'ConditionalExpression' && at.key === 'test') return false;
+    if (transparent.has(node.type)) continue;
+    if (node.type === 'ObjectProperty') return at.key === 'value' && properties.has(nameOf(node.key));
+    if (node.type === 'CallExpression' || node.type === 'NewExpression') {
+      if (at.listKey !== 'arguments') {
+        // `[…].join(', ')` is the text of its parts.
+        continue;
+      }
+      return calls[nameOf(node.callee)]?.includes(Number(at.key)) ?? false;
+    }
+    if (node.type === 'MemberExpression') continue;
+    return false;
+  }
+  return false;
+}
+
+function nameOf(node: Node | undefined): string {
+  if (node?.type === 'Identifier') return node.name ?? '';
+  if (node?.type === 'StringLiteral') return String(node.value);
+  if (node?.type === 'MemberExpression') return nameOf(node.property);
+  return '';
+}
+
+export const messages: Ignorer = {
+  shouldIgnore(path: NodePath) {
+    const here = path as Path;
+    const literal = here.node.type === 'StringLiteral' || here.node.type === 'TemplateLiteral';
+    return literal && isForPeople(here) ? messageReason : undefined;
+  },
+};
+
+export const strykerPlugins = [declareValuePlugin(PluginKind.Ignore, 'messages', messages)];
