@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -21,6 +22,9 @@ import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../../errors.ts';
 import type { FileWrite } from '../port.ts';
+import type { Disk } from '../../disk/disk.ts';
+import { nodeDisk } from '../../disk/node-disk.ts';
+import { snapshotTree } from '../../../test/lab/tree.ts';
 import { createLinuxFiles } from './files.ts';
 import { textOf } from '../../model/bytes.ts';
 
@@ -79,6 +83,72 @@ describe('Linux files in a root folder', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test('nothing that is staged, moved, placed, emptied or removed leaves the root', async () => {
+    const folder = root('all');
+    const outside = join(scratch, 'outside-all');
+    mkdirSync(join(outside, 'kept'), { recursive: true });
+    writeFileSync(join(outside, 'kept/f'), 'outside');
+    mkdirSync(join(folder, 'd'));
+    symlinkSync(outside, join(folder, 'd/absolute'));
+    symlinkSync('../../outside-all', join(folder, 'd/relative'));
+    const files = createLinuxFiles(folder);
+    const before = await snapshotTree(outside, ['/']);
+    await files.write([file('/source', 'x')]);
+    for (const link of ['absolute', 'relative']) {
+      const at = `/d/${link}`;
+      const staged = await files.stage(`${at}/kept`);
+      await staged.append(Buffer.from('staged'));
+      await staged.publish('f', { mode: 0o600, ...owner });
+      await files.removeTree(await files.temporaryFolder(`${at}/kept`));
+      await files.place('/source', `${at}/kept/placed`, { mode: 0o600, ...owner });
+      await files.move(`${at}/kept/placed`, `${at}/kept/moved`);
+      await files.sweep([`${at}/kept`]);
+      assert.deepEqual(await files.list(`${at}/kept`), ['f', 'moved']);
+      assert.equal(textOf(await files.read(`${at}/kept/f`)), 'staged');
+      await files.removeTree(`${at}/kept`);
+      await files.removeTree(at);
+      assert.deepEqual(await snapshotTree(outside, ['/']), before, link);
+    }
+  });
+
+  test('a folder that becomes a symlink while its tree is removed leads nowhere', async () => {
+    const folder = root('swapped');
+    const outside = join(scratch, 'outside-swapped');
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'kept'), 'outside');
+    for (const moment of ['listed', 'refused', 'opened']) {
+      mkdirSync(join(folder, moment, 'inner'), { recursive: true });
+      writeFileSync(join(folder, moment, 'inner/kept'), 'ours');
+      const swap = (): void => {
+        renameSync(join(folder, moment, 'inner'), join(folder, `${moment}-away`));
+        symlinkSync(outside, join(folder, moment, 'inner'));
+      };
+      const disk: Disk = {
+        ...nodeDisk,
+        unlink: async (path) => {
+          try {
+            await nodeDisk.unlink(path);
+          } catch (thrown) {
+            // A folder, as the system says: it is about to be opened.
+            if (moment === 'refused' && path.endsWith('/inner')) swap();
+            throw thrown;
+          }
+        },
+        readdir: async (path) => {
+          const entries = await nodeDisk.readdir(path);
+          if (moment === 'listed' && entries.some(({ name }) => name === 'inner')) swap();
+          // By now the folder is open: its own entries are removed, wherever it has gone.
+          if (moment === 'opened' && entries.some(({ name }) => name === 'kept')) swap();
+          return entries;
+        },
+      };
+      await createLinuxFiles(folder, disk)
+        .removeTree(`/${moment}`)
+        .catch(() => undefined);
+      assert.deepEqual(readdirSync(outside), ['kept'], moment);
+    }
   });
 
   test('mode is exact whatever the umask, also of parents made on the way', async () => {
