@@ -15,7 +15,7 @@ const units: Readonly<Record<string, number>> = {
 /** `3GiB`, `800 MB` → bytes; undefined when it is none. Pure. */
 export function parseSize(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)$/.exec(text) ?? [];
-  const factor = units[unit ?? ''];
+  const factor = unit !== undefined && Object.hasOwn(units, unit) ? units[unit] : undefined;
   return number === undefined || factor === undefined ? undefined : Math.round(Number(number) * factor);
 }
 

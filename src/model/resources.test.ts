@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isResourceId, isSensitive, kindOf, nameOf, resourceKinds, reveal, type ResourceId } from './resources.ts';
+
+test('ids of every kind, and what is none', () => {
+  assert.deepEqual([...resourceKinds].sort(), ['action', 'binary', 'extension', 'file', 'image', 'kernel', 'unit']);
+  for (const kind of resourceKinds) {
+    const id: ResourceId = `${kind}:a:b`;
+    assert.ok(isResourceId(id));
+    assert.equal(kindOf(id), kind);
+    assert.equal(nameOf(id), 'a:b');
+  }
+  for (const text of ['', 'file', ':a', 'files:/a', 'File:/a', 'constructor:a', 'fil']) {
+    assert.ok(!isResourceId(text), text);
+    assert.throws(() => kindOf(text as ResourceId), { code: 'NK_INTERNAL' });
+  }
+});
+
+test('sensitive text is told by its shape', () => {
+  assert.ok(isSensitive({ sensitive: 'a' }));
+  assert.ok(!isSensitive('a'));
+  assert.equal(reveal({ sensitive: 'a' }), 'a');
+  assert.equal(reveal('b'), 'b');
+});
