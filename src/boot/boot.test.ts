@@ -242,6 +242,26 @@ describe('a boot', () => {
   });
 });
 
+describe('the cache', () => {
+  const document = nodeDocument({ binaries: { cache: { keep: 0 } } });
+  const spare = '/opt/bin/kubelet-1.34.4';
+
+  it('gives up what nobody uses once the result is published', async () => {
+    const machine = await createMemoryNode({ '10-node.json': document });
+    assert.equal((await boot(machine)).result?.outcome, 'converged');
+    assert.equal(await machine.files.stat(spare), undefined);
+    assert.ok(await machine.files.stat('/opt/bin/kubelet-1.34.3'));
+    assert.ok(machine.effects.indexOf(written) < machine.effects.indexOf(`remove ${spare}`));
+  });
+
+  it('gives up nothing when the boot failed', async () => {
+    const machine = await createMemoryNode({ '10-node.json': document });
+    machine.units.behave('kubelet.service', ({ start }) => ({ start: start === 1 ? 'fail' : 'ok' }));
+    assert.equal((await boot(machine)).result?.outcome, 'failed');
+    assert.ok(await machine.files.stat(spare));
+  });
+});
+
 describe('a boot that was killed', () => {
   it('at any effect is taken up, and ends as one that was not', async () => {
     const undisturbed = await createMemoryNode({ '10-node.json': document });
