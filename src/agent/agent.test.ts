@@ -336,6 +336,7 @@ describe('what is wrong', () => {
       untilMs: 5000,
     });
     assert.deepEqual(summary.slice(1), ['failed NK_DOCUMENT_EXPOSED', 'converged 1']);
+    assert.deepEqual(told[2]?.report.reasons, ['change']);
     assert.doesNotMatch(JSON.stringify(told), /hunter2/);
     assert.equal(await contentOf(machine, '/etc/a'), 'hunter2');
   });
