@@ -110,7 +110,7 @@ const programFolder = '/opt/nodekiln/bin';
 export async function bake(options: BakeOptions): Promise<BakeReport> {
   const rootHost = createLinuxHost({
     root: options.root,
-    containers: ({ root, net }) => createLinuxContainers(root, net),
+    containers: createLinuxContainers,
   });
   const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
   try {

@@ -143,7 +143,7 @@ class Visitor {
     else if (entry.size < 0) entry = { ...entry, size: await lengthOf(content) };
     if (entry.type === 'file') this.#memberBytes += entry.size;
     if (entry.content === undefined && !this.#isTold(entry)) return;
-    this.#account.countTold(64 + entry.name.length + (entry.target?.length ?? 0) + (entry.content?.length ?? 0));
+    this.#account.countTold(entry.name.length + (entry.target?.length ?? 0) + (entry.content?.length ?? 0));
     this.#entries.push(entry);
   }
 

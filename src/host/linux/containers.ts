@@ -4,38 +4,37 @@
  * outlives us, however we end) with a private configuration, and stopped by `close`. No unit is touched.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createReadStream } from 'node:fs';
-import { access, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { open } from 'node:fs/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
-import type { Containers, Net, StoredContainerImage } from '../port.ts';
+import { bytesOf } from '../../model/bytes.ts';
+import type { Containers, Host, StoredContainerImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
   close(): Promise<void>;
 }
 
 const liveSocket = '/run/containerd/containerd.sock';
-/** Inside the root folder. */
 const privateFolder = '/run/nodekiln-containerd';
+const privateSocket = `${privateFolder}/containerd.sock`;
 /** containerd makes it wherever its state is. */
 const runtimeFolder = '/run/containerd';
 const startTimeoutMs = 30_000;
 const stopTimeoutMs = 10_000;
 
-/** `root`: where the host's `/` is in our own file system. */
-export function createLinuxContainers(root: string, net: Net): LinuxContainers {
+type ContainersHost = Pick<Host, 'root' | 'files' | 'net'>;
+
+export function createLinuxContainers(host: ContainersHost): LinuxContainers {
+  const { root, files, net } = host;
   let daemon: Promise<ChildProcess> | undefined;
   let running: Promise<string> | undefined;
   let leftovers: readonly string[] = [];
-  const privateSocket = `${privateFolder}/containerd.sock`;
 
   /** The address of a containerd that answers; started when there is none. */
   const address = (): Promise<string> =>
     (running ??= (async () => {
       if (root === '/' && (await net.socketAnswers(liveSocket, 500))) return liveSocket;
-      leftovers = [privateFolder, ...((await exists(join(root, runtimeFolder))) ? [] : [runtimeFolder])];
-      await (daemon ??= startDaemon(root, net));
+      leftovers = [privateFolder, ...((await files.stat(runtimeFolder)) ? [] : [runtimeFolder])];
+      await (daemon ??= startDaemon(host));
       return privateSocket;
     })());
 
@@ -60,7 +59,7 @@ export function createLinuxContainers(root: string, net: Net): LinuxContainers {
       const started = await daemon?.catch(() => undefined);
       [daemon, running] = [undefined, undefined];
       if (started) await stopDaemon(started);
-      for (const folder of leftovers) await rm(join(root, folder), { recursive: true, force: true });
+      for (const folder of leftovers) await files.removeTree(folder);
       leftovers = [];
     },
   };
@@ -75,17 +74,13 @@ function storedImages(listing: string): StoredContainerImage[] {
   });
 }
 
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function startDaemon(root: string, net: Net): Promise<ChildProcess> {
-  const folder = join(root, privateFolder);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await writeFile(join(folder, 'config.toml'), daemonConfig);
+async function startDaemon({ root, files, net }: ContainersHost): Promise<ChildProcess> {
+  const owner = { uid: 0, gid: 0 };
+  await files.write([
+    { type: 'directory', path: privateFolder, mode: 0o700, ...owner },
+    { type: 'file', path: `${privateFolder}/config.toml`, content: bytesOf(daemonConfig), mode: 0o600, ...owner },
+  ]);
+  const socket = await files.realPath(privateSocket);
   const argv = [
     '--mount',
     '--pid',
@@ -106,7 +101,7 @@ async function startDaemon(root: string, net: Net): Promise<ChildProcess> {
   });
   const deadline = Date.now() + startTimeoutMs;
   for (;;) {
-    if (await net.socketAnswers(join(folder, 'containerd.sock'), 500)) return child;
+    if (await net.socketAnswers(socket, 500)) return child;
     const problem = await Promise.race([
       ended,
       new Promise<undefined>((resolve) => setTimeout(resolve, 50, undefined)),
@@ -141,34 +136,30 @@ root = "/var/lib/containerd"
 state = "${privateFolder}/state"
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.restart", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 [grpc]
-  address = "${privateFolder}/containerd.sock"
+  address = "${privateSocket}"
 `;
 
-/** Runs a program with a file as its standard input. */
-async function runFed(argv: readonly string[], input: string | undefined): Promise<string> {
+/** Runs a program with a file of our own file system as its standard input. */
+async function runFed(argv: readonly string[], input = '/dev/null'): Promise<string> {
   const [program = '', ...args] = argv;
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
-  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString('utf8')).slice(-8192)));
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  const fed =
-    input === undefined
-      ? Promise.resolve(void child.stdin.end())
-      : pipeline(createReadStream(input), child.stdin).catch(() => undefined);
-  let status;
+  const fed = await open(input, 'r');
   try {
-    status = await ended;
-  } catch (cause) {
-    throw new NodekilnError('NK_TOOL_MISSING', `${program} cannot be run`, { cause });
+    const child = spawn(program, args, { stdio: [fed.fd, 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
+    child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString('utf8')).slice(-8192)));
+    const status = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    }).catch((cause: unknown) => {
+      throw new NodekilnError('NK_TOOL_MISSING', `${program} cannot be run`, { cause });
+    });
+    if (status === 0) return stdout;
+    throw new NodekilnError('NK_IMAGE_IMPORT', `${argv.slice(-3).join(' ')} ended with exit status ${status}`, {
+      lines: `${stdout}\n${stderr}`.trim().split('\n').slice(-10),
+    });
+  } finally {
+    await fed.close();
   }
-  await fed;
-  if (status === 0) return stdout;
-  throw new NodekilnError('NK_IMAGE_IMPORT', `${argv.slice(-3).join(' ')} ended with exit status ${status}`, {
-    lines: `${stdout}\n${stderr}`.trim().split('\n').slice(-10),
-  });
 }

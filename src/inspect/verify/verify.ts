@@ -44,7 +44,7 @@ const lanes = 4;
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const made = createLinuxHost({
     root: options.root,
-    containers: ({ root, net }) => createLinuxContainers(root, net),
+    containers: createLinuxContainers,
   });
   const host = made.root === '/' ? made : { ...made, exec: createRootExec(made.root) };
   try {

@@ -1,6 +1,6 @@
 /** Effects of `image` resources: archives imported into containerd's content store, namespace `k8s.io`. */
 import type { ContainerImageResource } from '../../model/resources.ts';
-import { readContainerImageArchive } from '../../artifacts/image-archive.ts';
+import { readContainerImageArchive } from '../../artifacts/container-image-archive.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { ContainerImageObservation, Touched } from '../../model/steps.ts';
 import { artifactPath } from '../binary/artifacts.ts';

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { sha256 } from '../host/digest.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
-import { readContainerImageArchive } from './image-archive.ts';
+import { readContainerImageArchive } from './container-image-archive.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-archive-'));
 const host = createLinuxHost();
