@@ -302,4 +302,35 @@ describe('Linux files in a root folder', () => {
     assert.deepEqual(removed, ['/d', '/d/a', '/d/s']);
     assert.deepEqual(readdirSync(folder), ['e']);
   });
+
+  test('a watched folder behind symlinks is followed when one of them leads elsewhere', async () => {
+    const folder = root('watched');
+    for (const name of ['one', 'two']) mkdirSync(join(folder, name), { recursive: true });
+    symlinkSync('one', join(folder, 'link'));
+    const files = createLinuxFiles('/');
+    const watch = await files.watch(join(folder, 'link'));
+    const events = watch[Symbol.asyncIterator]();
+    const untilPresent = async (): Promise<void> => {
+      for (;;) {
+        const { value, done } = await events.next();
+        assert.ok(done !== true);
+        if (value.type === 'present') return;
+      }
+    };
+    const untilNamed = async (name: string): Promise<void> => {
+      for (;;) {
+        const { value, done } = await events.next();
+        assert.ok(done !== true);
+        if (value.type === 'changed' && value.names.includes(name)) return;
+      }
+    };
+    writeFileSync(join(folder, 'one/a'), '');
+    await untilNamed('a');
+    symlinkSync('two', join(folder, 'next'));
+    renameSync(join(folder, 'next'), join(folder, 'link'));
+    await untilPresent();
+    writeFileSync(join(folder, 'two/b'), '');
+    await untilNamed('b');
+    watch.close();
+  });
 });
