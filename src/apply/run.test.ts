@@ -132,6 +132,36 @@ describe('a run', () => {
   });
 });
 
+describe('a run that is asked to stop', () => {
+  const action = (name: string): Resource => ({
+    kind: 'action',
+    id: `action:${name}`,
+    scope: 'node',
+    deferrable: false,
+    importance: 'required',
+    needs: [],
+    argv: [name],
+    guard: { type: 'path', path: `/run/${name}` },
+    timeoutMs: 60_000,
+  });
+
+  it('leaves to itself what hears nothing, where its process ends then', async () => {
+    const machine = createMemoryMachine();
+    const { clock } = machine;
+    machine.program('deaf', async () => {
+      await clock.sleep(30_000);
+      return {};
+    });
+    const startMs = clock.monotonic();
+    const result = await run(machine.open(), {
+      leaveAfterMs: 500,
+      ask: async () => ({ desired: desired(action('deaf')), budgetMs: 1000 }),
+    });
+    assert.equal(result.type === 'stopped' && result.error.code, 'NK_TIMEOUT');
+    assert.equal(clock.monotonic() - startMs, 1500);
+  });
+});
+
 describe('the host lock', () => {
   it('is waited for while other work goes on, until the signal', async () => {
     const machine = createMemoryMachine();

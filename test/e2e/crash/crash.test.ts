@@ -91,8 +91,9 @@ describe('killed at any effect', { concurrency: 1 }, () => {
     const seed = Date.now() % 1000;
     context.diagnostic(`seed ${seed}`);
     for (const delayMs of [seed % 150, 150 + (seed % 250), 400 + (seed % 400)]) {
-      await host.exec(['rm', '-rf', agentFolder]);
-      await host.exec([program, ...tend]);
+      // An empty folder asks for nothing; one that is missing would keep what the agent brought.
+      await host.check(['sh', '-c', `rm -rf ${agentFolder} && mkdir -p ${agentFolder}`]);
+      await host.check([program, ...tend], { timeoutMs: 120_000 });
       await host.check(['sh', '-c', 'rm -rf /etc/nodekiln-demo /etc/kubernetes /opt/bin/kubelet']);
       const running = host.exec([program, ...boot]).catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, delayMs));
