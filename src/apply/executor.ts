@@ -1,11 +1,17 @@
 /**
  * The executor: carries out a schedule on a host. Whatever is ready runs, longest remaining path first; all file writes
- * that are ready together are one durable batch; deferred steps start once the goal is reached.
+ * that are ready together are one durable batch; deferred steps start once the goal is reached, and what they run yields
+ * to everything else.
  *
  * A failed `required` step ends the run: nothing new starts, what runs is awaited. After a failed `bestEffort` or
- * `background` step only its dependents are passed over. Returns a report; throws only for defects and interruption.
+ * `background` step only its dependents are passed over. When the signal fires nothing new starts either; what runs sees
+ * the signal itself and is awaited, so that nothing goes on behind whoever called.
+ *
+ * Returns a report. Throws NK_INTERRUPTED, or the error that the signal fired with; and what is a defect (of the journal,
+ * of whoever listens to events).
  */
 import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { atLowPriority } from '../host/low-priority.ts';
 import { createGate } from '../model/parallel.ts';
 import type { Host } from '../host/port.ts';
 import { createDownloads } from '../kinds/downloads.ts';
@@ -13,15 +19,16 @@ import type { PerformContext } from '../kinds/performer.ts';
 import { performStep, performWriteBatch } from '../kinds/performers.ts';
 import { prerequisites } from '../plan/order.ts';
 import type { Report, StepRecord } from '../model/report.ts';
-import type { Schedule, ScheduledStep } from '../model/steps.ts';
+import { roleOf, type Schedule, type ScheduledStep } from '../model/steps.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import { createReadySteps, type ReadySteps } from './ready-steps.ts';
 
 export interface ExecuteInput {
   readonly schedule: Schedule;
   readonly host: Host;
   readonly context: Omit<
     PerformContext,
-    'background' | 'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'unpacking' | 'signal'
+    'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'unpacking' | 'signal'
   >;
   readonly onEvent?: (event: StepEvent) => void;
   readonly onDone?: (record: StepRecord) => void;
@@ -32,144 +39,195 @@ export interface ExecuteInput {
   readonly signal?: AbortSignal;
 }
 
-/** Steps that wait (joins, commands, transfers) cost nothing; this bounds the rest. */
+/** Steps at a time, joins included: enough for a node's, few enough not to crowd systemd and the disk. */
 const concurrency = 16;
 
 export async function execute(input: ExecuteInput): Promise<Report> {
-  const { schedule, host } = input;
-  const waiting = new Map(schedule.steps.map((scheduled) => [scheduled.step.id, scheduled]));
-  const records = new Map<string, StepRecord>();
-  const running = new Set<Promise<void>>();
-  const jobs: PerformContext['jobs'] = new Map();
-  const downloads = createDownloads(host, input.transfers);
-  const unpacking = createGate(input.jobs ?? host.program.processors);
-  let fatal: NodekilnError | undefined;
-
-  const record = (
-    scheduled: ScheduledStep,
-    about: Pick<StepRecord, 'status' | 'startMs' | 'endMs' | 'details'> & { error?: NodekilnError },
-  ): void => {
-    const { step, phase } = scheduled;
-    const entry: StepRecord = { id: step.id, resource: step.resource, phase, needs: prerequisites(step), ...about };
-    records.set(step.id, entry);
-    if (entry.status === 'failed' && step.importance === 'required') fatal ??= entry.error;
-    input.onEvent?.({ type: 'end', record: entry });
-    input.onDone?.(entry);
-  };
-
-  const goalReached = (): boolean => schedule.goal === undefined || records.get(schedule.goal)?.status === 'done';
-
-  const takeReady = (): ScheduledStep[] => {
-    const ready: ScheduledStep[] = [];
-    for (const scheduled of waiting.values()) {
-      const { step, phase } = scheduled;
-      const needs = step.needs.map((need) => records.get(need)?.status);
-      if (needs.some((status) => status === 'failed' || status === 'skipped')) {
-        waiting.delete(step.id);
-        const now = host.clock.monotonic();
-        record(scheduled, {
-          status: 'skipped',
-          startMs: now,
-          endMs: now,
-          details: ['a step it needs did not succeed'],
-        });
-      } else if (
-        needs.every((status) => status === 'done') &&
-        step.after.every((id) => records.has(id)) &&
-        (phase === 'goal' || goalReached())
-      ) {
-        ready.push(scheduled);
-      }
-    }
-    return ready;
-  };
-
-  const run = async (group: readonly ScheduledStep[]): Promise<void> => {
-    const startMs = host.clock.monotonic();
-    const details: string[] = [];
-    const [first] = group;
-    if (!first) return;
-    for (const { step } of group) input.onEvent?.({ type: 'start', step: step.id });
-    const context: PerformContext = {
-      ...input.context,
-      host,
-      jobs,
-      downloads,
-      unpacking,
-      signal: input.signal,
-      background: first.phase === 'deferred',
-      progress: (message, transfer) =>
-        input.onEvent?.({ type: 'progress', step: first.step.id, message, ...(transfer && { transfer }) }),
-      detail: (text) => details.push(text),
-    };
-    try {
-      if (group.length === 1) await performStep(first.step, context);
-      else
-        await performWriteBatch(
-          group.map(({ step }) => step),
-          context,
-        );
-      const endMs = host.clock.monotonic();
-      for (const scheduled of group) record(scheduled, { status: 'done', startMs, endMs, details });
-    } catch (error) {
-      input.signal?.throwIfAborted();
-      if (group.length > 1) {
-        // The batch does not say which write failed: one by one it does.
-        for (const scheduled of group) await run([scheduled]);
-        return;
-      }
-      record(first, {
-        status: 'failed',
-        startMs,
-        endMs: host.clock.monotonic(),
-        details,
-        error: withResource(error, first),
-      });
-    }
-  };
-
-  const launch = (group: readonly ScheduledStep[]): void => {
-    for (const { step } of group) waiting.delete(step.id);
-    const promise: Promise<void> = run(group).finally(() => running.delete(promise));
-    running.add(promise);
-  };
-
-  for (;;) {
-    if (input.signal?.aborted === true) break;
-    if (fatal === undefined) {
-      const ready = takeReady();
-      const writes = ready.filter(({ step }) => step.action.do === 'write');
-      if (writes.length > 0) launch(writes);
-      for (const scheduled of ready) {
-        if (scheduled.step.action.do !== 'write' && running.size < concurrency) launch([scheduled]);
-      }
-    }
-    if (running.size === 0) break;
-    await Promise.race(running);
+  const run = startRun(input);
+  const wake = (): void => run.changed.resolve();
+  input.signal?.addEventListener('abort', wake, { once: true });
+  try {
+    await runSteps(run);
+  } finally {
+    input.signal?.removeEventListener('abort', wake);
+    await run.shared.downloads.close();
   }
-  await Promise.all(running);
-  await downloads.close();
-  if (input.signal?.aborted === true)
-    throw new NodekilnError('NK_INTERRUPTED', 'stopped before the plan was carried out');
-  for (const scheduled of waiting.values()) {
-    const now = host.clock.monotonic();
-    record(scheduled, { status: 'skipped', startMs: now, endMs: now, details: ['an earlier step failed'] });
-  }
+  throwInterruption(input.signal);
+  passOver(run, run.ready.rest(), 'an earlier step failed');
+  return reportOf(run);
+}
+
+/** What one run knows and has under way. */
+interface Run {
+  readonly input: ExecuteInput;
+  readonly ready: ReadySteps;
+  readonly records: Map<string, StepRecord>;
+  readonly shared: Pick<PerformContext, 'jobs' | 'downloads' | 'unpacking'>;
+  /** Groups of steps under way. */
+  running: number;
+  /** Settled whenever a group ended, and renewed then. */
+  changed: PromiseWithResolvers<void>;
+  /** The first failure of a required step. */
+  fatal: NodekilnError | undefined;
+  /** What may never happen, happened. */
+  defect: { readonly thrown: unknown } | undefined;
+}
+
+function startRun(input: ExecuteInput): Run {
+  const { schedule, host, jobs, transfers } = input;
   return {
-    outcome: fatal ? 'failed' : degraded(schedule, records) ? 'degraded' : 'converged',
+    input,
+    ready: createReadySteps(schedule, ({ step }) => roleOf(step) === 'entry'),
+    records: new Map(),
+    shared: {
+      jobs: new Map(),
+      downloads: createDownloads(host, transfers),
+      unpacking: createGate(jobs ?? host.program.processors),
+    },
+    running: 0,
+    changed: Promise.withResolvers(),
+    fatal: undefined,
+    defect: undefined,
+  };
+}
+
+/** Until nothing runs and nothing more may start. */
+async function runSteps(run: Run): Promise<void> {
+  for (;;) {
+    launchReady(run);
+    if (run.running === 0) break;
+    await run.changed.promise;
+    run.changed = Promise.withResolvers();
+  }
+  if (run.defect) throw run.defect.thrown;
+}
+
+function mayStart({ fatal, defect, input: { signal } }: Run): boolean {
+  return fatal === undefined && defect === undefined && signal?.aborted !== true;
+}
+
+function launchReady(run: Run): void {
+  if (!mayStart(run)) return;
+  const writes = run.ready.takeTogether();
+  if (writes.length > 0) launch(run, writes);
+  while (run.running < concurrency) {
+    const scheduled = run.ready.take();
+    if (!scheduled) break;
+    launch(run, [scheduled]);
+  }
+}
+
+function launch(run: Run, group: readonly ScheduledStep[]): void {
+  run.running += 1;
+  carryOut(run, group)
+    .catch((thrown: unknown) => {
+      run.defect ??= { thrown };
+    })
+    .finally(() => {
+      run.running -= 1;
+      run.changed.resolve();
+    });
+}
+
+async function carryOut(run: Run, group: readonly ScheduledStep[]): Promise<void> {
+  for (const { step } of group) run.input.onEvent?.({ type: 'start', step: step.id });
+  await attempt(run, group);
+}
+
+/** Steps that are done together. When they fail together, each is tried alone: that says which one fails. */
+async function attempt(run: Run, group: readonly ScheduledStep[]): Promise<void> {
+  const { clock } = run.input.host;
+  const details: string[] = [];
+  const startMs = clock.monotonic();
+  const failure = await performGroup(group, contextOf(run, group, details));
+  const times = { startMs, endMs: clock.monotonic(), details };
+  if (!failure) {
+    for (const scheduled of group) record(run, scheduled, { status: 'done', ...times });
+    return;
+  }
+  // Interrupted, not failed.
+  if (run.input.signal?.aborted === true) return;
+  const [first, ...others] = group;
+  if (others.length > 0) for (const scheduled of group) await attempt(run, [scheduled]);
+  else if (first) record(run, first, { status: 'failed', ...times, error: withResource(failure.thrown, first) });
+}
+
+async function performGroup(
+  group: readonly ScheduledStep[],
+  context: PerformContext,
+): Promise<{ readonly thrown: unknown } | undefined> {
+  const steps = group.map(({ step }) => step);
+  const [only, ...others] = steps;
+  try {
+    if (only && others.length === 0) await performStep(only, context);
+    else await performWriteBatch(steps, context);
+    return undefined;
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+function contextOf({ input, shared }: Run, [first]: readonly ScheduledStep[], details: string[]): PerformContext {
+  const { host, context, onEvent, signal } = input;
+  const step = first?.step.id ?? '';
+  return {
+    ...context,
+    ...shared,
+    host: first?.phase === 'deferred' ? atLowPriority(host) : host,
+    signal,
+    progress: (message, transfer) => onEvent?.({ type: 'progress', step, message, ...(transfer && { transfer }) }),
+    detail: (text) => details.push(text),
+  };
+}
+
+type Ended = Pick<StepRecord, 'status' | 'startMs' | 'endMs' | 'details'> & { readonly error?: NodekilnError };
+
+/** Notes what became of a step, and passes over what needed it, and so on; unless the whole run ends. */
+function record(run: Run, scheduled: ScheduledStep, about: Ended): void {
+  note(run, scheduled, about);
+  const ended = [{ scheduled, status: about.status }];
+  for (const { scheduled: one, status } of ended) {
+    if (run.fatal !== undefined) return;
+    const lost = run.ready.ended(one, status);
+    passOver(run, lost, 'a step it needs did not succeed');
+    ended.push(...lost.map((other) => ({ scheduled: other, status: 'skipped' as const })));
+  }
+}
+
+/** Steps that never start. */
+function passOver(run: Run, steps: readonly ScheduledStep[], why: string): void {
+  const now = run.input.host.clock.monotonic();
+  for (const scheduled of steps) note(run, scheduled, { status: 'skipped', startMs: now, endMs: now, details: [why] });
+}
+
+function note(run: Run, { step, phase }: ScheduledStep, about: Ended): void {
+  const entry: StepRecord = { id: step.id, resource: step.resource, phase, needs: prerequisites(step), ...about };
+  run.records.set(step.id, entry);
+  if (entry.status === 'failed' && step.importance === 'required') run.fatal ??= entry.error;
+  run.input.onEvent?.({ type: 'end', record: entry });
+  run.input.onDone?.(entry);
+}
+
+function throwInterruption(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  const reason: unknown = signal.reason;
+  if (reason instanceof NodekilnError) throw reason;
+  throw new NodekilnError('NK_INTERRUPTED', 'stopped before the plan was carried out', { cause: reason });
+}
+
+function reportOf({ input: { schedule }, records, fatal }: Run): Report {
+  const goal = schedule.goal === undefined ? undefined : records.get(schedule.goal);
+  return {
+    outcome: fatal ? 'failed' : isDegraded(schedule, records) ? 'degraded' : 'converged',
     steps: [...records.values()].sort((a, b) => a.startMs - b.startMs),
-    goalMs: schedule.goal === undefined ? undefined : goalTime(records.get(schedule.goal)),
+    goalMs: goal?.status === 'done' ? goal.endMs : undefined,
     error: fatal,
   };
 }
 
 /** What is `background` is only reported. */
-function degraded(schedule: Schedule, records: ReadonlyMap<string, StepRecord>): boolean {
+function isDegraded(schedule: Schedule, records: ReadonlyMap<string, StepRecord>): boolean {
   return schedule.steps.some(({ step }) => step.importance !== 'background' && records.get(step.id)?.status !== 'done');
-}
-
-function goalTime(record: StepRecord | undefined): number | undefined {
-  return record?.status === 'done' ? record.endMs : undefined;
 }
 
 function withResource(error: unknown, { step }: ScheduledStep): NodekilnError {

@@ -28,6 +28,7 @@ export interface ObserveContext {
 }
 
 export interface PerformContext {
+  /** Of deferred work: with programs at low priority. */
   readonly host: Host;
   readonly notes: Notes;
   readonly signal: AbortSignal | undefined;
@@ -36,8 +37,6 @@ export interface PerformContext {
   resource(id: ResourceId): Resource;
   /** Jobs queued by `start`, `restart`, `reload`, joined by `ready`. Shared by all steps of a run. */
   readonly jobs: Map<string, UnitJob>;
-  /** Run helpers at low CPU and I/O priority. */
-  readonly background: boolean;
   /** What this run fetches; shared by all steps. */
   readonly downloads: Downloads;
   /** Work for a processor and the disk, few at a time; shared by all steps. */

@@ -26,6 +26,7 @@ function machineWithPrograms(options: { systemd?: boolean } = {}): MemoryMachine
     machine.makeFifo(argv[1] ?? '');
     return {};
   });
+  machine.program('nice', ({ options }) => ({ stdout: options.lowPriority === true ? '10\n' : '0\n' }));
   machine.program('sleep', ({ argv }) => ({ durationMs: Number(argv[1]) * 1000 }));
   return machine;
 }

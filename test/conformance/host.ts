@@ -624,6 +624,17 @@ const others: Expectation[] = [
     },
   },
   {
+    name: 'a program of low priority says so itself, and one that is not there is missing all the same',
+    needs: 'exec',
+    check: async ({ host }) => {
+      const nice = async (options: { lowPriority?: boolean }): Promise<number> =>
+        Number((await host.exec.run(['nice'], { timeoutMs: 5000, ...options })).stdout);
+      assert.equal(await nice({ lowPriority: true }), Math.max(10, await nice({})));
+      const missing = host.exec.run(['no-such-program'], { timeoutMs: 1000, lowPriority: true });
+      await assert.rejects(missing, code('NK_TOOL_MISSING'));
+    },
+  },
+  {
     name: 'a program that stays is killed at its deadline',
     needs: 'exec',
     check: async ({ host }) => {

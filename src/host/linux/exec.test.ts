@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -84,5 +85,27 @@ describe('programs', () => {
   test('in a root folder programs are looked for there', async () => {
     const inRoot = createLinuxExec(scratch);
     await assert.rejects(inRoot.run(['true'], { timeoutMs }), { code: 'NK_TOOL_MISSING' });
+    await assert.rejects(inRoot.run(['true'], { timeoutMs, lowPriority: true }), { code: 'NK_TOOL_MISSING' });
+  });
+
+  test('low priority is the kernel’s, for the program and for what it starts', async () => {
+    // The 19th field of the line is the nice value: proc_pid_stat(5). The name, which may hold spaces, comes before.
+    const script = `look() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f17; ionice -p "$1"; }; look $$; sh -c "$0" & wait $!`;
+    const child = `look() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f17; ionice -p "$1"; }; look $$`;
+    const seen = async (lowPriority: boolean): Promise<string[]> =>
+      (await run(['sh', '-c', script, child], { timeoutMs, lowPriority })).stdout.trim().split('\n');
+    const low = ['10', 'best-effort: prio 7'];
+    assert.deepEqual(await seen(true), [...low, ...low]);
+    const [usual] = await seen(false);
+    assert.equal(usual, String(getPriority()));
+  });
+
+  test('a program of low priority has its status, its output and its end as any other', async () => {
+    const result = await run(['sh', '-c', 'echo out; exit 127'], { timeoutMs, lowPriority: true });
+    assert.deepEqual([result.status, result.stdout], [127, 'out\n']);
+    await assert.rejects(run(['sleep', '100'], { timeoutMs: 100, lowPriority: true }), {
+      code: 'NK_TIMEOUT',
+      message: /^sleep did not end/,
+    });
   });
 });

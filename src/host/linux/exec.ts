@@ -7,15 +7,16 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
+import { existsSync } from 'node:fs';
+import { constants, getPriority, setPriority } from 'node:os';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../port.ts';
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const graceMs = 2000;
 const defaultMaxOutput = 64 * 1024;
-/** chroot(1): "127 if COMMAND cannot be found". */
-const chrootNotFound = 127;
+/** chroot(1): "127 if COMMAND cannot be found"; ionice(1) ends alike. */
+const wrapperNotFound = 127;
 
 export function createLinuxExec(root: string): Exec {
   return { run: (argv, options) => run(root, argv, options) };
@@ -23,14 +24,16 @@ export function createLinuxExec(root: string): Exec {
 
 async function run(root: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
   const started = performance.now();
-  const [file = '', ...args] = root === '/' ? argv : ['chroot', root, ...argv];
+  const within = root === '/' ? argv : ['chroot', root, ...argv];
+  const [file = '', ...args] = options.lowPriority === true ? [...yieldingDisk(), ...within] : within;
   const child = spawn(file, args, {
     detached: true,
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? searchPath, HOME: '/root', LANG: 'C.UTF-8', ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });
-  const stop = stopper(child, options);
+  if (options.lowPriority === true) yieldProcessor(child);
+  const stop = stopper(child, argv[0] ?? '', options);
   const stdout = keepTail(child, 'stdout', options.maxOutput ?? defaultMaxOutput);
   const stderr = keepTail(child, 'stderr', options.maxOutput ?? defaultMaxOutput);
   // A program that exits before it has read its input is no failure of ours.
@@ -39,7 +42,7 @@ async function run(root: string, argv: readonly string[], options: ExecOptions):
     const status = await exitStatus(child, stop);
     const result = { status, stdout: stdout(), stderr: stderr(), durationMs: performance.now() - started };
     if (stop.reason) throw stop.reason(result);
-    if (root !== '/' && status === chrootNotFound && result.stderr.startsWith('chroot:'))
+    if (status === wrapperNotFound && /^(?:chroot|ionice):/.test(result.stderr) && file !== argv[0])
       throw missing(argv, result.stderr);
     return result;
   } catch (thrown) {
@@ -47,6 +50,25 @@ async function run(root: string, argv: readonly string[], options: ExecOptions):
     throw thrown;
   } finally {
     stop.clear();
+  }
+}
+
+const lowNice = 10;
+const ionicePaths = ['/usr/bin/ionice', '/bin/ionice'] as const;
+
+/** Without ionice the kernel derives the disk's priority from the processor's, which is nearly the same. */
+function yieldingDisk(): string[] {
+  const ionice = ionicePaths.find((path) => existsSync(path));
+  return ionice === undefined ? [] : [ionice, '-c', '2', '-n', '7'];
+}
+
+/** What it starts is as low. */
+function yieldProcessor({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, Math.max(lowNice, getPriority()));
+  } catch {
+    // It has ended already.
   }
 }
 
@@ -75,8 +97,7 @@ interface Stopper {
   clear(): void;
 }
 
-function stopper(child: ChildProcess, options: ExecOptions): Stopper {
-  const program = child.spawnargs.at(0) === 'chroot' ? (child.spawnargs[2] ?? '') : (child.spawnargs[0] ?? '');
+function stopper(child: ChildProcess, program: string, options: ExecOptions): Stopper {
   let killer: NodeJS.Timeout | undefined;
   const stopBy = (reason: Stopper['reason']): void => {
     if (stop.reason) return;

@@ -8,6 +8,11 @@ export interface ExecOptions {
   /** Bytes of stdout and stderr kept each, the last ones; 64 KiB unless told. */
   readonly maxOutput?: number;
   readonly signal?: AbortSignal;
+  /**
+   * Behind whatever else the machine does, with all its children: processor time as of nice 10, the disk at the last of
+   * the best-effort priorities where the machine has ionice(1).
+   */
+  readonly lowPriority?: boolean;
 }
 
 export interface ExecResult {

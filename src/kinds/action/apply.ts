@@ -7,16 +7,19 @@ import type { PerformContext } from '../performer.ts';
 
 const guardTimeoutMs = 10_000;
 
-export async function observeAction(host: Host, resource: ActionResource): Promise<ActionObservation> {
+export async function observeAction(
+  host: Host,
+  resource: ActionResource,
+  signal?: AbortSignal,
+): Promise<ActionObservation> {
   const { guard } = resource;
   if (guard.type === 'path') return { kind: 'action', done: (await host.files.stat(guard.path)) !== undefined };
-  const result = await host.exec.run(guard.argv, { timeoutMs: guardTimeoutMs });
+  const result = await host.exec.run(guard.argv, { timeoutMs: guardTimeoutMs, ...(signal && { signal }) });
   return { kind: 'action', done: result.status === 0 };
 }
 
 export async function performAction(context: PerformContext, resource: ActionResource): Promise<void> {
-  const priority = context.background ? ['nice', '-n', '10'] : [];
-  const result = await context.host.exec.run([...priority, ...resource.argv], {
+  const result = await context.host.exec.run(resource.argv, {
     timeoutMs: resource.timeoutMs,
     ...(resource.env && { env: resource.env }),
     ...(context.signal && { signal: context.signal }),
@@ -28,7 +31,7 @@ export async function performAction(context: PerformContext, resource: ActionRes
       lines,
     });
   }
-  if ((await observeAction(context.host, resource)).done) return;
+  if ((await observeAction(context.host, resource, context.signal)).done) return;
   throw new NodekilnError(
     'NK_ACTION_FAILED',
     `${resource.argv[0]} succeeded, but its guard still says that it is not done`,

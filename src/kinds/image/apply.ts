@@ -2,6 +2,7 @@
 import type { ContainerImageResource } from '../../model/resources.ts';
 import { readContainerImageArchive } from '../../artifacts/container-image-archive.ts';
 import { NodekilnError } from '../../errors.ts';
+import { orAborted } from '../../host/deadline.ts';
 import type { ContainerImageObservation, Touched } from '../../model/steps.ts';
 import { artifactPath } from '../binary/artifacts.ts';
 import type { PerformContext } from '../performer.ts';
@@ -42,7 +43,7 @@ export async function performImport(context: PerformContext, resource: Container
     return {
       ...about,
       unpacked: unpacks,
-      references: await host.containers.importArchive(archive, { pin, unpack: unpacks }),
+      references: await orAborted(context.signal, host.containers.importArchive(archive, { pin, unpack: unpacks })),
     };
   });
   notes.setArtifact(resource.id, { location: resource.archive, digest, size });

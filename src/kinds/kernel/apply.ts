@@ -64,7 +64,8 @@ async function afterSystemSettings(context: PerformContext): Promise<void> {
 }
 
 export async function performModule(context: PerformContext, name: string): Promise<void> {
-  const result = await context.host.exec.run(['modprobe', name], { timeoutMs: 30_000 });
+  const { signal } = context;
+  const result = await context.host.exec.run(['modprobe', name], { timeoutMs: 30_000, ...(signal && { signal }) });
   if (result.status === 0) return;
   throw new NodekilnError('NK_KERNEL_SETTING', `module ${name} cannot be loaded`, {
     resource: `kernel:module/${name}`,
