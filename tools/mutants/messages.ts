@@ -42,6 +42,11 @@ const calls: Readonly<Record<string, readonly number[]>> = {
   matching: [1],
   text: [0],
   secretText: [0],
+  lack: [1, 2],
+  report: [1, 2],
+  required: [1],
+  refuseProblems: [0],
+  invalidDocument: [0],
 };
 
 /** Through these a literal is still the same text: parts of a sentence, one of several, a list of lines. */

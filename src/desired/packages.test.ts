@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { installActions } from './packages.ts';
+
+const wanted = [{ name: 'runc' }, { name: 'containerd', version: '1.7.24' }];
+
+test('apt: one action brings the lists up to date and installs, asked for by name and version', () => {
+  const [action, ...others] = installActions('runtime', 'apt', wanted);
+  assert.deepEqual(others, []);
+  assert.ok(action?.guard.type === 'command');
+  assert.deepEqual(
+    { id: action.id, scope: action.scope, importance: action.importance, timeoutMs: action.timeoutMs, env: action.env },
+    {
+      id: 'action:install-runtime',
+      scope: 'shared',
+      importance: 'required',
+      timeoutMs: 900_000,
+      env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' },
+    },
+  );
+  const [shell, flag, program = '', name, ...names] = action.argv;
+  assert.deepEqual([shell, flag, name, names], ['sh', '-c', 'sh', ['runc', 'containerd=1.7.24']]);
+  assert.equal(
+    program,
+    'apt-get update --quiet && exec apt-get install --yes --quiet --no-install-recommends --option=Dpkg::Options::=--force-confold --option=Dpkg::Use-Pty=0 -- "$@"',
+  );
+  assert.deepEqual(action.guard.argv.slice(3), ['sh', 'runc', 'containerd=1.7.24']);
+});
+
+test('dnf: name and version are one word, and rpm says whether they are there', () => {
+  const [action, ...others] = installActions('runtime', 'dnf', wanted);
+  assert.deepEqual(others, []);
+  assert.ok(action);
+  assert.deepEqual(action.argv, [
+    'dnf',
+    'install',
+    '--assumeyes',
+    '--setopt=install_weak_deps=False',
+    'runc',
+    'containerd-1.7.24',
+  ]);
+  assert.deepEqual(action.guard, { type: 'command', argv: ['rpm', '--query', 'runc', 'containerd-1.7.24'] });
+  assert.deepEqual(action.env, { LC_ALL: 'C.UTF-8' });
+  assert.deepEqual([action.id, action.kind, action.timeoutMs], ['action:install-runtime', 'action', 900_000]);
+});
