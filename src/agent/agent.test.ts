@@ -454,10 +454,12 @@ describe('being told to stop', () => {
       untilMs: 5000,
     }),
   };
+  /** What hears no signal is left after half a second; everything else ends at once. */
+  const deaf = ['while a guard is asked', 'while something hears no signal'];
   for (const [name, prepare] of Object.entries(waits)) {
     it(`ends within a second ${name}, and says nothing about what it did not finish`, async () => {
       const { stoppingMs, told } = await play(await prepare());
-      assert.ok(stoppingMs < 1000, `${stoppingMs} ms`);
+      assert.ok(stoppingMs < (deaf.includes(name) ? 1000 : 50), `${stoppingMs} ms`);
       assert.ok(told.every(({ report }) => (report.error as { code?: string })?.code !== 'NK_INTERRUPTED'));
     });
   }
