@@ -7,7 +7,8 @@ import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
-import { desiredStateController } from './controllers/desired-state.ts';
+import type { AgentContext } from './controller.ts';
+import { controllerNames, makeController } from './controllers/table.ts';
 import type { AgentReport } from './report.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
@@ -42,7 +43,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
   const { onEvent, signal = new AbortController().signal } = options;
   const metrics = createMetrics();
   const measureStep = measureSteps(metrics);
-  const desiredState = desiredStateController({
+  const context: AgentContext = {
     host,
     source: openSource(options.source, host),
     onStep: (event) => {
@@ -50,7 +51,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
       onEvent?.({ type: 'step', event });
     },
     ...(onEvent && { onReport: (report) => onEvent({ type: 'reconciled', report }) }),
-  });
+  };
   const runtime = {
     host,
     signal,
@@ -59,7 +60,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
       onTrouble: (controller: string, error: NodekilnError) => onEvent({ type: 'trouble', controller, error }),
     }),
   };
-  if (options.once === true) return runOnce(runtime, desiredState);
+  if (options.once === true) return runOnce(runtime, makeController('desired-state', context));
   onEvent?.({ type: 'watching', source: options.source });
-  return runControllers({ ...runtime, controllers: [desiredState] });
+  return runControllers({ ...runtime, controllers: controllerNames.map((name) => makeController(name, context)) });
 }

@@ -4,11 +4,19 @@
  * same. A controller keeps no timers, retries nothing and takes no lock by itself: the runtime does (`runtime.ts`).
  */
 import type { HostState } from '../apply/run.ts';
+import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
+import type { Host } from '../host/port.ts';
+import type { StepEvent } from '../telemetry/events.ts';
+import type { AgentReport } from './report.ts';
 
-export interface Controller {
+export interface Controller extends ControllerBody {
   /** `desired-state`; for reports and metrics. */
   readonly name: string;
+}
+
+/** A controller without the name that the table gives it. */
+export interface ControllerBody {
   readonly inputs: readonly Input[];
   /** What no other controller writes: `claims:agent`, `lease:node`, `file:/etc/…`. */
   readonly outputs: readonly string[];
@@ -18,6 +26,15 @@ export interface Controller {
   readonly deadlineMs: number;
   /** Must not throw for what the world does: that is `failed`. */
   reconcile(context: ReconcileContext): Promise<Reconciled>;
+}
+
+/** What controllers are made with. */
+export interface AgentContext {
+  readonly host: Host;
+  /** The documents that say what this machine is to be. */
+  readonly source: DocumentSource;
+  readonly onReport?: (report: AgentReport) => void;
+  readonly onStep?: (event: StepEvent) => void;
 }
 
 /** Something that is watched. */

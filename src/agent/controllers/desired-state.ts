@@ -8,21 +8,13 @@
  */
 import { runWith, type Ended, type HostState } from '../../apply/run.ts';
 import { imageDefaults, loadNodeDocuments } from '../../documents/documents.ts';
-import { digestOf, settledReading, type DocumentSource, type SourcedText } from '../../documents/sources/source.ts';
+import { digestOf, settledReading, type SourcedText } from '../../documents/sources/source.ts';
 import { asNodekilnError, type NodekilnError } from '../../errors.ts';
 import { observeFacts } from '../../host/facts.ts';
 import type { Host } from '../../host/port.ts';
 import type { DesiredState } from '../../model/resources.ts';
-import type { StepEvent } from '../../telemetry/events.ts';
-import type { Controller, ReconcileContext, Reconciled } from '../controller.ts';
+import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
 import { documentsOf, keepReport, type AgentReport } from '../report.ts';
-
-export interface DesiredStateOptions {
-  readonly host: Host;
-  readonly source: DocumentSource;
-  readonly onReport?: (report: AgentReport) => void;
-  readonly onStep?: (event: StepEvent) => void;
-}
 
 /** What an empty source asks for. */
 const nothing: DesiredState = { resources: new Map(), goal: undefined, warnings: [] };
@@ -32,25 +24,24 @@ const resyncMs = 60_000;
 /** Beyond the budgets of all that one reconciliation may wait for: transfers, packages, units. */
 const deadlineMs = 30 * 60_000;
 
-export function desiredStateController(options: DesiredStateOptions): Controller {
-  const { source } = options;
+export function desiredState(context: AgentContext): ControllerBody {
+  const { source, host } = context;
   let last: Read | undefined;
 
-  const reconcile = async (context: ReconcileContext): Promise<Reconciled> => {
-    if (last && context.reasons.every((reason) => reason === 'change')) {
-      const now = await readAll(options, context.signal);
+  const reconcile = async (turn: ReconcileContext): Promise<Reconciled> => {
+    if (last && turn.reasons.every((reason) => reason === 'change')) {
+      const now = await readAll(context, turn.signal);
       if (now.key === last.key) return { outcome: 'unchanged' };
     }
-    const run: Run = { ...options, context, startedMs: options.host.clock.monotonic(), read: undefined };
+    const run: Run = { ...context, turn, startedMs: host.clock.monotonic(), read: undefined };
     const { report, error } = await apply(run);
     last = run.read;
     // Who stops the agent is told nothing about what it did not finish.
-    if (!isStopped(context.signal)) options.onReport?.(report);
+    if (!isStopped(turn.signal)) context.onReport?.(report);
     return error ? { outcome: 'failed', error } : { outcome: 'done' };
   };
 
   return {
-    name: 'desired-state',
     inputs: [{ name: `documents ${source.address}`, watch: (signal) => source.watch(signal) }],
     outputs: ['claims:agent'],
     resyncMs,
@@ -67,7 +58,7 @@ type Read =
   | { readonly key: string; readonly error: NodekilnError };
 
 /** The documents of the source over what the image says of every node made from it; without any the source is empty. */
-async function readAll({ host, source }: DesiredStateOptions, signal: AbortSignal): Promise<Read> {
+async function readAll({ host, source }: AgentContext, signal: AbortSignal): Promise<Read> {
   try {
     const own = (await settledReading(source, host.clock, signal)).texts;
     const texts = own.length === 0 ? [] : [...(await imageDefaults(host.files)), ...own];
@@ -82,16 +73,16 @@ async function readAll({ host, source }: DesiredStateOptions, signal: AbortSigna
 
 /** A place that is missing where nothing was ever asked for is made. Elsewhere it may only be away. */
 async function readOrMake(run: Run, { journal }: HostState): Promise<Read> {
-  const read = await readAll(run, run.context.signal);
+  const read = await readAll(run, run.turn.signal);
   const owned = (journal.claims().agent ?? []).length > 0;
   if (!read.error || owned || !(await run.source.make?.())) return read;
-  return readAll(run, run.context.signal);
+  return readAll(run, run.turn.signal);
 }
 
 // ── applying ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-interface Run extends DesiredStateOptions {
-  readonly context: ReconcileContext;
+interface Run extends AgentContext {
+  readonly turn: ReconcileContext;
   readonly startedMs: number;
   /** With the lock held. */
   read: Read | undefined;
@@ -103,13 +94,13 @@ interface Applied {
 }
 
 async function apply(run: Run): Promise<Applied> {
-  const { context } = run;
+  const { turn } = run;
   try {
-    return await context.withState((state) =>
+    return await turn.withState((state) =>
       runWith(state, {
         source: 'agent',
         artifactBase: '/',
-        signal: context.signal,
+        signal: turn.signal,
         ...(run.onStep && { onEvent: run.onStep }),
         ask: async () => {
           run.read = await readOrMake(run, state);
@@ -118,7 +109,7 @@ async function apply(run: Run): Promise<Applied> {
         },
         publish: async (ended) => {
           const applied = appliedOf(run, ended);
-          if (!isStopped(context.signal)) keepReport(state.journal, applied.report);
+          if (!isStopped(turn.signal)) keepReport(state.journal, applied.report);
           return applied;
         },
       }),
@@ -136,11 +127,11 @@ async function render(host: Host, texts: readonly SourcedText[]): Promise<Desire
 }
 
 function appliedOf(run: Run, ended: Ended): Applied {
-  const { host, source, context, startedMs, read } = run;
+  const { host, source, turn, startedMs, read } = run;
   const error = ended.type === 'stopped' ? ended.error : ended.result.error;
   const report: AgentReport = {
     source: source.address,
-    reasons: context.reasons,
+    reasons: turn.reasons,
     ...(read && !read.error && { digest: read.digest }),
     documents: read && !read.error ? documentsOf(read.texts) : [],
     ...(ended.type === 'applied'
