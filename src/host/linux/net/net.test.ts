@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createLinuxNet } from './net.ts';
@@ -69,6 +70,20 @@ describe('HTTP over a Unix socket', () => {
   test('an interruption ends it', async () => {
     const request = net.request({ ...at('/silent'), signal: AbortSignal.timeout(50) });
     await assert.rejects(request, { code: 'NK_INTERRUPTED' });
+  });
+
+  test('a connection is kept for the next request of the same way when asked to, and ended by close', async () => {
+    const seen = new Set<unknown>();
+    server.on('connection', (socket: Socket) => {
+      seen.add(socket);
+      socket.once('close', () => seen.delete(socket));
+    });
+    const own = createLinuxNet();
+    for (let turn = 0; turn < 3; turn += 1) await own.request({ ...at('/'), keepAlive: true });
+    assert.equal(seen.size, 1);
+    for (let turn = 0; turn < 3; turn += 1) await own.request(at('/'));
+    own.close();
+    while (seen.size > 0) await new Promise((resolve) => setImmediate(resolve));
   });
 
   test('a socket answers when something listens there', async () => {
