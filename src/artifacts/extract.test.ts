@@ -19,6 +19,8 @@ import type { ErrorCode } from '../errors.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { extractMember } from './extract.ts';
 import type { ExtractOptions } from './extract.ts';
+import { defaultLimits } from './formats/limits.ts';
+import { withPackage } from './formats/open.ts';
 import { inspectArtifact } from './inspect.ts';
 import {
   buildDeb,
@@ -220,6 +222,12 @@ describe('real packages', () => {
       extractInto('rpm-payload', { source: one(inPayload), what: 'x.rpm', member: 'usr/bin/kubelet' }),
       failsWith('NK_ARTIFACT_UNREADABLE', /promises/),
     );
+    const beside = Buffer.from(bytes);
+    beside[bytes.indexOf('read me\n')] = 0x52;
+    await assert.rejects(
+      extractInto('rpm-beside', { source: one(beside), what: 'x.rpm', member: 'usr/bin/kubelet' }),
+      failsWith('NK_ARTIFACT_UNREADABLE', /payload that does not match/),
+    );
     const inHeader = Buffer.from(bytes);
     const summary = bytes.indexOf('made by a test');
     inHeader[summary] = 0x4d;
@@ -227,6 +235,24 @@ describe('real packages', () => {
       extractInto('rpm-header', { source: one(inHeader), what: 'x.rpm', member: 'usr/bin/kubelet' }),
       failsWith('NK_ARTIFACT_UNREADABLE', /header that does not match/),
     );
+  });
+
+  it('holds the payload of an RPM against what its header lists', async () => {
+    const source = { path: built.get('rpm none') ?? '', what: 'x.rpm', limits: defaultLimits };
+    await withPackage(host, source, async ({ judge }) => {
+      assert.ok(judge);
+      const listed = { name: 'usr/bin/kubelet', type: 'file', size: kubelet.length, mode: 0o755 } as const;
+      assert.deepEqual(judge([listed]), [listed]);
+      // Of hard links only the last carries the content.
+      assert.equal(judge([{ ...listed, size: 0, links: 2 }])[0]?.type, 'hardlink');
+      for (const [other, why] of [
+        [{ ...listed, name: 'usr/bin/stranger' }, /does not list so/],
+        [{ ...listed, type: 'symlink' }, /does not list so/],
+        [{ ...listed, size: 1 }, /another size/],
+        [{ ...listed, size: 0, links: 1 }, /another size/],
+      ] as const)
+        assert.throws(() => judge([other]), failsWith('NK_ARTIFACT_UNREADABLE', why));
+    });
   });
 
   it('checks digests that were asked for before anything gets its name', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -27,6 +27,7 @@ describe('fetching to a path', () => {
     const at = server.address();
     address = `http://127.0.0.1:${typeof at === 'object' && at ? at.port : 0}`;
     writeFileSync(join(folder, 'beside'), content);
+    chmodSync(join(folder, 'beside'), 0o750);
   });
   after(async () => {
     await host.close();
@@ -47,6 +48,8 @@ describe('fetching to a path', () => {
       assert.deepEqual([fetched.path, fetched.digest, fetched.size], [to, digest, content.length]);
       assert.deepEqual(readFileSync(to), content);
       assert.deepEqual(readdirSync(join(into, 'deep')), ['kubelet']);
+      // A download is for all to read; a copy is like its original.
+      assert.equal(statSync(to).mode & 0o7777, name === 'http' ? 0o644 : 0o750);
     }
     assert.deepEqual(readFileSync(join(folder, 'beside')), content, 'the source stays');
   });

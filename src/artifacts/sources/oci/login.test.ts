@@ -124,7 +124,7 @@ describe('registries', () => {
       mkdirSync(config);
       const answer = JSON.stringify({ ServerURL: registry.host, Username: user, Secret: password });
       const programs = {
-        good: `read -r host\n[ "$host" = "${registry.host}" ] && [ "$1" = get ] && echo '${answer}'`,
+        good: `read -r host\n[ "$host" = "${registry.host}" ] && [ "$1" = get ] && [ "$KEYS" = here ] && echo '${answer}'`,
         none: 'echo "credentials not found in native keychain"; exit 1',
         broken: 'echo "oh no" >&2; exit 3',
       };
@@ -135,9 +135,12 @@ describe('registries', () => {
       const path = process.env['PATH'];
       process.env['PATH'] = `${config}:${path}`;
       try {
+        // Helpers find what they need by the variables that we were started with.
+        const environment = { ...process.env, KEYS: 'here' };
+        const withKeys = { ...machine, program: { ...machine.program, environment } };
         const using = (helper: string): FetchContext => {
           writeFileSync(join(config, 'config.json'), JSON.stringify({ credHelpers: { [registry.host]: helper } }));
-          return contextOf({ credentials: dockerCredentials(machine, config) });
+          return contextOf({ credentials: dockerCredentials(withKeys, config) });
         };
         await pull(registry.host, using('good'));
         await refused(pull(registry.host, using('none')), 'NK_REGISTRY_DENIED');
