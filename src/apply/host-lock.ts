@@ -1,10 +1,19 @@
 /**
  * One nodekiln works on a host at a time: whoever has the host lock, in the state folder. NK_STATE_LOCKED names the holder,
- * NK_INTERRUPTED as soon as the signal fires.
+ * NK_INTERRUPTED as soon as the signal fires, NK_STATE_UNUSABLE where there can be no lock.
  */
+import { asNodekilnError, errnoOf, NodekilnError } from '../errors.ts';
 import type { HeldLock, Host, LockOptions } from '../host/port.ts';
 import { stateFolder } from '../model/state-paths.ts';
 
-export function takeHostLock(host: Pick<Host, 'locks'>, options: LockOptions): Promise<HeldLock> {
-  return host.locks.take(stateFolder, options);
+export async function takeHostLock(host: Pick<Host, 'locks'>, options: LockOptions): Promise<HeldLock> {
+  try {
+    return await host.locks.take(stateFolder, options);
+  } catch (cause) {
+    const unusable = errnoOf(cause)?.startsWith('SQLITE_') === true || errnoOf(cause) === 'NK_FILE_WRITE';
+    if (!unusable) throw cause;
+    throw new NodekilnError('NK_STATE_UNUSABLE', `the host lock cannot be had: ${asNodekilnError(cause).message}`, {
+      cause,
+    });
+  }
 }
