@@ -529,6 +529,8 @@ describe('hostile archives', () => {
       twice: [version, control, data, data],
       doubled: [version, control, control, data],
       foreign: [version, part('evil', Buffer.from('x')), control, data],
+      cut: [version, control, data, part('_more', Buffer.alloc(100)).subarray(0, 100)],
+      unpadded: [version, control, data, part('_odd', Buffer.from('x')).subarray(0, 61)],
     };
     for (const [name, parts] of Object.entries(wrong)) {
       await assert.rejects(

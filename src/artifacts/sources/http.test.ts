@@ -152,6 +152,23 @@ describe('download', () => {
     }
   });
 
+  it('resumes without a validator when the digest will prove it', async () => {
+    const ranges: (string | undefined)[] = [];
+    const url = await serve((request, response) => {
+      ranges.push(request.headers.range);
+      const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      if (start > 0) {
+        const range = `bytes ${start}-${body.length - 1}/${body.length}`;
+        return response.writeHead(206, { 'content-range': range }).end(body.subarray(start));
+      }
+      response.writeHead(200, { 'content-length': body.length });
+      response.write(body.subarray(0, 100_000), () => setTimeout(() => response.destroy(), 50));
+      return undefined;
+    });
+    const { result } = await fetchTo(url, { digest });
+    assert.deepEqual([ranges, result.resumedBytes], [[undefined, 'bytes=100000-'], 100_000]);
+  });
+
   it('fetches once more as a whole when resumed parts do not fit', async () => {
     let requests = 0;
     const url = await serve((request, response) => {
