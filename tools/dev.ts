@@ -12,7 +12,7 @@ interface Verb {
   run(args: readonly string[]): Promise<number>;
 }
 
-const verbs: Readonly<Record<string, Verb>> = {
+export const verbs: Readonly<Record<string, Verb>> = {
   demo: {
     about: 'bake, boot and tend a real host on this machine, with progress (root)',
     run: (args) => node(['test/demo/main.ts', ...args]),
@@ -39,17 +39,12 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
 };
 
-const [name = 'help', ...args] = process.argv.slice(2);
-const verb = verbs[name];
-if (!verb) {
-  console.error(
-    `usage: ./dev VERB …\n\n${Object.entries(verbs)
-      .map(([key, { about }]) => `  ${key.padEnd(10)}${about}`)
-      .join('\n')}`,
-  );
-  process.exitCode = name === 'help' || name === '--help' ? 0 : 2;
-} else {
-  process.exitCode = await verb.run(args);
+async function main([name = 'help', ...args]: readonly string[]): Promise<number> {
+  const verb = verbs[name];
+  if (verb) return verb.run(args);
+  const list = Object.entries(verbs).map(([key, { about }]) => `  ${key.padEnd(10)}${about}`);
+  console.error(`usage: ./dev VERB …\n\n${list.join('\n')}`);
+  return name === 'help' || name === '--help' ? 0 : 2;
 }
 
 /** One process per file. Files that drive real hosts run one after the other: two at a time share two cores badly. */
@@ -126,3 +121,5 @@ function run(command: string, commandArgs: readonly string[], cwd: string): Prom
     child.on('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
   });
 }
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

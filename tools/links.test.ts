@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { glob, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { verbs } from '../src/cli/verbs.ts';
+import { verbs as devVerbs } from './dev.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -70,9 +70,6 @@ describe('the documentation', () => {
 
   test('names verbs that exist', async () => {
     const known = new Set([...Object.keys(verbs).map((verb) => verb.split(' ')[0] ?? ''), 'help', 'VERB', '…']);
-    const { stderr } = spawnSync(process.execPath, [join(root, 'tools/dev.ts')], { encoding: 'utf8' });
-    const devVerbs = new Set(['help', ...[...stderr.matchAll(/^ {2}([a-z0-9]+) /gm)].map(([, verb]) => verb ?? '')]);
-    assert.ok(devVerbs.has('test'), stderr);
     const unknown: string[] = [];
     for (const page of await pages()) {
       const text = await readFile(join(root, page), 'utf8');
@@ -80,7 +77,9 @@ describe('the documentation', () => {
         if (!known.has(verb)) unknown.push(`${page}: nodekiln ${verb}`);
       }
       for (const [, verb = ''] of text.matchAll(/\.\/dev ([a-z0-9]+)/g)) {
-        if (!devVerbs.has(verb)) unknown.push(`${page}: ./dev ${verb}`);
+        if (verb !== 'help' && !Object.hasOwn(devVerbs, verb)) {
+          unknown.push(`${page}: ./dev ${verb}`);
+        }
       }
     }
     assert.deepEqual(unknown, []);
