@@ -3,16 +3,20 @@
  *
  *     ./dev mutants                  everything anew
  *     ./dev mutants model plan       these rooms
+ *     ./dev mutants faults           the named faults; also some of them, by part of their names
  *     ./dev mutants --changed        what has changed since it was recorded, as far as five minutes go
  *     --minutes=N                    as far as N minutes go
  *     --record                       keep the result in test/mutants/
  *
- * Ends with a table; fails when a room notices fewer than nine tenths of its mutants, or too many are ignored.
+ * Ends with tables; fails when a room notices fewer than nine tenths of its mutants, when too many are ignored, when a named
+ * fault survives or no longer applies, and when a rule has no fault.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { rules } from '../test/faults/rules.ts';
+import { type Fault, faultDigest, readFaults, runFaults, type Verdict } from './mutants/faults.ts';
 import { digestOf, type FileResult, mutate, sourcesOf } from './mutants/pure.ts';
-import { readRecord, writeRecord } from './mutants/record.ts';
+import { readFaultRecord, readRecord, writeFaultRecord, writeRecord } from './mutants/record.ts';
 import { type Room, rooms } from './mutants/rooms.ts';
 
 /** Least part of a room's mutants that tests notice. */
@@ -91,24 +95,90 @@ function share({ killed, mutants }: Row): number {
   return mutants === 0 ? 1 : killed / mutants;
 }
 
-function printTable(rows: readonly Row[]): void {
-  const columns = ['room', 'files', 'mutants', 'killed', '%', 'survived', 'ignored', 'messages (not mutated)'];
-  const cells = rows.map((row) => [
-    row.name,
-    ...[row.files, row.mutants, row.killed, (share(row) * 100).toFixed(1)].map(String),
-    ...[row.mutants - row.killed, row.ignored, row.messages].map(String),
-  ]);
-  const widths = columns.map((title, at) => Math.max(title.length, ...cells.map((line) => line[at]?.length ?? 0)));
-  for (const line of [columns, ...cells]) {
-    console.log(
-      line.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join('  '),
-    );
-  }
+function printRooms(rows: readonly Row[]): void {
+  printTable(
+    ['room', 'files', 'mutants', 'noticed', '%', 'survived', 'ignored', 'messages (not mutated)'],
+    rows.map((row) => [
+      row.name,
+      ...[row.files, row.mutants, row.killed, (share(row) * 100).toFixed(1)].map(String),
+      ...[row.mutants - row.killed, row.ignored, row.messages].map(String),
+    ]),
+  );
+}
+
+/** Numbers stand to the right. */
+function printTable(columns: readonly string[], lines: readonly (readonly string[])[]): void {
+  const widths = columns.map((title, at) => Math.max(title.length, ...lines.map((line) => line[at]?.length ?? 0)));
+  const isNumber = (at: number): boolean => lines.every((line) => /^[\d.]+$/.test(line[at] ?? ''));
+  const pad = (cell: string, at: number): string =>
+    isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0);
+  console.log(['', ...[columns, ...lines].map((line) => line.map(pad).join('  ').trimEnd())].join('\n'));
 }
 
 function printPlaces(title: string, results: ReadonlyMap<string, FileResult>, places: 'survived' | 'ignored'): void {
   const lines = [...results].flatMap(([file, result]) => result[places].map((place) => `  ${file}:${place}`));
   if (lines.length > 0) console.log(`\n${title}\n${lines.join('\n')}`);
+}
+
+interface Options {
+  readonly changed: boolean;
+  readonly record: boolean;
+  /** On the clock of `performance`. */
+  readonly deadline: number;
+}
+
+/** What is wrong, in words; nothing is when the list is empty. */
+async function runRooms(wanted: readonly Room[], { changed, record, deadline }: Options): Promise<string[]> {
+  const parts: { readonly room: string; readonly results: ReadonlyMap<string, FileResult> }[] = [];
+  const left: string[] = [];
+  for (const room of wanted) {
+    const work = await workOf(room, changed);
+    left.push(...(await runRoom(work, deadline)));
+    if (record) await writeRecord(room.name, work.results);
+    const anew = new Map([...work.results].filter(([file]) => work.stale.some((one) => one.file === file)));
+    printPlaces(`${room.name}: not noticed by any test`, anew, 'survived');
+    printPlaces(`${room.name}: ignored`, work.results, 'ignored');
+    parts.push({ room: room.name, results: work.results });
+  }
+  const rows = parts.map(({ room, results }) => rowOf(room, results.values()));
+  const all = rowOf(
+    'all',
+    parts.flatMap(({ results }) => [...results.values()]),
+  );
+  printRooms([...rows, all]);
+  if (left.length > 0) console.log(`\nnot run for want of time: ${left.join(', ')}`);
+  return [
+    ...rows.filter((row) => share(row) < leastKilled).map(({ name }) => `${name}: fewer than 90 % are noticed`),
+    ...(all.ignored > mostIgnored * (all.mutants + all.ignored) ? ['more than 3 % are ignored'] : []),
+  ];
+}
+
+/** What is wrong, in words. */
+async function runNamed(wanted: readonly Fault[], { changed, record, deadline }: Options): Promise<string[]> {
+  const known = new Map<string, string>();
+  for (const [name, digest] of await readFaultRecord()) {
+    const fault = wanted.find((one) => one.name === name);
+    if (fault && digest === (await faultDigest(fault))) known.set(name, digest);
+  }
+  const stale = changed ? wanted.filter(({ name }) => !known.has(name)) : wanted;
+  const { verdicts, left } = await runFaults(stale, deadline, (line) => console.log(`mutants: ${line}`));
+  for (const fault of stale) {
+    if (verdicts.get(fault.name) === 'noticed') known.set(fault.name, await faultDigest(fault));
+    else known.delete(fault.name);
+  }
+  if (record) await writeFaultRecord(known);
+  const verdictOf = ({ name }: Fault): Verdict | 'not run' =>
+    verdicts.get(name) ?? (known.has(name) ? 'noticed' : 'not run');
+  printTable(
+    ['rule', 'fault', 'test', 'verdict'],
+    wanted
+      .toSorted((a, b) => Object.keys(rules).indexOf(a.rule) - Object.keys(rules).indexOf(b.rule))
+      .map((fault) => [fault.rule, fault.name, fault.test, verdictOf(fault)]),
+  );
+  if (left.length > 0) console.log(`\nnot run for want of time: ${left.join(', ')}`);
+  const bad = [...verdicts].filter(([, verdict]) => verdict !== 'noticed');
+  console.log(`\n${wanted.length} faults, ${wanted.filter((fault) => verdictOf(fault) === 'noticed').length} noticed`);
+  return bad.map(([name, verdict]) => `fault ${name}: ${verdict}`);
 }
 
 async function main(): Promise<number> {
@@ -120,41 +190,32 @@ async function main(): Promise<number> {
       minutes: { type: 'string' },
     },
   });
-  const unknown = positionals.filter((name) => !rooms.some((room) => room.name === name));
+  const faults = await readFaults();
+  const everything = positionals.length === 0;
+  const wantedRooms = rooms.filter(({ name }) => everything || positionals.includes(name));
+  const parts = positionals.filter((name) => !rooms.some((room) => room.name === name));
+  const wantedFaults = faults.filter(
+    ({ name }) => everything || parts.some((part) => part === 'faults' || name.includes(part)),
+  );
+  const unknown = parts.filter((part) => part !== 'faults' && !faults.some(({ name }) => name.includes(part)));
   if (unknown.length > 0) {
-    console.error(`mutants: no room ${unknown.join(', ')}; there are ${rooms.map(({ name }) => name).join(', ')}`);
+    console.error(`mutants: no room and no fault: ${unknown.join(', ')}`);
     return 2;
   }
   const minutes = values.minutes === undefined ? (values.changed ? 5 : Infinity) : Number(values.minutes);
-  const deadline = performance.now() + minutes * 60_000;
-  const parts: { readonly room: string; readonly results: ReadonlyMap<string, FileResult> }[] = [];
-  const left: string[] = [];
-  for (const room of rooms.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
-    const work = await workOf(room, values.changed);
-    left.push(...(await runRoom(work, deadline)));
-    if (values.record) await writeRecord(room.name, work.results);
-    const anew = new Map([...work.results].filter(([file]) => work.stale.some((one) => one.file === file)));
-    printPlaces(`${room.name}: not noticed by any test`, anew, 'survived');
-    printPlaces(`${room.name}: ignored`, work.results, 'ignored');
-    parts.push({ room: room.name, results: work.results });
-  }
-  const rows = parts.map(({ room, results }) => rowOf(room, results.values()));
-  const all = rowOf(
-    'all',
-    parts.flatMap(({ results }) => [...results.values()]),
-  );
-  console.log('');
-  printTable([...rows, all]);
-  if (left.length > 0) {
-    console.log(`\nnot run for want of time (./dev mutants runs all): ${left.join(', ')}`);
-  }
-  const faults = [
-    ...rows.filter((row) => share(row) < leastKilled).map(({ name }) => `${name}: fewer than 90 % are noticed`),
-    ...(all.ignored > mostIgnored * (all.mutants + all.ignored) ? ['more than 3 % are ignored'] : []),
+  const options = { ...values, deadline: performance.now() + minutes * 60_000 };
+  const without = Object.keys(rules).filter((rule) => !faults.some((fault) => fault.rule === rule));
+  const wrong = [
+    ...(wantedFaults.length > 0 ? await runNamed(wantedFaults, options) : []),
+    ...(wantedRooms.length > 0 ? await runRooms(wantedRooms, options) : []),
+    ...(everything || parts.includes('faults') ? without.map((rule) => `the rule ${rule} has no fault`) : []),
   ];
-  for (const fault of faults) console.log(`mutants: ${fault}`);
-  if (faults.length === 0) console.log('mutants: enough of them are noticed');
-  return faults.length === 0 ? 0 : 1;
+  console.log(
+    ['', ...wrong, wrong.length === 0 ? 'the tests notice' : 'the tests do not notice enough']
+      .join('\nmutants: ')
+      .trim(),
+  );
+  return wrong.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();

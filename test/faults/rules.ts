@@ -1,0 +1,67 @@
+/** What nodekiln promises; each has at least one fault beside this file, with the test that notices when it is broken. */
+export const rules = {
+  // ── documents ──
+  'documents-strict': 'An unknown or impossible word in a document is an error with its place; nothing is passed over.',
+  'documents-merged':
+    'Sources merge in order over one set of defaults; the later word wins, lists with keys item by item.',
+  'documents-take-effect': 'What a document says reaches the machine: no field is dropped, no override goes unsaid.',
+  'documents-whole':
+    'Only whole documents are taken: a folder that is lost is no empty one, a half-written file no document.',
+  secrets: 'Secrets are known by their type, never shown, never in a file that others can read, never taken from one.',
+  identity: 'What has an identity or an expiry is never shared; what kubelet reads is never deferred.',
+
+  // ── the engine ──
+  'journal-first': 'One durable transaction records all intents of a plan before its first effect.',
+  'journal-rebuilt': 'A lost or damaged journal is rebuilt as the union of the generations’ files.',
+  touched: 'What was touched is the base of the next difference: what a superseded run left is cleaned up.',
+  'durable-writes': 'A file is synced before it gets its name, its folder after it; a removal’s folder, too.',
+  'exact-writes':
+    'Mode and owner are exact whatever the umask; links are replaced, not followed; what is right is left alone.',
+  'restarts-only-changed':
+    'Only what changed restarts: once, after one daemon-reload, after all its inputs are in place.',
+  'starts-joined':
+    'Every start is awaited to active and to its own readiness, with a deadline; failures are seen at once.',
+  ownership:
+    'A document removes only what its own source brought; what is foreign stays, and comes back when it was replaced.',
+  idempotence: 'A second run does nothing.',
+  'plan-consistent':
+    'What cannot be carried out is an error of the plan: a need of nothing, a circle, a start that waits for itself.',
+  order: 'Before the goal comes what it needs, longest remaining path first; deferred work follows it.',
+  'one-at-a-time': 'One nodekiln works on a host at a time; whoever waits can be interrupted.',
+  processes: 'Every program has a deadline, a limit of output, and ends with all that it started.',
+
+  // ── artifacts and the cache ──
+  'version-keys':
+    'Cache key = upstream, prerelease and track; what a request pins must match; two builds never share a key.',
+  seals: 'What is in the cache is regular, not empty, and of the recorded digest: a broken seal is hashed again.',
+  activation: 'Activation never consumes the cache, and a target is replaced in one step.',
+  'source-order':
+    'The order of sources follows from the document; an own address is never ignored nor replaced by a public one.',
+  extraction: 'One member comes out of an archive whole or not at all; hostile archives are refused; no script runs.',
+  digests: 'Whatever is transferred has the digest that was asked for, or it is refused.',
+  signatures: 'A signature counts only from a key or an identity that the document names.',
+  extensions: 'Extensions are exact, checked, kept from starting units, refreshed once and all or nothing.',
+  oci: 'Registries and layouts are read by platform, resumed where they broke off, credentials given to their owner alone.',
+  'locked-inputs': 'A locked bake takes what the lock names or fails.',
+  reclaiming: 'The cache gives up only what nobody names, after a success and after its result.',
+
+  // ── boot ──
+  'boot-result': 'The result is published once, whole, at the end, whatever happened; it says what did.',
+  'boot-taken-up': 'A boot that failed or was killed is taken up where it stopped.',
+  'boot-budget': 'One budget caps a boot; every wait has a deadline.',
+
+  // ── agent ──
+  'agent-follows': 'The agent follows its folder through renames and replacements, once per change.',
+  'agent-patient': 'It settles before it acts and backs off when it fails; the last good state stays in force.',
+  'agent-ends': 'It ends when it is told to, in every wait.',
+  'agent-reports': 'It says what it did, by the digest of the documents it did it for.',
+
+  // ── API servers ──
+  'api-trust': 'An API server is trusted by its own authorities, and its answers are told apart.',
+} as const satisfies Readonly<Record<string, string>>;
+
+export type Rule = keyof typeof rules;
+
+export function isRule(name: string): name is Rule {
+  return Object.hasOwn(rules, name);
+}
