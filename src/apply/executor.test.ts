@@ -295,7 +295,6 @@ describe('interruption', () => {
     readiness: { type: 'http', url: 'http://127.0.0.1:1/healthz' },
     deadlineMs: 3_600_000,
     startedWith: '',
-    transient: false,
   });
 
   async function machineWithUnits(): Promise<MemoryMachine> {

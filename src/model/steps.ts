@@ -212,7 +212,6 @@ interface ReadyAction {
   readonly readiness: Readiness;
   readonly deadlineMs: number;
   readonly startedWith: string;
-  readonly transient: boolean;
 }
 
 type ProgramAction = { readonly [D in 'cache' | 'activate']: { readonly do: D; readonly binary: ResourceId } }[

@@ -44,10 +44,18 @@ export async function observeUnit(
     activeState: status.activeState,
     invocationId: status.invocationId,
     live: true,
-    transient: status.serviceType === 'oneshot' && status.remainAfterExit !== true,
+    transient: isTransient(status),
     succeeded: status.invocationId !== '' && status.result === 'success',
     stale: status.needDaemonReload,
   };
+}
+
+/**
+ * A oneshot without RemainAfterExit: being inactive after success is its normal state. systemd says so of a unit that it
+ * has loaded, which planning may come before.
+ */
+function isTransient({ serviceType, remainAfterExit }: UnitStatus): boolean {
+  return serviceType === 'oneshot' && remainAfterExit !== true;
 }
 
 export async function performJob(
@@ -115,7 +123,7 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
     const status = await host.units.get(action.unit);
     await failIfDead({ host, action, status, result: ended, restartsBefore: first.restarts ?? 0 });
     // Until its job is done, `active` may be the process that a restart is about to stop.
-    const running = status.activeState === 'active' || (action.transient && status.result === 'success');
+    const running = status.activeState === 'active' || (isTransient(status) && status.result === 'success');
     if (ended === 'done' && running) {
       const problem = await probe(context, action);
       if (problem === undefined) {
@@ -157,7 +165,7 @@ async function failIfDead({ host, action, status, result, restartsBefore }: Live
   // While its job runs, `failed` may be how the process that a restart stops has ended.
   if (result !== undefined && status.activeState === 'failed')
     await fail(`it failed (${status.result ?? 'unknown result'}, exit status ${status.execMainStatus ?? '?'})`);
-  if (result === 'done' && status.activeState === 'inactive' && !action.transient) await fail('it ended by itself');
+  if (result === 'done' && status.activeState === 'inactive' && !isTransient(status)) await fail('it ended by itself');
   const restarts = (status.restarts ?? 0) - restartsBefore;
   if (restarts > restartsTolerated)
     await fail(`it restarts in a loop (${restarts} times, exit status ${status.execMainStatus ?? '?'})`);

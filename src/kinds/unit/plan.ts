@@ -201,7 +201,6 @@ function startSteps(
         readiness: resource.readiness,
         deadlineMs: resource.deadlineMs,
         startedWith,
-        transient: observed.transient,
       },
       writes: [],
       reads: [resource.id],

@@ -130,7 +130,6 @@ function restartSteps({ touched, observed, definitions, last, ownFile, paths, ba
         readiness: { type: 'active' },
         deadlineMs: last.deadlineMs,
         startedWith: '',
-        transient: observed.transient,
       },
       reads: [touched.id],
       writes: [],

@@ -1,0 +1,83 @@
+/** Effects of actions on a machine in memory. */
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import type { ActionResource } from '../../model/resources.ts';
+import { createEngine, type Engine } from '../../../test/support/engine.ts';
+import { action } from '../../../test/support/planning.ts';
+
+const marks = (about: Partial<ActionResource> = {}): ActionResource =>
+  action('mark', { argv: ['mark', 'it'], guard: { type: 'path', path: '/done' }, ...about });
+
+let engine: Engine;
+let calls: { argv: readonly string[]; env: unknown }[];
+beforeEach(async () => {
+  engine = await createEngine();
+  calls = [];
+  engine.machine.program('mark', async ({ argv, options }) => {
+    calls.push({ argv, env: options.env });
+    await engine.put('/done', '');
+    return { stdout: 'marked\n' };
+  });
+});
+
+describe('an action', () => {
+  test('runs with its arguments and environment, once: its guard says then that it is done', async () => {
+    await engine.applied([marks({ env: { WHO: 'me' } })]);
+    await engine.applied([marks({ env: { WHO: 'me' } })]);
+    assert.deepEqual(calls, [{ argv: ['mark', 'it'], env: { WHO: 'me' } }]);
+  });
+
+  test('runs again when its guard says that it is not done any more', async () => {
+    await engine.applied([marks()]);
+    await engine.machine.files.remove(['/done']);
+    await engine.applied([marks()]);
+    assert.equal(calls.length, 2);
+  });
+
+  test('may have a program for its guard', async () => {
+    let done = false;
+    engine.machine.program('is-done', () => ({ status: done ? 0 : 1 }));
+    engine.machine.program('do', () => {
+      done = true;
+      return {};
+    });
+    const guarded = action('do', { argv: ['do'], guard: { type: 'command', argv: ['is-done'] } });
+    await engine.applied([guarded]);
+    engine.effects();
+    await engine.applied([guarded]);
+    assert.deepEqual(engine.effects(), ['exec is-done']);
+  });
+
+  test('that ends with another status has failed, with what it said last', async () => {
+    const said = Array.from({ length: 30 }, (_, index) => `line ${index}`).join('\n');
+    engine.machine.program('mark', () => ({ status: 3, stderr: said }));
+    const { outcome, error } = await engine.apply([marks()]);
+    assert.deepEqual([outcome, error?.code, error?.resource], ['failed', 'NK_ACTION_FAILED', 'action:mark']);
+    assert.match(error?.message ?? '', /mark ended with exit status 3/);
+    assert.deepEqual([error?.lines.length, error?.lines.at(-1)], [20, 'line 29']);
+  });
+
+  test('that succeeds and leaves its guard unmet has failed', async () => {
+    engine.machine.program('mark', () => ({}));
+    const { error } = await engine.apply([marks()]);
+    assert.match(error?.message ?? '', /its guard still says that it is not done/);
+  });
+
+  test('has no longer than its time', async () => {
+    engine.machine.program('mark', () => ({ durationMs: 10_000 }));
+    const begun = engine.machine.clock.monotonic();
+    const { error } = await engine.apply([marks({ timeoutMs: 2000 })]);
+    assert.equal(error?.code, 'NK_TIMEOUT');
+    assert.ok(engine.machine.clock.monotonic() - begun < 3000);
+  });
+
+  test('that a document drops is forgotten, and its guard is not asked', async () => {
+    const guarded = marks({ guard: { type: 'command', argv: ['is-done'] } });
+    engine.machine.program('is-done', () => ({ status: calls.length === 0 ? 1 : 0 }));
+    await engine.applied([guarded]);
+    engine.effects();
+    await engine.applied([]);
+    assert.deepEqual(engine.effects(), []);
+    assert.equal(engine.journal.touched().size, 0);
+  });
+});

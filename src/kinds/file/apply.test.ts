@@ -1,0 +1,113 @@
+/** Effects of files, folders and links on a machine in memory. */
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import type { FileResource } from '../../model/resources.ts';
+import { createEngine, type Engine } from '../../../test/support/engine.ts';
+import { file } from '../../../test/support/planning.ts';
+
+let engine: Engine;
+beforeEach(async () => {
+  engine = await createEngine();
+});
+
+const stat = (path: string) => engine.machine.files.stat(path);
+
+function owned(path: string, mode: string, id: number): FileResource {
+  return file(path, { entry: { type: 'file', content: { text: 'x' }, mode, uid: id, gid: id } });
+}
+
+const link = (path: string, target: string): FileResource => file(path, { entry: { type: 'symlink', target } });
+const folder = (path: string, mode: string): FileResource =>
+  file(path, { entry: { type: 'directory', mode, uid: 0, gid: 0 } });
+
+describe('files', () => {
+  test('have exactly the content, mode and owner that is asked for', async () => {
+    const bytes = file('/etc/bytes', {
+      entry: { type: 'file', content: { base64: 'AP8=' }, mode: '04755', uid: 7, gid: 8 },
+    });
+    await engine.applied([bytes, folder('/etc/folder', '0750'), link('/etc/link', '/etc/bytes')]);
+    const { mode, uid, gid } = (await stat('/etc/bytes')) ?? {};
+    assert.deepEqual([mode, uid, gid], [0o4755, 7, 8]);
+    assert.deepEqual([...((await engine.machine.files.read('/etc/bytes')) ?? [])], [0, 255]);
+    assert.equal((await stat('/etc/folder'))?.mode, 0o750);
+    assert.equal((await stat('/etc/link'))?.target, '/etc/bytes');
+  });
+
+  test('are left alone when they are right, and touched no more than they differ', async () => {
+    await engine.applied([owned('/etc/a', '0644', 0)]);
+    engine.effects();
+    await engine.applied([owned('/etc/a', '0644', 0)]);
+    assert.deepEqual(engine.effects(), []);
+    await engine.applied([owned('/etc/a', '0600', 0)]);
+    assert.deepEqual(engine.effects(), ['attributes /etc/a']);
+  });
+
+  test('are put right again when somebody changed them', async () => {
+    await engine.applied([file('/etc/a')]);
+    await engine.put('/etc/a', 'changed');
+    await engine.applied([file('/etc/a')]);
+    assert.equal(await engine.text('/etc/a'), 'x');
+  });
+
+  test('never are secret for a moment too late', async () => {
+    const secret = file('/etc/token', {
+      entry: { type: 'file', content: { text: { sensitive: 'hunter2' } }, mode: '0600', uid: 0, gid: 0 },
+    });
+    const { steps } = await engine.applied([secret]);
+    assert.equal((await stat('/etc/token'))?.mode, 0o600);
+    assert.ok(!JSON.stringify(steps).includes('hunter2'));
+  });
+});
+
+describe('a foreign file that a document replaces', () => {
+  test('comes back, with its attributes, when the document drops it', async () => {
+    await engine.put('/etc/foreign', 'theirs', 0o640);
+    await engine.applied([file('/etc/foreign', { text: 'one' })]);
+    await engine.applied([file('/etc/foreign', { text: 'two' })]);
+    assert.equal(await engine.text('/etc/foreign'), 'two');
+    await engine.applied([]);
+    assert.deepEqual([await engine.text('/etc/foreign'), (await stat('/etc/foreign'))?.mode], ['theirs', 0o640]);
+    assert.deepEqual(await engine.machine.files.list('/var/lib/nodekiln/originals'), []);
+  });
+
+  test('comes back also when somebody removed ours meanwhile', async () => {
+    await engine.put('/etc/foreign', 'theirs');
+    await engine.applied([file('/etc/foreign')]);
+    await engine.machine.files.remove(['/etc/foreign']);
+    await engine.applied([]);
+    assert.equal(await engine.text('/etc/foreign'), 'theirs');
+  });
+
+  test('is kept also where a link takes its place', async () => {
+    await engine.put('/etc/foreign', 'theirs');
+    await engine.applied([link('/etc/foreign', '/elsewhere')]);
+    await engine.applied([]);
+    assert.equal(await engine.text('/etc/foreign'), 'theirs');
+  });
+
+  test('that is as it is asked for is nobody else’s any more, and goes', async () => {
+    await engine.put('/etc/same', 'x');
+    await engine.applied([file('/etc/same'), file('/etc/other')]);
+    await engine.applied([file('/etc/other')]);
+    assert.equal(await engine.text('/etc/same'), 'x', 'what we never touched is not ours to remove');
+  });
+});
+
+describe('what a document drops', () => {
+  test('is removed; a folder only when nothing else is in it', async () => {
+    await engine.applied([folder('/etc/mine', '0755'), folder('/etc/shared', '0755'), file('/etc/mine.conf')]);
+    await engine.put('/etc/shared/foreign', 'theirs');
+    await engine.applied([]);
+    assert.deepEqual([await stat('/etc/mine'), await stat('/etc/mine.conf')], [undefined, undefined]);
+    assert.equal(await engine.text('/etc/shared/foreign'), 'theirs');
+  });
+
+  test('makes room for what comes below it', async () => {
+    await engine.applied([file('/etc/a')]);
+    await engine.applied([file('/etc/a/b')]);
+    assert.equal(await engine.text('/etc/a/b'), 'x');
+    await engine.applied([link('/etc/l', '/etc/a')]);
+    await engine.applied([file('/etc/l/c')]);
+    assert.deepEqual([(await stat('/etc/l'))?.type, await engine.text('/etc/a/c')], ['directory', undefined]);
+  });
+});
