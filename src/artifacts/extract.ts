@@ -58,6 +58,7 @@ export interface Extracted {
   readonly package: PackageInfo;
 }
 
+/** The one member asked for, published at its target; nothing is left of a failure. Errors above. */
 export async function extractMember(host: PackageHost, options: ExtractOptions): Promise<Extracted> {
   const { source, what = source, format, signal, files = host.local, to } = options;
   const limits = { ...defaultLimits, ...options.limits };

@@ -61,6 +61,7 @@ export function manifestLockPath(manifest: string): string {
   return `${manifest.replace(/\.(ya?ml|json)$/i, '')}.lock.json`;
 }
 
+/** `file`: for messages. NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID. */
 export function parseManifestLock(text: string, file: string): ManifestLock {
   const hint = 'Take it back from version control, or remove it and bake again.';
   let data: unknown;
@@ -223,6 +224,7 @@ export function requireUnchanged(locked: ManifestLock, resolved: ManifestLock, f
 export const unchangedHint =
   'Find out why it changed at its source. If the new one is wanted, bake with --update-lock and review the lock file.';
 
+/** A difference as a sentence. */
 export function describeDifference(difference: ManifestLockDifference): string {
   switch (difference.type) {
     case 'unlocked':

@@ -35,6 +35,7 @@ export function parseReference(text: string): Reference {
   });
 }
 
+/** The reference as text, tag and digest included. */
 export function formatReference({ registry, repository, tag, digest }: Reference): string {
   return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }

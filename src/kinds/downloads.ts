@@ -34,6 +34,7 @@ const defaultBudgetMs = 300_000;
 /** More transfers at a time share one line and make each slower. */
 const defaultLimit = 4;
 
+/** `limit`: transfers at a time. What lands below the state folder goes with `close`. */
 export function createDownloads(host: Host, limit = defaultLimit): Downloads {
   const fetched = new Map<string, Promise<Fetched>>();
   const clients = new Map<string, Promise<HttpClient>>();
@@ -102,7 +103,10 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
   };
 }
 
-/** Where downloads land, in our own file system. Emptied first: a killed run may have left something, and only one works at a time. */
+/**
+ * Where downloads land, in our own file system. Emptied first: a killed run may have left something, and only one process
+ * works on a host at a time.
+ */
 async function downloadFolder({ files }: Host): Promise<string> {
   await files.removeTree(folder);
   await files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);

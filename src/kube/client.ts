@@ -27,6 +27,7 @@ export interface KubeClient {
   get(request: KubeRequest): Promise<HttpResponse>;
 }
 
+/** Holds no connection open. */
 export function createKubeClient(net: Net, api: ApiServer): KubeClient {
   const base = api.server.replace(/\/+$/, '');
   const { protocol, host } = new URL(base);

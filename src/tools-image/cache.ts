@@ -29,6 +29,7 @@ export interface Owner {
   readonly gid: number;
 }
 
+/** Of an address that nothing is known about yet. */
 export function emptyRecord(location: string): MetadataRecord {
   return { version: 1, location, good: null, failures: 0, failedAt: 0, error: '' };
 }
@@ -38,6 +39,7 @@ export function cacheFile(folder: string, location: string): string {
   return join(folder, `${createDigest().update(location).hex().slice(0, 16)}.json`);
 }
 
+/** The record of an address, or an empty one. */
 export async function readRecord(files: Files, file: string, location: string): Promise<MetadataRecord> {
   try {
     const content = await files.read(file);

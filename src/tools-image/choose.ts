@@ -47,6 +47,7 @@ export function configuredImage(repository: string, tag: string): Choice {
   return choice(repository, tag, { reason: 'configured', why: 'the tag is configured' });
 }
 
+/** By the rules above. NK_TOOLS_IMAGE_NONE where the policy forbids a fallback. */
 export function chooseImage(input: ChoiceInput): Choice {
   const { repository, cluster, metadata, knownTags } = input;
   if (cluster === undefined) return fallback(input, 'the cluster’s version was not given');

@@ -24,6 +24,7 @@ export interface FetchOptions {
 
 export type Fetched = { readonly json: string; readonly etag?: string } | 'unchanged';
 
+/** The document as it was sent, valid, or `unchanged` when the server says that the one at hand is. Errors above. */
 export async function fetchMetadata(
   { net, clock }: Pick<Host, 'net' | 'clock'>,
   options: FetchOptions,

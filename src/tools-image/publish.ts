@@ -86,6 +86,7 @@ export interface Publication {
 /** Hexadecimal digits of the revision. */
 const revisionLength = 10;
 
+/** `previous`: the document that is published now; what it lists and the new one does not becomes deprecated. */
 export function publish({ spec: { images, latest, tools } }: ToolsImages, previous?: ToolsMetadata): Publication {
   const current = images
     .map(({ kubectl, digest }) => ({ minor: minorOf(kubectl), kubectl: kubectl.replace(/^v/, ''), digest }))

@@ -15,6 +15,7 @@ export const digestPattern = new RegExp(`^(?:${digest})$`);
 /** Such that `<major>.<minor>-<revision>` is a tag. */
 export const revisionPattern = /^[A-Za-z0-9_.-]{1,64}$/;
 
+/** `1.26@sha256:…` → tag and digest. */
 export function splitTag(text: string): { readonly tag: string; readonly digest?: string } {
   const [tag = '', digest] = text.split('@');
   return { tag, ...(digest !== undefined && { digest }) };

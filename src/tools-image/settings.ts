@@ -42,6 +42,7 @@ export interface ToolsImageSettings {
 export type CompleteSettings = Required<Omit<ToolsImageSettings, 'tag' | 'metadata' | 'cacheFolder'>> &
   Pick<ToolsImageSettings, 'tag' | 'metadata' | 'cacheFolder'>;
 
+/** With the defaults; NK_DOCUMENT_INVALID for a repository or tag that no image reference can be made of. */
 export function completeSettings(settings: ToolsImageSettings): CompleteSettings {
   if (!repositoryPattern.test(settings.repository))
     throw invalid(

@@ -55,10 +55,12 @@ export interface MetadataSource {
 /** The parts of a host that metadata are fetched and kept with. */
 export type MetadataHost = Pick<Host, 'net' | 'files' | 'clock'>;
 
+/** From a file or from an address; nothing is asked before the first `read`. */
 export function createMetadataSource(host: MetadataHost, options: MetadataSourceOptions): MetadataSource {
   return isAddress(options.location) ? addressSource(host, options) : fileSource(host, options);
 }
 
+/** True for http and https addresses; anything else is a path. */
 export function isAddress(location: string): boolean {
   return /^https?:\/\//i.test(location);
 }

@@ -55,6 +55,7 @@ export type CacheHost = PackageHost & Pick<Host, 'files'>;
 /** One build under work at a time per key, so that two of them cannot pass the conflict check together. */
 const busy = new WeakMap<Files, Map<string, Promise<unknown>>>();
 
+/** Takes the binary out of its package into the cache; `unchanged` when it is there, whole, already. Errors above. */
 export async function addToCache(host: CacheHost, request: AddRequest): Promise<Added> {
   const { files } = host;
   const key = cacheKey(parseVersion(request.version));

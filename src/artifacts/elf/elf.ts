@@ -44,6 +44,7 @@ export function elfArchitecture(head: Uint8Array): Elf['architecture'] | undefin
 /** Whatever can be read in pieces: a file that is there, or one in the making. */
 export type Readable = Pick<OpenFile, 'read'>;
 
+/** What the headers say; undefined when it is no ELF file, or a damaged one. */
 export async function readElf(file: Readable): Promise<Elf | undefined> {
   try {
     return await describe(file);

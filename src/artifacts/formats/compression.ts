@@ -11,6 +11,7 @@ const magics: readonly (readonly [Exclude<Compression, 'none'>, readonly number[
 /** Bytes that are enough. */
 export const compressionBytes = 6;
 
+/** `none` for anything that is not known. */
 export function detectCompression(head: Uint8Array): Compression {
   return magics.find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0] ?? 'none';
 }

@@ -2,6 +2,7 @@
 import type { OpenFile } from '../../host/port.ts';
 import { unreadable } from './unreadable.ts';
 
+/** Of one open file; whoever opened it closes it. */
 export class RangeReader {
   readonly file: OpenFile;
   /** What messages call the file. */

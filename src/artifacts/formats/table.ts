@@ -10,6 +10,7 @@ export const formats = { deb, rpm, tarball, file } as const satisfies Readonly<R
 /** First bytes by which a form is told. */
 export const headBytes = 512;
 
+/** The form of a file by its first bytes; what is none of the others is a plain file. */
 export function detectFormat(head: Uint8Array): Format {
   return Object.values(formats).find((format) => format.matches(head)) ?? file;
 }

@@ -55,6 +55,7 @@ const components = looseObject({
   OCIArtifacts: exactOptional(array(artifact)),
 });
 
+/** `file`: for messages. */
 export function importAgentbaker(text: string, file: string): Inventory {
   let data: unknown;
   try {

@@ -29,6 +29,7 @@ export interface BlockChoice {
 
 const defaultVariant = 'DEFAULT';
 
+/** The block of a package that holds for a platform, and which keys were tried. */
 export function selectBlock(item: InventoryPackage, platform: Platform): BlockChoice {
   const absent: string[] = [];
   for (const { os, release, variant } of blockKeys(platform)) {

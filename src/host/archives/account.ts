@@ -2,6 +2,7 @@
 import { unreadable } from '../port/archives.ts';
 import type { ArchiveLimits } from '../port/archives.ts';
 
+/** Of one archive: what came out of it so far, against what is allowed. Each check throws NK_ARTIFACT_UNREADABLE. */
 export class Account {
   readonly limits: ArchiveLimits;
   readonly #what: string;

@@ -22,6 +22,7 @@ export type Decompress = (
 
 const chunkBytes = 512 * 1024;
 
+/** Archives whose compressed parts are read by `decompress`. */
 export function createArchives(decompress: Decompress): Archives {
   return {
     read: (request) => read(decompress, request),

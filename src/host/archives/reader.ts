@@ -4,6 +4,7 @@
  */
 import { unreadable } from '../port/archives.ts';
 
+/** Of a stream that is read once, from its first byte to its last. */
 export class ByteReader {
   /** What is read, for messages. */
   readonly what: string;

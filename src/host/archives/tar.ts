@@ -22,6 +22,7 @@ const types: Readonly<Record<string, EntryType>> = {
   '6': 'other',
 };
 
+/** Calls `visit` for each entry in order, with its content, which it may leave unread. NK_ARTIFACT_UNREADABLE. */
 export async function walkTar(
   reader: ByteReader,
   visit: (entry: ArchiveEntry, content: AsyncIterable<Buffer>) => Promise<void>,

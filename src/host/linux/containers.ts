@@ -23,6 +23,7 @@ const stopTimeoutMs = 10_000;
 
 type ContainersHost = Pick<Host, 'root' | 'files' | 'net'>;
 
+/** Nothing is started before it is asked for; `close` ends what was. */
 export function createLinuxContainers(host: ContainersHost): LinuxContainers {
   const { root, files, net } = host;
   let daemon: Promise<ChildProcess> | undefined;

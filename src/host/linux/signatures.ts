@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { SignatureByIdentity, SignatureByKey, Signatures } from '../port/signatures.ts';
 
+/** Holds nothing open; the same for every host. */
 export function createSignatures(): Signatures {
   return { byKey, byIdentity };
 }

@@ -3,6 +3,7 @@ import { createArchives } from '../archives/archives.ts';
 import { createDecompress } from '../linux/archives/decompress.ts';
 import type { Archives } from '../port/archives.ts';
 
+/** See `Archives`; bzip2 is NK_TOOL_MISSING. */
 export function createMemoryArchives(): Archives {
   return createArchives(createDecompress({ programs: false }));
 }

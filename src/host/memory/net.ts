@@ -28,6 +28,7 @@ export interface MemoryNetOptions {
   readonly alive: () => void;
 }
 
+/** `endpoints`: by origin (`http://127.0.0.1:10248`) or by the path of a Unix socket. */
 export function createMemoryNet({ endpoints, clock, alive }: MemoryNetOptions): Net {
   const ask = async (wanted: HttpExchange, timeoutMs: number): Promise<HttpStream> => {
     alive();

@@ -21,6 +21,7 @@ import type { BinaryObservation } from '../../model/steps.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { openSource } from './artifacts.ts';
 
+/** What is cached and what is at the target; files whose seals hold are not read. */
 export async function observeBinary(context: ObserveContext, resource: BinaryResource): Promise<BinaryObservation> {
   const { files } = context.host;
   const target = resource.place.type === 'activate' ? resource.place.target : undefined;
@@ -80,6 +81,7 @@ async function placed(
   return { targetDigest: digest, ...(seal && { placedDigest: seal.digest }) };
 }
 
+/** Fills the cache from the first source that serves. NK_ARTIFACT_NONE_USABLE, or the error of the only source. */
 export async function performCache(context: PerformContext, resource: BinaryResource): Promise<void> {
   await firstThatServes(resource, async (source) => {
     if (source.type === 'cache') throw new NodekilnError('NK_INTERNAL', 'the cache cannot be filled from itself');
@@ -89,6 +91,7 @@ export async function performCache(context: PerformContext, resource: BinaryReso
   });
 }
 
+/** Puts the binary at its target, by way of the cache where that is allowed. Errors as `performCache`. */
 export async function performActivate(context: PerformContext, resource: BinaryResource): Promise<void> {
   const target = resource.place.type === 'activate' ? resource.place.target : '';
   await firstThatServes(resource, async (source) => {
@@ -182,6 +185,7 @@ async function seal(context: PerformContext, path: string, digest: string): Prom
     context.notes.setSeal(path, { size: stat.size, mtimeNs: String(stat.mtimeNs), inode: String(stat.inode), digest });
 }
 
+/** Gives up what an earlier definition had cached. */
 export async function performForget(context: PerformContext, action: ActionOf<'forget-cached'>): Promise<void> {
   await removeFromCache(context.host.files, action.tool, action.version);
 }

@@ -6,6 +6,7 @@ import type { ObserveContext, PerformContext } from '../performer.ts';
 import { readRecord } from './records.ts';
 import { textOf } from '../../model/bytes.ts';
 
+/** What is on record of an extension, and what of it no longer holds. */
 export async function observeExtension(context: ObserveContext, name: string): Promise<ExtensionObservation> {
   const { files, units } = context.host;
   const live = units.mode === 'live';
@@ -39,6 +40,7 @@ async function deviationsOf(files: Files, record: ExtensionRecord, live: boolean
   return found;
 }
 
+/** Fetches and checks one extension; the merge takes up what comes of it. */
 export async function performFetchExtension(context: PerformContext, resource: ExtensionResource): Promise<void> {
   // Loaded only where there are extensions.
   const { fetchExtension } = await import('./fetch.ts');

@@ -19,6 +19,7 @@ import { imagesFolder, writeRecords } from './records.ts';
 import { extensionFromTarball } from './tarball.ts';
 import { basename, join } from '../../model/path.ts';
 
+/** Leaves a candidate record and says from where it is. Errors above. */
 export async function fetchExtension(context: PerformContext, resource: ExtensionResource): Promise<void> {
   const refusals: { source: ExtensionSource; error: NodekilnError }[] = [];
   for (const source of resource.sources) {

@@ -50,6 +50,7 @@ done
 `;
 const timeoutMs = 60_000;
 
+/** `masks`: links that must lie over files of the extension before it is merged, so that it starts nothing. Errors above. */
 export async function inspectExtension(host: Host, request: InspectRequest): Promise<{ readonly masks: string[] }> {
   const { files } = host;
   const { file } = request;

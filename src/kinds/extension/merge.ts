@@ -21,6 +21,7 @@ interface Turn {
   readonly previous: ExtensionRecord | undefined;
 }
 
+/** Merges what the action names and takes away what it removes; how, and what happens to a failure, is said above. */
 export async function performMerge(context: PerformContext, action: ActionOf<'merge-extensions'>): Promise<void> {
   const { host } = context;
   const { files } = host;

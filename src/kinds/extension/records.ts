@@ -43,6 +43,7 @@ export async function readRecord(files: Files, name: string, which: Which): Prom
   }
 }
 
+/** For root alone, durable when it returns. */
 export async function writeRecords(files: Files, which: Which, records: readonly ExtensionRecord[]): Promise<void> {
   await files.write([
     { type: 'directory', path: imagesFolder, mode: 0o755, uid: 0, gid: 0 },
@@ -57,6 +58,7 @@ export async function writeRecords(files: Files, which: Which, records: readonly
   ]);
 }
 
+/** Those that are missing are passed over. */
 export async function removeRecords(files: Files, which: Which, names: readonly string[]): Promise<void> {
   await files.remove(names.map((name) => recordPath(name, which)));
 }

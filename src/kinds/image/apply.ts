@@ -28,6 +28,10 @@ export function observeImage(
  */
 const unpackBelowBytes = 200 * 1024 * 1024;
 
+/**
+ * Looks into the archive, has it imported and pinned, and notes what it was. Errors of `readContainerImageArchive`;
+ * NK_IMAGE_IMPORT.
+ */
 export async function performImport(context: PerformContext, resource: ContainerImageResource): Promise<void> {
   const { host, notes } = context;
   const archive = artifactPath(context.artifactBase, resource.archive);

@@ -26,6 +26,7 @@ const tokenAnswer = looseObject({ token: exactOptional(string()), access_token: 
 /** What registries are asked with. */
 export type RegistryClient = Pick<HttpClient, 'request' | 'download'>;
 
+/** A client for one registry: NK_REGISTRY_DENIED when it wants a login that is missing or not accepted. */
 export function authorizedClient(options: AuthorizationOptions): RegistryClient {
   const { client, registry } = options;
   let authorization: string | undefined;

@@ -47,6 +47,7 @@ const maxPages = 1_000;
 
 const tagPage = looseObject({ tags: nullable(array(string())) });
 
+/** Asks nothing before it is asked. */
 export function openRegistry(options: RegistryOptions): Repository {
   const { registry, repository, local, clock, budgetMs, signal } = options;
   const client = authorizedClient(options);

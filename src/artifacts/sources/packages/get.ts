@@ -87,6 +87,7 @@ export function fileBelow(base: string, path: string): string {
   return `${withoutSlash(base)}/${parts.map(encodeURIComponent).join('/')}`;
 }
 
+/** An address without slashes at its end. */
 export function withoutSlash(url: string): string {
   return url.replace(/\/+$/, '');
 }

@@ -25,6 +25,7 @@ export function elements(text: string, name: string): Element[] {
   return found;
 }
 
+/** The first element of the name, or undefined. */
 export function firstElement(text: string, name: string): Element | undefined {
   return elements(text, name)[0];
 }

@@ -4,6 +4,7 @@
  */
 import type { Archives } from '../../port/archives.ts';
 
+/** Of every file system alike: files come open. */
 export function createLinuxArchives(): Archives {
   let loaded: Promise<Archives> | undefined;
   const load = (): Promise<Archives> => (loaded ??= makeArchives());

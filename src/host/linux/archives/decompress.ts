@@ -20,6 +20,7 @@ export interface DecompressOptions {
   readonly programs: boolean;
 }
 
+/** Decompression by what is in our own process, and by programs where they may be used. */
 export function createDecompress({ programs }: DecompressOptions): Decompress {
   return (compression, input, what) => {
     switch (compression) {
@@ -63,7 +64,10 @@ async function* throughZlib(
     throw unreadable(what, 'has data after the end of its compressed part');
 }
 
-/** Writes all of the input with backpressure and ends the stream. Never rejects: an error of the input destroys the stream with it. */
+/**
+ * Writes all of the input with backpressure and ends the stream. Never rejects: an error of the input destroys the stream
+ * with it.
+ */
 async function feed(input: AsyncIterable<Buffer>, stream: Writable): Promise<{ bytes: number; complete: boolean }> {
   let bytes = 0;
   try {

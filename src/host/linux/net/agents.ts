@@ -15,6 +15,7 @@ export interface Agents {
   close(): void;
 }
 
+/** None is made before it is needed. */
 export function createAgents(): Agents {
   const agents = new Map<string, Promise<Agent>>();
   const contexts = new Map<string, Promise<SecureContext>>();

@@ -10,6 +10,7 @@ const progressEveryMs = 100;
 /** A refusal's words are read to keep the connection, when they are few. */
 const fewBytes = 64 * 1024;
 
+/** See `Net.download`. */
 export async function download(agents: Agents, wanted: HttpDownload): Promise<Download> {
   const ms = wanted.timeoutMs;
   const deadline: Deadline = { signal: AbortSignal.timeout(Math.max(1, Math.ceil(ms))), ms };

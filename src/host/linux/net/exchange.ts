@@ -58,6 +58,7 @@ function byteLength(body: string | Uint8Array): number {
   return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
 }
 
+/** What a response says before its body. */
 export function answerOf(response: IncomingMessage): Omit<HttpResponse, 'body'> {
   return { status: response.statusCode ?? 0, reason: response.statusMessage ?? '', headers: headersOf(response) };
 }

@@ -18,6 +18,7 @@ export interface LinuxNet extends Net {
   close(): void;
 }
 
+/** A network with kept connections of its own; nothing is opened before the first request. */
 export function createLinuxNet(): LinuxNet {
   const agents = createAgents();
   return {
