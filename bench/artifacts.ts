@@ -18,7 +18,7 @@ import { activate, openCached } from '../src/artifacts/cache/cache.ts';
 import { addToCache } from '../src/artifacts/cache/fill.ts';
 import { createLinuxHost } from '../src/host/linux/host.ts';
 import { cached, cacheFolder } from '../test/lab/cache.ts';
-import { findGo, goBuild } from '../test/lab/binaries.ts';
+import { findGo, goBuild } from '../test/lab/go.ts';
 import { artifacts } from '../test/lab/packages.ts';
 import { unpackRoot } from '../test/lab/root.ts';
 import { run } from '../test/lab/run.ts';
@@ -297,7 +297,10 @@ async function findOras(): Promise<string | undefined> {
     await writeFile(join(into, 'go.mod'), 'module bench\n\ngo 1.22\n');
     const { stdout } = await run([go, 'mod', 'download', '-json', 'oras.land/oras@v1.2.3'], { cwd: into });
     await cp((JSON.parse(stdout) as { Dir: string }).Dir, module, { recursive: true });
-    await goBuild({ module, package: './cmd/oras', ldflags: ['-s', '-w'], output: join(into, 'oras') }, say);
+    await goBuild(
+      { what: 'oras', module, package: './cmd/oras', ldflags: ['-s', '-w'], output: join(into, 'oras') },
+      say,
+    );
     await rm(module, { recursive: true });
   });
   return findProgram(join(dir, 'oras'));

@@ -5,17 +5,15 @@
  * that `kubelet --version` tells the truth.
  */
 import { createWriteStream } from 'node:fs';
-import { chmod, cp, mkdir, readFile, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { chmod, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { cached, cacheFolder, exists, keyHash } from './cache.ts';
+import { cached, exists } from './cache.ts';
+import { goBuild } from './go.ts';
 import type { Progress } from './prerequisites.ts';
-import { findProgram } from './prerequisites.ts';
-import { derivedRoot } from './root.ts';
-import { run, tryRun } from './run.ts';
+import { run } from './run.ts';
 import { digestOf } from './tree.ts';
 
 /** The two patch releases that the lab has; each is a Go module of its own in `kubernetes/`. */
@@ -85,6 +83,7 @@ async function build(version: string, path: string, progress: Progress | undefin
   progress?.(`building kubelet ${version} from its Go module (some minutes, once; then cached)`);
   await goBuild(
     {
+      what: `kubelet ${version}`,
       module: join(modules, version),
       package: 'k8s.io/kubernetes/cmd/kubelet',
       ldflags: ['-s', '-w', ...flags],
@@ -92,79 +91,6 @@ async function build(version: string, path: string, progress: Progress | undefin
     },
     progress,
   );
-}
-
-export interface GoBuild {
-  /** The folder with go.mod and go.sum; nothing in it is changed. */
-  readonly module: string;
-  readonly package: string;
-  readonly ldflags: readonly string[];
-  readonly output: string;
-}
-
-/** Go 1.24 is the oldest that Kubernetes 1.34 builds with; Go from 1.21 on fetches a newer one by itself. */
-export async function findGo(): Promise<string | undefined> {
-  const go = findProgram('go', ['/usr/local/go/bin', '/usr/lib/go/bin', join(homedir(), 'go/bin')]);
-  if (go === undefined) return undefined;
-  const version = /go(\d+)\.(\d+)/.exec((await tryRun([go, 'env', 'GOVERSION'])).stdout);
-  return version && Number(version[1]) === 1 && Number(version[2]) >= 21 ? go : undefined;
-}
-
-/** Builds a static program with the machine's Go, or with Debian trixie's in a root of its own when it has none. */
-export async function goBuild(build: GoBuild, progress?: Progress): Promise<void> {
-  const go = await findGo();
-  const args = ['build', '-trimpath', '-buildvcs=false', '-ldflags', build.ldflags.join(' '), '-o'];
-  const env = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' };
-  if (go !== undefined) {
-    await run([go, ...args, build.output, build.package], { cwd: build.module, env: { ...process.env, ...env } });
-    return;
-  }
-  progress?.('this machine has no Go 1.21 or newer: using Debian trixie’s in a root of its own');
-  const root = await derivedRoot('trixie', { packages: ['golang-go'] }, progress);
-  const caches = join(cacheFolder(), 'go');
-  const dir = join(cacheFolder(), 'go', `build-${keyHash(build.output)}`);
-  await mkdir(dir, { recursive: true });
-  await cp(build.module, join(dir, 'module'), { recursive: true });
-  const script = `mount --make-rprivate /
-    mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"
-    mount -t tmpfs tmpfs "$0/mnt"; mkdir "$0/mnt/go"; mount --bind "$1" "$0/mnt/go"
-    cp /etc/resolv.conf "$0/mnt/resolv.conf" && mount --bind "$0/mnt/resolv.conf" "$0/etc/resolv.conf"
-    # The machine may trust an authority of its own that the root does not know.
-    [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$0/mnt/authorities"
-    root=$0; shift
-    exec chroot "$root" sh -euc 'cd "$0"; exec go "$@"' "$@"`;
-  const inside = `/mnt/go/build-${keyHash(build.output)}`;
-  try {
-    await run(
-      [
-        'unshare',
-        '--mount',
-        'sh',
-        '-euc',
-        script,
-        root,
-        caches,
-        `${inside}/module`,
-        ...args,
-        `${inside}/out`,
-        build.package,
-      ],
-      {
-        env: {
-          ...process.env,
-          ...env,
-          GOPATH: '/mnt/go/path',
-          GOCACHE: '/mnt/go/cache',
-          SSL_CERT_FILE: '/mnt/authorities',
-          PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-        },
-      },
-    );
-    await cp(join(dir, 'out'), build.output);
-    await chmod(build.output, 0o755);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
 }
 
 /** Reads the module's own statement of what it builds; for the test that both modules are what they say. */

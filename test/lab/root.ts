@@ -6,6 +6,7 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, cacheFolder, exists, keyHash, withLock } from './cache.ts';
+import { type Meter, metered } from './meter.ts';
 import type { Progress } from './prerequisites.ts';
 import { run, tryRun } from './run.ts';
 
@@ -48,9 +49,17 @@ const recipe = [
 /** The tar of a suite's root; made in under a minute on first use. */
 export async function hostRoot(suite: Suite, progress?: Progress): Promise<string> {
   const dir = await cached(`roots/${suite}-${keyHash(suite, ...recipe)}`, async (dir) => {
-    progress?.(`making the Debian ${suite} root with mmdebstrap (once; then cached)`);
-    await run(['mmdebstrap', ...recipe, suite, join(dir, 'root.tar')], {
-      env: { ...process.env, SOURCE_DATE_EPOCH: undefined },
+    progress?.(`making the Debian ${suite} root with mmdebstrap (a minute, once; then cached)`);
+    await metered({ what: `Debian ${suite} root`, progress }, (meter) => {
+      // It says what it is about to do: "I: downloading packages with apt...".
+      const onLine = (line: string): void => {
+        const [, doing] = /^I: ([a-z].*?)(?: of .*)?\.{3}$/.exec(line) ?? [];
+        if (doing !== undefined) meter.phase(doing);
+      };
+      return run(['mmdebstrap', ...recipe, suite, join(dir, 'root.tar')], {
+        env: { ...process.env, SOURCE_DATE_EPOCH: undefined },
+        onLine,
+      });
     });
   });
   return join(dir, 'root.tar');
@@ -104,13 +113,37 @@ export async function derivedRoot(suite: Suite, derivation: Derivation, progress
   return cached(`roots/${suite}-derived-${key}`, async (dir) => {
     await unpackRoot(suite, dir, progress);
     progress?.(`installing ${derivation.packages.join(', ')} into a ${suite} root (once; then cached)`);
-    await installInto(suite, dir, derivation.packages);
+    await installInto(suite, dir, derivation.packages, progress);
     if (derivation.script) await run(['chroot', dir, '/bin/sh', '-euc', derivation.script]);
   });
 }
 
+/** apt's own words: how many are to come, then each as it is unpacked and set up. */
+function meterApt(meter: Meter): (line: string) => void {
+  let total = 0;
+  let installing = false;
+  meter.phase('reading the package lists');
+  return (line) => {
+    const [, newly] = /, (\d+) newly installed,/.exec(line) ?? [];
+    if (newly !== undefined) {
+      // Each is unpacked, then set up.
+      total = 2 * Number(newly);
+      meter.phase('fetching');
+    }
+    if (!/^(Unpacking|Setting up) /.test(line)) return;
+    if (!installing) meter.phase('installing', { total, unit: 'steps' });
+    installing = true;
+    meter.advance();
+  };
+}
+
 /** Installs packages into a root folder with the root's own apt; nothing is started and no unit becomes enabled. */
-export async function installInto(suite: Suite, dir: string, names: readonly string[]): Promise<void> {
+export async function installInto(
+  suite: Suite,
+  dir: string,
+  names: readonly string[],
+  progress?: Progress,
+): Promise<void> {
   const policy = join(dir, 'usr/sbin/policy-rc.d');
   const archives = await aptCacheDir(suite);
   await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
@@ -123,7 +156,11 @@ export async function installInto(suite: Suite, dir: string, names: readonly str
     chroot "$root" apt-get update --quiet
     chroot "$root" apt-get install --yes --quiet --no-install-recommends -o Binary::apt-get::APT::Keep-Downloaded-Packages=true -o APT::Keep-Downloaded-Packages=true "$@"`;
   // A mount namespace of its own: whatever happens, nothing stays mounted in the root.
-  await withLock(`apt-${suite}`, () => run(['unshare', '--mount', 'sh', '-c', apt, dir, archives, ...names]));
+  await withLock(`apt-${suite}`, () =>
+    metered({ what: `packages of Debian ${suite}`, progress }, (meter) =>
+      run(['unshare', '--mount', 'sh', '-c', apt, dir, archives, ...names], { onLine: meterApt(meter) }),
+    ),
+  );
   await rm(policy);
   await tryRun(['rm', '-rf', join(dir, 'var/lib/apt/lists')]);
   // Debian's maintainer scripts enable their services whatever policy says; a lab host starts none unasked.
