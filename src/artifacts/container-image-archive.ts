@@ -14,6 +14,7 @@ import { readPackage, withPackage } from './formats/open.ts';
 import type { PackageHost } from './formats/open.ts';
 import { unreadable } from './formats/unreadable.ts';
 
+/** What an archive says about itself. */
 export interface ContainerImageArchive {
   readonly digest: string;
   readonly size: number;
@@ -21,6 +22,7 @@ export interface ContainerImageArchive {
   readonly platforms: readonly string[];
 }
 
+/** What must hold of it. */
 export interface ContainerImageArchiveOptions {
   /** Of the archive. */
   readonly digest?: string;

@@ -3,6 +3,7 @@
  * units. Pure; `kinds/extension/inspect.ts` reads images.
  */
 
+/** File systems that systemd mounts extensions from here. */
 export type ExtensionImageForm = 'squashfs' | 'erofs';
 
 /** Bytes from the start of an image that `extensionImageForm` needs. */
@@ -20,6 +21,7 @@ export function extensionImageForm(
   return undefined;
 }
 
+/** Fields of an os-release or extension-release file. */
 export type Release = ReadonlyMap<string, string>;
 
 /** os-release(5) and extension-release files: shell assignments without expansion. */

@@ -16,6 +16,7 @@ import { readPackage, withPackage } from './formats/open.ts';
 import type { OpenPackage, PackageHost, Reading } from './formats/open.ts';
 import { unusableMember } from './formats/unreadable.ts';
 
+/** Which member of what goes where, and what must hold of it. */
 export interface ExtractOptions {
   /** A path in our own file system. */
   readonly source: string;
@@ -43,6 +44,7 @@ export interface ExtractOptions {
   readonly check?: (extracted: Extracted, staged: StagedFile) => Promise<void> | void;
 }
 
+/** The member as it was taken, and the package it is from. */
 export interface Extracted {
   readonly path: string;
   readonly format: FormatName;

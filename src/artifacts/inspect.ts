@@ -6,6 +6,7 @@ import type { Limits } from './formats/limits.ts';
 import { readPackage, withPackage } from './formats/open.ts';
 import type { PackageHost } from './formats/open.ts';
 
+/** All of a package, seen from outside. */
 export interface Inspection extends PackageInfo {
   /** Of the artifact itself. */
   readonly digest: string;
@@ -17,6 +18,7 @@ export interface Inspection extends PackageInfo {
   readonly entries: readonly InspectedEntry[];
 }
 
+/** A member, as its package states it. */
 export interface InspectedEntry {
   readonly name: string;
   readonly type: EntryType;
@@ -26,6 +28,7 @@ export interface InspectedEntry {
   readonly target?: string;
 }
 
+/** How it is called and how much of it is borne. */
 export interface InspectOptions {
   /** What to call the artifact in messages; the path unless told. */
   readonly what?: string;

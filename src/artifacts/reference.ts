@@ -5,6 +5,7 @@
 import { NodekilnError } from '../errors.ts';
 import { cacheKey, parseVersion } from '../model/version.ts';
 
+/** A reference of an OCI artifact in its parts. */
 export interface Reference {
   /** `mcr.microsoft.com`, `host.io:443`, `localhost:5000`. */
   readonly registry: string;

@@ -7,6 +7,7 @@ import { NetError } from '../host/port.ts';
 import type { HttpResponse, Net } from '../host/port.ts';
 import type { ApiServer } from './kubeconfig.ts';
 
+/** What is asked of an API server. */
 export interface KubeRequest {
   /** `/version`, `/api/v1/nodes`; with its query. */
   readonly path: string;
@@ -17,6 +18,7 @@ export interface KubeRequest {
   readonly signal?: AbortSignal;
 }
 
+/** One API server, as whoever the credentials say. */
 export interface KubeClient {
   /** `https://host:6443`, for messages. */
   readonly where: string;

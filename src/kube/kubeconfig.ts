@@ -14,6 +14,7 @@ import { wants } from '../config/schema-builders.ts';
 import { dirname, isAbsolute, join } from '../model/path.ts';
 import { fromBase64, textOf } from '../model/bytes.ts';
 
+/** Where an API server is, whom to trust, and who we are to it. */
 export interface ApiServer {
   /** `https://host:6443` */
   readonly server: string;

@@ -46,7 +46,9 @@ const cacheIndex = object({
   entries: array(cacheEntry),
 });
 
+/** A cached binary: what it is, where it came from, how it looked when it was sealed. */
 export type CacheEntry = Infer<typeof cacheEntry>;
+/** Every binary in the cache. */
 export type CacheIndex = Infer<typeof cacheIndex>;
 
 const emptyIndex: CacheIndex = { apiVersion: 'nodekiln.dev/v1alpha1', kind: 'ArtifactCache', entries: [] };
@@ -109,6 +111,7 @@ async function changeIndex(files: Files, change: (entries: CacheEntry[]) => Cach
 
 // ── looking up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** Which binary is wanted. */
 export interface CacheRequest {
   readonly tool: string;
   /** A pinned revision or distribution is honoured. */
@@ -117,6 +120,7 @@ export interface CacheRequest {
   readonly architecture?: string;
 }
 
+/** The one that is exactly that, or why each other is not. */
 export type CacheLookup =
   | { readonly found: true; readonly entry: CacheEntry }
   | { readonly found: false; readonly why: readonly string[] };
@@ -185,6 +189,7 @@ export async function openCached(
 
 // ── activating ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** What activating came to. */
 export interface Activation {
   readonly outcome: 'unchanged' | 'activated';
   readonly method: PlaceMethod;

@@ -33,6 +33,7 @@ export interface PackageFile {
   readonly digest?: string;
 }
 
+/** A binary that shall be in the cache, and what it is taken from. */
 export interface AddRequest {
   readonly tool: string;
   readonly version: string;
@@ -44,6 +45,7 @@ export interface AddRequest {
   readonly check?: NonNullable<ExtractOptions['check']>;
 }
 
+/** What is in the cache now. */
 export interface Added {
   readonly outcome: 'added' | 'unchanged';
   readonly entry: CacheEntry;
@@ -170,6 +172,7 @@ async function checkConflict(
 
 // ── from a package to a place in the host ────────────────────────────────────────────────────────────────────────
 
+/** A binary that shall be at a place, and what it is taken from. */
 export interface MaterialiseOptions {
   readonly tool: string;
   /** Refused when the package states another. */

@@ -10,6 +10,7 @@ import { cachedPath, readIndex, removeFromCache } from './cache.ts';
 import type { CacheEntry, CacheIndex } from './cache.ts';
 import { cacheKey, compareVersions, parseVersion } from '../../model/version.ts';
 
+/** A version that must stay. */
 export interface InUse {
   readonly tool: string;
   readonly version: string;

@@ -8,6 +8,7 @@ import type { OpenFile } from '../../host/port.ts';
 import type { Arch } from '../../model/arch.ts';
 import { textOf } from '../../model/bytes.ts';
 
+/** What a program or library says it needs and gives. */
 export interface Elf {
   /** The canonical name, or `e_machine` as a number. */
   readonly architecture: Arch | `machine-${number}`;

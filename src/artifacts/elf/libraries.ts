@@ -10,6 +10,7 @@ import { join } from '../../model/path.ts';
 import { readElf } from './elf.ts';
 import type { Elf, Readable } from './elf.ts';
 
+/** Why a program would not start. */
 export interface MissingLibrary {
   /** `libc.so.6`, or the loader's path. */
   readonly library: string;

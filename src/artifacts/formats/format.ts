@@ -8,6 +8,7 @@ import type { ArchiveEntry, ArchiveForm, Archives, Compression } from '../../hos
 import type { Limits } from './limits.ts';
 import type { RangeReader } from './range-reader.ts';
 
+/** The members of the family. */
 export type FormatName = 'deb' | 'rpm' | 'tarball' | 'file';
 
 /** What a package says about itself. */
@@ -43,6 +44,7 @@ export interface Layout {
   readonly judge?: (entries: readonly ArchiveEntry[]) => ArchiveEntry[];
 }
 
+/** What a form is read with. */
 export interface OpenContext {
   readonly reader: RangeReader;
   readonly archives: Archives;
@@ -50,6 +52,7 @@ export interface OpenContext {
   readonly signal: AbortSignal | undefined;
 }
 
+/** A member of the family. */
 export interface Format {
   readonly name: FormatName;
   /** True when the first bytes (512, or all when there are fewer) are of this form. */

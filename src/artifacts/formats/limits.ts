@@ -1,6 +1,7 @@
 /** What packages may make us do, unless a caller is stricter. */
 import type { ArchiveLimits } from '../../host/port.ts';
 
+/** See `ArchiveLimits`. */
 export type Limits = ArchiveLimits;
 
 export const defaultLimits: Limits = {

@@ -11,6 +11,7 @@ import { unreadable } from './unreadable.ts';
 /** Packages lie in our own file system. */
 export type PackageHost = Pick<Host, 'local' | 'archives'>;
 
+/** A package, before anybody has looked into it. */
 export interface PackageSource {
   /** In our own file system. */
   readonly path: string;
@@ -22,6 +23,7 @@ export interface PackageSource {
   readonly signal?: AbortSignal;
 }
 
+/** A package whose headers are read and whose file is open. */
 export interface OpenPackage extends Layout, PackageSource {
   readonly format: FormatName;
   readonly file: OpenFile;
@@ -64,6 +66,7 @@ async function openFile(local: Host['local'], { path, what }: PackageSource): Pr
   return file;
 }
 
+/** What reading all of a package came to. */
 export interface Reading extends Pick<ArchiveReading, 'members' | 'memberBytes' | 'fileDigest'> {
   /** As the package's metadata mean them. */
   readonly entries: readonly ArchiveEntry[];
@@ -71,6 +74,7 @@ export interface Reading extends Pick<ArchiveReading, 'members' | 'memberBytes' 
   readonly taken: boolean;
 }
 
+/** What is done while a package is read. */
 export interface Wanted extends Pick<ArchiveRequest, 'tell' | 'keep'> {
   readonly take?: Pick<NonNullable<ArchiveRequest['take']>, 'names' | 'into'>;
   readonly fileDigest: boolean;

@@ -42,6 +42,7 @@ const headerMagic = 0x8eade801;
 const introBytes = 16;
 const entryBytes = 16;
 
+/** Values by their tag; empty or undefined when it is not there, or of another type. */
 export interface RpmHeader {
   string(tag: number): string | undefined;
   strings(tag: number): string[];

@@ -13,6 +13,7 @@ import { shownUrl } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
 import { RetryableError, retry } from './retry.ts';
 
+/** How far a transfer is. */
 export interface Progress {
   readonly receivedBytes: number;
   /** Unknown when the server does not say. */
@@ -22,6 +23,7 @@ export interface Progress {
   readonly remainingMs: number | undefined;
 }
 
+/** How long it may take, and who hears of it. */
 export interface TransferOptions {
   readonly clock: Clock;
   readonly budgetMs: number;
@@ -43,6 +45,7 @@ export interface Wanted extends TransferOptions {
   readonly maxBytes?: number;
 }
 
+/** What is wanted of an address, and where it goes. */
 export interface DownloadRequest extends Wanted {
   /** Where files of ours are. */
   readonly local: Files;
@@ -50,6 +53,7 @@ export interface DownloadRequest extends Wanted {
   readonly to: string;
 }
 
+/** What came, and how. */
 export interface Transferred {
   readonly digest: string;
   readonly size: number;
@@ -58,6 +62,7 @@ export interface Transferred {
   readonly resumedBytes: number;
 }
 
+/** What came, and where it is. */
 export interface Downloaded extends Transferred {
   readonly path: string;
 }

@@ -6,6 +6,7 @@
  */
 import type { Program } from '../../host/port.ts';
 
+/** What says which proxy is used. */
 export interface ProxySettings {
   /** `http://user:password@proxy:3128`, for both kinds of addresses; from the variables when only they are given. */
   readonly proxy?: string;

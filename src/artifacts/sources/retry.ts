@@ -20,6 +20,7 @@ export class RetryableError extends Error {
   }
 }
 
+/** How long it is tried. */
 export interface RetryOptions {
   readonly clock: Clock;
   /** From the first attempt's start to the last one's start. */

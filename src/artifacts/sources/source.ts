@@ -5,6 +5,7 @@ import type { Progress } from './download.ts';
 import type { CredentialStore } from './oci/credentials.ts';
 import type { Repository } from './oci/repository.ts';
 
+/** Where an artifact is, and what must hold of it, by the member of the family that serves it. */
 export type SourceSpec =
   /** A file of our own file system; relative paths start at the context's base folder. */
   | { readonly type: 'file'; readonly path: string; readonly digest?: string; readonly size?: number }
@@ -76,6 +77,7 @@ export type VerifyArtifact = (subject: {
 /** What fetching needs of a host: files and programs of our own machine, network and clock. */
 export type FetchHost = Pick<Host, 'local' | 'localExec' | 'program' | 'archives' | 'clock'>;
 
+/** What every member fetches with. */
 export interface FetchContext extends FetchHost {
   /** Where relative paths start: absolute. */
   readonly base: string;
@@ -91,6 +93,7 @@ export interface FetchContext extends FetchHost {
   readonly signal?: AbortSignal;
 }
 
+/** An artifact that is at hand. */
 export interface Fetched {
   /** In our own file system. */
   readonly path: string;
@@ -105,6 +108,7 @@ export interface Fetched {
   readonly temporary: boolean;
 }
 
+/** A member of the family. */
 export interface ArtifactSource<Type extends SourceSpec['type']> {
   readonly type: Type;
   fetch(spec: Extract<SourceSpec, { type: Type }>, context: FetchContext): Promise<Fetched>;

@@ -20,6 +20,7 @@ import type { Repository } from '../sources/oci/repository.ts';
 /** Keys and roots are read from our own file system. */
 export type VerificationHost = Pick<Host, 'local' | 'signatures'>;
 
+/** What must be signed, and where its signatures are looked for. */
 export interface Signed {
   readonly repository: Repository;
   /** Of the manifest or index that is signed. */

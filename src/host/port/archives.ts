@@ -11,8 +11,10 @@ import { NodekilnError } from '../../errors.ts';
 import type { DigestAlgorithm } from '../digest.ts';
 import type { OpenFile, StagedFile } from './files.ts';
 
+/** As the first bytes tell; `none` for anything else. */
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
 
+/** What a member of an archive is: `other` for FIFOs and whatever an archive makes up. */
 export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'device' | 'other';
 
 /** A member of an archive, as the archive states it. */
@@ -53,6 +55,7 @@ export type ArchiveForm =
   | { readonly type: 'cpio'; readonly files: readonly Omit<ArchiveEntry, 'content'>[] }
   | { readonly type: 'plain' };
 
+/** What is read, and what is done with it on the way. */
 export interface ArchiveRequest {
   readonly file: OpenFile;
   /** What messages call the file. */
@@ -81,6 +84,7 @@ export interface ArchiveRequest {
   readonly signal?: AbortSignal;
 }
 
+/** What was there. */
 export interface ArchiveReading {
   /** In the archive's order. */
   readonly entries: readonly ArchiveEntry[];

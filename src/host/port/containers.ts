@@ -1,5 +1,6 @@
 /** The port's container images: containerd's store. */
 
+/** What becomes of imported images. */
 export interface ContainerImport {
   /** Keeps kubelet from collecting the images. */
   readonly pin: boolean;
@@ -15,6 +16,7 @@ export interface StoredContainerImage {
   readonly pinned: boolean;
 }
 
+/** containerd’s store of a host. */
 export interface Containers {
   /**
    * Imports the images of an archive (OCI layout or docker-archive tar; a path in our own file system) for the host's

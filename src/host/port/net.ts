@@ -6,6 +6,7 @@
 import { NodekilnError, type ErrorDetail } from '../../errors.ts';
 import type { StagedFile } from './files.ts';
 
+/** By name in lower case. */
 export type HttpHeaders = Readonly<Record<string, string>>;
 
 /** How a server shows who it is, and how we do. */
@@ -38,6 +39,7 @@ export interface HttpExchange {
   readonly signal?: AbortSignal;
 }
 
+/** An exchange whose answer is small. */
 export interface HttpRequest extends HttpExchange {
   /** For the whole exchange. */
   readonly timeoutMs: number;
@@ -45,6 +47,7 @@ export interface HttpRequest extends HttpExchange {
   readonly maxBytes?: number;
 }
 
+/** A whole answer. */
 export interface HttpResponse {
   readonly status: number;
   /** The words beside the status, as the server gave them; '' when it gave none. */
@@ -53,11 +56,13 @@ export interface HttpResponse {
   readonly body: Uint8Array;
 }
 
+/** An answer whose body is still to come. */
 export interface HttpStream extends Omit<HttpResponse, 'body'> {
   /** As it arrives, to be iterated once; whoever stops early ends the connection. Throws a `connection` failure when it breaks off. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+/** An exchange whose answer goes into a file. */
 export interface HttpDownload extends HttpExchange {
   /** What is there already is kept when the server sends the rest of it: whoever asks says so by `range`. */
   readonly into: StagedFile;
@@ -80,6 +85,7 @@ export interface HttpDownload extends HttpExchange {
  */
 export type DownloadOutcome = 'whole' | 'cut' | 'stalled' | 'size' | 'unwanted';
 
+/** What an exchange came to. */
 export interface Download extends Omit<HttpResponse, 'body'> {
   readonly outcome: DownloadOutcome;
   /** What happened, of `cut` and `stalled`. */

@@ -3,6 +3,7 @@
  * signatures are, is the callers'. Keys and certificates are PEM, bundles and roots JSON, as they are published.
  */
 
+/** Content, and a signature that a key is said to have made over it. */
 export interface SignatureByKey {
   readonly key: string;
   readonly content: Uint8Array;
@@ -10,6 +11,7 @@ export interface SignatureByKey {
   readonly signature: Uint8Array;
 }
 
+/** A bundle, and the identity that is said to have made it. */
 export interface SignatureByIdentity {
   /** A sigstore bundle: signature, certificate, entry in the transparency log. */
   readonly bundle: string;
@@ -22,6 +24,7 @@ export interface SignatureByIdentity {
   readonly issuer: string;
 }
 
+/** Nothing here asks anybody: what counts is in what is given. */
 export interface Signatures {
   /** ECDSA and RSA (PKCS #1) over SHA-256, Ed25519. `no-key`: the text is no public key. */
   byKey(signed: SignatureByKey): Promise<'good' | 'bad' | 'no-key'>;

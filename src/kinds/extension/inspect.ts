@@ -18,6 +18,7 @@ import { imagesFolder } from './records.ts';
 import { join } from '../../model/path.ts';
 import { textOf } from '../../model/bytes.ts';
 
+/** An extension on the host, and what is expected of it. */
 export interface InspectRequest {
   readonly file: string;
   readonly name: string;

@@ -12,6 +12,7 @@ import type { HttpClient } from '../http-client.ts';
 import { RetryableError } from '../retry.ts';
 import type { CredentialStore, Credentials } from './credentials.ts';
 
+/** The registry, and who may be said to ask. */
 export interface AuthorizationOptions {
   readonly client: RegistryClient;
   readonly registry: string;

@@ -27,6 +27,7 @@ const opaque = '.wh..wh..opq';
 
 const imageConfig = looseObject({ architecture: exactOptional(string()), os: exactOptional(string()) });
 
+/** Which file of which image. */
 export interface ContainerImageFileRequest extends BlobOptions {
   readonly host: PackageHost;
   readonly repository: Repository;

@@ -30,7 +30,9 @@ const index = looseObject({ mediaType: exactOptional(string()), manifests: array
 
 /** Names a manifest or blob by digest, size and media type (OCI image specification). */
 export type Descriptor = Infer<typeof descriptor>;
+/** Of one image or artifact. */
 export type Manifest = Infer<typeof manifest>;
+/** Of several, by platform. */
 export type Index = Infer<typeof index>;
 
 export const manifestTypes = [
@@ -54,6 +56,7 @@ export interface RawManifest {
   readonly content: Uint8Array;
 }
 
+/** What a document of a registry turned out to be. */
 export type ParsedManifest =
   | { readonly type: 'manifest'; readonly digest: string; readonly manifest: Manifest }
   | { readonly type: 'index'; readonly digest: string; readonly index: Index };

@@ -8,6 +8,7 @@ import { openLayout } from './layout.ts';
 import { openRegistry } from './registry.ts';
 import type { Repository } from './repository.ts';
 
+/** A reference, and how its registry is spoken to. */
 export interface RegistryAddress {
   /** `registry.example/team/kubelet:v1.34.3`; tag or digest may be missing where only tags are listed. */
   readonly reference: string;

@@ -22,6 +22,7 @@ import { indexTypes, manifestTypes, maxManifestBytes, parseManifest } from './mo
 import type { Descriptor, RawManifest } from './model.ts';
 import type { BlobOptions, Repository } from './repository.ts';
 
+/** Which repository, and how it is spoken to. */
 export interface RegistryOptions {
   /** `registry.example:5000` */
   readonly registry: string;

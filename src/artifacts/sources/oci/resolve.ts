@@ -7,6 +7,7 @@ import { emptyType, parseManifest, titleAnnotation } from './model.ts';
 import type { Descriptor, Index, Manifest } from './model.ts';
 import type { Repository } from './repository.ts';
 
+/** The manifest that a tag or digest leads to. */
 export interface Resolved {
   readonly digest: string;
   readonly manifest: Manifest;

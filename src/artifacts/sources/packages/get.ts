@@ -6,6 +6,7 @@ import { downloadInto } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { FetchContext } from '../source.ts';
 
+/** What an index promises of a file. */
 export interface Expected {
   /** `sha256:…` */
   readonly digest?: string;

@@ -12,6 +12,7 @@ import { join } from '../../../model/path.ts';
 
 const timeoutMs = 60_000;
 
+/** What every signature is judged with. */
 export interface SignedText {
   /** Keys are read from our own file system, and our own machine's gpgv judges. */
   readonly host: Pick<Host, 'local' | 'localExec'>;
@@ -24,11 +25,13 @@ export interface SignedText {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Content whose signature lies beside it. */
 export interface Detached extends SignedText {
   readonly content: Uint8Array;
   readonly signature: Uint8Array;
 }
 
+/** Text with its signature around it. */
 export interface ClearSigned extends SignedText {
   readonly content: Uint8Array;
 }

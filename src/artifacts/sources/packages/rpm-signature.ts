@@ -14,6 +14,7 @@ import type { RpmHeader } from '../../formats/rpm-header.ts';
 import { withLocalFile } from '../local-file.ts';
 import { verifyDetached } from './openpgp.ts';
 
+/** A package that was fetched, and what its index says it is. */
 export interface RpmToVerify {
   readonly host: Pick<Host, 'local' | 'localExec' | 'archives'>;
   /** In our own file system. */

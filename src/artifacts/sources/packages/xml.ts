@@ -3,6 +3,7 @@
  * types, no entities but the five of XML and characters by number: nothing can be drawn in or blown up. Pure.
  */
 
+/** An element as it stands in a text. */
 export interface Element {
   readonly attributes: Readonly<Record<string, string>>;
   /** What stands inside, as written. */

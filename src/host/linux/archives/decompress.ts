@@ -15,6 +15,7 @@ import { unreadable } from '../../port/archives.ts';
 
 const chunkSize = 256 * 1024;
 
+/** What may be used. */
 export interface DecompressOptions {
   /** False: nothing but what is in our own process. */
   readonly programs: boolean;

@@ -6,6 +6,7 @@ import type { Agent } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import type { HttpExchange, TlsOptions } from '../../port/net.ts';
 
+/** What Node calls agents and contexts, by the way and the trust of an exchange. */
 export interface Agents {
   /** The agent for an exchange; `false` for a connection of its own. */
   agentFor(exchange: HttpExchange): Promise<Agent | false>;

@@ -13,6 +13,7 @@ import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts
 
 const defaultMaxBytes = 1024 * 1024;
 
+/** With an end of its own, for who has one without a host. */
 export interface LinuxNet extends Net {
   /** Ends connections that are kept open. Idempotent. */
   close(): void;
