@@ -14,8 +14,8 @@ import type { MemoryMachine } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
 import { status } from '../inspect/status.ts';
 import { textOf } from '../model/bytes.ts';
+import type { AgentReport } from '../telemetry/agent-report.ts';
 import { runAgentOn } from './agent.ts';
-import type { AgentReport } from './report.ts';
 
 const folder = '/etc/nodekiln/desired';
 const first = `${folder}/10-node.json`;

@@ -4,12 +4,12 @@ import type { NodekilnError } from '../errors.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Host } from '../host/port.ts';
+import type { AgentReport } from '../telemetry/agent-report.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
 import type { AgentContext } from './controller.ts';
 import { controllerNames, makeController } from './controllers/table.ts';
-import type { AgentReport } from './report.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
 export interface AgentOptions {

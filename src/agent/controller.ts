@@ -8,7 +8,7 @@ import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
-import type { AgentReport } from './report.ts';
+import type { AgentReport, Reason } from '../telemetry/agent-report.ts';
 
 export interface Controller extends ControllerBody {
   /** `desired-state`; for reports and metrics. */
@@ -47,9 +47,6 @@ export interface Input {
    */
   watch(signal: AbortSignal): AsyncIterable<unknown>;
 }
-
-/** `start`: for the first time. `change`: an input. `resync`: time has passed since a success. `retry`: after a failure. */
-export type Reason = 'start' | 'change' | 'resync' | 'retry';
 
 export interface ReconcileContext {
   /** Without repetition, never empty. */

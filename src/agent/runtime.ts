@@ -9,8 +9,9 @@ import { withHostState } from '../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { untilAborted, withDeadline } from '../host/deadline.ts';
 import type { Host } from '../host/port.ts';
+import type { Reason } from '../telemetry/agent-report.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Controller, Input, Reason, ReconcileContext, Reconciled } from './controller.ts';
+import type { Controller, Input, ReconcileContext, Reconciled } from './controller.ts';
 import { createMeasures, type Measures } from './measures.ts';
 import { createQueue, type Queue } from './queue.ts';
 

@@ -1,6 +1,6 @@
 /** `nodekiln agent --source dir:/path`: runs until it is stopped, which is its orderly end. Nothing heavy is imported here. */
 import type { AgentEvent } from '../agent/agent.ts';
-import type { AgentReport } from '../agent/report.ts';
+import type { AgentReport } from '../telemetry/agent-report.ts';
 import { count, formatDuration } from '../inspect/format.ts';
 import { errorFrom } from './error-from.ts';
 import { formatError } from './output.ts';

@@ -11,7 +11,12 @@ import { statusText } from './status.ts';
 import { planReport } from '../inspect/plan-report.ts';
 import { status } from '../inspect/status.ts';
 import { bootResult, step } from '../../test/support/boot-results.ts';
+import { textFile } from '../../test/support/memory-node.ts';
+import { openSource } from '../documents/sources/table.ts';
+import { NodekilnError } from '../errors.ts';
+import { sha256 } from '../host/digest.ts';
 import { textOf } from '../model/bytes.ts';
+import { keepReport, type AgentReport } from '../telemetry/agent-report.ts';
 
 const plain = (_style: string, text: string): string => text;
 const secret = 'hunter2-of-the-node';
@@ -136,12 +141,51 @@ describe('status', () => {
     assert.match(statusText(found, plain), /last boot +failed, .*: NK_FILE_WRITE no space left/);
   });
 
-  it('shows what the agent noted', async () => {
+  it('shows what the agent reported last, and whether its documents have changed since', async () => {
     await apply(file('/etc/a', 'a'));
-    journal.setNote('agent', { outcome: 'converged', finishedAt: '2026-01-02T03:04:05Z' });
-    journal.flush();
+    const document = textFile('/etc/desired/10-node.json', '{}');
+    await host.files.write([document]);
+    const source = openSource('dir:/etc/desired', host);
+    const report = async (about: Partial<AgentReport> = {}): Promise<void> => {
+      const { digest, texts } = await source.read();
+      keepReport(journal, {
+        source: source.address,
+        reasons: ['change'],
+        digest,
+        documents: texts.map(({ file: path, text }) => ({ file: path, digest: sha256(text) })),
+        outcome: 'converged',
+        generation: 1,
+        changes: 1,
+        impact: [],
+        durationMs: 1,
+        finishedAt: '2026-01-02T03:04:05Z',
+        ...about,
+      });
+      journal.flush();
+    };
+    await report();
+    await report({ outcome: 'failed', error: new NodekilnError('NK_UNIT_FAILED', 'it failed').toJSON() });
     const found = await status(host, journal);
-    assert.match(statusText(found, plain), /^agent +converged, 2026-01-02T03:04:05Z$/m);
+    assert.match(
+      statusText(found, plain),
+      /^agent +failed, 2026-01-02T03:04:05Z, documents sha256:[0-9a-f]{12}: NK_UNIT_FAILED it failed$/m,
+    );
+    assert.deepEqual(
+      found.agentReports.map(({ outcome }) => outcome),
+      ['converged', 'failed'],
+    );
+    assert.equal(found.agentDocuments?.reported, true);
+    assert.equal(found.agentDocuments?.digest, found.agent?.digest);
+
+    await host.files.write([textFile('/etc/desired/10-node.json', '{ }')]);
+    const changed = await status(host, journal);
+    assert.equal(changed.agentDocuments?.reported, false);
+    assert.match(statusText(changed, plain), /^agent +failed, .*, which have changed since: NK_UNIT_FAILED/m);
+
+    await host.files.removeTree('/etc/desired');
+    const missing = await status(host, journal);
+    assert.equal(missing.agentDocuments?.reported, false);
+    assert.match(JSON.stringify(missing.agentDocuments), /NK_DOCUMENT_MISSING/);
   });
 
   it('shows units with their state', async () => {

@@ -54,7 +54,7 @@ export function statusText(found: HostStatus, style: Styler): string {
     ['generation', `${generation.number} (${generation.status}, from ${generation.source}, ${generation.createdAt})`],
     ['resources', `${[`${summary.inPlace} in place`, ...outOfPlace].join(', ')} (${sources || 'no source'})`],
     ...(found.boot ? [['last boot', bootText(found.boot)]] : []),
-    ...agentRows(found.agent),
+    ...agentRows(found),
     ...(found.rebuilt ? [['journal', 'was damaged; ownership was rebuilt from the generation files']] : []),
   ];
   const width = Math.max(...facts.map(([name]) => name?.length ?? 0));
@@ -93,14 +93,15 @@ function bootText(boot: NonNullable<HostStatus['boot']>): string {
 /** As much of a digest as tells two apart: `sha256:` and 12 digits. */
 const digestShown = 19;
 
-function agentRows(agent: unknown): string[][] {
-  if (typeof agent !== 'object' || agent === null || !('outcome' in agent) || !('finishedAt' in agent)) return [];
-  const error = 'error' in agent ? errorFrom(agent.error) : undefined;
-  const documents = 'digest' in agent ? `, documents ${String(agent.digest).slice(0, digestShown)}` : '';
+function agentRows({ agent, agentDocuments }: HostStatus): string[][] {
+  if (!agent) return [];
+  const error = errorFrom(agent.error);
+  const documents = agent.digest === undefined ? '' : `, documents ${agent.digest.slice(0, digestShown)}`;
+  const now = agentDocuments && !agentDocuments.reported ? ', which have changed since' : '';
   return [
     [
       'agent',
-      `${String(agent.outcome)}, ${String(agent.finishedAt)}${documents}${error ? `: ${error.code} ${error.message}` : ''}`,
+      `${agent.outcome}, ${agent.finishedAt}${documents}${now}${error ? `: ${error.code} ${error.message}` : ''}`,
     ],
   ];
 }

@@ -17,8 +17,13 @@ import { readFolder, readText } from './sources/folder.ts';
 import type { SourcedText } from './sources/source.ts';
 
 /** What the bake says of every node made from its image; none where nothing was baked. */
-export async function imageDefaults(files: Files): Promise<readonly SourcedText[]> {
+async function imageDefaults(files: Files): Promise<readonly SourcedText[]> {
   return (await files.stat(documentPaths.image)) ? [await readText(files, documentPaths.image)] : [];
+}
+
+/** What a source of its own asks for: its documents over what the image says of every node; without any it asks for nothing. */
+export async function overImage(files: Files, own: readonly SourcedText[]): Promise<readonly SourcedText[]> {
+  return own.length === 0 ? [] : [...(await imageDefaults(files)), ...own];
 }
 
 /** The texts a boot is made from. NK_DOCUMENT_MISSING when there is none. */

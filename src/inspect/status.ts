@@ -7,11 +7,16 @@
  */
 import type { Journal } from '../apply/journal.ts';
 import { prepare } from '../apply/reconcile.ts';
+import { overImage } from '../documents/documents.ts';
+import { digestOf } from '../documents/sources/source.ts';
+import { openSource } from '../documents/sources/table.ts';
+import { asNodekilnError } from '../errors.ts';
 import { bootResultPath } from '../model/state-paths.ts';
 import { claimSourceOrder, type ResourceId, type ClaimSource } from '../model/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
 import { effectiveClaims } from '../plan/claims.ts';
 import type { Change } from '../model/steps.ts';
+import { keptReports, lastReport, type AgentReport } from '../telemetry/agent-report.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';
 import { textOf } from '../model/bytes.ts';
@@ -30,9 +35,21 @@ export interface HostStatus {
   readonly units: readonly UnitLine[];
   readonly boot: BootLine | undefined;
   /** What the agent reported last. */
-  readonly agent: unknown;
+  readonly agent: AgentReport | undefined;
   /** Its last reports, the oldest first, each with the digests of the documents it is about. */
-  readonly agentReports: readonly unknown[];
+  readonly agentReports: readonly AgentReport[];
+  /** What the agent's source says now, as against what was reported about. */
+  readonly agentDocuments: AgentDocuments | undefined;
+}
+
+export interface AgentDocuments {
+  readonly source: string;
+  /** As in reports; absent when the source cannot be read now. */
+  readonly digest?: string;
+  /** Why it cannot. */
+  readonly error?: unknown;
+  /** The last report is about these documents. */
+  readonly reported: boolean;
 }
 
 export type ResourceState = 'pending' | 'failed' | 'drifted';
@@ -71,12 +88,14 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       boot: boot && bootLine(boot),
       agent: undefined,
       agentReports: [],
+      agentDocuments: undefined,
     };
   }
   const claims = journal.claims();
   const current = journal.currentGeneration();
   const changes = await changesOf(host, journal);
-  const failed = failedResources(boot, journal.note('agent'));
+  const agent = lastReport(journal);
+  const failed = failedResources(boot, agent);
   const resources = changes.map((change) => resourceStatus(change, failed));
   const effective = effectiveClaims(claims);
   const names = [...effective.values()].flatMap(({ resource }) => (resource.kind === 'unit' ? [resource.name] : []));
@@ -104,9 +123,20 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     resources,
     units: await unitLines(host, names.sort()),
     boot: boot && bootLine(boot),
-    agent: journal.note('agent'),
-    agentReports: listOf(journal.note('agent reports')),
+    agent,
+    agentReports: keptReports(journal),
+    agentDocuments: agent && (await documentsNow(host, agent)),
   };
+}
+
+async function documentsNow(host: Host, { source, digest: reported }: AgentReport): Promise<AgentDocuments> {
+  try {
+    const { texts } = await openSource(source, host).read();
+    const digest = digestOf(await overImage(host.files, texts));
+    return { source, digest, reported: digest === reported };
+  } catch (thrown) {
+    return { source, error: asNodekilnError(thrown).toJSON(), reported: reported === undefined };
+  }
 }
 
 /** What each source would change now. A reconciliation looks at its own source's resources only, so each has its turn. */
@@ -174,10 +204,6 @@ async function readBoot(host: Host): Promise<BootResult | undefined> {
 
 function bootLine({ outcome, unchanged, generation, finishedAt, nodekilnVersion, error }: BootResult): BootLine {
   return { outcome, unchanged, generation, finishedAt, nodekilnVersion, ...(error !== undefined && { error }) };
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

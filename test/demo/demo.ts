@@ -4,7 +4,7 @@
  */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AgentReport } from '../../src/agent/report.ts';
+import type { AgentReport } from '../../src/telemetry/agent-report.ts';
 import { sha256 } from '../../src/host/digest.ts';
 import { bakeReportKind } from './envelope.ts';
 import { buildBundle } from '../../tools/build.ts';

@@ -7,14 +7,15 @@
  * already, or of files that are no documents, ends where the documents are found to say what they said.
  */
 import { runWith, type Ended, type HostState } from '../../apply/run.ts';
-import { imageDefaults, loadNodeDocuments } from '../../documents/documents.ts';
+import { loadNodeDocuments, overImage } from '../../documents/documents.ts';
 import { digestOf, settledReading, type SourcedText } from '../../documents/sources/source.ts';
 import { asNodekilnError, type NodekilnError } from '../../errors.ts';
+import { sha256 } from '../../host/digest.ts';
 import { observeFacts } from '../../host/facts.ts';
 import type { Host } from '../../host/port.ts';
 import type { DesiredState } from '../../model/resources.ts';
+import { keepReport, type AgentReport } from '../../telemetry/agent-report.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
-import { documentsOf, keepReport, type AgentReport } from '../report.ts';
 
 /** What an empty source asks for. */
 const nothing: DesiredState = { resources: new Map(), goal: undefined, warnings: [] };
@@ -57,11 +58,9 @@ type Read =
   | { readonly key: string; readonly texts: readonly SourcedText[]; readonly digest: string; readonly error?: never }
   | { readonly key: string; readonly error: NodekilnError };
 
-/** The documents of the source over what the image says of every node made from it; without any the source is empty. */
 async function readAll({ host, source }: AgentContext, signal: AbortSignal): Promise<Read> {
   try {
-    const own = (await settledReading(source, host.clock, signal)).texts;
-    const texts = own.length === 0 ? [] : [...(await imageDefaults(host.files)), ...own];
+    const texts = await overImage(host.files, (await settledReading(source, host.clock, signal)).texts);
     const digest = digestOf(texts);
     // Whether others can read a document decides about it, too.
     return { key: [digest, ...texts.map(({ mode }) => mode)].join(' '), texts, digest };
@@ -109,7 +108,10 @@ async function apply(run: Run): Promise<Applied> {
         },
         publish: async (ended) => {
           const applied = appliedOf(run, ended);
-          if (!isStopped(turn.signal)) keepReport(state.journal, applied.report);
+          if (!isStopped(turn.signal)) {
+            keepReport(state.journal, applied.report);
+            state.journal.flush();
+          }
           return applied;
         },
       }),
@@ -133,7 +135,7 @@ function appliedOf(run: Run, ended: Ended): Applied {
     source: source.address,
     reasons: turn.reasons,
     ...(read && !read.error && { digest: read.digest }),
-    documents: read && !read.error ? documentsOf(read.texts) : [],
+    documents: read && !read.error ? read.texts.map(({ file, text }) => ({ file, digest: sha256(text) })) : [],
     ...(ended.type === 'applied'
       ? {
           outcome: ended.result.outcome,

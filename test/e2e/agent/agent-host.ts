@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sha256 } from '../../../src/host/digest.ts';
-import type { AgentReport } from '../../../src/agent/report.ts';
+import type { AgentReport } from '../../../src/telemetry/agent-report.ts';
 import { bakedRoot, demoFolder } from '../../demo/baked.ts';
 import type { Lab, LabHost } from '../../lab/lab.ts';
 

@@ -1,14 +1,14 @@
 /** What the agent did about its documents, as it says it, `nodekiln status` shows it and the journal keeps it. */
-import type { Journal } from '../apply/journal.ts';
-import { sha256 } from '../host/digest.ts';
 import type { Outcome } from '../model/report.ts';
 import type { Impact } from '../model/steps.ts';
-import type { SourcedText } from '../documents/sources/source.ts';
-import type { Reason } from './controller.ts';
+
+/** Why it looked: for the first time, since something changed, since time has passed, or since it failed. */
+export type Reason = 'start' | 'change' | 'resync' | 'retry';
 
 export interface AgentReport {
   /** `dir:/etc/nodekiln/desired` */
   readonly source: string;
+  /** Without repetition. */
   readonly reasons: readonly Reason[];
   /** Fingerprint of all documents; absent when they could not be read. */
   readonly digest?: string;
@@ -23,8 +23,10 @@ export interface AgentReport {
   readonly error?: unknown;
 }
 
-export function documentsOf(texts: readonly SourcedText[]): AgentReport['documents'] {
-  return texts.map(({ file, text }) => ({ file, digest: sha256(text) }));
+/** The journal's notes. */
+interface Notes {
+  note(key: string): unknown;
+  setNote(key: string, value: unknown): void;
 }
 
 const lastNote = 'agent';
@@ -32,18 +34,22 @@ const reportsNote = 'agent reports';
 const reportsKept = 20;
 
 /** Keeps the report beside the last ones. One that found nothing to do takes the place of another such about the same documents. */
-export function keepReport(journal: Journal, report: AgentReport): void {
-  const kept = keptReports(journal);
+export function keepReport(notes: Notes, report: AgentReport): void {
+  const kept = keptReports(notes);
   const last = kept.at(-1);
   const before = last && isIdle(last) && isIdle(report) && last.digest === report.digest ? kept.slice(0, -1) : kept;
-  journal.setNote(lastNote, report);
-  journal.setNote(reportsNote, [...before, report].slice(-reportsKept));
-  journal.flush();
+  notes.setNote(lastNote, report);
+  notes.setNote(reportsNote, [...before, report].slice(-reportsKept));
+}
+
+export function lastReport(notes: Pick<Notes, 'note'>): AgentReport | undefined {
+  // Only an agent writes it; what it lacks an earlier one did not know.
+  return notes.note(lastNote) as AgentReport | undefined;
 }
 
 /** The oldest first. */
-function keptReports(journal: Journal): readonly AgentReport[] {
-  const noted = journal.note(reportsNote);
+export function keptReports(notes: Pick<Notes, 'note'>): readonly AgentReport[] {
+  const noted = notes.note(reportsNote);
   return Array.isArray(noted) ? (noted as AgentReport[]) : [];
 }
 
