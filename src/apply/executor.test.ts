@@ -122,6 +122,16 @@ describe('failures', () => {
     assert.deepEqual([...machine.effects].sort(), ['exec breaks', 'exec runs']);
   });
 
+  test('nor does what is ready and only waits for its turn', async () => {
+    const works: Work[] = [
+      { id: 'breaks', takesMs: 10, weightMs: 1000, fails: true },
+      ...Array.from({ length: 40 }, (_, index) => ({ id: `step-${index}`, takesMs: 100 })),
+    ];
+    const { report, started } = await play(works);
+    assert.equal(started.length, 16);
+    assert.equal(withStatus(report.steps, 'skipped').length, 25);
+  });
+
   for (const [importance, outcome] of [
     ['bestEffort', 'degraded'],
     ['background', 'converged'],

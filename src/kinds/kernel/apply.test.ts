@@ -75,6 +75,7 @@ describe('a sysctl', () => {
     });
     await machine.units.start('sysinit.target');
     await engine.applied([sysctl('net.ipv4.ip_forward')]);
+    await machine.clock.sleep(5000);
     assert.equal((await engine.text(forward))?.trim(), '1');
   });
 });

@@ -278,7 +278,11 @@ describe('a unit that is ordered after the one that runs us', () => {
 describe('what is dropped', () => {
   test('a unit of ours is stopped, disabled and gone', async () => {
     await engine.applied([service()]);
+    engine.effects();
     await engine.applied([]);
+    const effects = engine.effects();
+    assert.ok(effects.includes('stop a.service'), effects.join(', '));
+    assert.ok(effects.indexOf('stop a.service') < effects.indexOf(`remove ${path}`));
     assert.equal(await engine.text(path), undefined);
     assert.deepEqual([await state(), await engine.host.units.enablement('a.service')], ['inactive', '']);
   });
