@@ -28,9 +28,7 @@ export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let index = 0; index < a.length; index += 1) if (a[index] !== b[index]) return false;
-  return true;
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 /** Each byte as the character of its number. */

@@ -18,8 +18,30 @@ test('the whole line that the verb prints is taken, too', () => {
   assert.deepEqual(factsFromJson(line, 'facts.json'), sample);
 });
 
-test('the facts of a typical host are facts', () => {
+test('the facts of a typical host are facts, and stay', () => {
   assert.deepEqual(factsFromJson(exampleFacts, 'example'), exampleFacts);
+  assert.deepEqual(exampleFacts, {
+    os: { id: 'debian', release: '13' },
+    arch: { cpu: 'amd64', systemd: 'x86-64' },
+    hostName: 'node-1',
+    cgroupVersion: 2,
+    cgroupLayout: 'unified',
+    kernelRelease: '6.12.48+deb13-amd64',
+    kernelModules: [],
+    hasMachineId: true,
+    hasSwap: false,
+    systemdVersion: '257',
+    containerdVersion: '1.7.24',
+    cpus: 4,
+    memoryBytes: 8_589_934_592,
+    interfaces: ['eth0'],
+    cache: {},
+  });
+});
+
+test('layouts of control groups by systemd’s words', () => {
+  for (const cgroupLayout of ['unified', 'hybrid', 'legacy'] as const)
+    assert.equal(factsFromJson({ ...exampleFacts, cgroupLayout }, 'a').cgroupLayout, cgroupLayout);
 });
 
 const wrong: readonly (readonly [change: object, problem: string])[] = [

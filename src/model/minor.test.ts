@@ -9,6 +9,8 @@ for (const [text, minor] of [
   [' 1.31.0-rc.1 \n', '1.31'],
   ['1.031.2', '1.31'],
   ['v1.30.1+k3s1', '1.30'],
+  ['12.345', '12.345'],
+  ['1.123456789', '1.123456789'],
 ] as const) {
   test(`${JSON.stringify(text)} is ${minor}`, () => {
     assert.equal(minorOf(text), minor);
@@ -16,7 +18,7 @@ for (const [text, minor] of [
   });
 }
 
-for (const text of ['', '1', 'one.two', 'v1', '1.1234567890', '1234567890.1']) {
+for (const text of ['', '1', 'one.two', 'v1', '1.1234567890', '1234567890.1', '1.1w', 'v', '1..2']) {
   test(`${JSON.stringify(text)} has no major and minor number`, () => {
     assert.throws(() => minorOf(text), { code: 'NK_VERSION_INVALID' });
     assert.ok(!isMinorOfVersion(text));

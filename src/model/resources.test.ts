@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isResourceId, isSensitive, kindOf, nameOf, resourceKinds, reveal, type ResourceId } from './resources.ts';
+import {
+  claimSourceOrder,
+  isResourceId,
+  isSensitive,
+  kindOf,
+  mostImportant,
+  nameOf,
+  nodeGoal,
+  resourceKinds,
+  reveal,
+  type ResourceId,
+} from './resources.ts';
 
 test('ids of every kind, and what is none', () => {
   assert.deepEqual([...resourceKinds].sort(), ['action', 'binary', 'extension', 'file', 'image', 'kernel', 'unit']);
@@ -21,4 +32,16 @@ test('sensitive text is told by its shape', () => {
   assert.ok(!isSensitive('a'));
   assert.equal(reveal({ sensitive: 'a' }), 'a');
   assert.equal(reveal('b'), 'b');
+});
+
+test('later sources of claims come later, and kubelet is the goal', () => {
+  assert.deepEqual(claimSourceOrder, ['image', 'boot', 'agent']);
+  assert.equal(nodeGoal, 'unit:kubelet.service');
+});
+
+test('the most important of several', () => {
+  assert.equal(mostImportant(['background', 'required', 'bestEffort']), 'required');
+  assert.equal(mostImportant(['background', 'bestEffort']), 'bestEffort');
+  assert.equal(mostImportant(['background']), 'background');
+  assert.equal(mostImportant([]), 'background');
 });

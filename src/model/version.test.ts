@@ -9,6 +9,7 @@ import {
   compareDebian,
   compareRpm,
   compareSemver,
+  compareVersions,
   formatVersion,
   parseVersion,
   satisfies,
@@ -18,6 +19,10 @@ import type { Version } from './version.ts';
 interface Vectors {
   readonly keys: readonly [string, string, string, Version][];
   readonly invalid: readonly string[];
+  /** Text, cache key, canonical spelling, parts. */
+  readonly spellings: readonly [string, string, string, Version][];
+  /** As dpkg and rpm order them. */
+  readonly orders: { readonly [Order in 'debian' | 'rpm']: readonly [string, string, number][] };
   readonly gates: readonly [string, string, string, boolean][];
   readonly revisionGates: readonly [string, string, boolean][];
   readonly lookups: readonly [string, string[], string, string | null][];
@@ -34,6 +39,20 @@ describe('parseVersion', () => {
       assert.equal(cacheKey(parseVersion(text)), key);
     });
   }
+
+  for (const [text, key, canonical, parts] of vectors.spellings) {
+    it(`${text} is ${canonical}, cached as ${key}`, () => {
+      const version = parseVersion(text);
+      assert.deepEqual(version, parts);
+      assert.equal(cacheKey(version), key);
+      assert.equal(formatVersion(version), canonical);
+    });
+  }
+
+  it('takes 256 characters', () => {
+    assert.equal(parseVersion('1'.repeat(256)).upstream.length, 256);
+    assert.throws(() => parseVersion('1'.repeat(257)), invalidVersion);
+  });
 
   it('refuses what is no version', () => {
     for (const text of vectors.invalid) assert.throws(() => parseVersion(text), invalidVersion, JSON.stringify(text));
@@ -242,4 +261,107 @@ describe('recorded orders', () => {
   it('of rpm', () => {
     for (const [a, b, expected] of orders.rpm) assert.equal(compareRpm(a, b), expected, `${a} and ${b}`);
   });
+});
+
+describe('orders of dpkg and rpm', () => {
+  for (const [order, compare] of [
+    ['debian', compareDebian],
+    ['rpm', compareRpm],
+  ] as const) {
+    for (const [left, right, wanted] of vectors.orders[order]) {
+      it(`${order}: ${left} ${{ '-1': '<', '0': '=', '1': '>' }[String(wanted)]} ${right}`, () => {
+        assert.equal(compare(left, right), wanted);
+        assert.equal(compare(right, left), wanted === 0 ? 0 : -wanted);
+        assert.equal(compareVersions(left, right, order === 'rpm' ? 'rpm' : 'deb'), wanted);
+      });
+    }
+    it(`${order}: nothing has no place`, () => {
+      assert.throws(() => compare('', '1'), invalidVersion);
+      assert.throws(() => compare('1', ''), invalidVersion);
+    });
+  }
+
+  it('differ where their rules do', () => {
+    assert.equal(compareVersions('1.0.0-rc.1', '1.0.0', 'semver'), -1);
+    assert.equal(compareVersions('1.0.0-rc.1', '1.0.0', 'deb'), 1);
+    assert.equal(compareVersions('1.0.0-1', '1.0.0', 'rpm'), 1);
+    assert.equal(compareVersions('1.0^1', '1.0a', 'rpm'), -1);
+  });
+});
+
+describe('semver', () => {
+  const rising = [
+    '0.9',
+    '1.0.0-alpha',
+    '1.0.0-alpha.1',
+    '1.0.0-alpha.1.0',
+    '1.0.0-alpha.2',
+    '1.0.0-alpha.10',
+    '1.0.0-alpha.beta',
+    '1.0.0-beta',
+    '1.0.0-beta.2',
+    '1.0.0-rc.1',
+    '1.0.0-rc-2.1',
+    '1.0.0',
+    '1.0.1',
+    '1.2',
+    '1.10.0',
+    '10.0.0',
+  ];
+  it('orders by precedence', () => {
+    for (const [index, left] of rising.entries())
+      for (const [other, right] of rising.entries())
+        assert.equal(compareSemver(left, right), Math.sign(index - other), `${left} ${right}`);
+  });
+
+  for (const [left, right, wanted] of [
+    ['v1.34', '1.34.0', 0],
+    ['1', '1.0.0.0', 0],
+    ['1.34.0+a', '1.34.0+b.2', 0],
+    ['1.34.0-rc.1+a', '1.34.0-rc.1', 0],
+    ['1.34.0~rc1-ubuntu24.04u1', '1.34.0-rc.1', 0],
+    ['1.34.0_f0.1', '1.34.0', 0],
+    ['1.34.0-1', '1.34.0', -1],
+    ['1.34.0-a-b.c-1', '1.34.0-a-b.c', 1],
+    ['1.34.0-a..b', '1.34.0', 0],
+    ['1.34.0-rc.01', '1.34.0-rc.1', 0],
+    ['1.34.10', '1.34.9', 1],
+    ['1.34.0+', '1.34.0', undefined],
+    ['x1.34.0', '1.34.0', undefined],
+  ] as const) {
+    it(`${left} beside ${right}: ${wanted ?? 'refused'}`, () => {
+      if (wanted === undefined) assert.throws(() => compareSemver(left, right), invalidVersion);
+      else assert.equal(compareSemver(left, right), wanted);
+    });
+  }
+});
+
+describe('what a request pins', () => {
+  const lookups: readonly (readonly [request: string, candidate: string, served: boolean])[] = [
+    ['1.34.0', '1.34.0-5.azl3', true],
+    ['1.34.0-5', '1.34.0-5.azl3', true],
+    ['1.34.0-5.azl3', '1.34.0-5', false],
+    ['1.34.0-5.azl3', '1.34.0-6.azl3', false],
+    ['1.34.0-5.azl3', '1.34.0-5.azl2', false],
+    ['1.34.0+k3s1', '1.34.0+k3s1', true],
+    ['1.34.0+k3s1', '1.34.0+k3s2', false],
+    ['1.34.0+k3s1', '1.34.0', false],
+    ['1.34.0', '1.34.0+k3s1', true],
+    ['1:1.34.0', '1.34.0', true],
+    ['1.34.0', '1:1.34.0', true],
+    ['1:1.34.0', '2:1.34.0', false],
+    ['1:1.34.0', '1:1.34.0', true],
+    ['1.34.0-amd64', '1.34.0-x86-64', true],
+    ['1.34.0-amd64', '1.34.0-arm64', false],
+    ['1.34.0-noarch', '1.34.0-noarch', true],
+    ['1.34.0-noarch', '1.34.0-all', false],
+    ['1.34.0-amd64', '1.34.0-all', false],
+    ['1.34.0-amd64', '1.34.0', true],
+    ['1.34.0', '1.34.0-amd64', true],
+  ];
+  for (const [request, candidate, served] of lookups) {
+    it(`${request} is ${served ? '' : 'not '}served by ${candidate}`, () => {
+      assert.equal(satisfies(parseVersion(request), parseVersion(candidate)), served);
+    });
+  }
 });

@@ -1,0 +1,9 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bytesOf } from './bytes.ts';
+import { rootFile } from './files.ts';
+
+test('a file of root’s', () => {
+  const content = bytesOf('x');
+  assert.deepEqual(rootFile('/a', content, 0o600), { type: 'file', path: '/a', content, mode: 0o600, uid: 0, gid: 0 });
+});
