@@ -7,10 +7,9 @@
  */
 import { exactOptional, looseObject, record, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
-import type { ExecResult } from '../../../host/port.ts';
+import type { ExecResult, Host } from '../../../host/port.ts';
 import { fromBase64, textOf } from '../../../model/bytes.ts';
 import { join, resolve } from '../../../model/path.ts';
-import type { FetchHost } from '../source.ts';
 
 /** `token`: a refresh token for the registry's token service. */
 export type Credentials =
@@ -35,7 +34,7 @@ const helperAnswer = looseObject({ Username: string(), Secret: string() });
 
 const helperTimeoutMs = 20_000;
 
-type CredentialHost = Pick<FetchHost, 'local' | 'localExec' | 'program'>;
+type CredentialHost = Pick<Host, 'local' | 'localExec' | 'program'>;
 
 /** `folder` stands in for `$DOCKER_CONFIG`. The file is read once, on first use. */
 export function dockerCredentials(
