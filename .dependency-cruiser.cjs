@@ -72,3 +72,6 @@ module.exports = {
     enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'node', 'default'] },
   },
 };
+
+/** For the drawn picture; dependency-cruiser passes over what it does not know. */
+Object.defineProperty(module.exports, 'floors', { value: floors, enumerable: false });

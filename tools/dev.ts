@@ -19,11 +19,16 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   test: {
     about: 'every test that needs no cluster',
-    run: (args) => test(['{src,tools,packaging,bench,test/lab,test/conformance}/**/*.test.ts'], { args, processes: 2 }),
+    run: (args) =>
+      test(['{src,tools,packaging,bench,test/lab,test/support,test/conformance}/**/*.test.ts'], { args, processes: 2 }),
   },
   e2e: {
-    about: 'the end-to-end cases on lab hosts, with the sabotage and crash suites (root)',
-    run: (args) => test(['test/e2e/**/*.test.ts'], { args, processes: 1 }),
+    about:
+      'the end-to-end cases on lab hosts, with the sabotage and crash suites; --sample: a part of the long ones (root)',
+    run: (args) => {
+      if (args.includes('--sample')) process.env['NODEKILN_SAMPLE'] = '1';
+      return test(['test/e2e/**/*.test.ts'], { args: args.filter((arg) => arg !== '--sample'), processes: 1 });
+    },
   },
   bench: { about: 'measure: ./dev bench boot', run: bench },
   mutants: {
@@ -31,6 +36,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     run: (args) => node(['tools/mutants.ts', ...args]),
   },
   lint: { about: 'format, lint, types, import rules, unused code', run: lint },
+  floors: {
+    about: 'draw the rooms of src/ and their imports: docs/floors.svg',
+    run: (args) => node(['tools/floors.ts', ...args]),
+  },
   build: { about: 'build the bundle that runs on hosts', run: async () => (console.log(await buildBundle()), 0) },
   docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },
   nodekiln: {
@@ -96,10 +105,11 @@ async function lint(): Promise<number> {
     ['import rules', 'tools/imports.ts'],
     ['kinds of resources', 'tools/kind-names.ts'],
     ['the port as the seam', 'tools/seam.ts'],
+    ['the picture of the floors', 'tools/floors.ts', '--check'],
   ] as const;
-  for (const [what, script] of rules) {
+  for (const [what, ...script] of rules) {
     console.log(`lint: ${what}`);
-    if ((await node([script])) !== 0) failed += 1;
+    if ((await node(script)) !== 0) failed += 1;
   }
   console.log(failed === 0 ? 'lint: clean' : `lint: ${failed} of ${checks.length + rules.length} checks failed`);
   return failed === 0 ? 0 : 1;
