@@ -115,6 +115,19 @@ describe('plan', () => {
     );
   });
 
+  test('a restart that is owed is made up for also where changes restart nothing', () => {
+    const { content: _none, ...vendor } = unit('a.service', { onChange: 'none' });
+    const made = planned({
+      desired: [vendor],
+      observed: { [vendor.id]: { ...freshUnit, activeState: 'active', enablement: 'enabled' } },
+      touched: [touchedEntry(vendor, { done: false, startedWith: '' })],
+    });
+    assert.deepEqual(
+      made.impact.map(({ effect }) => effect),
+      ['restart'],
+    );
+  });
+
   test('what earlier definitions left is removed, also those that were never finished', () => {
     const first = unit('a.service', { dropIns: [{ name: '10-a.conf', content: 'a' }] });
     const second = unit('a.service', { dropIns: [{ name: '20-b.conf', content: 'b' }] });

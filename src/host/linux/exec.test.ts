@@ -43,6 +43,8 @@ describe('programs', () => {
     const result = await run(['sh', '-c', 'seq 1 100000'], { timeoutMs, maxOutput: 100 });
     assert.equal(result.stdout.length, 100);
     assert.ok(result.stdout.endsWith('\n99999\n100000\n'));
+    const little = await run(['sh', '-c', 'seq 1 40'], { timeoutMs, maxOutput: 100 });
+    assert.equal(little.stdout.length, 100);
   });
 
   /**

@@ -4,6 +4,8 @@ import { beforeEach, describe, test } from 'node:test';
 import type { FileResource } from '../../model/resources.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
 import { file } from '../../../test/support/planning.ts';
+import { performRemove, performWrites } from './apply.ts';
+import { wantedEntry } from './entry.ts';
 
 let engine: Engine;
 beforeEach(async () => {
@@ -36,7 +38,7 @@ describe('files', () => {
   test('are left alone when they are right, and touched no more than they differ', async () => {
     await engine.applied([owned('/etc/a', '0644', 0)]);
     engine.effects();
-    await engine.applied([owned('/etc/a', '0644', 0)]);
+    assert.equal((await engine.applied([owned('/etc/a', '0644', 0)])).changes, 0);
     assert.deepEqual(engine.effects(), []);
     await engine.applied([owned('/etc/a', '0600', 0)]);
     assert.deepEqual(engine.effects(), ['attributes /etc/a']);
@@ -63,11 +65,27 @@ describe('a foreign file that a document replaces', () => {
   test('comes back, with its attributes, when the document drops it', async () => {
     await engine.put('/etc/foreign', 'theirs', 0o640);
     await engine.applied([file('/etc/foreign', { text: 'one' })]);
+    const originals = '/var/lib/nodekiln/originals';
+    assert.equal((await stat(originals))?.mode, 0o700);
+    for (const name of await engine.machine.files.list(originals))
+      assert.equal((await stat(`${originals}/${name}`))?.mode, 0o600, 'what was not secret to us may be so to others');
     await engine.applied([file('/etc/foreign', { text: 'two' })]);
     assert.equal(await engine.text('/etc/foreign'), 'two');
     await engine.applied([]);
     assert.deepEqual([await engine.text('/etc/foreign'), (await stat('/etc/foreign'))?.mode], ['theirs', 0o640]);
     assert.deepEqual(await engine.machine.files.list('/var/lib/nodekiln/originals'), []);
+  });
+
+  test('is the original also when a run was killed after it had replaced it', async () => {
+    await engine.put('/etc/foreign', 'theirs');
+    const paths = ['/etc/foreign'];
+    for (const content of ['killed', 'again']) {
+      const entry = wantedEntry(file('/etc/foreign', { text: content }));
+      await performWrites(engine.host, [{ do: 'write', path: '/etc/foreign', entry, keepOriginal: true }]);
+    }
+    assert.equal(await engine.text('/etc/foreign'), 'again');
+    await performRemove(engine.host, { do: 'remove', paths, restoreOriginal: true });
+    assert.equal(await engine.text('/etc/foreign'), 'theirs');
   });
 
   test('comes back also when somebody removed ours meanwhile', async () => {
@@ -94,6 +112,18 @@ describe('a foreign file that a document replaces', () => {
 });
 
 describe('what a document drops', () => {
+  test('is removed by its own source alone', async () => {
+    await engine.applied([file('/etc/baked')], { source: 'image' });
+    await engine.applied([file('/etc/booted')], { source: 'boot' });
+    await engine.applied([file('/etc/tended')], { source: 'agent' });
+    await engine.applied([], { source: 'boot' });
+    assert.deepEqual(await Promise.all(['baked', 'booted', 'tended'].map((name) => engine.text(`/etc/${name}`))), [
+      'x',
+      undefined,
+      'x',
+    ]);
+  });
+
   test('is removed; a folder only when nothing else is in it', async () => {
     await engine.applied([folder('/etc/mine', '0755'), folder('/etc/shared', '0755'), file('/etc/mine.conf')]);
     await engine.put('/etc/shared/foreign', 'theirs');

@@ -111,6 +111,16 @@ describe('a start', () => {
     await machine.units.stop('a.service');
   });
 
+  test('whose job ends otherwise is a failure at once, though the unit is only inactive', async () => {
+    await engine.put('/etc/systemd/system/broken.service', text());
+    machine.units.behave('broken.service', { start: 'fail', startMs: 50 });
+    const begun = machine.clock.monotonic();
+    const content = text('Requires=broken.service\nAfter=broken.service');
+    const error = await failing([service({ content, deadlineMs: 600_000 })]);
+    assert.match(error.message, /its start job ended with dependency/);
+    assert.ok(machine.clock.monotonic() - begun < 5000);
+  });
+
   test('of a oneshot is done when it succeeded', async () => {
     const once = (about = ''): UnitResource =>
       service({ content: text(about).replace('ExecStart', 'Type=oneshot\nExecStart') });
