@@ -193,7 +193,7 @@ describe('a document', () => {
     const startMs = clock.monotonic();
     let ended = false;
     const write = (): void => {
-      if (ended) return;
+      if (ended || clock.monotonic() - startMs > 5000) return;
       void machine.files.writeKernel(`${folder}/a.yaml`, String(clock.monotonic()));
       clock.after(20, write);
     };
