@@ -114,9 +114,25 @@ async function copySources(to: string): Promise<void> {
 
 /** Ends at the first test that fails. */
 async function passes(copy: string, test: string): Promise<boolean> {
-  const command = [nodeBinary, '--disable-warning=ExperimentalWarning', '--test', '--test-reporter=tap', test];
+  const command = [
+    nodeBinary,
+    '--disable-warning=ExperimentalWarning',
+    '--test',
+    '--test-timeout=45000',
+    '--test-reporter=tap',
+    test,
+  ];
   const { status } = await run(copy, command, (text) => /^\s*not ok /m.test(text));
   return status === 0;
+}
+
+/** What a fault made spin would spin on after us: their groups are their own. */
+const running = new Set<() => void>();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    for (const end of running) end();
+    process.kill(process.pid, signal);
+  });
 }
 
 /** `status` is that of a killed program, when `enough` says so or the time is over. */
@@ -133,6 +149,7 @@ function run(
     const end = (): void => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };
+    running.add(end);
     const timer = setTimeout(end, deadlineMs);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
@@ -142,6 +159,7 @@ function run(
     child.on('error', reject);
     child.on('close', (code) => {
       clearTimeout(timer);
+      running.delete(end);
       resolve({ status: code ?? 137, output });
     });
   });
