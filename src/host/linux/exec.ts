@@ -8,7 +8,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { constants, getPriority, setPriority } from 'node:os';
+import { constants, getPriority } from 'node:os';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../port.ts';
 
@@ -25,14 +25,14 @@ export function createLinuxExec(root: string): Exec {
 async function run(root: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
   const started = performance.now();
   const within = root === '/' ? argv : ['chroot', root, ...argv];
-  const [file = '', ...args] = options.lowPriority === true ? [...yieldingDisk(), ...within] : within;
+  const [file = '', ...args] =
+    options.lowPriority === true ? [...yieldingProcessor(), ...yieldingDisk(), ...within] : within;
   const child = spawn(file, args, {
     detached: true,
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? searchPath, HOME: '/root', LANG: 'C.UTF-8', ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });
-  if (options.lowPriority === true) yieldProcessor(child);
   const stop = stopper(child, argv[0] ?? '', options);
   const stdout = keepTail(child, 'stdout', options.maxOutput ?? defaultMaxOutput);
   const stderr = keepTail(child, 'stderr', options.maxOutput ?? defaultMaxOutput);
@@ -42,7 +42,7 @@ async function run(root: string, argv: readonly string[], options: ExecOptions):
     const status = await exitStatus(child, stop);
     const result = { status, stdout: stdout(), stderr: stderr(), durationMs: performance.now() - started };
     if (stop.reason) throw stop.reason(result);
-    if (status === wrapperNotFound && /^(?:chroot|ionice):/.test(result.stderr) && file !== argv[0])
+    if (status === wrapperNotFound && /^(?:chroot|nice|ionice):/.test(result.stderr) && file !== argv[0])
       throw missing(argv, result.stderr);
     return result;
   } catch (thrown) {
@@ -54,22 +54,22 @@ async function run(root: string, argv: readonly string[], options: ExecOptions):
 }
 
 const lowNice = 10;
-const ionicePaths = ['/usr/bin/ionice', '/bin/ionice'] as const;
+
+function wrapper(name: string): string | undefined {
+  return [`/usr/bin/${name}`, `/bin/${name}`].find((path) => existsSync(path));
+}
+
+/** Before the program begins: what is set on a process that runs already comes too late for a quick one. What it starts is as low. */
+function yieldingProcessor(): string[] {
+  const nice = wrapper('nice');
+  const own = getPriority();
+  return nice === undefined ? [] : [nice, '-n', String(Math.max(lowNice, own) - own)];
+}
 
 /** Without ionice the kernel derives the disk's priority from the processor's, which is nearly the same. */
 function yieldingDisk(): string[] {
-  const ionice = ionicePaths.find((path) => existsSync(path));
+  const ionice = wrapper('ionice');
   return ionice === undefined ? [] : [ionice, '-c', '2', '-n', '7'];
-}
-
-/** What it starts is as low. */
-function yieldProcessor({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    setPriority(pid, Math.max(lowNice, getPriority()));
-  } catch {
-    // It has ended already.
-  }
 }
 
 function missing(argv: readonly string[], cause: unknown): NodekilnError {
