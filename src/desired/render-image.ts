@@ -18,9 +18,10 @@ import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
 import { installActions, type Package } from './packages.ts';
-import { base, fileOf, textFile } from './render-items.ts';
+import { base, fileOf, textFile, type ItemRenderers } from './render-items.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import type {
+  ActionResource,
   BinaryResource,
   DesiredState,
   ContainerImageResource,
@@ -64,6 +65,17 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
   return { resources: sorted(image.resources), goal: undefined, warnings: image.warnings };
 }
 
+/** What its items render to, by kind. */
+const items = {
+  file: { files: fileOf },
+  unit: { units: unit },
+  binary: { builds: buildOf, downloads: downloadOf },
+  extension: { noItem: 'a node merges its own: NodeConfig' },
+  image: { images: containerImageOf },
+  kernel: { noItem: 'a node has its own settings: NodeConfig' },
+  action: { installs: installsOf },
+} satisfies ItemRenderers;
+
 /** What is named twice is a contradiction. */
 const parts: Parts<ImageSpec, ImageRendering> = {
   transfer: readBy<ImageSpec['transfer']>({
@@ -106,7 +118,7 @@ function renderFiles(files: ImageSpec['files'], image: ImageRendering): void {
     const lacks: Lack[] = [];
     const item = completeFile(file, { path, lacks, kubernetesVersion: '' });
     for (const { path: where, message, hint } of lacks) image.report(where, message, hint);
-    addOnce(image, fileOf({ ...item, scope: file.scope ?? 'shared' }, image.originOf(path)), path);
+    addOnce(image, items.file.files({ ...item, scope: file.scope ?? 'shared' }, image.originOf(path)), path);
   }
 }
 
@@ -131,7 +143,7 @@ function renderUnits(units: ImageSpec['units'], image: ImageRendering): void {
       const path = ['spec', 'units', list, index];
       // A package may bring the unit.
       const about = { enablement, needs: installs(image), origin: image.originOf(path) };
-      addOnce(image, unit(name, about), path);
+      addOnce(image, items.unit.units(name, about), path);
     }
   }
 }
@@ -154,25 +166,26 @@ function renderComponent(component: Component, path: Path, image: ImageRendering
     case 'cache':
       return renderCache(component, path, image);
     case 'install':
-      return renderInstall(component, path, image);
+      for (const action of items.action.installs(component, path, image)) addOnce(image, action, path);
+      return;
     case 'image':
-      return addOnce(image, containerImageOf(component, path, image), path);
+      return addOnce(image, items.image.images(component, path, image), path);
     case 'download':
-      return addOnce(image, downloadOf(component, path, image), path);
+      return addOnce(image, items.binary.downloads(component, path, image), path);
   }
 }
 
-function renderInstall(
+function installsOf(
   { action: _action, on: _on, name, source, ...rest }: Of<'install'>,
   path: Path,
-  image: ImageRendering,
-): void {
+  { originOf }: ImageRendering,
+): ActionResource[] {
   nothingLeft(rest);
   const { type, packages, ...restOfSource } = source;
   nothingLeft(restOfSource);
-  const origin = image.originOf(path);
-  for (const action of installActions(name, type, packages.map(packageOf)))
-    addOnce(image, { ...action, ...(origin !== undefined && { origin }) }, path);
+  const origin = originOf(path);
+  const actions = installActions(name, type, packages.map(packageOf));
+  return actions.map((action) => ({ ...action, ...(origin !== undefined && { origin }) }));
 }
 
 type PackageDocument = Of<'install'>['source']['packages'][number];
@@ -205,17 +218,19 @@ function renderCache(
       );
     }
     taken.set(key, build.version);
-    renderBuild(build, buildPath, { name, key, image });
+    const resource = items.binary.builds(build, buildPath, { name, key, image });
+    if (resource) addOnce(image, resource, buildPath);
   }
 }
 
 type Build = Of<'cache'>['builds'][number];
 
-function renderBuild(
+/** Undefined, and reported, when it has no source. */
+function buildOf(
   { version, on: _on, source: document, digest, ...rest }: Build,
   path: Path,
   { name, key, image }: { readonly name: string; readonly key: string; readonly image: ImageRendering },
-): void {
+): BinaryResource | undefined {
   nothingLeft(rest);
   const { facts, options, transfer } = image;
   const source = manifestBinarySource(document, templateValues(name, version, facts), {
@@ -224,7 +239,7 @@ function renderBuild(
   });
   if (!source) {
     image.report([...path, 'source'], 'names no place: give one of path, url, reference, layout');
-    return;
+    return undefined;
   }
   const resource: BinaryResource = {
     kind: 'binary',
@@ -238,7 +253,7 @@ function renderBuild(
     place: { type: 'cache' },
   };
   if (digest === undefined) image.warnings.push(`${resource.id} has no digest: whatever its source holds is taken`);
-  addOnce(image, resource, path);
+  return resource;
 }
 
 function containerImageOf(

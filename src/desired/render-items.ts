@@ -12,11 +12,27 @@ import type {
   KernelResource,
   Readiness,
   ResourceId,
+  ResourceKind,
+  Resources,
   Scope,
   SensitiveText,
   UnitResource,
 } from '../model/resources.ts';
 import { isResourceId, isSensitive, reveal } from '../model/resources.ts';
+
+/**
+ * For each kind of resource, what renders the items of a document that ask for one, by the name of the list they stand in;
+ * a kind that no item of it asks for says why. Mapped over the kinds, so that a new one is missed by no document.
+ */
+export type ItemRenderers = { readonly [K in ResourceKind]: RenderersOf<K> | NoItem };
+
+interface RenderersOf<K extends ResourceKind> {
+  readonly [list: string]: (...about: never) => Resources[K] | readonly Resources[K][] | undefined;
+}
+
+interface NoItem {
+  readonly noItem: string;
+}
 
 /** What a resource of ours says about itself, when it differs from what is usual. */
 export interface Policy {

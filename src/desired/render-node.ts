@@ -6,18 +6,19 @@
  */
 import { isNeverDeferrable } from '../config/never-deferrable.ts';
 import type { NodeConfig, NodeSpec } from '../config/complete.ts';
+import type { UnitItem } from '../config/complete-items.ts';
 import { nothingLeft } from '../config/completion.ts';
 import { flagsOverConfiguration } from '../config/kubelet-flags.ts';
 import type { Path } from '../config/paths.ts';
 import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
-import { isResourceId, type DesiredState } from '../model/resources.ts';
+import { isResourceId, type DesiredState, type UnitResource } from '../model/resources.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { containerdFiles, containerdUnit } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
-import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf } from './render-items.ts';
+import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf, type ItemRenderers } from './render-items.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import { afterTrust, trustResources } from './trust.ts';
 import { writableUsrLocal } from './usr-local.ts';
@@ -54,6 +55,17 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
 interface NodeRendering extends Rendering {
   readonly spec: NodeSpec;
 }
+
+/** What its items render to, by kind. */
+const items = {
+  file: { files: fileOf },
+  unit: { units: unitOrMore },
+  binary: { tools: binaryOf },
+  extension: { extensions: extensionOf },
+  image: { noItem: 'container images come with the image of the machine: ImageManifest' },
+  kernel: { modules: moduleOf, sysctls: sysctlOf },
+  action: { actions: actionOf },
+} satisfies ItemRenderers;
 
 /** The document's own words about resources come after ours. */
 const parts: Parts<NodeSpec, NodeRendering> = {
@@ -106,11 +118,11 @@ function renderKernel(kernel: NodeSpec['kernel'], { add, originOf }: NodeRenderi
   nothingLeft(rest);
   for (const [index, module] of modules.entries()) {
     const path = ['spec', 'kernel', 'modules', index];
-    add(moduleOf(module, originOf(path)), path);
+    add(items.kernel.modules(module, originOf(path)), path);
   }
   for (const [index, sysctl] of sysctls.entries()) {
     const path = ['spec', 'kernel', 'sysctls', index];
-    add(sysctlOf(sysctl, originOf(path)), path);
+    add(items.kernel.sysctls(sysctl, originOf(path)), path);
   }
 }
 
@@ -120,7 +132,7 @@ function renderBinaries(binaries: NodeSpec['binaries'], { facts, add, originOf, 
   nothingLeft(rest);
   for (const [tool, item] of Object.entries(tools)) {
     const path = ['spec', 'binaries', 'tools', tool];
-    const binary = binaryOf(tool, item, { policy, sources, transfer, facts, origin: originOf(path) });
+    const binary = items.binary.tools(tool, item, { policy, sources, transfer, facts, origin: originOf(path) });
     if (binary.sources.length === 0) {
       const hint = 'Use the policy cache-first, or give the tool a url.';
       report(['spec', 'binaries', 'policy'], `the policy ${policy} leaves no source for ${tool}`, hint);
@@ -134,7 +146,7 @@ function renderExtensions(extensions: NodeSpec['extensions'], node: NodeRenderin
   const owners = new Map<string, string>();
   for (const [index, item] of extensions.entries()) {
     const path = ['spec', 'extensions', index];
-    add(extensionOf(item, { spec, facts, origin: originOf(path) }), path);
+    add(items.extension.extensions(item, { spec, facts, origin: originOf(path) }), path);
     for (const tool of item.tools) {
       const other = owners.get(tool);
       const binary = spec.binaries.tools[tool];
@@ -162,7 +174,7 @@ function renderTrust(_trust: NodeSpec['trust'], { spec, facts, add }: NodeRender
 function renderFiles(files: NodeSpec['files'], { resources, add, originOf, report }: NodeRendering): void {
   for (const [index, item] of files.entries()) {
     const path = ['spec', 'files', index];
-    const resource = fileOf(item, originOf(path));
+    const resource = items.file.files(item, originOf(path));
     if (resources.has(resource.id) && !item.takeover) {
       report(
         path,
@@ -174,18 +186,23 @@ function renderFiles(files: NodeSpec['files'], { resources, add, originOf, repor
   }
 }
 
-function renderUnits(units: NodeSpec['units'], { resources, add, originOf }: NodeRendering): void {
+function renderUnits(units: NodeSpec['units'], node: NodeRendering): void {
   for (const [index, item] of units.entries()) {
     const path = ['spec', 'units', index];
-    const ours = resources.get(`unit:${item.name}`);
-    add(ours?.kind === 'unit' ? extendUnit(ours, item, originOf(path)) : unitOf(item, originOf(path)), path);
+    node.add(items.unit.units(item, path, node), path);
   }
+}
+
+/** One of ours gets more; any other is the document's alone. */
+function unitOrMore(item: UnitItem, path: Path, { resources, originOf }: NodeRendering): UnitResource {
+  const ours = resources.get(`unit:${item.name}`);
+  return ours?.kind === 'unit' ? extendUnit(ours, item, originOf(path)) : unitOf(item, originOf(path));
 }
 
 function renderActions(actions: NodeSpec['actions'], { add, originOf }: NodeRendering): void {
   for (const [index, item] of actions.entries()) {
     const path = ['spec', 'actions', index];
-    add(actionOf(item, originOf(path)), path);
+    add(items.action.actions(item, originOf(path)), path);
   }
 }
 
