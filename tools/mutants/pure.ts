@@ -2,21 +2,21 @@
  * Mutants of the pure rooms. StrykerJS changes one expression at a time and runs the tests that reach it; what no test
  * notices survived.
  */
-import { createHash } from 'node:crypto';
-import { glob, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { glob, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import type { MutantResult } from '@stryker-mutator/api/core';
 import { Stryker } from '@stryker-mutator/core';
 import { nodeBinary } from '../build.ts';
 import { messageReason } from './messages.ts';
+import { digestOfFile, digestOfVerdict } from './rests-on.ts';
 import type { Room } from './rooms.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
 /** What became of the mutants of one source file. */
 export interface FileResult {
-  /** Of the source and of the tests that reach it: as long as it is the same, so is the rest. */
+  /** Of the source and of the tests that reach it (`rests-on.ts`): as long as it is the same, so is the rest. */
   readonly digest: string;
   /** Noticed by a test that fails, or that no longer ends. */
   readonly killed: number;
@@ -46,17 +46,16 @@ export async function sourcesOf(room: Room): Promise<string[]> {
 }
 
 export async function digestOf(source: string, tests: readonly string[]): Promise<string> {
-  const hash = createHash('sha256');
-  for (const file of [source, ...tests]) {
-    const text = await readFile(join(root, file)).catch(() => '');
-    hash.update(file).update(text);
-  }
-  return hash.digest('hex').slice(0, 16);
+  return digestOfVerdict(await Promise.all([source, ...tests].map(digestOfFile)));
 }
 
 /** Runs the mutants of these files of a room against the room's tests. */
 export async function mutate(room: Room, files: readonly string[]): Promise<Map<string, FileResult>> {
   const scratch = await mkdtemp(join(tmpdir(), 'nodekiln-mutants-'));
+  const testFiles = await filesOf(room.tests);
+  // As Stryker copies them now; they may be edited while it runs.
+  const digests = new Map<string, string>();
+  for (const file of [...files, ...testFiles]) digests.set(file, await digestOfFile(file));
   // Stryker starts `node`; its processes read their modules from one cache of compiled code.
   process.env['PATH'] = `${dirname(nodeBinary)}${delimiter}${process.env['PATH'] ?? ''}`;
   process.env['NODE_COMPILE_CACHE'] = join(scratch, 'compiled');
@@ -68,7 +67,7 @@ export async function mutate(room: Room, files: readonly string[]): Promise<Map<
     coverageAnalysis: 'perTest',
     concurrency: 2,
     tap: {
-      testFiles: await filesOf(room.tests),
+      testFiles,
       nodeArgs: [
         '--disable-warning=ExperimentalWarning',
         '--require={{hookFile}}',
@@ -93,7 +92,7 @@ export async function mutate(room: Room, files: readonly string[]): Promise<Map<
     const results = new Map<string, FileResult>();
     for (const file of files) {
       const own = mutants.filter(({ fileName }) => fileName === file || fileName === join(root, file));
-      results.set(file, await resultOf(file, own));
+      results.set(file, resultOf(file, own, digests));
     }
     return results;
   } finally {
@@ -101,7 +100,7 @@ export async function mutate(room: Room, files: readonly string[]): Promise<Map<
   }
 }
 
-async function resultOf(file: string, mutants: readonly MutantResult[]): Promise<FileResult> {
+function resultOf(file: string, mutants: readonly MutantResult[], digests: ReadonlyMap<string, string>): FileResult {
   const tests = [...new Set(mutants.flatMap(({ coveredBy }) => coveredBy ?? []))].sort();
   const isMessage = ({ status, statusReason }: MutantResult): boolean =>
     status === 'Ignored' && statusReason === messageReason;
@@ -111,7 +110,7 @@ async function resultOf(file: string, mutants: readonly MutantResult[]): Promise
       (a, b) => a.location.start.line - b.location.start.line || a.location.start.column - b.location.start.column,
     );
   return {
-    digest: await digestOf(file, tests),
+    digest: digestOfVerdict([file, ...tests].map((one) => digests.get(one) ?? '')),
     killed: listed.filter(({ status }) => status === 'Killed' || status === 'Timeout' || status === 'RuntimeError')
       .length,
     messages: mutants.filter(isMessage).length,
