@@ -323,9 +323,40 @@ interface HostParts {
   readonly log: (line: string) => void;
 }
 
-function connectHost({ keeper, forget }: HostContext, { name, merged, created, log }: HostParts): LabHost {
-  let running: LaunchedHost | undefined;
+function connectHost(context: HostContext, parts: HostParts): LabHost {
+  const { name, created } = parts;
+  const power = watchPower(context.keeper, parts);
+  const programs = guestPrograms(name, power);
+  return {
+    name,
+    address: created.address,
+    machineId: created.machineId,
+    disk: created.disk,
+    get pid1() {
+      return power.running?.pid1;
+    },
+    get timestamps() {
+      return power.running && { launchedMs: power.running.launchedMs, pid1Ms: power.running.pid1Ms };
+    },
+    ...programs,
+    ...guestFiles(parts, power),
+    ...guestLife(context, parts, { power, programs }),
+  };
+}
+
+/** Whether the guest runs, as the keeper tells it. */
+interface Power {
+  /** Undefined while it does not run. */
+  running: LaunchedHost | undefined;
   /** Counts starts, so that a reboot can be told from what ran before. */
+  readonly launches: number;
+  /** Of the last end. */
+  readonly status: number | undefined;
+  launched(value: LaunchedHost): void;
+  until(what: string, timeoutMs: number, done: () => boolean): Promise<void>;
+}
+
+function watchPower(keeper: Keeper, { name, created }: HostParts): Power {
   let launches = 0;
   let status: number | undefined;
   let lost: Error | undefined;
@@ -335,37 +366,56 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
     const woken = Array.from(waiters);
     for (const wake of woken) wake();
   };
-  const launched = (value: LaunchedHost): void => {
-    running = value;
-    lost = undefined;
-    launches += 1;
-    changed();
+  const power: Power = {
+    running: undefined,
+    get launches() {
+      return launches;
+    },
+    get status() {
+      return status;
+    },
+    launched(value) {
+      power.running = value;
+      lost = undefined;
+      launches += 1;
+      changed();
+    },
+    async until(what, timeoutMs, done) {
+      const deadline = performance.now() + timeoutMs;
+      while (!done()) {
+        if (lost) throw lost;
+        const left = deadline - performance.now();
+        if (left <= 0) throw new Error(`host ${name}: not ${what} after ${timeoutMs} ms\n${await consoleOf(created)}`);
+        const { promise, resolve } = Promise.withResolvers<void>();
+        waiters.add(resolve);
+        const timer = setTimeout(resolve, Math.min(left, 1_000));
+        await promise;
+        clearTimeout(timer);
+        waiters.delete(resolve);
+      }
+    },
   };
   keeper.onNotice((notice) => {
     if (notice.name !== name) return;
-    if (notice.notice === 'launched') return launched(notice.launched);
+    if (notice.notice === 'launched') return power.launched(notice.launched);
     if (notice.notice === 'lost') lost = new Error(`host ${name} did not come back: ${notice.reason}`);
     else status = notice.status;
-    running = undefined;
+    power.running = undefined;
     changed();
   });
-  const until = async (what: string, timeoutMs: number, done: () => boolean): Promise<void> => {
-    const deadline = performance.now() + timeoutMs;
-    while (!done()) {
-      if (lost) throw lost;
-      const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`host ${name}: not ${what} after ${timeoutMs} ms\n${await host.console()}`);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      waiters.add(resolve);
-      const timer = setTimeout(resolve, Math.min(left, 1_000));
-      await promise;
-      clearTimeout(timer);
-      waiters.delete(resolve);
-    }
-  };
+  return power;
+}
+
+function consoleOf({ disk }: CreatedHost): Promise<string> {
+  return readFile(join(disk, 'console.log'), 'utf8').catch(() => '');
+}
+
+type Programs = Pick<LabHost, 'exec' | 'check' | 'spawn' | 'enterCommand'>;
+
+function guestPrograms(name: string, power: Power): Programs {
   const guest = (): LaunchedHost => {
-    if (!running) throw new Error(`host ${name} does not run`);
-    return running;
+    if (!power.running) throw new Error(`host ${name} does not run`);
+    return power.running;
   };
   const command = (argv: readonly string[], env: Readonly<Record<string, string>>, cwd: string): readonly string[] => {
     const { pid1, groups } = guest();
@@ -375,47 +425,12 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
     const settings = variables.map(([key, value]) => `${key}=${value}`);
     return [...enter, ...(cwd === '/' ? [] : ['--chdir', cwd]), ...settings, ...argv];
   };
-  const host: LabHost = {
-    name,
-    address: created.address,
-    machineId: created.machineId,
-    disk: created.disk,
-    get pid1() {
-      return running?.pid1;
-    },
-    get timestamps() {
-      return running && { launchedMs: running.launchedMs, pid1Ms: running.pid1Ms };
-    },
-    async start() {
-      const answer = await keeper.call({ method: 'start', name });
-      if (answer.launched) launched(answer.launched);
-      log(`host ${name} started`);
-    },
-    async waitRunning(timeoutMs = 30_000) {
-      const deadline = performance.now() + timeoutMs;
-      let state = '';
-      for (;;) {
-        const left = deadline - performance.now();
-        if (left <= 0 || !running) break;
-        // --wait blocks until the boot is over, but fails at once while there is no bus yet.
-        const answer = await host.exec(['systemctl', 'is-system-running', '--wait'], { timeoutMs: Math.max(left, 1) });
-        state = answer.stdout.trim();
-        if (state === 'running') return;
-        if (state === 'degraded' || state === 'maintenance') break;
-        await sleep(50);
-      }
-      if (!running) throw new Error(`host ${name} ended (status ${status ?? '?'})\n${await host.console()}`);
-      const failed = await host.exec(['systemctl', '--failed', '--no-legend', '--plain'], { timeoutMs: 5_000 });
-      const jobs = await host.exec(['systemctl', 'list-jobs', '--no-legend', '--plain'], { timeoutMs: 5_000 });
-      throw new Error(
-        `host ${name} is not running but ${state || 'silent'} after ${timeoutMs} ms\nfailed:\n${failed.stdout}jobs:\n${jobs.stdout}`,
-      );
-    },
-    async exec(argv, options = {}) {
-      return tryRun(command(argv, options.env ?? {}, options.cwd ?? '/'), options);
-    },
+  const exec: LabHost['exec'] = async (argv, options = {}) =>
+    tryRun(command(argv, options.env ?? {}, options.cwd ?? '/'), options);
+  return {
+    exec,
     async check(argv, options = {}) {
-      const result = await host.exec(argv, options);
+      const result = await exec(argv, options);
       if (result.status === 0) return result.stdout;
       throw new Error(
         `host ${name}: ${argv.join(' ')}: exit status ${result.status}\n${result.stdout}${result.stderr}`,
@@ -428,12 +443,21 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
     enterCommand() {
       return `nsenter --target ${guest().pid1} -m -u -i -n -p -C -r -w -- env -i PATH=${guestPath} HOME=/root TERM="$TERM" bash -l`;
     },
-    path: (guestPath) => resolveInside(running ? `/proc/${running.pid1}/root` : merged, guestPath),
+  };
+}
+
+type Files = Pick<LabHost, 'path' | 'readFile' | 'writeFile' | 'tree' | 'console' | 'saveRoot'>;
+
+function guestFiles({ name, merged, created }: HostParts, power: Power): Files {
+  const base = (): string => (power.running ? `/proc/${power.running.pid1}/root` : merged);
+  const path: LabHost['path'] = (guestPath) => resolveInside(base(), guestPath);
+  return {
+    path,
     async readFile(guestPath) {
-      return readFile(await host.path(guestPath), 'utf8');
+      return readFile(await path(guestPath), 'utf8');
     },
     async writeFile(guestPath, content, options = {}) {
-      const real = await host.path(guestPath);
+      const real = await path(guestPath);
       await mkdir(dirname(real), { recursive: true });
       const temporary = join(dirname(real), `.${basename(real)}.lab-new`);
       await writeFile(temporary, content, { mode: options.mode ?? 0o644 });
@@ -442,29 +466,70 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
         throw error;
       });
     },
-    tree: (folders, options) => snapshotTree(running ? `/proc/${running.pid1}/root` : merged, folders, options),
-    console: () => readFile(join(created.disk, 'console.log'), 'utf8').catch(() => ''),
+    tree: (folders, options) => snapshotTree(base(), folders, options),
+    console: () => consoleOf(created),
     async saveRoot(dir) {
-      if (running) throw new Error(`host ${name} runs: its disk can be copied when it is stopped`);
+      if (power.running) throw new Error(`host ${name} runs: its disk can be copied when it is stopped`);
       await mkdir(dirname(dir), { recursive: true });
       await run(['cp', '--archive', '--reflink=auto', '--no-target-directory', merged, dir]);
     },
+  };
+}
+
+type Life = Pick<
+  LabHost,
+  'start' | 'waitRunning' | 'reboot' | 'poweroff' | 'kill' | 'cutNetwork' | 'restoreNetwork' | 'remove'
+>;
+
+function guestLife(
+  { keeper, forget }: HostContext,
+  { name, created, log }: HostParts,
+  { power, programs: { exec, check } }: { readonly power: Power; readonly programs: Programs },
+): Life {
+  const waitRunning = async (timeoutMs = 30_000): Promise<void> => {
+    const deadline = performance.now() + timeoutMs;
+    let state = '';
+    for (;;) {
+      const left = deadline - performance.now();
+      if (left <= 0 || !power.running) break;
+      // --wait blocks until the boot is over, but fails at once while there is no bus yet.
+      const answer = await exec(['systemctl', 'is-system-running', '--wait'], { timeoutMs: Math.max(left, 1) });
+      state = answer.stdout.trim();
+      if (state === 'running') return;
+      if (state === 'degraded' || state === 'maintenance') break;
+      await sleep(50);
+    }
+    if (!power.running)
+      throw new Error(`host ${name} ended (status ${power.status ?? '?'})\n${await consoleOf(created)}`);
+    const failed = await exec(['systemctl', '--failed', '--no-legend', '--plain'], { timeoutMs: 5_000 });
+    const jobs = await exec(['systemctl', 'list-jobs', '--no-legend', '--plain'], { timeoutMs: 5_000 });
+    throw new Error(
+      `host ${name} is not running but ${state || 'silent'} after ${timeoutMs} ms\nfailed:\n${failed.stdout}jobs:\n${jobs.stdout}`,
+    );
+  };
+  return {
+    async start() {
+      const answer = await keeper.call({ method: 'start', name });
+      if (answer.launched) power.launched(answer.launched);
+      log(`host ${name} started`);
+    },
+    waitRunning,
     async reboot(timeoutMs = 60_000) {
-      const before = launches;
-      await host.check(['systemctl', 'reboot', '--no-block']);
-      await until('started again', timeoutMs, () => launches > before && running !== undefined);
+      const before = power.launches;
+      await check(['systemctl', 'reboot', '--no-block']);
+      await power.until('started again', timeoutMs, () => power.launches > before && power.running !== undefined);
       log(`host ${name} rebooted`);
-      await host.waitRunning(timeoutMs);
+      await waitRunning(timeoutMs);
     },
     async poweroff(timeoutMs = 60_000) {
-      if (!running) return;
-      await host.check(['systemctl', 'poweroff', '--no-block']);
-      await until('off', timeoutMs, () => running === undefined);
+      if (!power.running) return;
+      await check(['systemctl', 'poweroff', '--no-block']);
+      await power.until('off', timeoutMs, () => power.running === undefined);
       log(`host ${name} powered off`);
     },
     async kill() {
       await keeper.call({ method: 'kill', name });
-      running = undefined;
+      power.running = undefined;
       log(`host ${name} killed`);
     },
     async cutNetwork() {
@@ -475,12 +540,11 @@ function connectHost({ keeper, forget }: HostContext, { name, merged, created, l
     },
     async remove() {
       await keeper.call({ method: 'remove', name });
-      running = undefined;
+      power.running = undefined;
       forget(name);
       log(`host ${name} removed`);
     },
   };
-  return host;
 }
 
 /** Resolves symlinks of a guest path inside `base`, so that an absolute one does not lead out to the machine. */
