@@ -104,6 +104,7 @@ async function lint(): Promise<number> {
   const rules = [
     ['import rules', 'tools/imports.ts'],
     ['kinds of resources', 'tools/kind-names.ts'],
+    ['assertions of tests', 'tools/assertions.ts'],
     ['the port as the seam', 'tools/seam.ts'],
     ['the picture of the floors', 'tools/floors.ts', '--check'],
   ] as const;

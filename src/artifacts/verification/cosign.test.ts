@@ -72,6 +72,12 @@ function signatureManifest(
   };
 }
 
+/** What came, and what was signed. */
+interface Taken {
+  readonly digest: string;
+  readonly signed: string;
+}
+
 describe('signatures', () => {
   const folder = temporaryFolder();
   const host = createLinuxHost();
@@ -93,9 +99,10 @@ describe('signatures', () => {
     requirement: SignatureRequirement,
     sign: (digest: string) => readonly Omit<Pushed, 'repository'>[] | Promise<readonly Omit<Pushed, 'repository'>[]>,
     where: 'registry' | 'layout' = 'registry',
-  ): Promise<void> {
+  ): Promise<Taken> {
     const repository = `team/signed-${count++}`;
-    const content = { ...artifact({ kubelet: programBytes(1_000, count) }), tag: 'v1' };
+    const bytes = programBytes(1_000, count);
+    const content = { ...artifact({ kubelet: bytes }), tag: 'v1' };
     const { digest } = manifestDescriptor(content);
     const all = [content, ...(await sign(digest))];
     const into = join(folder, `into-${count}`);
@@ -108,7 +115,7 @@ describe('signatures', () => {
       for (const each of all) await registry.push({ repository, ...each });
       spec = { type: 'oci', reference: `${registry.host}/${repository}:v1`, plainHttp: true };
     }
-    await fetchArtifact(spec, {
+    const fetched = await fetchArtifact(spec, {
       ...host,
       base: folder,
       folder: into,
@@ -117,9 +124,15 @@ describe('signatures', () => {
       credentials: async () => undefined,
       verify: (subject) => verifyArtifact(host, { ...subject, folder: into }, requirement),
     });
+    return { digest: fetched.digest, signed: digestOf(bytes) };
   }
 
-  async function refused(work: Promise<void>, why: RegExp, code = 'NK_SIGNATURE'): Promise<void> {
+  async function counts(work: Promise<Taken>): Promise<void> {
+    const { digest, signed } = await work;
+    assert.equal(digest, signed);
+  }
+
+  async function refused(work: Promise<Taken>, why: RegExp, code = 'NK_SIGNATURE'): Promise<void> {
     await assert.rejects(work, (error: Error & { code?: string; lines?: readonly string[] }) => {
       const text = [error.message, ...(error.lines ?? [])].join('\n');
       assert.equal(error.code, code, text);
@@ -149,14 +162,15 @@ describe('signatures', () => {
 
     for (const [name, pair] of Object.entries(pairs)) {
       for (const where of ['registry', 'layout'] as const) {
-        it(`counts: ${name}, in a ${where}`, () => fetch({ key: pem(pair.publicKey) }, byKey(pair.privateKey), where));
+        it(`counts: ${name}, in a ${where}`, () =>
+          counts(fetch({ key: pem(pair.publicKey) }, byKey(pair.privateKey), where)));
       }
     }
 
     it('takes the key from a file, and says when that is none', async () => {
       const path = join(folder, 'cosign.pub');
       writeFileSync(path, pem(publicKey));
-      await fetch({ key: path }, byKey(privateKey));
+      await counts(fetch({ key: path }, byKey(privateKey)));
       await refused(
         fetch({ key: join(folder, 'none.pub') }, byKey(privateKey)),
         /cannot be read: ENOENT/,
@@ -170,32 +184,34 @@ describe('signatures', () => {
     });
 
     it('counts beside signatures that cannot be read', () =>
-      fetch({ key: pem(publicKey) }, (digest) => {
-        const [good] = byKey(privateKey)(digest);
-        const junk = Buffer.from('no JSON');
-        const referring = {
-          mediaType: ociManifest,
-          blobs: [config, junk],
-          manifest: {
-            schemaVersion: 2,
+      counts(
+        fetch({ key: pem(publicKey) }, (digest) => {
+          const [good] = byKey(privateKey)(digest);
+          const junk = Buffer.from('no JSON');
+          const referring = {
             mediaType: ociManifest,
-            artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
-            config: describeBlob(config, 'application/vnd.oci.empty.v1+json'),
-            layers: [describeBlob(junk, 'application/vnd.dev.sigstore.bundle.v0.3+json')],
-            subject: { mediaType: ociManifest, digest, size: 1 },
-          },
-        };
-        const index = {
-          ...indexOf([
-            {
-              ...manifestDescriptor(referring),
+            blobs: [config, junk],
+            manifest: {
+              schemaVersion: 2,
+              mediaType: ociManifest,
               artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
-            } as never,
-          ]),
-          tag: digest.replace(':', '-'),
-        };
-        return [referring, index, ...(good ? [good] : [])];
-      }));
+              config: describeBlob(config, 'application/vnd.oci.empty.v1+json'),
+              layers: [describeBlob(junk, 'application/vnd.dev.sigstore.bundle.v0.3+json')],
+              subject: { mediaType: ociManifest, digest, size: 1 },
+            },
+          };
+          const index = {
+            ...indexOf([
+              {
+                ...manifestDescriptor(referring),
+                artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+              } as never,
+            ]),
+            tag: digest.replace(':', '-'),
+          };
+          return [referring, index, ...(good ? [good] : [])];
+        }),
+      ));
 
     it('does not count by another key', async () => {
       const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -337,8 +353,8 @@ describe('signatures', () => {
     });
 
     it('counts when the root vouches for exactly that identity', async () => {
-      await fetch(by(), keyless(ours));
-      await fetch(by({ identity: '/https://github\\.example/team/.*/' }), keyless(ours), 'layout');
+      await counts(fetch(by(), keyless(ours)));
+      await counts(fetch(by({ identity: '/https://github\\.example/team/.*/' }), keyless(ours), 'layout'));
     });
 
     it('does not count for another identity or issuer, nor for a part of one', async () => {
