@@ -44,8 +44,8 @@ async function workOf(room: Room, changedOnly: boolean): Promise<Work> {
   return work;
 }
 
-/** Runs the stale files of a room in groups; returns those that the time did not suffice for. */
-async function runRoom({ room, results, stale }: Work, deadline: number): Promise<string[]> {
+/** Runs the stale files of a room in groups, each kept when it is done; returns those that the time did not suffice for. */
+async function runRoom({ room, results, stale }: Work, { deadline, record }: Options): Promise<string[]> {
   let msPerMutant = 0;
   const waiting = [...stale];
   while (waiting.length > 0) {
@@ -60,6 +60,7 @@ async function runRoom({ room, results, stale }: Work, deadline: number): Promis
     if (started + msPerMutant * mutants > deadline) return [...files, ...waiting.map(({ file }) => file)];
     console.log(`mutants: ${room.name}: ${files.map((file) => file.replace(/^.*\//, '')).join(', ')}`);
     for (const [file, result] of await mutate(room, files)) results.set(file, result);
+    if (record) await writeRecord(room.name, results);
     msPerMutant = (performance.now() - started) / Math.max(1, mutants);
   }
   return [];
@@ -128,13 +129,13 @@ interface Options {
 }
 
 /** What is wrong, in words; nothing is when the list is empty. */
-async function runRooms(wanted: readonly Room[], { changed, record, deadline }: Options): Promise<string[]> {
+async function runRooms(wanted: readonly Room[], options: Options): Promise<string[]> {
   const parts: { readonly room: string; readonly results: ReadonlyMap<string, FileResult> }[] = [];
   const left: string[] = [];
   for (const room of wanted) {
-    const work = await workOf(room, changed);
-    left.push(...(await runRoom(work, deadline)));
-    if (record) await writeRecord(room.name, work.results);
+    const work = await workOf(room, options.changed);
+    left.push(...(await runRoom(work, options)));
+    if (options.record) await writeRecord(room.name, work.results);
     const anew = new Map([...work.results].filter(([file]) => work.stale.some((one) => one.file === file)));
     printPlaces(`${room.name}: not noticed by any test`, anew, 'survived');
     printPlaces(`${room.name}: ignored`, work.results, 'ignored');

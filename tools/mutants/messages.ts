@@ -1,7 +1,7 @@
 /**
  * Stryker's ignore plugin `messages`: text that only people read is no behaviour. A literal is such text when it is the
- * message or a hint of an error, the description of a field, or the reason that a plan prints. Codes, ids, paths, unit
- * text and every other string that a program reads stay mutated.
+ * message or a hint of an error, the description of a field, or the reason that a plan prints or a choice gives. Codes,
+ * ids, paths, unit text and every other string that a program reads stay mutated.
  */
 import type { Ignorer, NodePath } from '@stryker-mutator/api/ignore';
 import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
@@ -47,7 +47,17 @@ const calls: Readonly<Record<string, readonly number[]>> = {
   required: [1],
   refuseProblems: [0],
   invalidDocument: [0],
+  note: [1],
 };
+
+/** What they are given becomes part of what they return. */
+const passedOn = new Set(['join', 'map', 'flatMap']);
+
+/** Every text that these are given is for people: `readBy` says who reads a field. */
+const tables = new Set(['readBy']);
+
+/** Functions that return words for people: why a source or a build does not serve, why a step stands where it stands. */
+const tellers = new Set(['consider', 'tooEarly', 'replaced', 'objection', 'vocabularyHint', 'reasonFor']);
 
 /** Through these a literal is still the same text: parts of a sentence, one of several, a list of lines. */
 const transparent = new Set([
@@ -69,18 +79,31 @@ function isForPeople(path: Path): boolean {
     // The test of a condition is no text.
     if (node.type === 'ConditionalExpression' && at.key === 'test') return false;
     if (transparent.has(node.type)) continue;
-    if (node.type === 'ObjectProperty') return at.key === 'value' && properties.has(nameOf(node.key));
+    if (node.type === 'ObjectProperty')
+      return at.key === 'value' && (properties.has(nameOf(node.key)) || isInTable(up.parentPath));
+    if (node.type === 'ReturnStatement') return isInTeller(up);
     if (node.type === 'CallExpression' || node.type === 'NewExpression') {
       if (at.listKey !== 'arguments') {
         // `[…].join(', ')` is the text of its parts.
         continue;
       }
+      if (passedOn.has(nameOf(node.callee))) continue;
       return calls[nameOf(node.callee)]?.includes(Number(at.key)) ?? false;
     }
     if (node.type === 'MemberExpression') continue;
     return false;
   }
   return false;
+}
+
+function isInTable(object: Path | null): boolean {
+  return object?.listKey === 'arguments' && tables.has(nameOf(object.parentPath?.node.callee));
+}
+
+function isInTeller(statement: Path): boolean {
+  let at: Path | null = statement;
+  while (at && !/Function|Method/.test(at.node.type)) at = at.parentPath;
+  return at?.node.id !== undefined && tellers.has(nameOf(at.node.id));
 }
 
 function nameOf(node: Node | undefined): string {
