@@ -46,12 +46,19 @@ import {
   type Lack,
   type Scope,
 } from './completion.ts';
+import { credentialProviderFolder } from './defaults.ts';
 import { refuseOwnFlags } from './kubelet-flags.ts';
 import { isNeverDeferrable } from './never-deferrable.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
 
-export type ClusterItem = Omit<With<Section<'cluster'>, 'server' | 'caBundle' | 'domain' | 'dns'>, 'bootstrapToken'> & {
+type ExecDocument = NonNullable<Section<'cluster'>['exec']>;
+type ExecItem = With<ExecDocument, 'args' | 'env' | 'apiVersion'>;
+export type ClusterItem = Omit<
+  With<Section<'cluster'>, 'server' | 'servers' | 'caBundle' | 'domain' | 'dns' | 'servingCertificate'>,
+  'bootstrapToken' | 'exec'
+> & {
   readonly bootstrapToken?: SensitiveText;
+  readonly exec?: ExecItem;
 };
 export interface ProxyItem {
   readonly http?: SensitiveText;
@@ -60,7 +67,10 @@ export interface ProxyItem {
 }
 type CniDocument = NonNullable<Section<'network'>['cni']>;
 export type CniItem = With<CniDocument, 'type'>;
+type CredentialProvidersDocument = NonNullable<Section<'kubelet'>['credentialProviders']>;
+type CredentialProvidersItem = With<CredentialProvidersDocument, 'binDir'>;
 type StaticPodDocument = Item<Section<'kubelet'>['staticPods']>;
+type ClientCertificateDocument = NonNullable<Section<'cluster'>['clientCertificate']>;
 type StaticPodItem = With<StaticPodDocument, 'manifest'>;
 
 /**
@@ -70,8 +80,12 @@ type StaticPodItem = With<StaticPodDocument, 'manifest'>;
 export interface NodeSpec {
   readonly kubernetes: { readonly version: string };
   readonly cluster?: ClusterItem;
-  readonly kubelet: Omit<With<Section<'kubelet'>, 'configuration' | 'flags' | 'labels' | 'taints'>, 'staticPods'> & {
+  readonly kubelet: Omit<
+    With<Section<'kubelet'>, 'configuration' | 'flags' | 'labels' | 'annotations' | 'taints'>,
+    'staticPods' | 'credentialProviders'
+  > & {
     readonly staticPods: readonly StaticPodItem[];
+    readonly credentialProviders?: CredentialProvidersItem;
   };
   readonly containerd: Omit<With<Section<'containerd'>, 'restrictOomScoreAdj' | 'configuration'>, 'registries'> & {
     readonly registries: readonly RegistryItem[];
@@ -91,7 +105,7 @@ export interface NodeSpec {
   readonly files: readonly FileItem[];
   readonly units: readonly UnitItem[];
   readonly actions: readonly ActionItem[];
-  readonly boot: With<Section<'boot'>, 'deadline' | 'deferrable'>;
+  readonly boot: With<Section<'boot'>, 'deadline' | 'goal' | 'joinDeadline' | 'unjoined' | 'deferrable'>;
   readonly takeover: boolean;
 }
 
@@ -130,17 +144,63 @@ const kubernetes: Completion<Section<'kubernetes'>, NodeSpec['kubernetes']> = {
   version: required('', 'kubernetes.version is missing: no source says which Kubernetes'),
 };
 
+const clientCertificate: Completion<ClientCertificateDocument, ClientCertificateDocument> = {
+  certificateFile: kept,
+  keyFile: kept,
+};
+
+const exec: Completion<ExecDocument, ExecItem> = {
+  command: kept,
+  args: or([]),
+  env: or({}),
+  apiVersion: or('client.authentication.k8s.io/v1'),
+};
+
 const cluster: Completion<Section<'cluster'>, ClusterItem> = {
-  server: required('', 'server is missing: the URL of the API server'),
-  caBundle: required('', 'caBundle is missing: who vouches for the API server'),
+  server: (server, { servers, kubeconfig }, scope) => {
+    if (server !== undefined && servers) lack(scope, 'server and servers are both given: which one is it?');
+    const first = server ?? servers?.[0];
+    if (first === undefined && kubeconfig === undefined) lack(scope, 'server is missing: the URL of the API server');
+    return first ?? '';
+  },
+  servers: (servers, { server }) => servers ?? (server === undefined ? [] : [server]),
+  caBundle: (bundle, { kubeconfig }, scope) => {
+    if (bundle === undefined && kubeconfig === undefined)
+      lack(scope, 'caBundle is missing: who vouches for the API server');
+    return bundle ?? '';
+  },
   bootstrapToken: sensitive,
+  bootstrapTokenFile: kept,
+  clientCertificate: section(clientCertificate),
+  exec: section(exec),
+  kubeconfig: (kubeconfig, whole, scope) => {
+    refuseSeveralCredentials(whole, scope);
+    return kubeconfig;
+  },
+  servingCertificate: or('self-signed'),
   dns: or([]),
   domain: or('cluster.local'),
 };
 
+/** Who kubelet says it is: one way, or none for a machine that has its certificate already. */
+function refuseSeveralCredentials(whole: Section<'cluster'>, scope: Scope): void {
+  const ways = ['bootstrapToken', 'bootstrapTokenFile', 'clientCertificate', 'exec', 'kubeconfig'] as const;
+  const given = ways.filter((way) => whole[way] !== undefined);
+  if (given.length > 1)
+    lack(scope, `${given.join(' and ')} are given: kubelet shows one of them`, 'Remove all but one.');
+  const doubled = (['server', 'servers'] as const).filter((field) => whole[field] !== undefined);
+  if (whole.kubeconfig !== undefined && doubled.length > 0)
+    lack(scope, `kubeconfig and ${doubled.join(' and ')} are given: the kubeconfig says which server`, 'Remove one.');
+}
+
 const staticPod: Completion<StaticPodDocument, StaticPodItem> = {
   name: kept,
   manifest: required({}, ({ name }) => `manifest is missing for the static pod ${name}`),
+};
+
+const credentialProviders: Completion<CredentialProvidersDocument, CredentialProvidersItem> = {
+  configuration: kept,
+  binDir: or(credentialProviderFolder),
 };
 
 const kubelet: Completion<Section<'kubelet'>, NodeSpec['kubelet']> = {
@@ -150,7 +210,11 @@ const kubelet: Completion<Section<'kubelet'>, NodeSpec['kubelet']> = {
     return flags;
   },
   labels: or({}),
+  annotations: or({}),
   taints: or([]),
+  nodeName: kept,
+  providerId: kept,
+  credentialProviders: section(credentialProviders),
   nodeIp: kept,
   staticPods: each((pod: StaticPodDocument, scope) => completed(staticPod, pod, scope)),
 };
@@ -212,6 +276,9 @@ const trust: Completion<Section<'trust'>, NodeSpec['trust']> = {
 
 const boot: Completion<Section<'boot'>, NodeSpec['boot']> = {
   deadline: or('10m'),
+  goal: or('registered'),
+  joinDeadline: or('10s'),
+  unjoined: or('degraded'),
   deferrable: (deferrable = {}, _boot, scope) => {
     refuseNeverDeferrable(deferrable, scope);
     return deferrable;

@@ -7,6 +7,7 @@ import type { NodeSpecDocument } from './schema-node.ts';
 export const kubeletConfigPath = '/etc/kubernetes/kubelet.yaml';
 export const staticPodFolder = '/etc/kubernetes/manifests';
 export const caPath = '/etc/kubernetes/pki/ca.crt';
+export const credentialProviderFolder = '/usr/libexec/kubernetes/credential-providers';
 export const containerdSocket = '/run/containerd/containerd.sock';
 export const healthzUrl = 'http://127.0.0.1:10248/healthz';
 
@@ -41,6 +42,7 @@ const always: NodeSpecDocument = {
     },
     flags: {},
     labels: {},
+    annotations: {},
     taints: [],
     staticPods: [],
   },
@@ -62,7 +64,7 @@ const always: NodeSpecDocument = {
   files: [],
   units: [],
   actions: [],
-  boot: { deadline: '10m', deferrable: {} },
+  boot: { deadline: '10m', goal: 'registered', joinDeadline: '10s', unjoined: 'degraded', deferrable: {} },
   takeover: false,
 };
 
@@ -79,7 +81,7 @@ const standAlone: NodeSpecDocument = {
 
 /** The API server decides who may ask kubelet what. */
 const inCluster: NodeSpecDocument = {
-  cluster: { domain: 'cluster.local' },
+  cluster: { domain: 'cluster.local', servingCertificate: 'self-signed' },
   kubelet: {
     configuration: {
       authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { exampleAuthority } from '../../test/support/authority.ts';
 import { NodekilnError } from '../errors.ts';
 import { configCheck, configDump, refuseExposed } from './inspect.ts';
 import { jsonSchema } from './json-schema.ts';
@@ -123,7 +124,7 @@ test('the dump holds no secret', async () => {
       'a.yaml',
       `spec:
   kubernetes: {version: 1.34.3}
-  cluster: {server: "https://a", caBundle: "-----BEGIN CERTIFICATE-----\\nx\\n-----END CERTIFICATE-----", bootstrapToken: hunter2}
+  cluster: {server: "https://a", caBundle: ${JSON.stringify(exampleAuthority)}, bootstrapToken: hunte2.hunter2hunter2ab}
   network: {proxy: {http: "http://user:hunter2@proxy:3128"}}
   binaries:
     transfer: {proxy: "http://user:hunter2@proxy:3128"}

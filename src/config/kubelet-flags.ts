@@ -38,7 +38,12 @@ interface KubeletFields {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly nodeIp?: string | undefined;
   readonly taints?: readonly unknown[] | undefined;
+  readonly nodeName?: string | undefined;
+  readonly providerId?: string | undefined;
+  readonly credentialProviders?: unknown;
 }
+
+const hasCredentialProviders = ({ credentialProviders }: KubeletFields): boolean => credentialProviders !== undefined;
 
 /** Flags that have a field of their own: one of the two. */
 const fields: Readonly<
@@ -46,6 +51,10 @@ const fields: Readonly<
 > = {
   'node-labels': { field: 'labels', isSet: ({ labels }) => Object.keys(labels ?? {}).length > 0 },
   'node-ip': { field: 'nodeIp', isSet: ({ nodeIp }) => nodeIp !== undefined },
+  'hostname-override': { field: 'nodeName', isSet: ({ nodeName }) => nodeName !== undefined },
+  'provider-id': { field: 'providerId', isSet: ({ providerId }) => providerId !== undefined },
+  'image-credential-provider-config': { field: 'credentialProviders', isSet: hasCredentialProviders },
+  'image-credential-provider-bin-dir': { field: 'credentialProviders', isSet: hasCredentialProviders },
   'register-with-taints': { field: 'taints', isSet: ({ taints }) => (taints ?? []).length > 0 },
 };
 

@@ -149,7 +149,7 @@ const invalid: readonly BadDocument[] = [
   },
   {
     name: 'a secret in an image',
-    text: `${image}spec:\n  nodeConfig:\n    cluster: {bootstrapToken: hunter2}\n`,
+    text: `${image}spec:\n  nodeConfig:\n    cluster: {bootstrapToken: hunte2.hunter2hunter2ab}\n`,
     problems: [
       'x.yaml:5:31: spec.nodeConfig.cluster.bootstrapToken: bootstrapToken is a secret, which must not be baked into an image',
     ],

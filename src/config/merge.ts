@@ -24,11 +24,15 @@ export const listKeys: Readonly<Record<string, string>> = {
   'spec.units.*.dropIns': 'name',
 };
 
-/** Maps that hold one of several fields: a later source that sets one replaces the others. */
-const alternatives: Readonly<Record<string, readonly string[]>> = {
-  'spec.actions.*.guard': ['path', 'command'],
-  'spec.files.*': fileForms,
-  'spec.units.*.readiness': ['http', 'socket'],
+/** Maps that hold one of several fields, group by group: a later source that sets one replaces the others of its group. */
+const alternatives: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'spec.actions.*.guard': [['path', 'command']],
+  'spec.cluster': [
+    ['server', 'servers'],
+    ['bootstrapToken', 'bootstrapTokenFile', 'clientCertificate', 'exec', 'kubeconfig'],
+  ],
+  'spec.files.*': [fileForms],
+  'spec.units.*.readiness': [['http', 'socket']],
 };
 
 /** Where a value came from: which source, and its path there. */
@@ -90,8 +94,8 @@ function nodeOf(value: unknown, origin: Origin, kind: readonly string[]): Node {
 function mergeNodes(earlier: Node, later: Node, kind: readonly string[]): Node {
   if (earlier.type === 'map' && later.type === 'map') {
     const entries = new Map(earlier.entries);
-    const forms = alternatives[kind.join('.')] ?? [];
-    if (forms.some((form) => later.entries.has(form))) for (const form of forms) entries.delete(form);
+    for (const forms of alternatives[kind.join('.')] ?? [])
+      if (forms.some((form) => later.entries.has(form))) for (const form of forms) entries.delete(form);
     for (const [key, node] of later.entries) {
       const before = entries.get(key);
       entries.set(key, before ? mergeNodes(before, node, [...kind, key]) : node);

@@ -31,6 +31,7 @@ import {
   wholeNumber,
 } from './schema-builders.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
+import { apiServerUrl, bootstrapToken, caBundle, nodeName } from './schema-cluster.ts';
 import { signature } from './schema-sources.ts';
 
 export const apiVersion = 'nodekiln.dev/v1alpha1';
@@ -56,9 +57,44 @@ const kubernetes = fields({
 });
 
 const cluster = fields({
-  server: opt('URL of the API server.', url),
-  caBundle: opt('Certificates in PEM form that vouch for the API server and for its clients.', pem),
-  bootstrapToken: opt('Secret: the token kubelet asks for its first certificate with.', secretText()),
+  server: opt('URL of the API server.', apiServerUrl),
+  servers: opt(
+    'Instead of `server`: several addresses of the API server. kubelet is given the first; nodekiln itself asks them in order.',
+    list(apiServerUrl),
+  ),
+  caBundle: opt('Certificates in PEM form that vouch for the API server and for its clients.', caBundle),
+  bootstrapToken: opt(
+    'Secret: the token kubelet asks for its first certificate with. It leaves the node when the certificate is there.',
+    bootstrapToken,
+  ),
+  bootstrapTokenFile: opt(
+    'Instead of `bootstrapToken`: a file on the host that holds it, also a credential of systemd’s, `/run/credentials/@system/kubelet`.',
+    absolutePath,
+  ),
+  clientCertificate: opt(
+    'Instead of a token: files on the host with the certificate kubelet shows to the API server, in PEM form.',
+    fields({
+      certificateFile: doc('The certificate.', absolutePath),
+      keyFile: doc('Its key; may be the same file.', absolutePath),
+    }),
+  ),
+  exec: opt(
+    'Instead of a token: a program that says who kubelet is, client.authentication.k8s.io.',
+    fields({
+      command: doc('The program.', absolutePath),
+      args: opt('Its arguments.', list(anyText())),
+      env: opt('Further variables of its environment.', record(text(), anyText(), { error: wants('a map') })),
+      apiVersion: opt(
+        'What it speaks. Default: client.authentication.k8s.io/v1.',
+        oneOf('client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1'),
+      ),
+    }),
+  ),
+  kubeconfig: opt('Instead of all these: a kubeconfig on the host that kubelet uses as it is.', absolutePath),
+  servingCertificate: opt(
+    '`cluster`: kubelet asks the cluster for the certificate of its own API, and somebody must approve it. `self-signed`: it makes one. Default: self-signed.',
+    oneOf('self-signed', 'cluster'),
+  ),
   dns: opt('Addresses of the cluster’s DNS service.', list(ipAddress)),
   domain: opt('Domain of the cluster. Default: cluster.local.', text()),
 });
@@ -98,8 +134,21 @@ const kubelet = fields({
       error: wants('a map'),
     }),
   ),
-  labels: opt('Labels of the node, set when it registers.', record(labelKey, labelValue, { error: wants('a map') })),
-  taints: opt('Taints of the node, set when it registers.', list(taint)),
+  labels: opt('Labels of the node.', record(labelKey, labelValue, { error: wants('a map') })),
+  annotations: opt(
+    'Annotations of the node; the agent keeps them.',
+    record(labelKey, anyText(), { error: wants('a map') }),
+  ),
+  taints: opt('Taints of the node.', list(taint)),
+  nodeName: opt('Name of the node. Default: the host’s name in lower case.', nodeName),
+  providerId: opt('What the cloud knows the machine by, `aws:///eu-west-1a/i-0123`.', text()),
+  credentialProviders: opt(
+    'Programs that kubelet asks for credentials of image registries.',
+    fields({
+      configuration: doc('CredentialProviderConfig (kubelet.config.k8s.io). Placed as it stands.', freeMap()),
+      binDir: opt('Folder of the programs. Default: /usr/libexec/kubernetes/credential-providers.', absolutePath),
+    }),
+  ),
   nodeIp: opt(
     'Address the node reports; kubelet finds one when absent.',
     text('one address, or an IPv4 and an IPv6 address with a comma'),
@@ -211,6 +260,15 @@ const extension = fields({
 
 const boot = fields({
   deadline: opt('Budget of the whole boot, retries included. Default: 10m.', duration),
+  goal: opt(
+    'What a boot waits for in a cluster: `healthz`, kubelet is healthy; `registered`, the cluster has its Node; `ready`, the Node is Ready. Default: registered.',
+    oneOf('healthz', 'registered', 'ready'),
+  ),
+  joinDeadline: opt(
+    'How long after kubelet’s start something known may stand in the way of the goal before the boot ends without it. Default: 10s.',
+    duration,
+  ),
+  unjoined: opt('What a boot comes to without its goal. Default: degraded.', oneOf('degraded', 'failed')),
   deferrable: opt(
     'Overrides by resource, `"unit:node-exporter.service": true`. Kernel settings, mounts, identity, trust and runtime configuration cannot be deferred.',
     record(resourceId, flag(), { error: wants('a map') }),

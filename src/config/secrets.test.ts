@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { exampleAuthority } from '../../test/support/authority.ts';
 import { schemaFields } from '../../test/support/schema-fields.ts';
 import { configDump, refuseExposed } from './inspect.ts';
 import { parseDocument } from './load.ts';
@@ -10,16 +11,16 @@ const secretValue = 'http://user:hunter2@proxy.example.org:3128';
 
 /** A document that gives this field alone, beside what must be there. */
 function documentWith(path: readonly string[]): Record<string, unknown> {
-  const certificate = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----';
-  const cluster = path.includes('cluster') ? { cluster: { server: 'https://a', caBundle: certificate } } : {};
+  const cluster = path.includes('cluster') ? { cluster: { server: 'https://a', caBundle: exampleAuthority } } : {};
   const document = {
     apiVersion: 'nodekiln.dev/v1alpha1',
     kind: 'NodeConfig',
     spec: { kubernetes: { version: '1.34.3' }, ...cluster },
   };
   let inner: Record<string, unknown> = document;
+  const secret = path.at(-1) === 'bootstrapToken' ? 'hunte2.hunter2hunter2ab' : secretValue;
   for (const [depth, key] of path.entries()) {
-    const next = depth === path.length - 1 ? secretValue : (inner[key] ?? {});
+    const next = depth === path.length - 1 ? secret : (inner[key] ?? {});
     inner[key] = next;
     if (typeof next === 'object' && next !== null) inner = next as Record<string, unknown>;
   }

@@ -19,6 +19,7 @@ import { kinds, parseDocument, type DocumentKind } from '../config/load.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
+import { joinOf } from './join.ts';
 import { renderImage } from './render-image.ts';
 import { renderNode } from './render-node.ts';
 
@@ -55,7 +56,11 @@ function machine(os: Facts['os'], arch: Facts['arch'], containerdVersion: string
 const effects: { readonly [Kind in DocumentKind]: (text: string) => Promise<unknown> } = {
   async NodeConfig(text) {
     const { config } = resolveNodeConfig([await parseDocument({ file: 'x', text }, 'NodeConfig')]);
-    return machines.map((facts) => shown(renderNode(config, facts)));
+    const { cluster } = config.spec;
+    return machines.map((facts) => ({
+      ...shown(renderNode(config, facts)),
+      join: cluster && joinOf(config.spec, cluster, facts),
+    }));
   },
   async ImageManifest(text) {
     const { document } = await parseDocument({ file: 'x', text }, 'ImageManifest');
@@ -66,7 +71,7 @@ const effects: { readonly [Kind in DocumentKind]: (text: string) => Promise<unkn
   },
 };
 
-function shown({ resources, ...rest }: ReturnType<typeof renderNode>): unknown {
+function shown({ resources, ...rest }: ReturnType<typeof renderNode>): object {
   return { ...rest, resources: [...resources] };
 }
 
@@ -97,7 +102,7 @@ async function tryOut(
 }
 
 const files: { readonly [Kind in DocumentKind]: readonly string[] } = {
-  NodeConfig: ['node-1.yaml', 'node-2.yaml', 'node-3.yaml', 'node-4.yaml'],
+  NodeConfig: ['node-1.yaml', 'node-2.yaml', 'node-3.yaml', 'node-4.yaml', 'node-5.yaml'],
   ImageManifest: ['image.yaml'],
   Inventory: ['inventory.yaml'],
 };

@@ -2,20 +2,19 @@
  * kubelet: its configuration file, its flags, its unit, its static pods and what it needs to join a cluster. Pure.
  */
 import { atLeast, parseVersion } from '../model/version.ts';
-import type { ClusterItem, NodeSpec } from '../config/complete.ts';
+import type { NodeSpec } from '../config/complete.ts';
 import { nothingLeft } from '../config/completion.ts';
 import { caPath, healthzUrl, kubeletConfigPath, ownUnitDefaults, staticPodFolder } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
+import { clusterAccess, registrationPath, type ClusterAccess } from './cluster-access.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import { base, folder, textFile } from './render-items.ts';
-import type { FileResource, SensitiveText, UnitResource } from '../model/resources.ts';
+import type { FileResource, ResourceId, UnitResource } from '../model/resources.ts';
 import { stableJson } from './stable.ts';
 import { execStart, unitText } from './systemd-text.ts';
 
-const bootstrapKubeconfigPath = '/etc/kubernetes/bootstrap-kubeconfig';
-/** kubelet writes it itself when it has its certificate. */
-const kubeconfigPath = '/var/lib/kubelet/kubeconfig';
+const credentialProvidersPath = '/etc/kubernetes/credential-providers.json';
 
 /** kubelet 1.31 knows failCgroupV1; from 1.35 on its default is true. */
 const failCgroupV1Since = parseVersion('1.31.0');
@@ -25,20 +24,23 @@ export function kubeletFiles(
   spec: NodeSpec,
   facts: Facts,
 ): { readonly files: readonly FileResource[]; readonly configuration: Readonly<Record<string, unknown>> } {
-  const { flags: _inUnit, labels: _asFlag, nodeIp: _alsoAsFlag, staticPods, ...ofConfiguration } = spec.kubelet;
+  const { configuration, taints, staticPods, credentialProviders } = spec.kubelet;
   const podFolder = staticPodPath(spec);
-  const configuration = kubeletConfiguration(ofConfiguration, spec, facts);
+  const whole = kubeletConfiguration({ configuration, taints }, spec, facts);
   const files = [
     folder('/var/lib/kubelet', { mode: '0750' }),
     folder(podFolder, { mode: '0700' }),
-    textFile(kubeletConfigPath, stableJson(configuration), { mode: '0600' }),
+    textFile(kubeletConfigPath, stableJson(whole), { mode: '0600' }),
     ...staticPods.map(({ name, manifest, ...rest }) => {
       nothingLeft(rest);
       return textFile(`${podFolder}/${name}.yaml`, stableJson(manifest), { mode: '0600' });
     }),
-    ...(spec.cluster ? clusterFiles(spec.cluster) : []),
+    ...(credentialProviders
+      ? [textFile(credentialProvidersPath, stableJson(credentialProviders.configuration), { mode: '0600' })]
+      : []),
+    ...(spec.cluster ? clusterAccess(spec, spec.cluster, facts).files : []),
   ];
-  return { files, configuration };
+  return { files, configuration: whole };
 }
 
 function staticPodPath(spec: NodeSpec): string {
@@ -47,19 +49,20 @@ function staticPodPath(spec: NodeSpec): string {
 }
 
 function kubeletConfiguration(
-  { configuration, taints, ...rest }: Omit<NodeSpec['kubelet'], 'flags' | 'labels' | 'nodeIp' | 'staticPods'>,
+  { configuration, taints }: Pick<NodeSpec['kubelet'], 'configuration' | 'taints'>,
   { cluster, kubernetes }: NodeSpec,
   facts: Facts,
 ): Record<string, unknown> {
-  nothingLeft(rest);
   return {
     ...(facts.cgroupVersion !== 2 &&
       atLeast(parseVersion(kubernetes.version), failCgroupV1Since) && { failCgroupV1: false }),
     ...(cluster && { clusterDomain: cluster.domain }),
     ...(cluster && cluster.dns.length > 0 && { clusterDNS: cluster.dns }),
-    ...(taints.length > 0 && { registerWithTaints: taints }),
+    ...(cluster?.servingCertificate === 'cluster' && { serverTLSBootstrap: true }),
+    // In a cluster they are told when the node registers (cluster-access.ts).
+    ...(!cluster && taints.length > 0 && { registerWithTaints: taints }),
     ...configuration,
-    ...(cluster && { authentication: withClientCa(configuration['authentication']) }),
+    ...(cluster && cluster.caBundle !== '' && { authentication: withClientCa(configuration['authentication']) }),
   };
 }
 
@@ -69,58 +72,39 @@ function withClientCa(authentication: unknown): unknown {
   return { x509: { clientCAFile: caPath }, ...given };
 }
 
-function clusterFiles(cluster: ClusterItem): FileResource[] {
-  const { caBundle, bootstrapToken, server, dns: _inConfiguration, domain: _alsoInConfiguration, ...rest } = cluster;
-  nothingLeft(rest);
-  const files = [textFile(caPath, ensureNewline(caBundle))];
-  if (bootstrapToken)
-    files.push(textFile(bootstrapKubeconfigPath, bootstrapKubeconfig(server, bootstrapToken), { mode: '0600' }));
-  return files;
-}
-
-function ensureNewline(text: string): string {
-  return text.endsWith('\n') ? text : `${text}\n`;
-}
-
-function bootstrapKubeconfig(server: string, token: SensitiveText): SensitiveText {
-  return {
-    sensitive: stableJson({
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [{ name: 'cluster', cluster: { server, 'certificate-authority': caPath } }],
-      users: [{ name: 'kubelet-bootstrap', user: { token: token.sensitive } }],
-      contexts: [{ name: 'default', context: { cluster: 'cluster', user: 'kubelet-bootstrap' } }],
-      'current-context': 'default',
-    }),
-  };
-}
-
-type OfFlags = Omit<NodeSpec['kubelet'], 'configuration' | 'staticPods' | 'taints'>;
+type OfFlags = Omit<NodeSpec['kubelet'], 'configuration' | 'staticPods' | 'taints' | 'annotations'>;
 
 /** kubelet's flags by name. The document's own are none of ours (`config/kubelet-flags.ts`). */
 function kubeletFlags(
-  { flags, labels, nodeIp, ...rest }: OfFlags,
-  cluster: ClusterItem | undefined,
+  { flags, labels, nodeIp, nodeName, providerId, credentialProviders, ...rest }: OfFlags,
+  access: ClusterAccess | undefined,
 ): Record<string, string | number | boolean> {
   nothingLeft(rest);
   const nodeLabels = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
   return {
     config: kubeletConfigPath,
-    ...(cluster && { kubeconfig: kubeconfigPath }),
-    ...(cluster?.bootstrapToken && { 'bootstrap-kubeconfig': bootstrapKubeconfigPath }),
-    ...(nodeLabels.length > 0 && { 'node-labels': nodeLabels.sort().join(',') }),
+    ...access?.flags,
+    ...(!access && nodeLabels.length > 0 && { 'node-labels': nodeLabels.sort().join(',') }),
     ...(nodeIp !== undefined && { 'node-ip': nodeIp }),
+    ...(nodeName !== undefined && { 'hostname-override': nodeName }),
+    ...(providerId !== undefined && { 'provider-id': providerId }),
+    ...(credentialProviders && {
+      'image-credential-provider-config': credentialProvidersPath,
+      'image-credential-provider-bin-dir': credentialProviders.binDir,
+    }),
     ...flags,
   };
 }
 
-export function kubeletUnit(spec: NodeSpec): UnitResource {
-  const { configuration: _inFile, staticPods: _asFiles, taints: _alsoInFile, ...ofFlags } = spec.kubelet;
+export function kubeletUnit(spec: NodeSpec, facts: Facts): UnitResource {
+  const { configuration, staticPods: _asFiles, taints: _alsoAsFile, annotations: _byAgent, ...ofFlags } = spec.kubelet;
+  const access = spec.cluster && clusterAccess(spec, spec.cluster, facts);
   const proxy = proxyVariables(spec);
   const program = spec.binaries.tools['kubelet']?.target ?? '/opt/bin/kubelet';
+  const flags = kubeletFlags(ofFlags, access);
   const argv = [
     program,
-    ...Object.entries(kubeletFlags(ofFlags, spec.cluster))
+    ...Object.entries(flags)
       .sort(byName)
       .map(([name, value]) => `--${name}=${value}`),
   ];
@@ -143,18 +127,41 @@ export function kubeletUnit(spec: NodeSpec): UnitResource {
         `After=${after}`,
         'StartLimitIntervalSec=0',
       ],
-      Service: [execStart(argv), 'Restart=always', 'RestartSec=2'],
+      Service: [
+        ...(access ? [`EnvironmentFile=${registrationPath}`] : []),
+        `${execStart(argv)}${access ? ' $KUBELET_REGISTRATION' : ''}`,
+        'Restart=always',
+        'RestartSec=2',
+      ],
       Install: ['WantedBy=multi-user.target'],
     }),
     dropIns: proxy.length > 0 ? [{ name: '50-nodekiln.conf', content: serviceDropIn(proxy) }] : [],
     enablement: 'enabled',
     state: 'started',
     // containerd is no input: kubelet finds it again by itself when it restarts.
-    inputs: [`file:${kubeletConfigPath}`, extension ? `extension:${extension.name}` : 'binary:kubelet'],
+    inputs: [
+      `file:${kubeletConfigPath}`,
+      extension ? `extension:${extension.name}` : 'binary:kubelet',
+      ...(spec.kubelet.credentialProviders ? [`file:${credentialProvidersPath}` as const] : []),
+      ...(access?.inputs ?? []),
+      ...documentFilesIn(spec, [configuration, flags]),
+    ],
+    ...(access && access.startInputs.length > 0 && { startInputs: access.startInputs }),
     onChange: ownUnitDefaults['kubelet.service'].onChange,
     readiness: { type: 'http', url: healthz(spec) },
     deadlineMs: parseDuration(ownUnitDefaults['kubelet.service'].deadline),
   };
+}
+
+/** Files of the document that kubelet's settings name. */
+function documentFilesIn({ files }: NodeSpec, settings: unknown): ResourceId[] {
+  const named = new Set(textsIn(settings));
+  return files.filter(({ path }) => named.has(path)).map(({ path }) => `file:${path}` as const);
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
 function byName([a]: [string, unknown], [b]: [string, unknown]): number {

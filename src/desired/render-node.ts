@@ -17,6 +17,7 @@ import { binaryOf, cachePolicy } from './binaries.ts';
 import { containerdFiles, containerdUnit } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
+import { nodeNameOf, nodeNameProblem } from './join.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf, type ItemRenderers } from './render-items.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
@@ -72,13 +73,7 @@ const parts: Parts<NodeSpec, NodeRendering> = {
   kubernetes: readBy<NodeSpec['kubernetes']>({
     version: 'kubelet; tools and extensions that name no version of their own',
   }),
-  cluster: readBy<NodeSpec['cluster']>({
-    server: 'kubelet, how it joins',
-    caBundle: 'kubelet',
-    bootstrapToken: 'kubelet',
-    dns: 'kubelet',
-    domain: 'kubelet',
-  }),
+  cluster: renderCluster,
   network: readBy<NodeSpec['network']>({ proxy: 'containerd and kubelet', cni: 'containerd' }),
   containerd: renderContainerd,
   kubelet: renderKubelet,
@@ -96,6 +91,27 @@ const parts: Parts<NodeSpec, NodeRendering> = {
 
 // ── from the parts that say what the node is ─────────────────────────────────────────────────────────────────────
 
+/** Its fields are rendered with kubelet (kubelet.ts, cluster-access.ts) or tell the boot how the node joins (join.ts). */
+function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report }: NodeRendering): void {
+  if (!cluster) return;
+  readBy<NonNullable<NodeSpec['cluster']>>({
+    server: 'kubelet, how it joins',
+    servers: 'the boot, how it joins',
+    caBundle: 'kubelet',
+    bootstrapToken: 'kubelet',
+    bootstrapTokenFile: 'kubelet',
+    clientCertificate: 'kubelet',
+    exec: 'kubelet',
+    kubeconfig: 'kubelet',
+    servingCertificate: 'kubelet',
+    dns: 'kubelet',
+    domain: 'kubelet',
+  });
+  const problem = nodeNameProblem(nodeNameOf(spec, facts));
+  if (problem !== undefined && spec.kubelet.nodeName === undefined)
+    report(['spec', 'cluster'], problem, 'Name the node in `kubelet.nodeName`, or give the machine a name.');
+}
+
 function renderContainerd(_containerd: NodeSpec['containerd'], { spec, facts, add }: NodeRendering): void {
   for (const file of containerdFiles(spec, facts)) add(file);
   add(afterTrust(containerdUnit(spec), trustResources(spec, facts)));
@@ -105,7 +121,7 @@ function renderKubelet(_kubelet: NodeSpec['kubelet'], node: NodeRendering): void
   const { spec, facts, add, warnings, originOf } = node;
   const { files, configuration } = kubeletFiles(spec, facts);
   for (const file of files) add(file);
-  add(kubeletUnit(spec));
+  add(kubeletUnit(spec, facts));
   for (const { path, message } of flagsOverConfiguration(spec.kubelet.flags, configuration)) {
     const origin = originOf(path);
     warnings.push(origin === undefined ? message : `${origin}: ${message}`);
@@ -209,8 +225,15 @@ function renderActions(actions: NodeSpec['actions'], { add, originOf }: NodeRend
 // ── over all resources ───────────────────────────────────────────────────────────────────────────────────────────
 
 function overrideDeferral(boot: NodeSpec['boot'], { resources, add, report, suggestion }: NodeRendering): void {
-  // The boot takes its deadline from the document itself.
-  const { deferrable: overrides, deadline: _deadline, ...rest } = boot;
+  // The boot takes its deadline and its goal from the document itself.
+  const {
+    deferrable: overrides,
+    deadline: _deadline,
+    goal: _goal,
+    joinDeadline: _wait,
+    unjoined: _outcome,
+    ...rest
+  } = boot;
   nothingLeft(rest);
   for (const [id, deferrable] of Object.entries(overrides)) {
     const resource = isResourceId(id) ? resources.get(id) : undefined;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { exampleAuthority, exampleNodeCertificate } from '../../test/support/authority.ts';
+import { nodeCertificatePath } from '../model/facts.ts';
 import { createLinuxHost } from './linux/host.ts';
 import { observeFacts } from './facts.ts';
 import { createMemoryMachine } from './memory/machine.ts';
@@ -63,6 +65,38 @@ test('the three layouts of control groups are told apart', async () => {
   assert.deepEqual(await layout('/sys/fs/cgroup/unified/cgroup.controllers'), [1, 'hybrid']);
   assert.deepEqual(await layout('/sys/fs/cgroup/cpu/tasks'), [1, 'legacy']);
 });
+
+test('the node’s name stands in kubelet’s certificate while that holds', async () => {
+  const nameIn = async (pem: string): Promise<string | undefined> => {
+    const machine = createMemoryMachine();
+    await machine.files.write([file(nodeCertificatePath, pem)]);
+    return (await observeFacts(machine.open())).nodeCertificate;
+  };
+  assert.equal(await nameIn(exampleNodeCertificate), 'node-1');
+  assert.equal(await nameIn(`${exampleNodeCertificate}-----BEGIN EC PRIVATE KEY-----\nAA==\n`), 'node-1');
+  assert.equal(await nameIn(exampleAuthority), undefined, 'of nobody’s node');
+  // A machine in memory lives in 2030.
+  assert.equal(await nameIn(exampleNodeCertificateFrom('200101000000Z', '290101000000Z')), undefined, 'expired');
+  assert.equal(await nameIn(exampleNodeCertificateFrom('310101000000Z', '400101000000Z')), undefined, 'to come');
+  assert.equal(await nameIn(exampleNodeCertificateFrom('290101000000Z', '310101000000Z')), 'node-1');
+  assert.equal(await nameIn('nothing'), undefined);
+});
+
+/** With other times; its signature is nobody's, and nobody looks at it here. */
+function exampleNodeCertificateFrom(notBefore: string, notAfter: string): string {
+  const [body = ''] = /(?<=-----\n)[^-]+/.exec(exampleNodeCertificate) ?? [];
+  const der = Buffer.from(body, 'base64');
+  const at = der.indexOf('200101000000Z');
+  // The end stands in the longer form of years from 2050 on: [tag, length, 15 characters].
+  const validity = Buffer.concat([der.subarray(at - 2, at), Buffer.from(notBefore), Buffer.from([0x18, 15])]);
+  const changed = Buffer.concat([
+    der.subarray(0, at - 2),
+    validity,
+    Buffer.from(`20${notAfter}`),
+    der.subarray(at + 30),
+  ]);
+  return `-----BEGIN CERTIFICATE-----\n${changed.toString('base64')}\n-----END CERTIFICATE-----\n`;
+}
 
 test('an empty root folder has facts too', async () => {
   const facts = await observeFacts(createMemoryMachine().open());

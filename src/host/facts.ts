@@ -3,27 +3,41 @@
  * starts nothing and works on a root folder and on a host in memory too.
  */
 import { parseOsRelease } from './os-release.ts';
-import type { Facts } from '../model/facts.ts';
+import { certificatesIn } from '../model/certificate.ts';
+import { nodeCertificatePath, type Facts } from '../model/facts.ts';
 import { asArch, systemdArch } from '../model/arch.ts';
 import type { Files, Host } from './port.ts';
 import { textOf } from '../model/bytes.ts';
 
 export async function observeFacts(host: Host): Promise<Facts> {
   const { files } = host;
-  const [os, hostName, machineId, memory, cpus, interfaces, cache, systemdVersion, containerdVersion, kernel, cgroup] =
-    await Promise.all([
-      readOsRelease(files),
-      readHostName(host),
-      text(files, '/etc/machine-id'),
-      text(files, '/proc/meminfo'),
-      text(files, '/sys/devices/system/cpu/online'),
-      files.list('/sys/class/net'),
-      cachedVersions(files),
-      systemdVersionOf(files),
-      packageVersion(files, 'containerd'),
-      readKernel(files),
-      readCgroup(host),
-    ]);
+  const [
+    os,
+    hostName,
+    machineId,
+    memory,
+    cpus,
+    interfaces,
+    cache,
+    systemdVersion,
+    containerdVersion,
+    kernel,
+    cgroup,
+    nodeCertificate,
+  ] = await Promise.all([
+    readOsRelease(files),
+    readHostName(host),
+    text(files, '/etc/machine-id'),
+    text(files, '/proc/meminfo'),
+    text(files, '/sys/devices/system/cpu/online'),
+    files.list('/sys/class/net'),
+    cachedVersions(files),
+    systemdVersionOf(files),
+    packageVersion(files, 'containerd'),
+    readKernel(files),
+    readCgroup(host),
+    nodeCertificateOf(host),
+  ]);
   const cpu = asArch(host.program.architecture) ?? 'amd64';
   return {
     os,
@@ -32,6 +46,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     ...kernel,
     hasMachineId: /^[0-9a-f]{32}$/.test(machineId.trim()),
     ...cgroup,
+    ...(nodeCertificate !== undefined && { nodeCertificate }),
     ...(systemdVersion !== undefined && { systemdVersion }),
     ...(containerdVersion !== undefined && { containerdVersion }),
     cpus: countCpus(cpus),
@@ -70,6 +85,15 @@ async function readCgroup({ files, root }: Host): Promise<Pick<Facts, 'cgroupVer
   if (await files.stat('/sys/fs/cgroup/cgroup.controllers')) return { cgroupVersion: 2, cgroupLayout: 'unified' };
   const hybrid = await files.stat('/sys/fs/cgroup/unified/cgroup.controllers');
   return { cgroupVersion: 1, cgroupLayout: hybrid ? 'hybrid' : 'legacy' };
+}
+
+/** Of kubelet's own certificate; the file is there for root alone. */
+async function nodeCertificateOf({ files, clock }: Host): Promise<string | undefined> {
+  const [certificate] = certificatesIn(await text(files, nodeCertificatePath)) ?? [];
+  const now = clock.now();
+  if (!certificate || now < certificate.notBefore || now >= certificate.notAfter) return undefined;
+  const { commonName } = certificate;
+  return commonName.startsWith('system:node:') ? commonName.slice('system:node:'.length) : undefined;
 }
 
 function lines(content: string): string[] {

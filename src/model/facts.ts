@@ -18,6 +18,9 @@ import {
 import type { ZodMiniType } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 
+/** Where kubelet keeps its certificate for the API server, unless a flag says otherwise. */
+export const nodeCertificatePath = '/var/lib/kubelet/pki/kubelet-client-current.pem';
+
 /** What rendering knows of a host, as `nodekiln facts` observes it. */
 export interface Facts {
   readonly os: {
@@ -46,6 +49,8 @@ export interface Facts {
   /** False before the first boot: no machine ID has been given yet. */
   readonly hasMachineId?: boolean;
   readonly hasSwap?: boolean;
+  /** The name of the Node in kubelet's certificate for the API server, when it has one that holds now. */
+  readonly nodeCertificate?: string;
   readonly systemdVersion?: string;
   readonly containerdVersion?: string;
   readonly cpus: number;
@@ -93,6 +98,7 @@ const schema: ZodMiniType<Facts> = map({
   kernelModules: exactOptional(texts),
   hasMachineId: exactOptional(flag),
   hasSwap: exactOptional(flag),
+  nodeCertificate: exactOptional(text),
   systemdVersion: exactOptional(text),
   containerdVersion: exactOptional(text),
   cpus: count,

@@ -119,6 +119,8 @@ export interface UnitResource extends ResourceBase {
   readonly state?: 'started' | 'stopped';
   /** A change of any of these restarts (or reloads) the unit: files it reads, binaries it runs. */
   readonly inputs: readonly ResourceId[];
+  /** As `inputs`, but read at a start alone: that one of them goes away changes nothing for what runs. */
+  readonly startInputs?: readonly ResourceId[];
   readonly onChange: 'restart' | 'reload' | 'none';
   readonly readiness: Readiness;
   /** From the start being queued to ready. */

@@ -4,6 +4,7 @@
  */
 import type { LoadedDocument } from '../../config/load.ts';
 import type { ParsedDocument } from '../../config/problems.ts';
+import type { Join } from '../../desired/join.ts';
 import type { DesiredState } from '../../model/resources.ts';
 import type { Facts } from '../../model/facts.ts';
 
@@ -19,6 +20,8 @@ export interface NodeAsk {
   readonly desired: DesiredState;
   /** The budget of a boot made from them, in milliseconds. */
   readonly budgetMs: number;
+  /** How the node joins its cluster; absent of one that stands alone. */
+  readonly join?: Join;
 }
 
 export type KindOfDocument =

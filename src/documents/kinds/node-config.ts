@@ -3,6 +3,7 @@ import { parseDuration } from '../../config/duration.ts';
 import { refuseExposed } from '../../config/inspect.ts';
 import { checkDocument } from '../../config/load.ts';
 import { resolveNodeConfig } from '../../config/resolve.ts';
+import { joinOf } from '../../desired/join.ts';
 import { renderNode } from '../../desired/render-node.ts';
 import type { KindOfDocument } from './kind.ts';
 
@@ -16,9 +17,11 @@ export const nodeConfig = {
       loaded.push(document);
     }
     const { config, placeOf } = resolveNodeConfig(loaded);
+    const { spec } = config;
     return (facts) => ({
       desired: renderNode(config, facts, { placeOf }),
-      budgetMs: parseDuration(config.spec.boot.deadline),
+      budgetMs: parseDuration(spec.boot.deadline),
+      ...(spec.cluster && { join: joinOf(spec, spec.cluster, facts) }),
     });
   },
 } as const satisfies KindOfDocument;

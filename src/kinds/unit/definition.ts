@@ -67,6 +67,6 @@ export function definitionPlaces(name: string): string[] {
 }
 
 /** What must be in place before a start. */
-export function namedBy({ inputs, needs }: UnitResource): ResourceId[] {
-  return [...inputs, ...needs];
+export function namedBy({ inputs, startInputs = [], needs }: UnitResource): ResourceId[] {
+  return [...inputs, ...startInputs, ...needs];
 }

@@ -59,14 +59,15 @@ export const unitPlanner: KindPlanner<'unit'> = {
     if (owesStart(touched) && !redefined)
       return { facets: ['inputs'], details: ['an earlier run did not get to its start'] };
     if (resource.onChange === 'none') return undefined;
-    const changed = resource.inputs.filter((input) => input !== resource.id && context.contentChanges(input));
+    const read = [...resource.inputs, ...(resource.startInputs ?? [])];
+    const changed = read.filter((input) => input !== resource.id && context.contentChanges(input));
     if (changed.length > 0) return { facets: ['inputs'], details: [`reads ${changed.join(', ')}, which changes`] };
     const outdated = touched?.startedWith !== undefined && touched.startedWith !== startFingerprint(resource, context);
     if (!outdated || redefined) return undefined;
     return { facets: ['inputs'], details: ['was started with an earlier state of what it reads'] };
   },
 
-  reads: ({ inputs }) => inputs,
+  reads: ({ inputs, startInputs = [] }) => [...inputs, ...startInputs],
   contentOf: ({ content, dropIns }) => [content, dropIns],
   changesContent: isOfContent,
 
@@ -232,7 +233,7 @@ function isUp({ activeState, transient, succeeded }: ChangeOf<'unit'>['observed'
   return isRunning(activeState) || (transient && succeeded);
 }
 
-/** What a process of this unit is started with: its definition and the content of everything it reads. */
+/** What a process of this unit is started with: its definition and the content of everything it reads while it runs. */
 function startFingerprint(unit: UnitResource, context: PlanContext): string {
   const inputs = [...unit.inputs].sort().map((id) => [id, context.contentOf(id)]);
   return fingerprint({ content: unit.content, dropIns: unit.dropIns, inputs });
