@@ -3,7 +3,8 @@
  *
  *     ./dev mutants                  everything anew
  *     ./dev mutants model plan       these rooms
- *     ./dev mutants faults           the named faults; also some of them, by part of their names
+ *     ./dev mutants faults           the named faults
+ *     ./dev mutants faults cache     those whose name holds a word
  *     ./dev mutants --changed        what has changed since it was recorded, as far as five minutes go
  *     --minutes=N                    as far as N minutes go
  *     --record                       keep the result in test/mutants/
@@ -14,6 +15,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { rules } from '../test/faults/rules.ts';
+import { choose } from './mutants/choice.ts';
 import { type Fault, faultDigest, readFaults, runFaults, type Verdict } from './mutants/faults.ts';
 import { digestOf, type FileResult, mutate, sourcesOf } from './mutants/pure.ts';
 import { readFaultRecord, readRecord, writeFaultRecord, writeRecord } from './mutants/record.ts';
@@ -192,24 +194,18 @@ async function main(): Promise<number> {
     },
   });
   const faults = await readFaults();
-  const everything = positionals.length === 0;
-  const wantedRooms = rooms.filter(({ name }) => everything || positionals.includes(name));
-  const parts = positionals.filter((name) => !rooms.some((room) => room.name === name));
-  const wantedFaults = faults.filter(
-    ({ name }) => everything || parts.some((part) => part === 'faults' || name.includes(part)),
-  );
-  const unknown = parts.filter((part) => part !== 'faults' && !faults.some(({ name }) => name.includes(part)));
-  if (unknown.length > 0) {
-    console.error(`mutants: no room and no fault: ${unknown.join(', ')}`);
+  const chosen = choose(positionals, { rooms, faults });
+  if (chosen.unknown.length > 0) {
+    console.error(`mutants: no room and no fault: ${chosen.unknown.join(', ')}`);
     return 2;
   }
   const minutes = values.minutes === undefined ? (values.changed ? 5 : Infinity) : Number(values.minutes);
   const options = { ...values, deadline: performance.now() + minutes * 60_000 };
   const without = Object.keys(rules).filter((rule) => !faults.some((fault) => fault.rule === rule));
   const wrong = [
-    ...(wantedFaults.length > 0 ? await runNamed(wantedFaults, options) : []),
-    ...(wantedRooms.length > 0 ? await runRooms(wantedRooms, options) : []),
-    ...(everything || parts.includes('faults') ? without.map((rule) => `the rule ${rule} has no fault`) : []),
+    ...(chosen.faults.length > 0 ? await runNamed(chosen.faults, options) : []),
+    ...(chosen.rooms.length > 0 ? await runRooms(chosen.rooms, options) : []),
+    ...(chosen.allFaults ? without.map((rule) => `the rule ${rule} has no fault`) : []),
   ];
   console.log(
     ['', ...wrong, wrong.length === 0 ? 'the tests notice' : 'the tests do not notice enough']
