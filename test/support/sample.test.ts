@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sampleOf } from './sample.ts';
+import { sampleOf, samples } from './sample.ts';
 
 const points = Array.from({ length: 100 }, (_none, index) => index);
+
+test('cases say how many points a sample of them has', async () => {
+  assert.ok(((await samples()).get('crash')?.points ?? 0) > 1);
+});
 
 test('the whole is the whole', () => {
   assert.deepEqual(sampleOf(points, { count: 10, seed: 1, whole: true }), points);

@@ -1,4 +1,34 @@
-/** Cases that have many points of one sort: all of them, or with `NODEKILN_SAMPLE` (`./dev e2e --sample`) a spread of them. */
+/**
+ * Cases that have many points of one sort: all of them, or with `NODEKILN_SAMPLE` (`./dev e2e --sample`) a spread of them, as
+ * many as the case's `sample.json` says.
+ */
+import { readFileSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+const cases = join(import.meta.dirname, '..', 'e2e');
+
+/** `sample.json` in the folder of a case. */
+export interface Sample {
+  /** Of each sort, about. */
+  readonly points: number;
+}
+
+/** What the case in a folder says. */
+export function sampleIn(folder: string): Sample {
+  const said: unknown = JSON.parse(readFileSync(join(folder, 'sample.json'), 'utf8'));
+  if (typeof said === 'object' && said !== null && 'points' in said && Number.isSafeInteger(said.points))
+    return { points: Number(said.points) };
+  throw new Error(`${folder}/sample.json: points is no number`);
+}
+
+/** Every case that is sampled, by its folder's name; the others always run whole. */
+export async function samples(): Promise<ReadonlyMap<string, Sample>> {
+  const found = new Map<string, Sample>();
+  for await (const file of glob('*/sample.json', { cwd: cases }))
+    found.set(basename(dirname(file)), sampleIn(join(cases, dirname(file))));
+  return found;
+}
 
 /** True where a sample is asked for. */
 export const sampled = (process.env['NODEKILN_SAMPLE'] ?? '') !== '';

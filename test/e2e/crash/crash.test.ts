@@ -1,7 +1,7 @@
 /**
  * The real process, killed with SIGKILL before and after every effect of the demo's boot and of a tend step, and started
  * again, reaches the end state of an undisturbed run: file trees, unit states and journal. Two hosts share the points, or
- * a sample of them that differs from day to day.
+ * a sample of them (`sample.json`) that differs from day to day.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { demoFolder } from '../../demo/baked.ts';
 import { replaceOnce } from '../../demo/sabotage.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { createChance } from '../../support/chance.ts';
-import { sampled, sampleOf } from '../../support/sample.ts';
+import { sampled, sampleIn, sampleOf } from '../../support/sample.ts';
 import { waitHttp } from '../../lab/probe.ts';
 import {
   agentFolder,
@@ -114,7 +114,7 @@ describe('killed at any effect', { concurrency: 1 }, () => {
 });
 
 /** Both hosts together. */
-const pointsOfSample = 16;
+const { points: pointsOfSample } = sampleIn(import.meta.dirname);
 const today = Math.floor(Date.now() / 86_400_000);
 
 /** Before and after each effect; "after" the last is the end. */
