@@ -230,7 +230,8 @@ const scenarios: fc.Arbitrary<Scenario> = fc.record({
   first: documents,
   second: documents,
   killed: fc.constantFrom('first', 'second'),
-  share: fc.double({ min: 0, max: 0.999, noNaN: true }),
+  // A double of fast-check is next to nothing nearly always.
+  share: fc.nat(999).map((n) => n / 1_000),
   when: fc.constantFrom('before', 'after'),
   repeated: fc.boolean(),
 });

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
+import type { Host } from '../host/port.ts';
 import { extractMember } from './extract.ts';
 import type { FormatName } from './formats/format.ts';
 import {
@@ -57,13 +58,44 @@ before(() => {
   }
 });
 
+/** Who reads more than a few times over what is there goes round in circles. */
+const readsPerByte = 4;
+
+/** A host whose archives are given so many bytes at most, of which a read that gives none counts for one. */
+function withinReads<H extends Pick<Host, 'archives'>>(host: H, most: number): H {
+  let left = most;
+  return {
+    ...host,
+    archives: {
+      ...host.archives,
+      read: (request) => {
+        const { file } = request;
+        return host.archives.read({
+          ...request,
+          file: {
+            ...file,
+            async read(position, length) {
+              const bytes = await file.read(position, length);
+              left -= Math.max(1, bytes.length);
+              assert.ok(left >= 0, `more than ${most} bytes are read`);
+              return bytes;
+            },
+          },
+        });
+      },
+    },
+  };
+}
+
 type Mutation =
   | { readonly do: 'set'; readonly at: number; readonly value: number }
   | { readonly do: 'cut'; readonly at: number; readonly length: number }
   | { readonly do: 'repeat'; readonly at: number; readonly length: number }
   | { readonly do: 'number'; readonly at: number; readonly text: string };
 
-const place = fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 0.05, noNaN: true }));
+/** Parts of a whole, evenly: a double of fast-check is next to nothing nearly always. */
+const part = (ofWhole: number): fc.Arbitrary<number> => fc.nat(1_000_000).map((n) => (ofWhole * n) / 1_000_000);
+const place = fc.oneof(part(1), part(0.05));
 const mutation: fc.Arbitrary<Mutation> = fc.oneof(
   fc.record({ do: fc.constant('set'), at: place, value: fc.nat(255) }),
   fc.record({ do: fc.constant('cut'), at: place, length: fc.integer({ min: 1, max: 2_000 }) }),
@@ -116,10 +148,10 @@ describe('mutated packages', () => {
           async (mutations, size) => {
             rmSync(target, { recursive: true, force: true });
             mkdirSync(target);
-            const started = performance.now();
+            const bytes = mutate(seed.bytes, mutations);
             try {
-              writeFileSync(mutant, mutate(seed.bytes, mutations));
-              await extractMember(inPieces(host, size), {
+              writeFileSync(mutant, bytes);
+              await extractMember(withinReads(inPieces(host, size), readsPerByte * bytes.length + 100), {
                 source: mutant,
                 what: form,
                 format: seed.format,
@@ -141,7 +173,6 @@ describe('mutated packages', () => {
               );
               assert.deepEqual(readdirSync(target), []);
             }
-            assert.ok(performance.now() - started < 5_000, 'ends soon');
           },
         ),
         {
