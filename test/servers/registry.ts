@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../lab/run.ts';
+import { issueCertificate, makeAuthority } from './certificates.ts';
 import { ensurePrograms } from './programs.ts';
 
 export interface RegistryOptions {
@@ -193,86 +194,13 @@ export async function makeCertificates(
   folder: string,
   days = 2,
 ): Promise<{ readonly ca: string; readonly certificate: string; readonly key: string }> {
-  await ensurePrograms([{ program: 'openssl', package: 'openssl', why: 'makes certificates' }]);
-  const at = (name: string): string => join(folder, name);
-  const openssl = (...args: string[]) => run(['openssl', ...args], { cwd: folder });
-  await openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=test authority',
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-  );
-  await openssl(
-    'req',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-subj',
-    '/CN=127.0.0.1',
-    '-addext',
-    'subjectAltName=IP:127.0.0.1',
-    '-keyout',
-    'server.key',
-    '-out',
-    'server.csr',
-  );
-  const validity =
-    days >= 0 ? ['-days', String(days)] : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z'];
-  const { stdout } = await run(['openssl', 'version']);
-  if (days < 0 && !/OpenSSL 3\.[4-9]/.test(stdout)) {
-    // `x509` could not date back before OpenSSL 3.4; `ca` always could.
-    await writeFile(at('index.txt'), '');
-    await writeFile(at('serial'), '01\n');
-    await writeFile(
-      at('ca.cnf'),
-      `[ca]\ndefault_ca=d\n[d]\ndir=${folder}\ndatabase=${at('index.txt')}\nserial=${at('serial')}\nnew_certs_dir=${folder}\ncertificate=${at('ca.pem')}\nprivate_key=${at('ca.key')}\ndefault_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n`,
-    );
-    await openssl(
-      'ca',
-      '-batch',
-      '-config',
-      'ca.cnf',
-      '-startdate',
-      '20200101000000Z',
-      '-enddate',
-      '20200102000000Z',
-      '-in',
-      'server.csr',
-      '-out',
-      'server.pem',
-      '-notext',
-    );
-  } else {
-    await openssl(
-      'x509',
-      '-req',
-      '-in',
-      'server.csr',
-      '-CA',
-      'ca.pem',
-      '-CAkey',
-      'ca.key',
-      '-copy_extensions',
-      'copy',
-      ...validity,
-      '-out',
-      'server.pem',
-    );
-  }
-  return { ca: at('ca.pem'), certificate: at('server.pem'), key: at('server.key') };
+  const authority = await makeAuthority(folder, 'ca');
+  const server = await issueCertificate(folder, 'server', authority, {
+    subject: '/CN=127.0.0.1',
+    names: ['IP:127.0.0.1'],
+    ...(days < 0 && { notBefore: new Date('2020-01-01'), notAfter: new Date('2020-01-02') }),
+  });
+  return { ca: authority.certificate, ...server };
 }
 
 export function freePort(): Promise<number> {
