@@ -6,7 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { prepareBootHosts, untilBooted, type BootHosts, type Kind } from './lib/boot-hosts.ts';
+import { untilBooted } from '../test/demo/nodes.ts';
+import { prepareBootHosts, type BootHosts, type Kind } from './lib/boot-hosts.ts';
 import { describeMachine, dropCaches, load, preferLab, writeBack, type Machine } from './lib/machine.ts';
 import { ratioOfMedians, summarize, type Ratio } from './lib/statistics.ts';
 import { markdownTable } from './lib/table.ts';

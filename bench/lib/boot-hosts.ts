@@ -11,9 +11,8 @@
  */
 import { cp, link, lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { BootResult } from '../../src/telemetry/result.ts';
 import { bakedRoot, demoFolder } from '../../test/demo/baked.ts';
+import { untilBooted } from '../../test/demo/nodes.ts';
 import { cacheFolder } from '../../test/lab/cache.ts';
 import type { Lab, LabHost } from '../../test/lab/lab.ts';
 import { run } from '../../test/lab/run.ts';
@@ -84,23 +83,6 @@ export async function prepareBootHosts(lab: Lab, say: (line: string) => void): P
     throw error;
   }
   return { create, close: () => rm(work, { recursive: true, force: true }) };
-}
-
-const bootDeadlineMs = 120_000;
-
-/** The result that nodekiln publishes at the end of a boot; throws when that was not a full one. */
-export async function untilBooted(host: LabHost): Promise<BootResult> {
-  for (let waited = 0; waited < bootDeadlineMs; waited += 50) {
-    const text = await host.readFile('/var/lib/nodekiln/boot/result.json').catch(() => undefined);
-    if (text !== undefined) {
-      // Our own program wrote it.
-      const result = JSON.parse(text) as BootResult;
-      if (result.outcome === 'converged') return result;
-      throw new Error(`host ${host.name}: the boot ${result.outcome}: ${JSON.stringify(result.error)}`);
-    }
-    await sleep(50);
-  }
-  throw new Error(`host ${host.name}: no result of the boot after ${bootDeadlineMs} ms`);
 }
 
 // ── the floor's files ────────────────────────────────────────────────────────────────────────────────────────────

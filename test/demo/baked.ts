@@ -8,7 +8,7 @@ import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { cached, keyHash } from '../lab/cache.ts';
 import { artifacts } from '../lab/packages.ts';
 import type { Progress } from '../lab/prerequisites.ts';
-import { unpackRoot } from '../lab/root.ts';
+import { unpackRoot, type Suite } from '../lab/root.ts';
 import { run, tryRun, type RunResult } from '../lab/run.ts';
 
 export const demoFolder = join(import.meta.dirname, '..', '..', 'examples', 'demo');
@@ -50,7 +50,7 @@ export async function demoManifest(progress: Progress, change?: (text: string) =
 }
 
 /** The root that the demo's manifest makes, from the cache or baked now. Must not be changed: hosts are overlays of it. */
-export async function bakedRoot(progress: Progress = () => undefined): Promise<string> {
+export async function bakedRoot(progress: Progress = () => undefined, suite: Suite = 'trixie'): Promise<string> {
   await linkArtifacts(progress);
   const bundle = await buildBundle();
   const about = await artifacts();
@@ -59,11 +59,12 @@ export async function bakedRoot(progress: Progress = () => undefined): Promise<s
     await readFile(`${bundle}.stamp`, 'utf8'),
     await readFile(manifest, 'utf8'),
     JSON.stringify(about),
+    suite,
   );
   return cached(`baked/${key}`, async (dir) => {
-    progress('baking the demo root');
+    progress(`baking the demo root of ${suite}`);
     await mkdir(dir, { recursive: true });
-    await unpackRoot('trixie', dir, progress);
+    await unpackRoot(suite, dir, progress);
     await chmod(dir, 0o755);
     // The packages of each machine's cache are its own: their lock file is not the example's.
     const lock = `${dir}.lock.json`;

@@ -1,0 +1,50 @@
+/** Hosts of a baked root that become nodes by themselves: a document on their disk, then their first boot. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BootResult } from '../../src/telemetry/result.ts';
+import type { HostOptions, Lab, LabHost } from '../lab/lab.ts';
+import type { Progress } from '../lab/prerequisites.ts';
+import type { Suite } from '../lab/root.ts';
+import { bakedRoot } from './baked.ts';
+
+export interface NodeOptions extends Pick<HostOptions, 'name' | 'network'> {
+  /** What nodekiln-boot.service finds: a NodeConfig. */
+  readonly document: string;
+  /** Default: trixie. */
+  readonly suite?: Suite;
+  readonly progress?: Progress;
+}
+
+/** A host that has the document and was not started yet. */
+export async function bakedNode(lab: Lab, options: NodeOptions): Promise<LabHost> {
+  const { name, network = false, document, suite, progress } = options;
+  return lab.host({
+    name,
+    network,
+    root: await bakedRoot(progress, suite),
+    seeds: ['/opt', '/var/lib/containerd'],
+    prepare: async (merged) => {
+      const folder = join(merged, 'etc/nodekiln/conf.d');
+      await mkdir(folder, { recursive: true });
+      await writeFile(join(folder, '10-node.yaml'), document, { mode: 0o600 });
+    },
+  });
+}
+
+const bootDeadlineMs = 120_000;
+
+/** The result that nodekiln publishes at the end of a boot; throws when that was not a full one. */
+export async function untilBooted(host: LabHost): Promise<BootResult> {
+  for (let waited = 0; waited < bootDeadlineMs; waited += 50) {
+    const text = await host.readFile('/var/lib/nodekiln/boot/result.json').catch(() => undefined);
+    if (text !== undefined) {
+      // Our own program wrote it.
+      const result = JSON.parse(text) as BootResult;
+      if (result.outcome === 'converged') return result;
+      throw new Error(`host ${host.name}: the boot ${result.outcome}: ${JSON.stringify(result.error)}`);
+    }
+    await sleep(50);
+  }
+  throw new Error(`host ${host.name}: no result of the boot after ${bootDeadlineMs} ms`);
+}
