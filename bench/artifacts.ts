@@ -297,10 +297,7 @@ async function findOras(): Promise<string | undefined> {
     await writeFile(join(into, 'go.mod'), 'module bench\n\ngo 1.22\n');
     const { stdout } = await run([go, 'mod', 'download', '-json', 'oras.land/oras@v1.2.3'], { cwd: into });
     await cp((JSON.parse(stdout) as { Dir: string }).Dir, module, { recursive: true });
-    await goBuild(
-      { what: 'oras', module, package: './cmd/oras', ldflags: ['-s', '-w'], output: join(into, 'oras') },
-      say,
-    );
+    await goBuild({ what: 'oras', module, packages: { oras: './cmd/oras' }, ldflags: ['-s', '-w'], output: into }, say);
     await rm(module, { recursive: true });
   });
   return findProgram(join(dir, 'oras'));

@@ -2,9 +2,9 @@
  * Static programs built from Go modules, with the machine's Go or with Debian trixie's in a root of its own when it has
  * none. A build says how far it is.
  */
-import { chmod, cp, mkdir, rm } from 'node:fs/promises';
+import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { cacheFolder, keyHash } from './cache.ts';
 import { type Meter, metered } from './meter.ts';
 import type { Progress } from './prerequisites.ts';
@@ -17,8 +17,10 @@ export interface GoBuild {
   readonly what: string;
   /** The folder with go.mod and go.sum; nothing in it is changed. */
   readonly module: string;
-  readonly package: string;
+  /** Package by name of the program; all of them are one `go build`, so that what they share is compiled once. */
+  readonly packages: Readonly<Record<string, string>>;
   readonly ldflags: readonly string[];
+  /** An existing folder, which gets each program under its name. */
   readonly output: string;
 }
 
@@ -43,24 +45,48 @@ const environment = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' 
 /** Runs go with arguments and gives back what it printed. */
 type Go = (args: readonly string[], onLine: (line: string) => void) => Promise<string>;
 
-/** What is missing, then each package that is compiled, then the link, of which go says nothing. */
-async function buildWith(go: Go, { package: name, ldflags, output }: GoBuild, meter: Meter): Promise<void> {
+/** What is missing, then each package that is compiled, then the links, of which go says nothing. */
+async function buildWith(
+  go: Go,
+  { packages, ldflags, output }: Omit<GoBuild, 'what' | 'module'>,
+  meter: Meter,
+): Promise<void> {
+  const names = Object.values(packages);
   const flags = ['-trimpath', '-buildvcs=false', '-ldflags', ldflags.join(' ')];
   meter.phase('fetching', { unit: 'modules' });
-  const stale = await go(['list', '-deps', ...flags, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', name], (line) => {
+  const stale = await go(['list', '-deps', ...flags, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', ...names], (line) => {
     if (line.startsWith('go: downloading ')) meter.advance();
   });
-  const waiting = new Set(stale.split('\n').filter((line) => line !== ''));
-  meter.phase('compiling', { total: waiting.size, unit: 'packages' });
-  await go(['build', '-v', ...flags, '-o', output, name], (line) => {
-    if (waiting.delete(line)) meter.advance();
+  // A program itself is stale until it is linked.
+  const waiting = new Set(stale.split('\n').filter((line) => line !== '' && !names.includes(line)));
+  if (waiting.size === 0) meter.phase('linking');
+  else meter.phase('compiling', { total: waiting.size, unit: 'packages' });
+  // The slash: a folder, however many programs there are.
+  await go(['build', '-v', ...flags, '-o', `${output}/`, ...names], (line) => {
+    if (!waiting.delete(line)) return;
+    meter.advance();
     if (waiting.size === 0) meter.phase('linking');
   });
+}
+
+/** go names a program after the last element of its package's path that is no major version. */
+async function takePrograms(from: string, { packages, output }: GoBuild): Promise<void> {
+  for (const [name, path] of Object.entries(packages)) {
+    const built = join(from, basename(path.replace(/\/v\d+$/, '')));
+    const target = join(output, name);
+    if (built === target) continue;
+    await rename(built, target).catch(async (error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+      await cp(built, target);
+    });
+    await chmod(target, 0o755);
+  }
 }
 
 async function buildHere(go: string, build: GoBuild, meter: Meter): Promise<void> {
   const options = { cwd: build.module, env: { ...process.env, ...environment } };
   await buildWith(async (args, onLine) => (await run([go, ...args], { ...options, onLine })).stdout, build, meter);
+  await takePrograms(build.output, build);
 }
 
 const inRoot = `mount --make-rprivate /
@@ -95,8 +121,7 @@ async function buildInRoot(build: GoBuild, meter: Meter, progress: Progress | un
   };
   try {
     await buildWith(go, { ...build, output: `${inside}/out` }, meter);
-    await cp(join(dir, 'out'), build.output);
-    await chmod(build.output, 0o755);
+    await takePrograms(join(dir, 'out'), build);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

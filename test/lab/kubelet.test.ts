@@ -174,10 +174,9 @@ WantedBy=multi-user.target
   test('the two kubelets are different programs of the versions that they say', async () => {
     const { deb, rpm } = made.kubelet;
     assert.notEqual(deb.memberDigest, rpm.memberDigest);
-    for (const version of kubernetesVersions) {
+    for (const version of ['v1.34.3', 'v1.34.4'] as const)
       assert.equal((await run([await kubelet(version), '--version'])).stdout, `Kubernetes ${version}\n`);
-      assert.equal(await moduleVersion(version), version);
-    }
+    for (const version of kubernetesVersions) assert.equal(await moduleVersion(version), version);
   });
 
   test('the packages are real and have maintainer scripts that would start the service', async () => {

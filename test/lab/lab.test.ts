@@ -145,6 +145,9 @@ describe('a lab', () => {
       host.exec(['bash', '-c', fetch], { timeoutMs: 1_500 });
     assert.equal((await reach(plugged)).stdout, 'lab');
     assert.notEqual((await reach(alone)).status, 0);
+    const there = await lab.execInNetwork(['sh', '-c', 'ip -4 address show lab0; cat; exit 3'], { input: 'words' });
+    assert.match(there.stdout, new RegExp(`inet ${networkAddress}/24[\\s\\S]*words$`));
+    assert.equal(there.status, 3);
     await plugged.cutNetwork();
     assert.notEqual((await reach(plugged)).status, 0);
     assert.match(await plugged.check(['ip', 'route']), /^default via/m);

@@ -118,9 +118,13 @@ export interface LabHost {
 
 export interface Lab {
   readonly id: string;
+  /** The lab's folder on the machine's disk, with a folder per host; goes with the lab. */
+  readonly disk: string;
   host(options: HostOptions): Promise<LabHost>;
   /** Starts a program of the machine in the network that hosts with `network: true` are in, at 10.77.0.254. */
   spawnInNetwork(argv: readonly string[], options?: SpawnOptions): ChildProcess;
+  /** Runs a program of the machine there to its end; 124 when the deadline ended it. */
+  execInNetwork(argv: readonly string[], options?: ExecOptions): Promise<RunResult>;
   /** Leaves the lab up when this process ends; returns what to type to enter its hosts and to remove it. */
   keep(): Promise<readonly string[]>;
   /** Removes every host and all that belongs to the lab. Idempotent. */
@@ -129,7 +133,7 @@ export interface Lab {
 
 const keeperProgram = fileURLToPath(new URL('keeper.ts', import.meta.url));
 const guestPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** The address of the lab's own network, where `spawnInNetwork` runs. */
+/** The address of the lab's own network, where `spawnInNetwork` and `execInNetwork` run. */
 export const networkAddress = '10.77.0.254';
 
 // ── the keeper's other end ───────────────────────────────────────────────────────────────────────────────────────
@@ -257,19 +261,28 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
     if (!kept) await sweepLab(id, disk);
   });
   log(`lab ${id} opened`);
+  const inNetwork = (argv: readonly string[]): readonly string[] => [
+    ...joining(keeper.groups),
+    'nsenter',
+    `--net=/proc/${keeper.pid}/root${runFolder}/${id}/net/switch`,
+    '--',
+    ...argv,
+  ];
   return {
     id,
+    disk,
     async host(options) {
       const host = await makeHost({ keeper, id, log, forget: (name) => hosts.delete(name) }, options);
       hosts.set(options.name, host);
       return host;
     },
     spawnInNetwork(argv, options = {}) {
-      const namespace = `--net=/proc/${keeper.pid}/root${runFolder}/${id}/net/switch`;
-      const [program = '', ...args] = [...joining(keeper.groups), 'nsenter', namespace, '--', ...argv];
+      const [program = '', ...args] = inNetwork(argv);
       const env = { ...process.env, ...options.env };
       return spawn(program, args, { stdio: options.stdio ?? 'pipe', env, cwd: options.cwd });
     },
+    execInNetwork: (argv, options = {}) =>
+      tryRun(inNetwork(argv), { ...options, env: { ...process.env, ...options.env } }),
     async keep() {
       kept = true;
       await keeper.call({ method: 'keep' });

@@ -1,0 +1,49 @@
+/** The document of a host that joins a lab's cluster, for demo, tests and benchmarks. */
+import { stringify } from 'yaml';
+import type { Cluster } from './cluster.ts';
+
+export interface JoinOptions {
+  /** Of `cluster.newToken()`. Absent: the host has no way to ask for a certificate. */
+  readonly token?: string;
+  /** Addresses of this host's pods; no other host may have them. */
+  readonly podSubnet: string;
+  /** Default: the cluster's. */
+  readonly server?: string;
+  /** Default: the cluster's. */
+  readonly caBundle?: string;
+  /** kubelet's. Default: 1.34.3. */
+  readonly version?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Fields of KubeletConfiguration. */
+  readonly kubeletConfiguration?: Readonly<Record<string, unknown>>;
+  /** Further sections of `spec`. */
+  readonly spec?: Readonly<Record<string, unknown>>;
+}
+
+/** A NodeConfig of the lab's images; what a test changes of it is in the options. */
+export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, options: JoinOptions): string {
+  const { token, podSubnet, version = '1.34.3', labels, kubeletConfiguration, spec } = options;
+  return stringify({
+    apiVersion: 'nodekiln.dev/v1alpha1',
+    kind: 'NodeConfig',
+    metadata: { name: 'joining' },
+    spec: {
+      kubernetes: { version },
+      cluster: {
+        server: options.server ?? cluster.server,
+        caBundle: options.caBundle ?? cluster.caBundle,
+        ...(token !== undefined && { bootstrapToken: token }),
+      },
+      kubelet: {
+        ...(labels && { labels }),
+        ...(kubeletConfiguration && { configuration: kubeletConfiguration }),
+      },
+      // A lab host has no CAP_SYS_RESOURCE.
+      containerd: { restrictOomScoreAdj: true },
+      // Debian's folder of plugins, which containerd of bookworm does not look into by itself.
+      network: { cni: { type: 'bridge', subnet: podSubnet, masquerade: false, binDir: '/usr/lib/cni' } },
+      binaries: { tools: { kubectl: { version: '1.32.3' } } },
+      ...spec,
+    },
+  });
+}
