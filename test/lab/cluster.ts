@@ -101,12 +101,13 @@ export interface Cluster {
 const port = 6443;
 const readyDeadlineMs = 120_000;
 
+/** Throws with what a server said last when one does not come up. A lab has room for one cluster. */
 export async function openCluster(lab: Lab, options: ClusterOptions = {}): Promise<Cluster> {
   const programs = await controlPlanePrograms(options.progress);
   const began = monotonicMs();
   // No host has such a name.
   const folder = join(lab.disk, '_cluster');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(folder, { mode: 0o700 });
   const run: RunProgram = (argv) => checked(lab, argv);
   await makePki({ programs, folder, address: networkAddress, port, run });
   const caBundle = await readFile(join(folder, 'pki/ca.crt'), 'utf8');
@@ -132,7 +133,8 @@ export async function openCluster(lab: Lab, options: ClusterOptions = {}): Promi
   };
   const startApiServer = async (more: readonly string[] = []): Promise<void> => {
     await servers['kube-apiserver'].start([...flags['kube-apiserver'], ...more]);
-    await untilReady(admin, servers);
+    const { etcd, 'kube-apiserver': apiServer } = servers;
+    await untilAnswered(admin, '/readyz', { etcd, 'kube-apiserver': apiServer });
   };
   const startAll = async (): Promise<void> => {
     await servers.etcd.start(flags.etcd);
@@ -151,8 +153,7 @@ export async function openCluster(lab: Lab, options: ClusterOptions = {}): Promi
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'kubeadm:cluster-admins' }],
   });
   // The controllers work when they have made what every pod needs.
-  const account = '/api/v1/namespaces/default/serviceaccounts/default';
-  await admin.until(account, () => true, 'made by the controllers', readyDeadlineMs);
+  await untilAnswered(admin, '/api/v1/namespaces/default/serviceaccounts/default', servers);
   const startMs = monotonicMs() - began;
   options.progress?.(`control plane ready after ${(startMs / 1000).toFixed(1)} s`);
 
@@ -247,18 +248,23 @@ async function auditFlags(folder: string): Promise<readonly string[]> {
   return [`--audit-policy-file=${policy}`, `--audit-log-path=${join(folder, auditLog)}`, '--audit-log-maxsize=0'];
 }
 
-/** Throws with the last words of the API server or etcd when one of them ends before, and at a deadline. */
-async function untilReady(admin: ApiClient, servers: Readonly<Record<ServerName, Server>>): Promise<void> {
+/** Until the API server answers a path well. Throws with a server's last words when one ends before, and at a deadline. */
+async function untilAnswered(
+  admin: ApiClient,
+  path: string,
+  servers: Readonly<Partial<Record<ServerName, Server>>>,
+): Promise<void> {
   const deadline = performance.now() + readyDeadlineMs;
-  const giveUp = async (name: ServerName, what: string): Promise<never> => {
-    const words = (await servers[name].log()).trim().split('\n').slice(-15).join('\n  ');
-    throw new Error(`${name} ${what}:\n  ${words}`);
+  const giveUp = async (what: string, server?: Server): Promise<never> => {
+    const words = (await server?.log())?.trim().split('\n').slice(-15) ?? [];
+    throw new Error([`${what}:`, ...words].join('\n  '));
   };
   for (;;) {
-    for (const name of ['etcd', 'kube-apiserver'] as const) if (!servers[name].running) await giveUp(name, 'ended');
-    const answer = await admin.request('GET', '/readyz').catch(() => undefined);
+    for (const [name, server] of Object.entries(servers)) if (!server.running) await giveUp(`${name} ended`, server);
+    const answer = await admin.request('GET', path).catch(() => undefined);
     if (answer?.status === 200) return;
-    if (performance.now() > deadline) await giveUp('kube-apiserver', `is not ready after ${readyDeadlineMs} ms`);
+    if (performance.now() > deadline)
+      await giveUp(`${path} is not answered after ${readyDeadlineMs} ms`, servers['kube-apiserver']);
     await sleep(50);
   }
 }
