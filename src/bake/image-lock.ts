@@ -207,7 +207,8 @@ async function filesOf(files: Files, desired: DesiredState): Promise<ImageLock['
     }
     if (resource.kind !== 'file' || resource.entry.type !== 'file') return [];
     const { content } = resource.entry;
-    return typeof ('text' in content ? content.text : content.base64) === 'string' ? [resource.path] : [];
+    const isPublic = 'image' in content || typeof ('text' in content ? content.text : content.base64) === 'string';
+    return isPublic ? [resource.path] : [];
   });
   return Promise.all(
     paths.map(async (path) => {

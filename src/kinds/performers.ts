@@ -19,6 +19,7 @@ import { observeExtension, performFetchExtension } from './extension/apply.ts';
 import { observeEntry, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
+import { isOfImage, observePlaced, performPlace } from './file/image.ts';
 import type { ObserveContext, PerformContext } from './performer.ts';
 import { checkSelfWait } from './unit/self-wait.ts';
 import { observeUnit, performJob, performReady, performReload } from './unit/apply.ts';
@@ -43,8 +44,12 @@ interface KindEffects<K extends ResourceKind> {
 
 const effects: { readonly [K in ResourceKind]: KindEffects<K> } = {
   file: {
-    observe: async ({ host }, { name }) => ({ kind: 'file', entry: await observeEntry(host.files, name) }),
+    observe: async (context, { name, definition }) =>
+      definition && isOfImage(definition)
+        ? observePlaced(context, name)
+        : { kind: 'file', entry: await observeEntry(context.host.files, name) },
     perform: {
+      place: (context, action) => performPlace(context, resourceOf(context, action.file, 'file'), action),
       write: ({ host }, action) => performWrites(host, [action]),
       remove: ({ host }, action) => performRemove(host, action),
     },

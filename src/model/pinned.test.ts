@@ -29,6 +29,7 @@ test('the program is of the version of its package', () => {
 test('every action has its part in a plan', () => {
   const roles: { readonly [Name in StepAction['do']]: ReturnType<typeof roleOf> } = {
     write: 'entry',
+    place: 'artifact',
     remove: 'removal',
     'daemon-reload': 'reload',
     enablement: 'enablement',

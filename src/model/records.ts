@@ -6,6 +6,8 @@ export interface FileSeal {
   readonly mtimeNs: string;
   readonly inode: string;
   readonly digest: string;
+  /** Which file of which image it is, where it was taken out of one. */
+  readonly from?: string;
 }
 
 /** What an artifact turned out to be when it was put into place. */

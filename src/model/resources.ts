@@ -73,7 +73,26 @@ export interface SensitiveText {
   readonly sensitive: string;
 }
 
-export type FileContent = { readonly text: string | SensitiveText } | { readonly base64: string | SensitiveText };
+/** Content that stands in the document itself. */
+export type InlineContent = { readonly text: string | SensitiveText } | { readonly base64: string | SensitiveText };
+
+export type FileContent = InlineContent | { readonly image: ImageFile };
+
+/**
+ * A file inside a container image, as a container started from it would see it. It is taken out without a runtime, once:
+ * what a tag names later is another question.
+ */
+export interface ImageFile {
+  /** `registry.example/team/kubelet:v1.34.3`, with a tag or a digest. */
+  readonly reference: string;
+  /** Path inside the image. */
+  readonly member: string;
+  /** `amd64`, `arm64`: an image for another is refused. Absent: the only one there is. */
+  readonly architecture?: string;
+  /** Of the file itself. */
+  readonly digest?: string;
+  readonly transfer?: TransferSettings;
+}
 
 /** A file, folder or symbolic link at a path. */
 export interface FileResource extends ResourceBase {

@@ -23,6 +23,8 @@ export type EntryObservation =
 export interface FileObservation {
   readonly kind: 'file';
   readonly entry: EntryObservation;
+  /** What we last took out of an image for this path: its digest, and which file it was. */
+  readonly placed?: { readonly digest: string; readonly from: string };
 }
 
 export interface UnitObservation {
@@ -152,7 +154,7 @@ export interface Change {
 
 /** What the steps of each kind do; `kinds/<kind>/apply.ts` carries it out. A kind may use another's: units are files as well. */
 export interface Actions {
-  readonly file: WriteAction | RemoveAction;
+  readonly file: WriteAction | PlaceAction | RemoveAction;
   readonly unit: ReloadAction | EnablementAction | JobAction | ReadyAction;
   readonly binary: ProgramAction | ForgetAction;
   readonly extension: FetchAction | MergeAction;
@@ -177,6 +179,14 @@ interface WriteAction {
   readonly do: 'write';
   readonly path: string;
   readonly entry: WriteEntry;
+  readonly keepOriginal: boolean;
+}
+
+/** Puts a file out of an image at its path. */
+interface PlaceAction {
+  readonly do: 'place';
+  readonly file: ResourceId;
+  readonly path: string;
   readonly keepOriginal: boolean;
 }
 
@@ -261,6 +271,7 @@ export type Role =
 
 const roles: { readonly [D in ActionName]: Role } = {
   write: 'entry',
+  place: 'artifact',
   remove: 'removal',
   'daemon-reload': 'reload',
   enablement: 'enablement',

@@ -5,7 +5,7 @@ import type { FileResource } from '../../model/resources.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
 import { file } from '../../../test/support/planning.ts';
 import { performRemove, performWrites } from './apply.ts';
-import { wantedEntry } from './entry.ts';
+import { textEntry } from './entry.ts';
 
 let engine: Engine;
 beforeEach(async () => {
@@ -80,7 +80,7 @@ describe('a foreign file that a document replaces', () => {
     await engine.put('/etc/foreign', 'theirs');
     const paths = ['/etc/foreign'];
     for (const content of ['killed', 'again']) {
-      const entry = wantedEntry(file('/etc/foreign', { text: content }));
+      const entry = textEntry(content);
       await performWrites(engine.host, [{ do: 'write', path: '/etc/foreign', entry, keepOriginal: true }]);
     }
     assert.equal(await engine.text('/etc/foreign'), 'again');

@@ -4,6 +4,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { Files, FileStat, FileWrite, Host } from '../../host/port.ts';
 import type { EntryObservation } from '../../model/steps.ts';
 import type { ActionOf } from '../performer.ts';
+import { copyFile } from './copy.ts';
 import { contentBytes } from './entry.ts';
 import { createDigest } from '../../host/digest.ts';
 import { textOf } from '../../model/bytes.ts';
@@ -64,16 +65,13 @@ function originalPaths(path: string): { content: string; about: string } {
 }
 
 /** Copies the file that is about to be replaced, once: what we wrote ourselves must never count as the original. */
-async function keepOriginal(files: Files, path: string): Promise<void> {
+export async function keepOriginal(files: Files, path: string): Promise<void> {
   const saved = originalPaths(path);
   if (await files.stat(saved.about)) return;
   const stat = await files.stat(path);
-  const content = stat?.type === 'file' ? await files.read(path) : undefined;
-  if (!stat || content === undefined) return;
-  await files.write([
-    { type: 'directory', path: originalsFolder, mode: 0o700, uid: 0, gid: 0 },
-    { type: 'file', path: saved.content, content, mode: 0o600, uid: 0, gid: 0 },
-  ]);
+  if (stat?.type !== 'file') return;
+  await files.write([{ type: 'directory', path: originalsFolder, mode: 0o700, uid: 0, gid: 0 }]);
+  if (!(await copyFile(files, { from: path, to: saved.content, mode: 0o600, uid: 0, gid: 0 }))) return;
   await files.write([
     {
       type: 'file',
@@ -93,15 +91,14 @@ function aboutText(path: string, stat: FileStat): string {
 /** True when the foreign file is in its place afterwards. */
 async function restoreOriginal(files: Files, path: string): Promise<boolean> {
   const saved = originalPaths(path);
-  const [about, content] = [await files.read(saved.about), await files.read(saved.content)];
+  const [about, content] = [await files.read(saved.about), await files.stat(saved.content)];
   if (!about || !content) {
     // A file is replaced only after it was saved, and the saved one goes only after it was restored: a killed run got no
     // further than before the one or after the other, and what is there is the foreign file.
     await files.remove([saved.content]);
     return (await files.stat(path))?.type === 'file';
   }
-  const { mode, uid, gid } = parseAbout(textOf(about), path);
-  await files.write([{ type: 'file', path, content, mode, uid, gid }]);
+  await copyFile(files, { from: saved.content, to: path, ...parseAbout(textOf(about), path) });
   await files.remove([saved.about]);
   await files.remove([saved.content]);
   return true;

@@ -11,10 +11,10 @@ import {
   type PlanContext,
   type Together,
 } from '../planner.ts';
-import { compareEntry, wantedEntry } from './entry.ts';
+import { compareEntry, placedFrom, wantedEntry } from './entry.ts';
 
 export const filePlanner: KindPlanner<'file'> = {
-  compare: ({ resource, observed }) => compareEntry(wantedEntry(resource), observed.entry),
+  compare: ({ resource, observed }) => compareEntry(wantedEntry(resource), observed.entry, observed.placed),
 
   keepsOriginal: isFile,
   folderOf: ({ path, entry }) => (entry.type === 'directory' ? path : undefined),
@@ -24,7 +24,7 @@ export const filePlanner: KindPlanner<'file'> = {
   contentOf: ({ entry }) => {
     switch (entry.type) {
       case 'file':
-        return entry.content;
+        return 'image' in entry.content ? placedFrom(entry.content.image) : entry.content;
       case 'symlink':
         return entry.target;
       case 'directory':
@@ -33,7 +33,7 @@ export const filePlanner: KindPlanner<'file'> = {
   },
   changesContent: isOfContent,
 
-  steps: (change, resource) => [writeStep(change, resource)],
+  steps: (change, resource) => [entryStep(change, resource)],
   together: belowRemoved,
 
   removal: (touched, observed) => {
@@ -63,21 +63,28 @@ function isFile({ entry }: FileObservation): boolean {
   return entry.type === 'file';
 }
 
-function writeStep(change: ChangeOf<'file'>, resource: FileResource): Step {
+function entryStep(change: ChangeOf<'file'>, resource: FileResource): Step {
   // Intended before, but never seen done: whether the original was saved is known only where it is saved.
   const unsettled = change.touched === undefined || (change.touched.original && !change.touched.done);
   const foreign = unsettled && isFile(change.observed);
-  const entry = wantedEntry(resource);
-  return {
+  const { id, path } = resource;
+  const common = {
     ...stepBase(resource),
-    id: `write ${resource.id}`,
-    action: { do: 'write', path: resource.path, entry, keepOriginal: foreign && entry.type !== 'directory' },
     reads: [],
-    writes: [resource.path],
+    writes: [path],
     needs: [],
-    weightMs: 1,
     why: change.details.join(', '),
   };
+  const entry = wantedEntry(resource);
+  if (entry.type === 'placed')
+    return {
+      ...common,
+      id: `place ${id}`,
+      action: { do: 'place', file: id, path, keepOriginal: foreign },
+      weightMs: 2000,
+    };
+  const keepOriginal = foreign && entry.type !== 'directory';
+  return { ...common, id: `write ${id}`, action: { do: 'write', path, entry, keepOriginal }, weightMs: 1 };
 }
 
 interface WhatIsRead {
@@ -108,7 +115,8 @@ function belowRemoved({ steps, changes }: Together<'file'>): readonly Step[] {
   if (inTheWay.size === 0) return steps;
   const above = aboveOf((path) => inTheWay.get(path));
   return steps.map((step) => {
-    const removals = step.action.do === 'write' ? above(step.action.path) : [];
+    const { action } = step;
+    const removals = action.do === 'write' || action.do === 'place' ? above(action.path) : [];
     return removals.length === 0 ? step : { ...step, after: [...step.after, ...removals] };
   });
 }
