@@ -40,7 +40,7 @@ const order = floors.flatMap((rooms, floor) =>
   }),
 );
 
-const pure = `^src/(model|config|desired|plan)/|^src/artifacts/(manifest-lock|order|match|reference)\\.ts$|^src/image/(image-lock|sbom)\\.ts$|^src/kinds/[^/]+/(schema|plan)\\.ts$|^src/errors\\.ts$`;
+const pure = `^src/(model|config|desired|plan)/|^src/artifacts/(manifest-lock|order|match|reference)\\.ts$|^src/image/(image-lock|sbom)\\.ts$|^src/kinds/[^/]+/(schema|plan)\\.ts$|^src/documents/(kinds/|check\\.ts$)|^src/errors\\.ts$`;
 const effects =
   '^(node:)?(fs|fs/promises|child_process|net|http|https|dgram|os|process|worker_threads|sqlite|tls|dns|cluster|readline)$';
 

@@ -18,6 +18,7 @@ import type { Repository } from './artifacts/sources/oci/repository.ts';
 import { parseDocument, type DocumentText, type LoadedDocument } from './config/load.ts';
 import { resolveNodeConfig } from './config/resolve.ts';
 import { renderNode } from './desired/render-node.ts';
+import { loadNodeDocuments } from './documents/documents.ts';
 import { createLinuxHost } from './host/linux/host.ts';
 import { createLinuxNet } from './host/linux/net/net.ts';
 import { program } from './host/program.ts';
@@ -47,8 +48,8 @@ export type { Positions } from './config/positions.ts';
 export { resolveNodeConfig } from './config/resolve.ts';
 export type { ResolvedNodeConfig } from './config/resolve.ts';
 export type { NodeConfig, NodeSpec } from './config/complete.ts';
-export { checkDocuments } from './desired/check.ts';
-export type { DocumentCheck } from './desired/check.ts';
+export { checkDocuments } from './documents/check.ts';
+export type { DocumentCheck } from './documents/check.ts';
 export { configDump } from './config/inspect.ts';
 export type { ConfigDump, DumpEntry } from './config/inspect.ts';
 
@@ -98,7 +99,9 @@ export interface MachineState {
 
 /** What is planned, and for which machine. */
 export interface PlanOptions extends Partial<MachineState> {
-  /** NodeConfig documents in the order they merge: texts, or what `parseDocument` made of them. */
+  /**
+   * Documents of one kind that describes a node, in the order they merge: texts, or what `parseDocument` made of NodeConfigs.
+   */
   readonly documents: readonly (DocumentText | LoadedDocument<'NodeConfig'>)[];
   /** On whose behalf. Default: `boot`. */
   readonly source?: ClaimSource;
@@ -114,13 +117,19 @@ export interface PlanOptions extends Partial<MachineState> {
  * Errors: those of `parseDocument`, `resolveNodeConfig` and `renderNode`; NK_PLAN_CONFLICT.
  */
 export async function plan({ documents, source = 'boot', ...state }: PlanOptions): Promise<PlanReport> {
+  const machine = { facts: exampleFacts, ...state };
+  const desired = await desiredBy(documents, machine.facts);
+  return planReport(decideFor(desired, machine, source), desired.warnings);
+}
+
+async function desiredBy(documents: PlanOptions['documents'], facts: Facts): Promise<DesiredState> {
+  const texts = documents.flatMap((one) => ('document' in one ? [] : [{ ...one, mode: 0 }]));
+  if (documents.length > 0 && texts.length === documents.length) return (await loadNodeDocuments(texts))(facts).desired;
   const parsed = await Promise.all(
     documents.map(async (one) => ('document' in one ? one : parseDocument(one, 'NodeConfig'))),
   );
   const { config, placeOf } = resolveNodeConfig(parsed);
-  const machine = { facts: exampleFacts, ...state };
-  const desired = renderNode(config, machine.facts, { placeOf });
-  return planReport(decideFor(desired, machine, source), desired.warnings);
+  return renderNode(config, facts, { placeOf });
 }
 
 /** A difference between what is asked for and what is there. */

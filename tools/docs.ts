@@ -4,8 +4,9 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { jsonSchema } from '../src/config/json-schema.ts';
+import { fieldsOf, jsonSchema } from '../src/config/json-schema.ts';
 import { isKind, kinds } from '../src/config/load.ts';
+import { kindName, operatingSystemConfigSchema } from '../src/documents/kinds/operating-system-config/schema.ts';
 import { errors, exitStatus, type ErrorClass } from '../src/errors.ts';
 import { argumentWord, commonOptions, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
@@ -22,8 +23,16 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['api.md', page('Surface for programs', apiPage())],
   ]);
   for (const kind of Object.keys(kinds)) {
-    if (isKind(kind)) pages.set(`schema-${kebab(kind)}.md`, schemaPage(kind, await jsonSchema(kind)));
+    if (isKind(kind)) pages.set(`schema-${kebab(kind)}.md`, schemaPage(kind, await jsonSchema(kind), ownKind(kind)));
   }
+  pages.set(
+    `schema-${kebab(kindName)}.md`,
+    schemaPage(
+      kindName,
+      fieldsOf(operatingSystemConfigSchema),
+      'A kind of Gardener’s, read as its owner writes it: an unknown field is a warning. [What is made of it](../guides/migrate-from-gardener-node-agent.md).',
+    ),
+  );
   return pages;
 }
 
@@ -139,11 +148,15 @@ function optionTable(options: readonly OptionSpec[]): string {
 
 // ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function schemaPage(kind: string, schema: Record<string, unknown>): string {
+function ownKind(kind: string): string {
+  return `An unknown field is an error. \`nodekiln schema ${kind}\` prints the JSON Schema for editors.`;
+}
+
+function schemaPage(kind: string, schema: Record<string, unknown>, about: string): string {
   const rows = [...fieldRows(schema, '', schema)];
   return page(
     kind,
-    `Fields of \`kind: ${kind}\`. An unknown field is an error. \`nodekiln schema ${kind}\` prints the JSON Schema for editors.\n\nIn paths \`[]\` is an item of a list, \`{}\` a value of a map, and \`<name>\` the form that \`type\` or \`action\` chooses.`,
+    `Fields of \`kind: ${kind}\`. ${about}\n\nIn paths \`[]\` is an item of a list, \`{}\` a value of a map, and \`<name>\` the form that \`type\` or \`action\` chooses.`,
     ['| field | type | |', '|---|---|---|', ...rows].join('\n'),
   );
 }

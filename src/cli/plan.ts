@@ -15,7 +15,12 @@ export const planVerb: Verb = {
     description:
       'Changes nothing. Without documents those of the host are planned. With --facts the plan is that of another machine on which nothing is set up yet, and may be made anywhere. Secrets are never shown.',
     arguments: [
-      { name: 'DOCUMENT', about: 'NodeConfig documents instead of those on the host', required: false, many: true },
+      {
+        name: 'DOCUMENT',
+        about: 'documents instead of those on the host: NodeConfigs, or one OperatingSystemConfig',
+        required: false,
+        many: true,
+      },
     ],
     options: [
       { flag: '--facts', value: 'FILE', about: 'plan for the machine these facts are of (`nodekiln facts --json`)' },

@@ -1,5 +1,5 @@
 /** JSON Schema of our kinds, for editors. Pure. */
-import { toJSONSchema } from 'zod/mini';
+import { toJSONSchema, type ZodMiniType } from 'zod/mini';
 import { kinds } from './load.ts';
 import type { DocumentKind } from './load.ts';
 
@@ -8,6 +8,11 @@ export async function jsonSchema(kind: DocumentKind): Promise<Record<string, unk
   return {
     $id: `https://nodekiln.dev/schemas/v1alpha1/${kind}.json`,
     title: kind,
-    ...toJSONSchema(await kinds[kind](), { io: 'input', target: 'draft-2020-12' }),
+    ...fieldsOf(await kinds[kind]()),
   };
+}
+
+/** The same of any schema, without a name. */
+export function fieldsOf(schema: ZodMiniType): Record<string, unknown> {
+  return toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' });
 }

@@ -17,8 +17,9 @@ import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
 import { mergeMaps, stable, stableJson } from './stable.ts';
 
-const configPath = '/etc/containerd/config.toml';
-const registryFolder = '/etc/containerd/certs.d';
+export const containerdConfigPath = '/etc/containerd/config.toml';
+/** Where containerd looks for a registry's mirrors. */
+export const registryFolder = '/etc/containerd/certs.d';
 const cniFolder = '/etc/cni/net.d';
 /** containerd 2's own unit leaves the soft limit at 1024 open files for itself and for containers. */
 const openFiles = ['LimitNOFILE=1048576'];
@@ -28,7 +29,7 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
   const { registries, ...settings } = spec.containerd;
   const { binDir, type, ...bridge } = spec.network.cni;
   return [
-    textFile(configPath, containerdToml({ ...settings, binDir }, facts), { scope }),
+    textFile(containerdConfigPath, containerdToml({ ...settings, binDir }, facts), { scope }),
     folder(registryFolder, { scope }),
     ...registries.map((registry) =>
       textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry), { scope }),
@@ -51,64 +52,92 @@ function containerdToml(settings: Settings, facts: Facts): string {
     ...(binDir !== undefined && { cni: { bin_dir: binDir, conf_dir: cniFolder } }),
     containerd: { default_runtime_name: 'runc', runtimes: { runc } },
   };
-  const registry = { config_path: registryFolder };
-  const ours =
-    schemaVersion(facts) === 3
-      ? {
-          version: 3,
-          plugins: {
-            'io.containerd.cri.v1.images': {
-              registry,
-              ...(sandboxImage !== undefined && { pinned_images: { sandbox: sandboxImage } }),
-            },
-            'io.containerd.cri.v1.runtime': runtime,
-          },
-        }
-      : {
-          version: 2,
-          plugins: {
-            'io.containerd.grpc.v1.cri': {
-              ...runtime,
-              registry,
-              ...(sandboxImage !== undefined && { sandbox_image: sandboxImage }),
-            },
-          },
-        };
+  const ours = containerdConfiguration(facts, { runtime, sandboxImage });
   return tomlText(stable(mergeMaps(ours, configuration)));
 }
 
+/** What containerd is told, where its version wants it. `runtime`: the table of its part that runs containers. */
+export function containerdConfiguration(
+  facts: Facts,
+  { runtime, sandboxImage }: { runtime: Readonly<Record<string, unknown>>; sandboxImage: string | undefined },
+): Record<string, unknown> {
+  const registry = { config_path: registryFolder };
+  if (configurationVersion(facts) === 3)
+    return {
+      version: 3,
+      plugins: {
+        'io.containerd.cri.v1.images': {
+          registry,
+          ...(sandboxImage !== undefined && { pinned_images: { sandbox: sandboxImage } }),
+        },
+        'io.containerd.cri.v1.runtime': runtime,
+      },
+    };
+  return {
+    version: 2,
+    plugins: {
+      'io.containerd.grpc.v1.cri': {
+        ...runtime,
+        registry,
+        ...(sandboxImage !== undefined && { sandbox_image: sandboxImage }),
+      },
+    },
+  };
+}
+
 /** containerd 2 also reads version 2, so that is what a host with an unknown containerd gets. */
-function schemaVersion(facts: Facts): 2 | 3 {
+export function configurationVersion(facts: Facts): 2 | 3 {
   if (facts.containerdVersion === undefined) return 2;
   const major = Number(parseVersion(facts.containerdVersion).upstream.split('.')[0]);
   return major >= 2 ? 3 : 2;
 }
 
-/** One hosts.toml; containerd asks its hosts in the order of the file. */
 function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem): string {
   nothingLeft(rest);
-  const hosts = mirrors.map(mirrorTable);
+  return hostsText({ server, hosts: mirrors.map(hostOf) });
+}
+
+function hostOf(mirror: RegistryItem['mirrors'][number]): RegistryHost {
+  const { url, capabilities, overridePath, caFile, skipVerify, ...rest } = mirror;
+  nothingLeft(rest);
+  return { url, capabilities, overridePath, ca: caFile, skipVerify };
+}
+
+/** A server that is asked for a registry's images. */
+export interface RegistryHost {
+  readonly url: string;
+  readonly capabilities: readonly string[];
+  readonly overridePath: boolean;
+  /** Paths of certificates. */
+  readonly ca: string | readonly string[] | undefined;
+  readonly skipVerify: boolean;
+}
+
+/** One hosts.toml; containerd asks its hosts in the order of the file. */
+export function hostsText({
+  server,
+  hosts,
+}: {
+  readonly server: string | undefined;
+  readonly hosts: readonly RegistryHost[];
+}): string {
   return tomlText({
     ...(server !== undefined && { server }),
-    ...(hosts.length > 0 && { host: Object.fromEntries(hosts) }),
+    ...(hosts.length > 0 && { host: Object.fromEntries(hosts.map((host) => [host.url, hostTable(host)])) }),
   });
 }
 
-function mirrorTable(mirror: RegistryItem['mirrors'][number]): [string, Record<string, unknown>] {
-  const { url, capabilities, overridePath, caFile, skipVerify, ...rest } = mirror;
-  nothingLeft(rest);
-  return [
-    url,
-    {
-      capabilities,
-      ...(overridePath && { override_path: true }),
-      ...(caFile !== undefined && { ca: caFile }),
-      ...(skipVerify && { skip_verify: true }),
-    },
-  ];
+function hostTable({ capabilities, overridePath, ca, skipVerify }: RegistryHost): Record<string, unknown> {
+  return {
+    capabilities,
+    ...(overridePath && { override_path: true }),
+    ...(ca !== undefined && { ca }),
+    ...(skipVerify && { skip_verify: true }),
+  };
 }
 
-function tomlText(value: unknown): string {
+/** With a final newline. */
+export function tomlText(value: unknown): string {
   const text = stringify(value);
   return text.endsWith('\n') ? text : `${text}\n`;
 }
@@ -127,7 +156,7 @@ export function containerdUnit(spec: NodeSpec): UnitResource {
     enablement: 'enabled',
     state: 'started',
     // Registry and CNI files are read when they are needed; only the configuration itself takes a restart.
-    inputs: [`file:${configPath}`],
+    inputs: [`file:${containerdConfigPath}`],
     onChange: ownUnitDefaults['containerd.service'].onChange,
     readiness: { type: 'socket', path: containerdSocket },
     deadlineMs: parseDuration(ownUnitDefaults['containerd.service'].deadline),

@@ -76,6 +76,42 @@ describe('documents of a node', () => {
     });
   });
 
+  it('of another kind than the image’s stand for themselves', async () => {
+    const facts = await observeFacts((await createMemoryNode()).open());
+    const image = text('/etc/nodekiln/image.json', nodeDocument());
+    const foreign = text('osc.json', {
+      apiVersion: 'extensions.gardener.cloud/v1alpha1',
+      kind: 'OperatingSystemConfig',
+      spec: { files: [{ path: '/etc/a', content: { inline: { data: 'x' } } }] },
+    });
+    const ids = async (...texts: SourcedText[]): Promise<string[]> => [
+      ...(await loadNodeDocuments(texts))(facts).desired.resources.keys(),
+    ];
+    assert.deepEqual(await ids(image, foreign), ['file:/etc/a']);
+    assert.ok((await ids(image, text('a.json', nodeDocument()))).includes('unit:kubelet.service'));
+    assert.ok((await ids(image)).includes('unit:kubelet.service'), 'alone it describes the node');
+    await assert.rejects(ids(image, foreign, { ...foreign, file: 'second.json' }), {
+      code: 'NK_DOCUMENT_INVALID',
+      message: /^one OperatingSystemConfig describes a whole node/,
+    });
+  });
+
+  it('that keep a file from others must be kept from them, too', async () => {
+    const osc = (permissions: number, mode: number): SourcedText =>
+      text(
+        'osc.json',
+        {
+          apiVersion: 'extensions.gardener.cloud/v1alpha1',
+          kind: 'OperatingSystemConfig',
+          spec: { files: [{ path: '/etc/a', permissions, content: { inline: { data: 'x' } } }] },
+        },
+        mode,
+      );
+    await loadNodeDocuments([osc(0o600, 0o600)]);
+    await loadNodeDocuments([osc(0o644, 0o644)]);
+    await assert.rejects(loadNodeDocuments([osc(0o600, 0o640)]), { code: 'NK_DOCUMENT_EXPOSED' });
+  });
+
   it('are of a kind that describes a node', async () => {
     for (const value of [
       { apiVersion: 'nodekiln.dev/v1alpha1', kind: 'ImageManifest' },
@@ -91,7 +127,9 @@ describe('documents of a node', () => {
 describe('a kind of documents', () => {
   it('of ours that is not in the table is noticed', () => {
     assert.deepEqual(
-      Object.keys(documentKinds).sort(),
+      Object.keys(documentKinds)
+        .filter((key) => key.startsWith('nodekiln.dev/'))
+        .sort(),
       Object.keys(ownKinds)
         .map((kind) => `nodekiln.dev/v1alpha1/${kind}`)
         .sort(),

@@ -7,11 +7,10 @@
 import { documentPaths } from '../config/defaults.ts';
 import { checkDocument, parseText } from '../config/load.ts';
 import type { ParsedDocument } from '../config/problems.ts';
-import { isMap } from '../config/paths.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files } from '../host/port.ts';
 import type { Facts } from '../model/facts.ts';
-import type { KindText, NodeAsk } from './kinds/kind.ts';
+import { keyOf, type KindText, type NodeAsk } from './kinds/kind.ts';
 import { documentKinds, type KindTable } from './kinds/table.ts';
 import { readFolder, readText } from './sources/folder.ts';
 import type { SourcedText } from './sources/source.ts';
@@ -46,14 +45,18 @@ export async function namedTexts(files: Files, paths: readonly string[]): Promis
 
 /**
  * Checks the documents of a node and merges them; what they ask for follows with the facts. All must be of one kind that
- * describes a node: NK_DOCUMENT_KIND.
+ * describes a node: NK_DOCUMENT_KIND. What the image says of every node has a say only where it is of that kind, too.
  */
 export async function loadNodeDocuments(
   texts: readonly SourcedText[],
   kinds: KindTable = documentKinds,
 ): Promise<(facts: Facts) => NodeAsk> {
-  const parsed: KindText[] = [];
-  for (const { file, text, mode } of texts) parsed.push({ parsed: await parseText({ file, text }), mode });
+  const all: KindText[] = [];
+  for (const { file, text, mode, secrets } of texts)
+    all.push({ parsed: await parseText({ file, text }), mode, ...(secrets && { secrets }) });
+  const ofImage = ({ parsed: { file } }: KindText): boolean => file === documentPaths.image;
+  const own = all.find((text) => !ofImage(text));
+  const parsed = own ? all.filter((text) => !ofImage(text) || keyOf(text.parsed) === keyOf(own.parsed)) : all;
   const keys = parsed.map((text) => keyOf(text.parsed));
   const [key = ''] = keys;
   const other = keys.findIndex((candidate) => candidate !== key);
@@ -64,11 +67,6 @@ export async function loadNodeDocuments(
   // Whatever it is, it is none for a node: the schema of ours says what is wrong with it.
   for (const text of parsed) await checkDocument(text.parsed, 'NodeConfig');
   throw new NodekilnError('NK_INTERNAL', `nothing is wrong with ${key}, but no kind of it is known`);
-}
-
-/** `nodekiln.dev/v1alpha1/NodeConfig` */
-function keyOf({ value }: ParsedDocument): string {
-  return isMap(value) ? `${String(value['apiVersion'])}/${String(value['kind'])}` : '';
 }
 
 async function ofAnotherKind(parsed: ParsedDocument, wanted: string): Promise<NodekilnError> {

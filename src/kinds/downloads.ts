@@ -5,7 +5,7 @@
 import type { Progress } from '../artifacts/sources/download.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { RegistryAddress } from '../artifacts/sources/oci/open.ts';
-import type { FetchContext, Fetched, SourceSpec } from '../artifacts/sources/source.ts';
+import type { FetchContext, Fetched, RegistryMirror, SourceSpec } from '../artifacts/sources/source.ts';
 import { reveal, type SignatureRequirement, type TransferSettings } from '../model/resources.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
@@ -41,12 +41,22 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
   const gate = createGate(limit);
   let place: Promise<string> | undefined;
 
-  const clientFor = (transfer: TransferSettings | undefined): Promise<HttpClient> => {
-    const key = JSON.stringify([transfer?.caFile, transfer?.proxy, transfer?.noProxy]);
-    const known = clients.get(key) ?? makeClient(host, transfer);
+  const clientFor = (
+    transfer: TransferSettings | undefined,
+    caFiles: readonly string[] = transfer?.caFile === undefined ? [] : [transfer.caFile],
+  ): Promise<HttpClient> => {
+    const key = JSON.stringify([caFiles, transfer?.proxy, transfer?.noProxy]);
+    const known = clients.get(key) ?? makeClient(host, transfer, caFiles);
     clients.set(key, known);
     return known;
   };
+
+  const mirrorsOf = (transfer: TransferSettings): Promise<RegistryMirror[]> =>
+    Promise.all(
+      (transfer.mirrors ?? []).map(async ({ caFiles, ...mirror }) =>
+        caFiles === undefined ? mirror : { ...mirror, client: await clientFor(transfer, caFiles) },
+      ),
+    );
 
   const contextFor = async ({
     transfer,
@@ -57,7 +67,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     folder: await (place ??= downloadFolder(host)),
     client: await clientFor(transfer),
     budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
-    ...(transfer?.mirrors && { mirrors: transfer.mirrors }),
+    ...(transfer?.mirrors && { mirrors: await mirrorsOf(transfer) }),
     ...(signal && { signal }),
   });
 
@@ -113,9 +123,14 @@ async function downloadFolder({ files }: Host): Promise<string> {
   return files.realPath(folder);
 }
 
-async function makeClient(host: Host, transfer: TransferSettings | undefined): Promise<HttpClient> {
+async function makeClient(
+  host: Host,
+  transfer: TransferSettings | undefined,
+  caFiles: readonly string[],
+): Promise<HttpClient> {
   const { createHttpClient } = await import('../artifacts/sources/http-client.ts');
-  const ca = transfer?.caFile === undefined ? undefined : await readCertificates(host, transfer.caFile);
+  const certificates = await Promise.all(caFiles.map((path) => readCertificates(host, path)));
+  const ca = certificates.length === 0 ? undefined : certificates.join('\n');
   return createHttpClient({
     net: host.net,
     // As every other tool of the field does without a setting of its own.
@@ -130,7 +145,7 @@ async function readCertificates({ local }: Host, path: string): Promise<string> 
   const refuse = (why: string, cause?: unknown): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_INVALID', `the certificates ${path} cannot be read: ${why}`, {
       cause,
-      hint: 'Correct `transfer.caFile`.',
+      hint: 'Correct the path.',
     });
   const text = textOf(
     await local.read(path).catch((thrown: unknown) => {

@@ -199,7 +199,13 @@ export interface TransferSettings {
   readonly proxy?: SensitiveText;
   readonly noProxy?: readonly string[];
   /** Servers asked before a registry, in order. `host` as in references, `_default` for all registries. */
-  readonly mirrors?: readonly { readonly host: string; readonly url: string; readonly overridePath?: boolean }[];
+  readonly mirrors?: readonly {
+    readonly host: string;
+    readonly url: string;
+    readonly overridePath?: boolean;
+    /** Paths of certificates (PEM) trusted for this server instead of the machine's. */
+    readonly caFiles?: readonly string[];
+  }[];
 }
 
 /** Which place in the order of sources one has: see `artifacts/order.ts`. `manifest`: the one an ImageManifest names. */

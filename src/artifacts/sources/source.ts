@@ -64,6 +64,8 @@ export interface RegistryMirror {
   readonly url: string;
   /** The URL already names the API's root, so /v2 is not appended. */
   readonly overridePath?: boolean;
+  /** Where this server is to be trusted by other authorities. */
+  readonly client?: HttpClient;
 }
 
 /** Checks an OCI artifact's signature before anything of it is used; throws to refuse it. */

@@ -3,6 +3,7 @@
  * as their owner writes them. One kind is one file or folder here and one line in `table.ts`.
  */
 import type { LoadedDocument } from '../../config/load.ts';
+import { isMap } from '../../config/paths.ts';
 import type { ParsedDocument } from '../../config/problems.ts';
 import type { Join } from '../../desired/join.ts';
 import type { DesiredState } from '../../model/resources.ts';
@@ -13,7 +14,12 @@ export interface KindText {
   readonly parsed: ParsedDocument;
   /** Of the file it stands in, see `SourcedText`; 0 where nobody else can read it. */
   readonly mode: number;
+  /** Of the Secrets that the text names, where its source can read them. */
+  readonly secrets?: ReadonlyMap<string, SecretData>;
 }
+
+/** A Secret's data, by key. */
+export type SecretData = Readonly<Record<string, Uint8Array>>;
 
 /** What a node's documents ask for. */
 export interface NodeAsk {
@@ -33,6 +39,11 @@ export type KindOfDocument =
        * problem and its place; NK_DOCUMENT_EXPOSED when one with secrets can be read by others.
        */
       readonly load: (texts: readonly KindText[]) => Promise<(facts: Facts) => NodeAsk>;
+      /**
+       * Of kinds that are not ours: all that can be said of one text on such a host, without what its source alone knows.
+       * Gives remarks; throws as `load`.
+       */
+      readonly check?: (text: ParsedDocument, facts: Facts) => Promise<readonly string[]>;
     }
   | {
       /** Describes an image: what a bake is made from. */
@@ -47,4 +58,9 @@ export interface ImageDocument {
   readonly loaded: LoadedDocument<'ImageManifest'>;
   /** `artifactBase`: the folder that relative paths of artifacts start from. */
   readonly render: (facts: Facts, artifactBase: string) => DesiredState;
+}
+
+/** `nodekiln.dev/v1alpha1/NodeConfig` */
+export function keyOf({ value }: ParsedDocument): string {
+  return isMap(value) ? `${String(value['apiVersion'])}/${String(value['kind'])}` : '';
 }

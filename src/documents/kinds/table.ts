@@ -5,8 +5,10 @@
 import type { DocumentKind } from '../../config/load.ts';
 import type { KindOfDocument } from './kind.ts';
 
-/** A new kind that is not in the table does not compile. */
-export type KindKey = `nodekiln.dev/v1alpha1/${DocumentKind}`;
+/** A new kind of ours that is not in the table does not compile. */
+export type KindKey =
+  | `nodekiln.dev/v1alpha1/${DocumentKind}`
+  | 'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig';
 
 export type KindTable = Readonly<Record<string, () => Promise<KindOfDocument>>>;
 
@@ -14,4 +16,6 @@ export const documentKinds = {
   'nodekiln.dev/v1alpha1/NodeConfig': () => import('./node-config.ts').then((module) => module.nodeConfig),
   'nodekiln.dev/v1alpha1/ImageManifest': () => import('./image-manifest.ts').then((module) => module.imageManifest),
   'nodekiln.dev/v1alpha1/Inventory': () => Promise.resolve({ describes: 'data' }),
+  'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig': () =>
+    import('./operating-system-config/kind.ts').then((module) => module.operatingSystemConfig),
 } as const satisfies Record<KindKey, () => Promise<KindOfDocument>>;

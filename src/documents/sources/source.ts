@@ -5,17 +5,21 @@
 import type { DocumentText } from '../../config/load.ts';
 import type { Clock, Host } from '../../host/port.ts';
 import { sha256 } from '../../host/digest.ts';
+import { toBase64 } from '../../model/bytes.ts';
+import type { KindText } from '../kinds/kind.ts';
 
 /** One document as its source has it. */
 export interface SourcedText extends DocumentText {
   /** Mode bits of the file it stands in, 0 where no other user can get at it: documents with secrets are refused by it. */
   readonly mode: number;
+  /** Of the Secrets that the text names, where the source can read them. */
+  readonly secrets?: KindText['secrets'];
 }
 
 export interface Reading {
   /** In the order in which they merge. */
   readonly texts: readonly SourcedText[];
-  /** Fingerprint of names and texts: equal texts, equal digest. */
+  /** Fingerprint of names, texts and the Secrets they name: equal texts, equal digest. */
   readonly digest: string;
   /** False while somebody may still be writing: `settledReading` reads again. */
   readonly whole: boolean;
@@ -59,6 +63,12 @@ export async function settledReading(source: DocumentSource, clock: Clock, signa
   return reading;
 }
 
-export function digestOf(texts: readonly DocumentText[]): string {
-  return sha256(texts.flatMap(({ file, text }) => [file, text]).join('\0'));
+export function digestOf(texts: readonly (DocumentText & Pick<SourcedText, 'secrets'>)[]): string {
+  return sha256(texts.flatMap(({ file, text, secrets }) => [file, text, ...partsOf(secrets)]).join('\0'));
+}
+
+function partsOf(secrets: SourcedText['secrets']): string[] {
+  return [...(secrets ?? [])].flatMap(([name, data]) =>
+    Object.entries(data).flatMap(([key, value]) => [name, key, toBase64(value)]),
+  );
 }

@@ -10,6 +10,7 @@ import { tar } from '../../../test/support/tar.ts';
 import {
   image,
   indexOf,
+  makeCertificates,
   manifestDescriptor,
   password,
   startRegistry,
@@ -146,6 +147,25 @@ describe('a file out of an image', () => {
     await engine.applied([]);
     assert.equal(at().mode, 0o711);
     assert.ok(at().content.equals(foreign));
+  });
+
+  it('comes from a server with an authority of its own, once another file has brought its certificate', async () => {
+    const tls = await makeCertificates(folder);
+    const secure = await startRegistry({ tls });
+    try {
+      await secure.push({ repository: 'team/tools', tag: 'v1', ...layered(9) });
+      const mirrors = [{ host: '127.0.0.1:1', url: `https://127.0.0.1:${secure.port}` }];
+      const refused = await engine.apply([through({ transfer: { budgetMs: 500, mirrors } })]);
+      assert.equal(refused.outcome, 'failed');
+      const trusting = mirrors.map((mirror) => ({ ...mirror, caFiles: [tls.ca] }));
+      const asked = through({ transfer: { budgetMs: 2_000, mirrors: trusting } });
+      await engine.applied([asked]);
+      assert.deepEqual(at().content, tool(9));
+      const place = planned({ desired: [file(tls.ca), asked] }).steps.find(({ action }) => action.do === 'place');
+      assert.deepEqual(place?.after, [`write file:${tls.ca}`]);
+    } finally {
+      await secure.close();
+    }
   });
 
   it('says what is wrong, and leaves what is there', async () => {

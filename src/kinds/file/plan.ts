@@ -81,6 +81,7 @@ function entryStep(change: ChangeOf<'file'>, resource: FileResource): Step {
       ...common,
       id: `place ${id}`,
       action: { do: 'place', file: id, path, keepOriginal: foreign },
+      reads: (entry.image.transfer?.mirrors ?? []).flatMap(({ caFiles = [] }) => caFiles),
       weightMs: 2000,
     };
   const keepOriginal = foreign && entry.type !== 'directory';

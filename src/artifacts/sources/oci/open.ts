@@ -39,10 +39,11 @@ export function openReference(
 }
 
 /** As containerd reads `override_path`: the address already names the API's root. */
-function mirrorAddress({ url, overridePath = false }: RegistryMirror) {
+function mirrorAddress({ url, overridePath = false, client }: RegistryMirror) {
   const { protocol, host } = new URL(url);
   const base = url.replace(/\/+$/, '');
-  return { registry: host, plainHttp: protocol === 'http:', api: overridePath ? base : `${base}/v2` };
+  const api = overridePath ? base : `${base}/v2`;
+  return { registry: host, plainHttp: protocol === 'http:', api, ...(client && { client }) };
 }
 
 /** Folders are relative to the context's base. */

@@ -1,0 +1,187 @@
+/**
+ * What an OperatingSystemConfig says of containerd. Its configuration is made anew from nothing but the document and the
+ * host's version, so that what a document drops is gone; containerd fills in its own defaults. Pure.
+ */
+import {
+  configurationVersion,
+  containerdConfigPath,
+  containerdConfiguration,
+  hostsText,
+  registryFolder,
+  tomlText,
+} from '../../../desired/containerd.ts';
+import { folder, textFile } from '../../../desired/render-items.ts';
+import type { Rendering } from '../../../desired/rendering.ts';
+import { mergeMaps, stable } from '../../../desired/stable.ts';
+import { environmentLine, unitText } from '../../../desired/systemd-text.ts';
+import { itemDefaults } from '../../../config/defaults.ts';
+import { isMap, type Path } from '../../../config/paths.ts';
+import type { Facts } from '../../../model/facts.ts';
+import { join } from '../../../model/path.ts';
+import type { TransferSettings } from '../../../model/resources.ts';
+import type { OscContainerd, OscPlugin, OscRegistry, OscSpec } from './schema.ts';
+
+const importsFolder = '/etc/containerd/conf.d';
+/** Programs of runtimes that extensions bring; before all others. */
+const programFolder = '/var/bin/containerruntimes';
+const cniFolder = '/opt/cni/bin';
+/** systemd's own for services. */
+const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+const at: Path = ['spec', 'criConfig', 'containerd'];
+
+/** Folders, configuration and mirrors. */
+export function addContainerdFiles(
+  { cgroupDriver, containerd }: { cgroupDriver: CgroupDriver; containerd: OscContainerd },
+  { facts, add, report, originOf }: Rendering,
+): void {
+  const common = { takeover: true, origin: originOf(at) };
+  for (const path of containerdFolders) add(folder(path, common));
+  const configuration = configured(
+    containerdConfiguration(facts, {
+      runtime: runtimeTable(cgroupDriver, facts),
+      sandboxImage: containerd.sandboxImage,
+    }),
+    containerd.plugins ?? [],
+    { facts, report },
+  );
+  add(
+    textFile(
+      containerdConfigPath,
+      tomlText(stable({ imports: [`${importsFolder}/*.toml`], ...configuration })),
+      common,
+    ),
+    at,
+  );
+  for (const [index, registry] of (containerd.registries ?? []).entries()) {
+    const path = [...at, 'registries', index];
+    add(textFile(hostsPath(registry), hostsOf(registry), { ...common, origin: originOf(path) }), path);
+  }
+}
+
+type CgroupDriver = NonNullable<OscSpec['criConfig']>['cgroupDriver'];
+
+/** What is there before containerd starts. */
+export const containerdFolders: readonly string[] = [programFolder, importsFolder, registryFolder];
+
+/** What the unit gets beside what the document says of it. */
+export const containerdDropIn = {
+  name: '30-env_config.conf',
+  content: unitText({ Service: [environmentLine('PATH', `${programFolder}:${searchPath}`)] }),
+};
+
+function runtimeTable(cgroupDriver: CgroupDriver, facts: Facts): Record<string, unknown> {
+  return {
+    cni: hasSeveralCniFolders(facts.containerdVersion) ? { bin_dirs: [cniFolder] } : { bin_dir: cniFolder },
+    ...(cgroupDriver !== undefined && {
+      containerd: { runtimes: { runc: { options: { SystemdCgroup: cgroupDriver === 'systemd' } } } },
+    }),
+  };
+}
+
+/** Since 2.2, where `bin_dir` is on its way out. */
+export function hasSeveralCniFolders(version: string | undefined): boolean {
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version ?? '') ?? [];
+  return Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 2);
+}
+
+// ── changes of the configuration ─────────────────────────────────────────────────────────────────────────────────
+
+function configured(
+  base: Record<string, unknown>,
+  plugins: readonly OscPlugin[],
+  { facts, report }: Pick<Rendering, 'facts' | 'report'>,
+): Record<string, unknown> {
+  let tree = base;
+  for (const [index, { op, path, values }] of plugins.entries()) {
+    const tables = ['plugins', ...placeOfPlugin(path, facts)];
+    const inTheWay = tables.findIndex((_, depth) => !isTable(tree, tables.slice(0, depth + 1)));
+    if (op === 'remove') {
+      if (inTheWay < 0 || inTheWay === tables.length - 1) tree = without(tree, tables);
+    } else if (inTheWay < 0) {
+      tree = mergeMaps(tree, nested(tables, values ?? {}));
+    } else {
+      const name = tables.slice(1, inTheWay + 1).join('.');
+      report([...at, 'plugins', index, 'path'], `leads through ${name}, which is a value and no table`);
+    }
+  }
+  return tree;
+}
+
+/** Which part of containerd configures runtimes depends on the version; documents are written for the older one. */
+function placeOfPlugin(path: readonly string[], facts: Facts): readonly string[] {
+  const [plugin, ...rest] = path;
+  const isRuntime = plugin === 'io.containerd.grpc.v1.cri' && rest[0] === 'containerd' && rest[1] === 'runtimes';
+  return isRuntime && configurationVersion(facts) === 3 ? ['io.containerd.cri.v1.runtime', ...rest] : path;
+}
+
+/** Whether it is a table, or nothing yet. */
+function isTable(tree: unknown, path: readonly string[]): boolean {
+  let current = tree;
+  for (const name of path) {
+    if (!isMap(current)) return true;
+    if (!Object.hasOwn(current, name)) return true;
+    current = current[name];
+  }
+  return isMap(current);
+}
+
+function nested(path: readonly string[], value: unknown): Record<string, unknown> {
+  return path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Record<string, unknown>;
+}
+
+function without(tree: Record<string, unknown>, [name = '', ...rest]: readonly string[]): Record<string, unknown> {
+  const inner = tree[name];
+  if (rest.length > 0) return isMap(inner) ? { ...tree, [name]: without(inner, rest) } : tree;
+  const { [name]: _gone, ...others } = tree;
+  return others;
+}
+
+// ── registries ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function folderOf({ upstream }: OscRegistry): string {
+  return `${registryFolder}/${upstream}`;
+}
+
+function hostsPath(registry: OscRegistry): string {
+  return `${folderOf(registry)}/hosts.toml`;
+}
+
+function hostsOf({ server, hosts = [] }: OscRegistry): string {
+  return hostsText({
+    server,
+    hosts: hosts.map(({ url, capabilities, caCerts, overridePath }) => ({
+      url,
+      capabilities: capabilities ?? itemDefaults.mirror.capabilities,
+      overridePath: overridePath ?? false,
+      ca: caCerts,
+      skipVerify: false,
+    })),
+  });
+}
+
+type Mirror = NonNullable<TransferSettings['mirrors']>[number];
+
+/** Servers that our own fetching of images asks, as containerd would: those that may pull, and resolve where there is only a tag. */
+export function mirrorsOf(containerd: OscContainerd | undefined, byDigest: boolean): Mirror[] {
+  return (containerd?.registries ?? []).flatMap((registry) => {
+    const { upstream, server, hosts = [] } = registry;
+    const able = hosts.filter(({ capabilities }) => {
+      const may = (what: 'pull' | 'resolve'): boolean => capabilities?.includes(what) ?? true;
+      return may('pull') && (byDigest || may('resolve'));
+    });
+    return [
+      ...able.map(({ url, overridePath, caCerts }) => ({
+        host: upstream,
+        url,
+        ...(overridePath === true && { overridePath }),
+        ...(caCerts && caCerts.length > 0 && { caFiles: caCerts.map((path) => absolute(registry, path)) }),
+      })),
+      ...(server === undefined ? [] : [{ host: upstream, url: server }]),
+    ];
+  });
+}
+
+function absolute(registry: OscRegistry, path: string): string {
+  return path.startsWith('/') ? path : join(folderOf(registry), path);
+}
