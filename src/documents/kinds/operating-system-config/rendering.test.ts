@@ -216,6 +216,17 @@ describe('units', () => {
       );
     });
 
+  it('keep what later entries do not say', async () => {
+    const state = await renderOsc(
+      oscOf(
+        { units: [{ name: 'a.service', enable: false, content: 'x' }] },
+        { extensionUnits: [{ name: 'a.service' }] },
+      ),
+    );
+    const { enablement, state: wanted, content = '' } = unitIn(state, 'a.service');
+    assert.deepEqual([enablement, wanted, reveal(content)], ['disabled', 'stopped', 'x']);
+  });
+
   it('without content are the system’s, and so are those with an empty one', async () => {
     const state = await renderOsc(oscOf({ units: [{ name: 'a.service', content: '' }] }));
     assert.equal(unitIn(state, 'a.service').content, undefined);
