@@ -2,7 +2,8 @@
  * Baked roots: a fresh Debian root that `nodekiln bake` made into an image of the demo's manifest. One per state of
  * program, manifest and artifacts, kept in the cache: tests and benchmarks boot hosts from it without baking again.
  */
-import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { chmod, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { cached, keyHash } from '../lab/cache.ts';
@@ -14,12 +15,14 @@ import { run, tryRun, type RunResult } from '../lab/run.ts';
 export const demoFolder = join(import.meta.dirname, '..', '..', 'examples', 'demo');
 export const manifestPath = join(demoFolder, 'image.yaml');
 
-/** Makes `examples/demo/artifacts` lead to the packages and images of this machine's cache. */
+/** Makes `examples/demo/artifacts` lead to the packages and images of this machine's cache. Several may do so at once. */
 export async function linkArtifacts(progress?: Progress): Promise<void> {
   const { dir } = await artifacts(progress);
   const link = join(demoFolder, 'artifacts');
-  await rm(link, { recursive: true, force: true });
-  await symlink(dir, link);
+  if ((await readlink(link).catch(() => undefined)) === dir) return;
+  const temporary = `${link}.${randomUUID()}`;
+  await symlink(dir, temporary);
+  await rename(temporary, link);
 }
 
 /** Runs this checkout's command-line tool on this machine. */

@@ -91,18 +91,16 @@ describe('hosts in a real cluster', { concurrency: 1 }, () => {
     { timeout: 120_000 },
     async (context) => {
       const nodes = await cluster.admin.watch<Node>('/api/v1/nodes');
-      await Promise.all(
-        cases.map(async ({ name, suite, podSubnet }) => {
-          const document = joinDocument(cluster, {
-            token: await cluster.newToken(),
-            podSubnet,
-            labels: { [placeLabel]: name },
-            // The API server of this suite checks serving certificates, which kubelet then has to ask for.
-            kubeletConfiguration: { serverTLSBootstrap: true },
-          });
-          hosts.set(name, await bakedNode(lab, { name, suite, network: true, document }));
-        }),
-      );
+      for (const { name, suite, podSubnet } of cases) {
+        const document = joinDocument(cluster, {
+          token: await cluster.newToken(),
+          podSubnet,
+          labels: { [placeLabel]: name },
+          // The API server of this suite checks serving certificates, which kubelet then has to ask for.
+          kubeletConfiguration: { serverTLSBootstrap: true },
+        });
+        hosts.set(name, await bakedNode(lab, { name, suite, network: true, document }));
+      }
       await Promise.all(cases.map(({ name }) => hostOf(name).start()));
       for (const { name, osImage, systemd } of cases) {
         const host = hostOf(name);
