@@ -31,8 +31,8 @@ export interface Diff {
 
 export function diff(input: DiffInput): Diff {
   const compared = compareAll(input);
-  const own = new Map(compared.flatMap(({ id, own: difference }) => (difference ? [[id, difference] as const] : [])));
-  const folders = foldersAmong(input.desired.values());
+  const own = new Map<ResourceId, Difference>();
+  for (const { id, own: difference } of compared) if (difference) own.set(id, difference);
   const context: PlanContext = {
     contentOf: (id) => {
       const claim = input.desired.get(id);
@@ -42,19 +42,13 @@ export function diff(input: DiffInput): Diff {
       const difference = own.get(id);
       return difference !== undefined && changesContent(id, difference);
     },
-    folderOf: (id) => folders.get(id),
+    folderOf: (id) => {
+      const claim = input.desired.get(id);
+      return claim && folderOf(claim.resource);
+    },
   };
   const kept = compared.flatMap((one) => changeOf(one, context) ?? []).sort(byId);
   return { changes: [...kept, ...removals(input)], context };
-}
-
-function foldersAmong(claims: Iterable<Claim>): ReadonlyMap<ResourceId, string> {
-  const folders = new Map<ResourceId, string>();
-  for (const { resource } of claims) {
-    const path = folderOf(resource);
-    if (path !== undefined) folders.set(resource.id, path);
-  }
-  return folders;
 }
 
 /** A resource that was looked at, alone. */

@@ -28,8 +28,8 @@ interface Neighbours {
 /** Lists up to this length cost less than a node of their own. */
 export const shortList = 8;
 
-/** NK_INTERNAL when a step waits for one that is not among them. */
-export function createGraph(steps: readonly Step[]): StepGraph {
+/** NK_INTERNAL when a step waits for one that is not among them, unless it is `partial`: then that is left out. */
+export function createGraph(steps: readonly Step[], { partial = false } = {}): StepGraph {
   const known = new Map<string, number>();
   for (const [number, { id }] of steps.entries()) known.set(id, number);
   const lists = new Map<readonly string[], number>();
@@ -40,9 +40,8 @@ export function createGraph(steps: readonly Step[]): StepGraph {
   const joinAll = (list: readonly string[], later: number, step: Step): void => {
     for (const id of list) {
       const earlier = known.get(id);
-      if (earlier === undefined)
-        throw new NodekilnError('NK_INTERNAL', `${step.id} needs ${id}, which is not in the plan`);
-      edges.push(earlier, later);
+      if (earlier !== undefined) edges.push(earlier, later);
+      else if (!partial) throw new NodekilnError('NK_INTERNAL', `${step.id} needs ${id}, which is not in the plan`);
     }
   };
   const join = (list: readonly string[], number: number, step: Step): void => {

@@ -14,7 +14,8 @@ interface AllSteps {
   readonly desired: Desired;
   /** Those that need or read others. */
   readonly needy: ReadonlyMap<ResourceId, Resource>;
-  readonly byResource: ReadonlyMap<ResourceId, readonly Step[]>;
+  /** Most resources have one step: that one, without a list. */
+  readonly byResource: ReadonlyMap<ResourceId, Step | Step[]>;
   /** Steps that put a folder or a link above a path. */
   readonly folders: (path: string) => readonly string[];
   /** Ids of kernel settings that precede the goal; and of those and all entries of the file system that do. */
@@ -37,15 +38,16 @@ export function joinDependencies(steps: readonly Step[], desired: Desired): Step
 }
 
 function lookAt(steps: readonly Step[], desired: Desired): AllSteps {
-  const byResource = new Map<ResourceId, Step[]>();
+  const byResource = new Map<ResourceId, Step | Step[]>();
   const folders = new Map<string, string>();
   const settings: string[] = [];
   const everything: string[] = [];
   for (const step of steps) {
     const { id, resource, action, deferrable } = step;
     const others = byResource.get(resource);
-    if (others) others.push(step);
-    else byResource.set(resource, [step]);
+    if (others === undefined) byResource.set(resource, step);
+    else if (Array.isArray(others)) others.push(step);
+    else byResource.set(resource, [others, step]);
     if (isFolder(action)) folders.set(action.path, id);
     const role = roleOf(step);
     if (!deferrable && (role === 'entry' || role === 'setting')) everything.push(id);
@@ -93,11 +95,16 @@ function waitingFor(step: Step, { desired, needy }: AllSteps): Resource | undefi
 /** The steps that complete what the resource needs and reads. */
 function neededBy(step: Step, resource: Resource, { byResource }: AllSteps): readonly string[] {
   const role = roleOf(step);
-  return [...resource.needs, ...readsOf(resource)].flatMap((id) =>
-    (byResource.get(id) ?? []).flatMap((earlier) =>
-      earlier.id !== step.id && isAwaited(earlier, role) ? earlier.id : [],
-    ),
-  );
+  const ids: string[] = [];
+  const look = (earlier: Step): void => {
+    if (earlier.id !== step.id && isAwaited(earlier, role)) ids.push(earlier.id);
+  };
+  for (const id of [...resource.needs, ...readsOf(resource)]) {
+    const found = byResource.get(id);
+    if (Array.isArray(found)) found.forEach(look);
+    else if (found) look(found);
+  }
+  return ids;
 }
 
 /** What jobs and programs come after, whatever they are about: one list for all of them. */
@@ -186,26 +193,30 @@ function createLists(): Lists {
 export function precedeGoal(steps: readonly Step[], goal: ResourceId | undefined): Step[] {
   const start = steps.find((step) => step.resource === goal && roleOf(step) === 'job');
   if (!start) return [...steps];
-  const graph = createGraph(steps);
-  const behind = reached(graph.numberOf(start.id) ?? -1, graph.after);
+  const needs = new Set(start.needs);
   // systemd itself orders the goal's start after these: they need only be queued.
   const queued = new Set(
-    start.needs.flatMap((id) => {
-      const step = steps[graph.numberOf(id) ?? -1];
-      return step && isJob(roleOf(step)) ? [step.resource] : [];
-    }),
+    steps.filter((step) => isJob(roleOf(step)) && needs.has(step.id)).map(({ resource }) => resource),
   );
-  const precedes = (step: Step, number: number): boolean =>
+  const behind = behindStep(start, steps);
+  const precedes = (step: Step): boolean =>
     !step.deferrable &&
     step.importance !== 'background' &&
-    behind[number] !== 1 &&
+    !behind.has(step) &&
     !(roleOf(step) === 'join' && queued.has(step.resource));
-  const needs = new Set(start.needs);
   const earlier = new Set(start.after);
-  const after = steps
-    .flatMap((step, number) => (!needs.has(step.id) && (earlier.has(step.id) || precedes(step, number)) ? step.id : []))
-    .sort();
+  const after: string[] = [];
+  for (const step of steps) if ((earlier.has(step.id) || precedes(step)) && !needs.has(step.id)) after.push(step.id);
+  after.sort();
   return steps.map((step) => (step === start ? { ...step, after } : step));
+}
+
+/** The step and all that waits for it, directly or not. Most steps wait for nothing: of those it is known without looking. */
+function behindStep(start: Step, steps: readonly Step[]): ReadonlySet<Step> {
+  const waiting = steps.filter((step) => step === start || step.needs.length > 0 || step.after.length > 0);
+  const graph = createGraph(waiting, { partial: true });
+  const found = reached(graph.numberOf(start.id) ?? -1, graph.after);
+  return new Set(waiting.filter((_step, number) => found[number] === 1));
 }
 
 /** Everything that must have ended before the step may start. */
