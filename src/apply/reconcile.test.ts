@@ -164,8 +164,12 @@ async function run(node: Node, document: Document, crash?: CrashPoint): Promise<
  * vendor's unit without a definition of ours may have been started with something else.
  */
 async function stateOf(node: Node, whole: boolean): Promise<unknown> {
-  const tree = Object.entries(node.machine.snapshot()).filter(
-    ([path, entry]) => !path.startsWith(stateFolder) && (whole || !entry.startsWith('directory')),
+  const snapshot = Object.entries(node.machine.snapshot());
+  // A unit that is disabled loses its link first; the folder that is empty then asks for nothing.
+  const isEmptied = (folder: string): boolean =>
+    folder.endsWith('.wants') && !snapshot.some(([path]) => path.startsWith(`${folder}/`));
+  const tree = snapshot.filter(
+    ([path, entry]) => !path.startsWith(stateFolder) && (whole || !entry.startsWith('directory')) && !isEmptied(path),
   );
   const units = await Promise.all(
     ['own.service', 'vendor.service'].map(async (name) => {

@@ -91,6 +91,16 @@ describe('a boot', () => {
     );
   });
 
+  it('publishes the result of every start of the machine, also where nothing is left to do', async () => {
+    const machine = await createMemoryNode({ '10-node.json': document });
+    const first = await boot(machine);
+    await machine.files.write([textFile('/proc/sys/kernel/random/boot_id', '1f2a\n', 0o444)]);
+    const { result } = await boot(machine);
+    assert.equal(result?.unchanged, true);
+    assert.deepEqual([first.result?.bootId, result.bootId], ['0e1f', '1f2a']);
+    assert.deepEqual(await published(machine), JSON.parse(JSON.stringify(result)));
+  });
+
   it('ends when its budget is used up, says so, and is taken up by the next', async () => {
     const machine = await createMemoryNode({ '10-node.json': nodeDocument({ boot: { deadline: '5s' } }) });
     machine.units.behave('containerd.service', { start: 'hang' });

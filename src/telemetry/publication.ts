@@ -8,15 +8,16 @@ import { textOf } from '../model/bytes.ts';
 const folder = bootResultPath.slice(0, bootResultPath.lastIndexOf('/'));
 
 /**
- * A second run that changed nothing does not replace the record of the boot that did the work, unless that one failed:
- * it is beside it as `last.json`. NK_STATE_UNUSABLE when neither can be written.
+ * A second run that changed nothing does not replace the record of the boot that did the work in the same start of the
+ * machine, unless that one failed: it is beside it as `last.json`. Every start has a result of its own. NK_STATE_UNUSABLE
+ * when neither can be written.
  */
 export async function publishResult(host: Host, result: BootResult): Promise<void> {
   const content = new TextEncoder().encode(`${JSON.stringify(result, undefined, 2)}\n`);
   try {
     await host.files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
     const previous = result.unchanged ? await readResult(host) : undefined;
-    const keep = previous?.outcome === 'converged' && !previous.unchanged;
+    const keep = previous?.outcome === 'converged' && !previous.unchanged && previous.bootId === result.bootId;
     const path = keep ? `${folder}/last.json` : bootResultPath;
     await host.files.write([{ type: 'file', path, content, mode: 0o600, uid: 0, gid: 0 }]);
   } catch (cause) {
