@@ -1,13 +1,19 @@
 /**
  * Stryker's ignore plugin `messages`: text that only people read is no behaviour. A literal is such text when it is the
  * message or a hint of an error, the description of a field, or the reason that a plan prints or a choice gives. Codes,
- * ids, paths, unit text and every other string that a program reads stay mutated.
+ * ids, paths, unit text and every other string that a program reads stay mutated. Nor are calls that only the compiler
+ * reads.
  */
 import type { Ignorer, NodePath } from '@stryker-mutator/api/ignore';
 import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
 
-/** The reason in Stryker's report, by which the table tells messages from mutants that were ignored by hand. */
-export const messageReason = 'text for people';
+/** The reasons in Stryker's report, by which the table tells these from mutants that were ignored by hand. */
+const message = 'text for people';
+const typeCheck = 'a check of types';
+export const withoutBehaviour: ReadonlySet<string> = new Set([message, typeCheck]);
+
+/** Functions that do nothing: their argument must have a type. */
+const typeChecks = new Set(['nothingLeft']);
 
 /** The part of Babel's path and nodes that is read here; Stryker gives them without a type. */
 interface Path {
@@ -27,13 +33,25 @@ interface Node {
 }
 
 /** Properties whose value is for people. */
-const properties = new Set(['message', 'hint', 'why', 'details', 'meaning', 'error', 'lines', 'label', 'description']);
+const properties = new Set([
+  'message',
+  'hint',
+  'why',
+  'details',
+  'meaning',
+  'error',
+  'lines',
+  'label',
+  'description',
+  'noItem',
+]);
 
 /** Calls, with the places of their arguments that are for people; `NodekilnError` and `Error` are called with `new`. */
 const calls: Readonly<Record<string, readonly number[]>> = {
   NodekilnError: [1],
   Error: [0],
   TypeError: [0],
+  RangeError: [0],
   wants: [0],
   wantsSecret: [0],
   doc: [0],
@@ -47,6 +65,7 @@ const calls: Readonly<Record<string, readonly number[]>> = {
   required: [1],
   refuseProblems: [0],
   invalidDocument: [0],
+  fail: [0, 2],
   note: [1],
 };
 
@@ -117,7 +136,8 @@ export const messages: Ignorer = {
   shouldIgnore(path: NodePath) {
     const here = path as Path;
     const literal = here.node.type === 'StringLiteral' || here.node.type === 'TemplateLiteral';
-    return literal && isForPeople(here) ? messageReason : undefined;
+    if (literal && isForPeople(here)) return message;
+    return here.node.type === 'CallExpression' && typeChecks.has(nameOf(here.node.callee)) ? typeCheck : undefined;
   },
 };
 

@@ -8,7 +8,7 @@ import { delimiter, dirname, join } from 'node:path';
 import type { MutantResult } from '@stryker-mutator/api/core';
 import { Stryker } from '@stryker-mutator/core';
 import { nodeBinary } from '../build.ts';
-import { messageReason } from './messages.ts';
+import { withoutBehaviour } from './messages.ts';
 import { digestOfFile, digestOfVerdict } from './rests-on.ts';
 import type { Room } from './rooms.ts';
 
@@ -20,7 +20,7 @@ export interface FileResult {
   readonly digest: string;
   /** Noticed by a test that fails, or that no longer ends. */
   readonly killed: number;
-  /** Text for people, not mutated. */
+  /** Text for people and checks of types, not mutated. */
   readonly messages: number;
   /** Each `12:5 ConditionalExpression → true`. */
   readonly survived: readonly string[];
@@ -83,7 +83,8 @@ export async function mutate(room: Room, files: readonly string[]): Promise<Map<
     cleanTempDir: 'always',
     reporters: [process.stdout.isTTY ? 'progress' : 'progress-append-only'],
     logLevel: 'warn',
-    timeoutMS: 10_000,
+    // What does not end ends at its limit of hits; this is for machines that others load.
+    timeoutMS: 40_000,
     warnings: { unknownOptions: true, preprocessorErrors: true, unserializableOptions: true, slow: false },
     allowConsoleColors: process.stdout.isTTY,
   };
@@ -103,7 +104,7 @@ export async function mutate(room: Room, files: readonly string[]): Promise<Map<
 function resultOf(file: string, mutants: readonly MutantResult[], digests: ReadonlyMap<string, string>): FileResult {
   const tests = [...new Set(mutants.flatMap(({ coveredBy }) => coveredBy ?? []))].sort();
   const isMessage = ({ status, statusReason }: MutantResult): boolean =>
-    status === 'Ignored' && statusReason === messageReason;
+    status === 'Ignored' && withoutBehaviour.has(statusReason ?? '');
   const listed = mutants
     .filter((mutant) => !isMessage(mutant))
     .toSorted(

@@ -12,11 +12,12 @@ const slow = [
   'src/model/version.property.test.ts',
   'src/plan/growth.test.ts',
   'src/kinds/binary/binary.test.ts',
+  'src/desired/effects.test.ts',
 ];
 
 export const rooms: readonly Room[] = [
   { name: 'model', sources: ['src/model/*.ts'], tests: ['src/model/*.test.ts'] },
-  { name: 'config', sources: ['src/config/**/*.ts'], tests: ['src/config/**/*.test.ts', 'src/desired/*.test.ts'] },
+  { name: 'config', sources: ['src/config/**/*.ts'], tests: ['src/config/**/*.test.ts', 'src/desired/render.test.ts'] },
   {
     name: 'artifacts',
     sources: ['src/artifacts/{order,match,reference,extract}.ts'],
