@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleAuthority } from '../../test/support/authority.ts';
 import { NodekilnError } from '../errors.ts';
-import { configCheck, configDump, refuseExposed } from './inspect.ts';
+import { configCheck, configDump, problemsIn, refuseExposed } from './inspect.ts';
 import { jsonSchema } from './json-schema.ts';
 import { formatProblem } from './invalid.ts';
 import { kinds, parseDocument } from './load.ts';
@@ -118,6 +118,79 @@ test('the dump names every value with its origin', async () => {
   assert.equal(origin('spec.boot.deadline'), '"10m" default');
 });
 
+test('the dump ends at scalars, lists of scalars, and what is empty', async () => {
+  const { entries } = configDump([
+    await load(
+      'a.yaml',
+      'spec:\n  kubernetes: {version: 1.34.3}\n  kubelet: {configuration: {a: [1, null, x], b: [], c: {}, d: [[1], {e: 2}], f: null, g: [1, {h: 2}]}}\n',
+    ),
+  ]);
+  const own = entries.filter(({ origin }) => origin.startsWith('a.yaml:5:'));
+  assert.deepEqual(
+    own.map(({ path, value }) => [path.replace('spec.kubelet.configuration.', ''), value]),
+    [
+      ['a', [1, null, 'x']],
+      ['b', []],
+      ['c', {}],
+      ['d[0]', [1]],
+      ['d[1].e', 2],
+      ['f', null],
+      ['g[0]', 1],
+      ['g[1].h', 2],
+    ],
+  );
+});
+
+test('the dump is the whole document, secrets apart', async () => {
+  const { config } = configDump([
+    await load(
+      'a.yaml',
+      'metadata: {name: n}\nspec: {kubernetes: {version: 1.34.3}, files: [{path: /a, content: x, sensitive: true}, {path: /b, content: "y"}]}\n',
+    ),
+  ]);
+  assert.partialDeepStrictEqual(config, {
+    apiVersion: 'nodekiln.dev/v1alpha1',
+    kind: 'NodeConfig',
+    metadata: { name: 'n' },
+    spec: { files: [{ content: '<redacted>' }, { content: 'y' }] },
+  });
+});
+
+test('a check tells of every document that is wrong, and of no more than that', async () => {
+  const image = { file: 'i.yaml', text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec: {}\n' };
+  assert.deepEqual(await configCheck([]), []);
+  assert.deepEqual(await configCheck([image]), []);
+  const incomplete = { file: 'n.yaml', text: `${head}spec: {}\n` };
+  assert.deepEqual((await configCheck([image, incomplete])).map(formatProblem), [
+    'n.yaml:3:1: spec.kubernetes.version: kubernetes.version is missing: no source says which Kubernetes',
+  ]);
+  const unknownKind = { file: 'k.yaml', text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfg\n' };
+  const malformed = { file: 'm.yaml', text: 'a: 1\na: 2\n' };
+  assert.deepEqual((await configCheck([unknownKind, malformed, incomplete])).map(formatProblem), [
+    'k.yaml:2:7: kind: k.yaml has a kind that is not known: it must be ImageManifest, NodeConfig or Inventory; did you mean NodeConfig?',
+    'm.yaml:2:1: this key stands a second time in its map',
+  ]);
+});
+
+test('sources that only together contradict the schema: each problem at its own place', async () => {
+  const repository = (text: string): string => `spec:\n  binaries:\n    sources:\n      repository: {${text}}\n`;
+  assert.deepEqual(
+    await problemsOf(
+      repository('type: apt, url: "https://a", suite: a, signedBy: /a'),
+      repository('type: dnf, url: "https://b", keys: [/b]'),
+    ),
+    [
+      '1.yaml:6:49: spec.binaries.sources.repository.suite: unknown key "suite"; known here: since, member, type, url, keys, repositorySigned',
+      '1.yaml:6:59: spec.binaries.sources.repository.signedBy: unknown key "signedBy"; known here: since, member, type, url, keys, repositorySigned',
+    ],
+  );
+});
+
+test('what goes wrong of itself is no problem of a document', () => {
+  assert.throws(() => problemsIn(new TypeError('x')));
+  assert.throws(() => problemsIn(new NodekilnError('NK_FILE_WRITE', 'x')));
+});
+
 test('the dump holds no secret', async () => {
   const dump = configDump([
     await load(
@@ -149,6 +222,12 @@ test('a source with secrets must not be readable by others', async () => {
   const signed = await load('a.yaml', 'spec: {binaries: {tools: {a: {url: "https://a/b?sig=x"}}}}\n');
   assert.throws(() => refuseExposed(signed, 0o644), { code: 'NK_DOCUMENT_EXPOSED' });
   refuseExposed(plain, 0o644);
+  assert.throws(() => refuseExposed(secret, 0o100007), /^NodekilnError: a\.yaml holds secrets, but its mode 0007 lets/);
+  const image = await parseDocument({
+    file: 'i.yaml',
+    text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec: {files: [{path: /a, content: x, sensitive: true}]}\n',
+  });
+  refuseExposed(image, 0o644);
   for (const mode of [0o644, 0o640, 0o604, 0o602]) {
     assert.throws(
       () => refuseExposed(secret, mode),

@@ -2,7 +2,7 @@
  * What the verbs `config check` and `config dump` do, as plain functions over loaded texts. Pure.
  */
 import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
-import type { Problem } from '../errors.ts';
+import type { Place, Problem } from '../errors.ts';
 import type { SensitiveText } from '../model/resources.ts';
 import { parseDocument } from './load.ts';
 import type { DocumentText, LoadedDocument } from './load.ts';
@@ -67,12 +67,18 @@ const redacted = '<redacted>';
 /** The NodeConfig that documents make together, without secrets, and where each value comes from. */
 export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): ConfigDump {
   const { config, placeOf } = resolveNodeConfig(sources);
-  const entries = leaves(config, []).map(({ path, value }): DumpEntry => {
-    const place = placeOf(path);
-    const { path: _path, ...position } = place ?? { file: '' };
-    return { path: formatPath(path), value: redact(value), origin: place ? formatPlace(position) : 'default' };
-  });
+  const entries = leaves(config, []).map(({ path, value }): DumpEntry => ({
+    path: formatPath(path),
+    value: redact(value),
+    origin: originOf(placeOf(path)),
+  }));
   return { config: redact(config), entries };
+}
+
+function originOf(place: Place | undefined): string {
+  if (!place) return 'default';
+  const { path: _path, ...position } = place;
+  return formatPlace(position);
 }
 
 /** The value with every secret replaced; secrets are recognised by their shape, `SensitiveText`. */

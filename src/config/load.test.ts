@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { NodekilnError } from '../errors.ts';
+import { formatPlace, NodekilnError } from '../errors.ts';
 import { formatProblem } from './invalid.ts';
 import { parseDocument } from './load.ts';
 import type { DocumentKind } from './load.ts';
@@ -179,6 +179,8 @@ for (const { name, text, problems } of invalid) {
     assert.equal(error.code, 'NK_DOCUMENT_INVALID');
     assert.deepEqual(error.problems.map(formatProblem), problems);
     assert.deepEqual(error.place, error.problems[0]?.place);
+    const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+    assert.match(error.message, new RegExp(`^x\\.yaml is not a valid \\w+: ${count}$`));
   });
 }
 
@@ -222,34 +224,59 @@ for (const { name, text, problems } of malformed) {
     const error = await refused(text);
     assert.equal(error.code, 'NK_DOCUMENT_SYNTAX');
     assert.deepEqual(error.problems.map(formatProblem), problems);
+    assert.deepEqual(error.place, error.problems[0]?.place);
   });
 }
 
-const wrongKinds = [
-  { text: '', message: 'x.yaml is empty', line: 1 },
-  { text: '- a\n', message: 'x.yaml is not a map with apiVersion and kind', line: 1 },
-  { text: 'kind: NodeConfig\n', message: 'x.yaml has no apiVersion: it must be nodekiln.dev/v1alpha1', line: 1 },
-  {
-    text: 'apiVersion: v1\nkind: Pod\n',
-    message: 'x.yaml has an apiVersion that is not known: it must be nodekiln.dev/v1alpha1',
-    line: 1,
-  },
-  {
-    text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfg\n',
-    message: 'x.yaml has a kind that is not known: it must be ImageManifest, NodeConfig or Inventory',
-    line: 2,
-  },
-  { text: `${image}spec: {}\n`, message: 'x.yaml is of kind ImageManifest, but NodeConfig is wanted here', line: 2 },
-] as const;
+const known = 'it must be ImageManifest, NodeConfig or Inventory';
+const version = 'apiVersion: nodekiln.dev/v1alpha1\n';
 
-for (const { text, message, line } of wrongKinds) {
-  test(`refuses what is not a NodeConfig: ${message}`, async () => {
+/** Texts, what is said of them, and where. */
+const wrongKinds: readonly (readonly [text: string, message: string, place: string])[] = [
+  ['', 'x.yaml is empty', 'x.yaml:1:1'],
+  ['null', 'x.yaml is empty', 'x.yaml:1:1'],
+  ['- a\n', 'x.yaml is not a map with apiVersion and kind', 'x.yaml:1:1'],
+  ['"a"', 'x.yaml is not a map with apiVersion and kind', 'x.yaml:1:1'],
+  ['kind: NodeConfig\n', 'x.yaml has no apiVersion: it must be nodekiln.dev/v1alpha1', 'x.yaml:1:1: apiVersion'],
+  [
+    'kind: Pod\napiVersion: v1\n',
+    'x.yaml has an apiVersion that is not known: it must be nodekiln.dev/v1alpha1',
+    'x.yaml:2:13: apiVersion',
+  ],
+  [version, `x.yaml has no kind: ${known}`, 'x.yaml:1:1: kind'],
+  [`${version}kind: NodeConfg\n`, `x.yaml has a kind that is not known: ${known}`, 'x.yaml:2:7: kind'],
+  [`${version}kind: 7\n`, `x.yaml has a kind that is not known: ${known}`, 'x.yaml:2:7: kind'],
+  [`${version}kind: [NodeConfig]\n`, `x.yaml has a kind that is not known: ${known}`, 'x.yaml:2:7: kind'],
+  [`${version}kind: constructor\n`, `x.yaml has a kind that is not known: ${known}`, 'x.yaml:2:7: kind'],
+  [`${image}spec: {}\n`, 'x.yaml is of kind ImageManifest, but NodeConfig is wanted here', 'x.yaml:2:7: kind'],
+];
+
+for (const [text, message, place] of wrongKinds) {
+  test(`refuses what is not a NodeConfig: ${message} (${JSON.stringify(text)})`, async () => {
     const error = await refused(text, 'NodeConfig');
     assert.equal(error.code, 'NK_DOCUMENT_KIND');
     assert.equal(error.message, message);
-    assert.equal(error.place?.line, line);
+    assert.equal(error.place && formatPlace(error.place), place);
   });
 }
+
+test('without a kind that is wanted, every kind is taken', async () => {
+  for (const kind of ['NodeConfig', 'ImageManifest'] as const) {
+    const { document } = await parseDocument({ file: 'x', text: `${version}kind: ${kind}\nspec: {}\n` });
+    assert.equal(document.kind, kind);
+  }
+  const inventory = '{packages: [], images: [], gpuImages: [], artifacts: [], other: {}}';
+  const loaded = await parseDocument({ file: 'x', text: `${version}kind: Inventory\nspec: ${inventory}\n` });
+  assert.deepEqual([loaded.kind, loaded.file], ['Inventory', 'x']);
+});
+
+test('a byte order mark moves no place', async () => {
+  const json = '{"apiVersion": "nodekiln.dev/v1alpha1", "kind": "NodeConfig", "spec": 7}';
+  for (const text of [json, `${version}kind: NodeConfig\nspec: 7\n`]) {
+    const [plain, marked] = [await refused(text), await refused(`\uFEFF${text}`)];
+    assert.deepEqual(marked.place, plain.place);
+  }
+});
 
 test('suggests the kind that was meant', async () => {
   assert.equal(

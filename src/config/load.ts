@@ -10,6 +10,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, isMap } from './paths.ts';
+import type { Path } from './paths.ts';
 import { positionAt, lineStarts, positionsOf } from './positions.ts';
 import type { PositionNode, Positions } from './positions.ts';
 import { scanJson } from './positions-json.ts';
@@ -124,29 +125,29 @@ function parseJson(file: string, text: string): { value: unknown; root: Position
 
 function kindOf(text: ParsedDocument, wanted: DocumentKind | undefined): DocumentKind {
   const { value } = text;
-  const fail = (message: string, key: string, hint?: string): NodekilnError =>
+  const fail = (message: string, path: Path, hint?: string): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_KIND', `${text.file} ${message}`, {
-      place: placeOf(text, [key], 'value'),
+      place: placeOf(text, path, 'value'),
       ...(hint && { hint }),
     });
-  if (value === null || value === undefined) throw fail('is empty', '');
-  if (!isMap(value)) throw fail('is not a map with apiVersion and kind', '');
-  if (value['apiVersion'] === undefined) throw fail(`has no apiVersion: it must be ${apiVersion}`, 'apiVersion');
+  if (value === null || value === undefined) throw fail('is empty', []);
+  if (!isMap(value)) throw fail('is not a map with apiVersion and kind', []);
+  if (value['apiVersion'] === undefined) throw fail(`has no apiVersion: it must be ${apiVersion}`, ['apiVersion']);
   if (value['apiVersion'] !== apiVersion)
-    throw fail(`has an apiVersion that is not known: it must be ${apiVersion}`, 'apiVersion');
+    throw fail(`has an apiVersion that is not known: it must be ${apiVersion}`, ['apiVersion']);
   const names = Object.keys(kinds);
   const kind = value['kind'];
-  if (kind === undefined) throw fail(`has no kind: it must be ${alternatives(names)}`, 'kind');
+  if (kind === undefined) throw fail(`has no kind: it must be ${alternatives(names)}`, ['kind']);
   if (!isKind(kind)) {
     const near = typeof kind === 'string' ? nearest(kind, names) : undefined;
     throw fail(
       `has a kind that is not known: it must be ${alternatives(names)}`,
-      'kind',
+      ['kind'],
       near && `did you mean ${near}?`,
     );
   }
   if (wanted && kind !== wanted)
-    throw fail(`is of kind ${kind}, but ${wanted} is wanted here`, 'kind', `Give a document of kind ${wanted}.`);
+    throw fail(`is of kind ${kind}, but ${wanted} is wanted here`, ['kind'], `Give a document of kind ${wanted}.`);
   return kind;
 }
 

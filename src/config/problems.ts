@@ -26,30 +26,43 @@ export interface ParsedDocument {
   readonly positions: Positions;
 }
 
+/** What was checked, and where its values stand. */
+export interface Checked {
+  readonly value: unknown;
+  readonly placeOf: (path: Path, target: PositionTarget) => Place | undefined;
+}
+
+/** In the order of the text. */
 export function problemsOf(issues: readonly Issue[], document: ParsedDocument): Problem[] {
-  const problems = issues.flatMap((issue) => problemsOfIssue(issue, [], document));
+  const { value } = document;
+  const problems = issuesInWords(issues, { value, placeOf: (path, target) => placeOf(document, path, target) });
   return problems.sort(
     (a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0),
   );
+}
+
+/** In the order of the issues. */
+export function issuesInWords(issues: readonly Issue[], checked: Checked): Problem[] {
+  return issues.flatMap((issue) => problemsOfIssue(issue, [], checked));
 }
 
 export function placeOf(document: ParsedDocument, path: Path, target: PositionTarget): Place {
   return { file: document.file, ...document.positions.locate(path, target), path: formatPath(path) };
 }
 
-function problemsOfIssue(issue: Issue, prefix: Path, document: ParsedDocument): Problem[] {
+function problemsOfIssue(issue: Issue, prefix: Path, checked: Checked): Problem[] {
   const path = [...prefix, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
-  const value = valueAt(document.value, path);
+  const value = valueAt(checked.value, path);
   if (issue.code === 'unrecognized_keys') {
-    return (issue.keys ?? []).map((key) => unknownKey(key, path, issue.message.split(' '), document));
+    return (issue.keys ?? []).map((key) => unknownKey(key, path, issue.message.split(' '), checked));
   }
   if (issue.code === 'invalid_key') {
     const message = issue.issues?.[0]?.message.replace(/, is [^]*$/, '') ?? 'is not allowed';
-    return [{ message: `the key ${JSON.stringify(path.at(-1))} ${message}`, place: placeOf(document, path, 'key') }];
+    return [placed({ message: `the key ${JSON.stringify(path.at(-1))} ${message}` }, checked.placeOf(path, 'key'))];
   }
   const branch = issue.code === 'invalid_union' ? matchingBranch(issue, value) : undefined;
-  if (branch) return branch.flatMap((inner) => problemsOfIssue(inner, path, document));
-  return [problem(issue, path, document)];
+  if (branch) return branch.flatMap((inner) => problemsOfIssue(inner, path, checked));
+  return [problem(issue, path, checked)];
 }
 
 /** The form of a union that has the value's shape, so that its own errors can be told. */
@@ -61,15 +74,13 @@ function matchingBranch(issue: Issue, value: unknown): readonly Issue[] | undefi
   );
 }
 
-function problem(issue: Issue, path: Path, document: ParsedDocument): Problem {
-  const value = valueAt(document.value, path);
+function problem(issue: Issue, path: Path, checked: Checked): Problem {
+  const value = valueAt(checked.value, path);
   const subject = path.length === 0 ? 'the document' : formatPath(lastPart(path));
   const hint = typeof value === 'string' ? suggestion(value, issue.values ?? issue.options ?? []) : undefined;
-  return {
-    message: `${subject} ${issue.message === 'Invalid input' ? `is not allowed here: ${inWords(value)}` : issue.message}`,
-    place: placeOf(document, path, value === undefined ? 'key' : 'value'),
-    ...(hint && { hint }),
-  };
+  const words = issue.message === 'Invalid input' ? `is not allowed here: ${inWords(value)}` : issue.message;
+  const place = checked.placeOf(path, value === undefined ? 'key' : 'value');
+  return placed({ message: `${subject} ${words}`, ...(hint && { hint }) }, place);
 }
 
 /** `mode`, `files[2]`: enough to be understood beside the whole path. */
@@ -78,13 +89,14 @@ function lastPart(path: Path): Path {
   return path.slice(isIndex ? -2 : -1);
 }
 
-function unknownKey(key: string, parent: Path, known: readonly string[], document: ParsedDocument): Problem {
+function unknownKey(key: string, parent: Path, known: readonly string[], checked: Checked): Problem {
   const near = nearest(key, known);
-  return {
-    message: `unknown key "${key}"`,
-    place: placeOf(document, [...parent, key], 'key'),
-    hint: near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`,
-  };
+  const hint = near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`;
+  return placed({ message: `unknown key "${key}"`, hint }, checked.placeOf([...parent, key], 'key'));
+}
+
+export function placed(problem: Omit<Problem, 'place'>, place: Place | undefined): Problem {
+  return place ? { ...problem, place } : problem;
 }
 
 function suggestion(value: string, choices: readonly unknown[]): string | undefined {

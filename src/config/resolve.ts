@@ -2,7 +2,7 @@
  * From loaded NodeConfig sources, in their order, to the one NodeConfig a node has, with the place of every value.
  * NK_DOCUMENT_INVALID with everything that is missing or contradicts itself after merging. Pure.
  */
-import type { Place, Problem } from '../errors.ts';
+import type { Place } from '../errors.ts';
 import { completeNodeConfig } from './complete.ts';
 import type { NodeConfig } from './complete.ts';
 import { defaultsFor } from './defaults.ts';
@@ -12,7 +12,7 @@ import { merge } from './merge.ts';
 import { formatPath, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
 import type { PositionTarget } from './positions.ts';
-import { problemsOf } from './problems.ts';
+import { issuesInWords, placed } from './problems.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 
 /** A complete NodeConfig, and where its values come from. */
@@ -46,9 +46,9 @@ export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>
   const placeOf = (path: Path): Place | undefined => placeAt(path, 'value')?.place;
 
   /** For something that is missing: the nearest thing around it that a source gave. */
-  function placeAround(path: Path): Place | undefined {
+  function placeAround(path: Path, target: PositionTarget = 'value'): Place | undefined {
     for (let length = path.length; length > 0; length--) {
-      const found = placeAt(path.slice(0, length), length === path.length ? 'value' : 'key');
+      const found = placeAt(path.slice(0, length), length === path.length ? target : 'key');
       if (found) return { ...found.place, path: formatPath([...found.path, ...path.slice(length)]) };
     }
     const last = sources.at(-1);
@@ -57,19 +57,13 @@ export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>
 
   const checked = nodeConfigDocument.safeParse(merged.value);
   if (!checked.success) {
-    const positions = { locate: () => ({ line: 1, column: 1 }) };
-    const problems = checked.error.issues.flatMap((issue) => {
-      const found = problemsOf([issue], { file: '', value: merged.value, positions });
-      return found.map((problem) =>
-        at(problem, placeAround(issue.path.map((part) => (typeof part === 'number' ? part : String(part))))),
-      );
-    });
+    const problems = issuesInWords(checked.error.issues, { value: merged.value, placeOf: placeAround });
     throw invalidDocument('the merged sources are not a valid NodeConfig', problems);
   }
 
   const { config, lacks } = completeNodeConfig(checked.data);
   if (lacks.length > 0) {
-    const problems = lacks.map(({ path, ...lack }) => at(lack, placeAround(path)));
+    const problems = lacks.map(({ path, ...lack }) => placed(lack, placeAround(path)));
     throw invalidDocument(
       sources.length === 1
         ? `${sources[0]?.file} is not a complete NodeConfig`
@@ -78,9 +72,4 @@ export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>
     );
   }
   return { config, placeOf };
-}
-
-function at(problem: Problem, place: Place | undefined): Problem {
-  const { place: _replaced, ...rest } = problem;
-  return place ? { ...rest, place } : rest;
 }

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NodekilnError } from '../errors.ts';
+import { formatProblem } from './invalid.ts';
+import { positionsOf } from './positions.ts';
+import { parseYaml } from './yaml.ts';
+
+async function refused(text: string): Promise<NodekilnError> {
+  try {
+    await parseYaml('a.yaml', text);
+  } catch (thrown) {
+    assert.ok(thrown instanceof NodekilnError);
+    assert.equal(thrown.code, 'NK_DOCUMENT_SYNTAX');
+    return thrown;
+  }
+  return assert.fail('it was taken');
+}
+
+/** Each text, and what is said of it: never a part of it. */
+const malformed: readonly (readonly [text: string, ...problems: readonly string[]])[] = [
+  ['a:\n\tb: 1\n', 'a.yaml:2:1: a tab is used for indentation; use spaces'],
+  ['a: 1\na: 2\n', 'a.yaml:2:1: this key stands a second time in its map'],
+  ['a: !secret x\n', 'a.yaml:1:4: this tag is not known'],
+  ['a: 1\n---\nb: 2\n', 'a.yaml:2:1: a second document begins here; one file holds one document'],
+  ['a: 1\n--- !secret x\n', 'a.yaml:2:1: a second document begins here; one file holds one document'],
+  [
+    'a: 1\na: 2\n---\n',
+    'a.yaml:2:1: this key stands a second time in its map',
+    'a.yaml:3:1: a second document begins here; one file holds one document',
+  ],
+  ['a: hunter2: b\n', 'a.yaml:1:4: Nested mappings are not allowed in compact mappings'],
+  ['a: "hunter2\n', 'a.yaml:2:1: Missing closing "quote'],
+  ['a: [hunter2\n', 'a.yaml:2:1: Flow sequence in block collection must be sufficiently indented and end with a ]'],
+  ['a: *hunter\n', 'a.yaml:1:1: Unresolved alias (the anchor must be set before the alias): hunter'],
+];
+
+for (const [text, ...problems] of malformed) {
+  test(`refused: ${JSON.stringify(text)}`, async () => {
+    const error = await refused(text);
+    assert.deepEqual(error.problems.map(formatProblem), problems);
+    const [first] = error.problems;
+    assert.equal(error.message, `a.yaml is not well-formed: ${first?.message}`);
+    assert.deepEqual(error.place, first?.place);
+  });
+}
+
+test('nothing, and nothing but a remark, is no value', async () => {
+  for (const text of ['', '\n', '# a\n']) {
+    const { value, root } = await parseYaml('a', text);
+    assert.equal(value, null);
+    assert.deepEqual(positionsOf(text, root).locate(['a'], 'value'), { line: 1, column: 1 });
+  }
+});
+
+test('values are those of YAML 1.2, and a warning of the parser is a problem', async () => {
+  const { value } = await parseYaml('a', 'a: yes\nb: 010\nc: 0x10\nd: ~\n1: [x, {y: z}]\n');
+  assert.deepEqual(value, { a: 'yes', b: 10, c: 16, d: null, 1: ['x', { y: 'z' }] });
+});
+
+const text = 'a: &x\n  b: [1, 2]\nc: *x\n? d\n: 3\n7: e\nf:\n';
+
+for (const [path, target, line, column] of [
+  [[], 'value', 1, 1],
+  [['a'], 'key', 1, 1],
+  [['a', 'b'], 'key', 2, 3],
+  [['a', 'b'], 'value', 2, 6],
+  [['a', 'b', 1], 'value', 2, 10],
+  [['a', 'b', 1], 'key', 2, 10],
+  // An alias stands at its own place, what is in it where it is written.
+  [['c'], 'value', 3, 4],
+  [['c'], 'key', 3, 1],
+  [['c', 'b'], 'value', 2, 6],
+  [['d'], 'key', 4, 3],
+  [['d'], 'value', 5, 3],
+  [['7'], 'key', 6, 1],
+  [['7'], 'value', 6, 4],
+  [['f'], 'key', 7, 1],
+] as const) {
+  test(`${JSON.stringify(path)} as ${target} stands at ${line}:${column}`, async () => {
+    const { root } = await parseYaml('a', text);
+    assert.deepEqual(positionsOf(text, root).locate(path, target), { line, column });
+  });
+}
+
+test('an alias inside of what it names has an end', async () => {
+  const { root } = await parseYaml('a', 'a: &x\n  b: *x\n  c: 1\n');
+  assert.deepEqual(positionsOf('a: &x\n  b: *x\n  c: 1\n', root).locate(['a', 'b', 'c'], 'value').line, 2);
+});
+
+test('a hundred aliases are fine, thousands of one another are not', async () => {
+  await parseYaml('a', `a: &x [1]\nb: [${Array.from({ length: 90 }, () => '*x').join(', ')}]\n`);
+  const bomb = [
+    'a: &a [x,x,x,x,x,x,x,x,x,x]',
+    'b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]',
+    'c: [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]',
+  ];
+  assert.deepEqual((await refused(bomb.join('\n'))).problems.map(formatProblem), [
+    'a.yaml:1:1: Excessive alias count indicates a resource exhaustion attack',
+  ]);
+});
