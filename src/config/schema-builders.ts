@@ -44,8 +44,8 @@ export function wants(what: string): (issue: RawIssue) => string {
 }
 
 /** The same for values that must not be shown. */
-function wantsSecret(what: string): (issue: RawIssue) => string {
-  return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
+function wantsSecret(what: string): string {
+  return `must be ${what}`;
 }
 
 /** A strict object. */
@@ -169,10 +169,10 @@ export const duration = matching(durationPattern, 'a duration like "90s", "5m" o
 export const size = matching(sizePattern, 'a size like "2GiB"');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'a digest like "sha256:" and 64 hexadecimal digits');
 export const absolutePath = matching(
-  /^\/(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/)[^\0\n]*$/,
+  /^(?!.*\/\.\.?(?:\/|$))(?!.*\/\/)\/[^\0\n]*$/,
   'an absolute path without "." and ".." parts, like "/etc/motd"',
 );
-export const url = matching(/^https?:\/\/[^\s/]+\S*$/, 'a URL like "https://example.org/path"');
+export const url = matching(/^https?:\/\/[^\s/]\S*$/, 'a URL like "https://example.org/path"');
 export const unitName = matching(
   /^[A-Za-z0-9:_.\\@-]+\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/,
   'the name of a systemd unit with its type, like "kubelet.service"',
@@ -181,9 +181,8 @@ export const kubernetesVersion = matching(
   /^v?\d+\.\d+\.\d+(?:[-+.~][0-9A-Za-z.+~-]*)?$/,
   'a full Kubernetes version like "1.34.3"',
 );
-export const versionText = text('a version like "1.34.3"').check(
-  refine(isVersion, { error: wants('a version like "1.34.3"') }),
-);
+const wantsVersion = wants('a version like "1.34.3"');
+export const versionText = string({ error: wantsVersion }).check(refine(isVersion, { error: wantsVersion }));
 export const name = matching(
   /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/,
   'a name of letters, digits, ".", "_" and "-"',

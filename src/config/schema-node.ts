@@ -179,7 +179,7 @@ const registry = fields({
 const containerd = fields({
   sandboxImage: opt(
     'Image of the pod sandbox. Default: containerd’s own.',
-    matching(/^[^\s@:/]+[^\s]*$/, 'an image reference like "registry.k8s.io/pause:3.10"'),
+    matching(/^[^\s@:/]\S*$/, 'an image reference like "registry.k8s.io/pause:3.10"'),
   ),
   restrictOomScoreAdj: opt(
     'Do not go below our own OOM score: for hosts without CAP_SYS_RESOURCE. Default: false.',
