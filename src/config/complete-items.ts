@@ -39,7 +39,7 @@ function address(text: string): MaybeSecret {
 }
 
 function maybeAddress(text: string | undefined): MaybeSecret | undefined {
-  return text === undefined ? undefined : address(text);
+  return text && address(text);
 }
 
 export function sensitive(text: string | undefined): SensitiveText | undefined {
@@ -179,11 +179,8 @@ export type ActionItem = With<ActionDocument, Policy | 'deferrable' | 'timeout' 
 
 const actionCompletion: Completion<ActionDocument, ActionItem> = {
   name: kept,
-  argv: required([], ({ name }) => `argv is missing for the action ${name}`),
-  guard: required(
-    {},
-    ({ name }) => `guard is missing for the action ${name}: it must say when the action is already done`,
-  ),
+  argv: required(({ name }) => `argv is missing for the action ${name}`),
+  guard: required(({ name }) => `guard is missing for the action ${name}: it must say when the action is already done`),
   env: kept,
   timeout: or(itemDefaults.action.timeout),
   ...policy,
@@ -205,7 +202,7 @@ const moduleCompletion: Completion<ModuleDocument, ModuleItem> = { name: kept, .
 
 const sysctlCompletion: Completion<SysctlDocument, SysctlItem> = {
   key: kept,
-  value: required('', ({ key }) => `value is missing for ${key}`),
+  value: required(({ key }) => `value is missing for ${key}`),
   ...policy,
   deferrable: kept,
 };

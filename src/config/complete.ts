@@ -35,6 +35,7 @@ import type {
 import {
   completed,
   each,
+  given,
   kept,
   lack,
   or,
@@ -141,7 +142,7 @@ function withoutToolsOfExtensions(config: NodeConfig, document: NodeSpecDocument
 // ── parts of the spec ────────────────────────────────────────────────────────────────────────────────────────────
 
 const kubernetes: Completion<Section<'kubernetes'>, NodeSpec['kubernetes']> = {
-  version: required('', 'kubernetes.version is missing: no source says which Kubernetes'),
+  version: required('kubernetes.version is missing: no source says which Kubernetes'),
 };
 
 const clientCertificate: Completion<ClientCertificateDocument, ClientCertificateDocument> = {
@@ -177,17 +178,17 @@ const cluster: Completion<Section<'cluster'>, ClusterItem> = {
     refuseSeveralCredentials(whole, scope);
     return kubeconfig;
   },
-  servingCertificate: or('self-signed'),
+  servingCertificate: given,
   dns: or([]),
-  domain: or('cluster.local'),
+  domain: given,
 };
 
 /** Who kubelet says it is: one way, or none for a machine that has its certificate already. */
 function refuseSeveralCredentials(whole: Section<'cluster'>, scope: Scope): void {
   const ways = ['bootstrapToken', 'bootstrapTokenFile', 'clientCertificate', 'exec', 'kubeconfig'] as const;
-  const given = ways.filter((way) => whole[way] !== undefined);
-  if (given.length > 1)
-    lack(scope, `${given.join(' and ')} are given: kubelet shows one of them`, 'Remove all but one.');
+  const chosen = ways.filter((way) => whole[way] !== undefined);
+  if (chosen.length > 1)
+    lack(scope, `${chosen.join(' and ')} are given: kubelet shows one of them`, 'Remove all but one.');
   const doubled = (['server', 'servers'] as const).filter((field) => whole[field] !== undefined);
   if (whole.kubeconfig !== undefined && doubled.length > 0)
     lack(scope, `kubeconfig and ${doubled.join(' and ')} are given: the kubeconfig says which server`, 'Remove one.');
@@ -195,7 +196,7 @@ function refuseSeveralCredentials(whole: Section<'cluster'>, scope: Scope): void
 
 const staticPod: Completion<StaticPodDocument, StaticPodItem> = {
   name: kept,
-  manifest: required({}, ({ name }) => `manifest is missing for the static pod ${name}`),
+  manifest: required(({ name }) => `manifest is missing for the static pod ${name}`),
 };
 
 const credentialProviders: Completion<CredentialProvidersDocument, CredentialProvidersItem> = {
@@ -204,14 +205,14 @@ const credentialProviders: Completion<CredentialProvidersDocument, CredentialPro
 };
 
 const kubelet: Completion<Section<'kubelet'>, NodeSpec['kubelet']> = {
-  configuration: or({}),
-  flags: (flags = {}, whole, scope) => {
-    refuseOwnFlags(flags, whole, scope);
-    return flags;
+  configuration: given,
+  flags: (flags, whole, scope) => {
+    refuseOwnFlags(given(flags), whole, scope);
+    return given(flags);
   },
-  labels: or({}),
-  annotations: or({}),
-  taints: or([]),
+  labels: given,
+  annotations: given,
+  taints: given,
   nodeName: kept,
   providerId: kept,
   credentialProviders: section(credentialProviders),
@@ -221,8 +222,8 @@ const kubelet: Completion<Section<'kubelet'>, NodeSpec['kubelet']> = {
 
 const containerd: Completion<Section<'containerd'>, NodeSpec['containerd']> = {
   sandboxImage: kept,
-  restrictOomScoreAdj: or(false),
-  configuration: or({}),
+  restrictOomScoreAdj: given,
+  configuration: given,
   registries: each(completeRegistry),
 };
 
@@ -233,7 +234,7 @@ const proxy: Completion<NonNullable<Section<'network'>['proxy']>, ProxyItem> = {
 };
 
 const cni: Completion<CniDocument, CniItem> = {
-  type: or('none'),
+  type: given,
   subnet: (subnet, { type }, scope) => {
     if (type === 'bridge' && !subnet) lack(scope, 'subnet is missing: a bridge needs one');
     return subnet;
@@ -255,7 +256,7 @@ const kernel: Completion<Section<'kernel'>, NodeSpec['kernel']> = {
 };
 
 const binaries: Completion<Section<'binaries'>, NodeSpec['binaries']> = {
-  policy: or('cache-first'),
+  policy: given,
   sources: section(sourcesCompletion),
   transfer: section(transferCompletion),
   cache: kept,
@@ -267,7 +268,7 @@ const binaries: Completion<Section<'binaries'>, NodeSpec['binaries']> = {
 
 const anchor: Completion<AnchorDocument, AnchorItem> = {
   name: kept,
-  certificates: required('', ({ name }) => `certificates are missing for the authority ${name}`),
+  certificates: required(({ name }) => `certificates are missing for the authority ${name}`),
 };
 
 const trust: Completion<Section<'trust'>, NodeSpec['trust']> = {
@@ -276,9 +277,9 @@ const trust: Completion<Section<'trust'>, NodeSpec['trust']> = {
 
 const boot: Completion<Section<'boot'>, NodeSpec['boot']> = {
   deadline: or('10m'),
-  goal: or('registered'),
-  joinDeadline: or('10s'),
-  unjoined: or('degraded'),
+  goal: given,
+  joinDeadline: given,
+  unjoined: given,
   deferrable: (deferrable = {}, _boot, scope) => {
     refuseNeverDeferrable(deferrable, scope);
     return deferrable;
@@ -300,7 +301,7 @@ const spec: Completion<NodeSpecDocument, NodeSpec> = {
   units: each(completeUnit),
   actions: each(completeAction),
   boot: sectionOrDefaults(boot, {}),
-  takeover: or(false),
+  takeover: given,
 };
 
 const metadata: Completion<NonNullable<NodeConfigDocument['metadata']>, NonNullable<NodeConfig['metadata']>> = {

@@ -65,15 +65,19 @@ export function or<Value>(instead: NoInfer<Value>): (value: Value | undefined) =
   return (value) => value ?? instead;
 }
 
-/** A field that one of the sources must give. `instead` stands in for it while everything that is missing is gathered. */
+/** A field that the default sources give (`defaults.ts`). */
+export function given<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new TypeError('no default source gives this field');
+  return value;
+}
+
+/** A field that one of the sources must give; it may be missing only while everything that is missing is gathered. */
 export function required<Value, Whole>(
-  instead: NoInfer<Value>,
   message: string | ((whole: Whole) => string),
 ): Completer<Value | undefined, Value, Whole> {
   return (value, whole, scope) => {
-    if (value !== undefined) return value;
-    lack(scope, typeof message === 'string' ? message : message(whole));
-    return instead;
+    if (value === undefined) lack(scope, typeof message === 'string' ? message : message(whole));
+    return value as Value;
   };
 }
 
