@@ -11,6 +11,8 @@ test('durations in milliseconds', () => {
     '1m1ms': 60_001,
     '0s': 0,
     '2h5s': 7_205_000,
+    '10h20m30s40ms': 37_230_040,
+    '100s200ms': 100_200,
   };
   for (const [text, ms] of Object.entries(table)) assert.equal(parseDuration(text), ms, text);
 });

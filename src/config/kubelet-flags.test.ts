@@ -103,3 +103,33 @@ test('a flag that wins over a value of the configuration is told of', () => {
     },
   ]);
 });
+
+/** Each flag and the field of KubeletConfiguration that it wins over: kubelet --help. */
+for (const [flag, field] of [
+  ['address', 'address'],
+  ['anonymous-auth', 'authentication.anonymous.enabled'],
+  ['authentication-token-webhook', 'authentication.webhook.enabled'],
+  ['authorization-mode', 'authorization.mode'],
+  ['cgroup-driver', 'cgroupDriver'],
+  ['client-ca-file', 'authentication.x509.clientCAFile'],
+  ['cluster-dns', 'clusterDNS'],
+  ['cluster-domain', 'clusterDomain'],
+  ['container-runtime-endpoint', 'containerRuntimeEndpoint'],
+  ['fail-cgroupv1', 'failCgroupV1'],
+  ['fail-swap-on', 'failSwapOn'],
+  ['read-only-port', 'readOnlyPort'],
+  ['register-with-taints', 'registerWithTaints'],
+  ['rotate-certificates', 'rotateCertificates'],
+  ['volume-plugin-dir', 'volumePluginDir'],
+] as const) {
+  test(`--${flag} wins over ${field}`, () => {
+    const configuration = field.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), 'x');
+    assert.deepEqual(flagsOverConfiguration({ [flag]: 'y' }, configuration), [
+      {
+        path: ['spec', 'kubelet', 'flags', flag],
+        message: `the flag ${flag} of kubelet wins over ${field} ("x") of its configuration`,
+      },
+    ]);
+    assert.deepEqual(flagsOverConfiguration({ [flag]: 'y' }, {}), []);
+  });
+}

@@ -100,6 +100,78 @@ test('another form of a file replaces the earlier form', () => {
   assert.deepEqual(value, { spec: { files: [{ path: '/a', symlink: 'b', owner: 5 }] } });
 });
 
+/** What merges item by item, by which field, and the forms of which a later source replaces the earlier. */
+const keyed: readonly (readonly [path: readonly string[], key: string])[] = [
+  [['actions'], 'name'],
+  [['containerd', 'registries'], 'host'],
+  [['extensions'], 'name'],
+  [['files'], 'path'],
+  [['kernel', 'modules'], 'name'],
+  [['kernel', 'sysctls'], 'key'],
+  [['kubelet', 'staticPods'], 'name'],
+  [['trust', 'anchors'], 'name'],
+  [['units'], 'name'],
+];
+
+/** A spec with this at a path. */
+function specWith(path: readonly string[], value: unknown): unknown {
+  return { spec: path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) };
+}
+
+for (const [path, key] of keyed) {
+  test(`${path.join('.')} merge by ${key}`, () => {
+    const { value } = merge([
+      specWith(path, [{ [key]: 'a', x: 1, y: 1 }, { [key]: 'b' }]),
+      specWith(path, [{ [key]: 'c' }, { [key]: 'a', y: 2 }]),
+    ]);
+    assert.deepEqual(value, specWith(path, [{ [key]: 'a', x: 1, y: 2 }, { [key]: 'b' }, { [key]: 'c' }]));
+  });
+}
+
+test('drop-ins merge by name inside of their unit', () => {
+  const unit = (...dropIns: readonly unknown[]): unknown => ({ spec: { units: [{ name: 'a.service', dropIns }] } });
+  const { value } = merge([
+    unit({ name: 'a.conf', content: '1' }, { name: 'b.conf' }),
+    unit({ name: 'a.conf', content: '2' }, { name: 'c.conf' }),
+  ]);
+  assert.deepEqual(value, unit({ name: 'a.conf', content: '2' }, { name: 'b.conf' }, { name: 'c.conf' }));
+});
+
+for (const [list, field, earlier, later] of [
+  ['actions', 'guard', { path: '/a' }, { command: ['a'] }],
+  ['actions', 'guard', { command: ['a'] }, { path: '/a' }],
+  ['units', 'readiness', { http: 'http://a' }, { socket: '/a' }],
+  ['units', 'readiness', { socket: '/a' }, { http: 'http://a' }],
+] as const) {
+  test(`${Object.keys(later).join()} of ${list} replaces ${Object.keys(earlier).join()}`, () => {
+    const source = (value: unknown): unknown => ({ spec: { [list]: [{ name: 'a', [field]: value }] } });
+    assert.deepEqual(merge([source(earlier), source(later)]).value, source(later));
+    assert.deepEqual(merge([source(earlier), source({})]).value, source(earlier));
+  });
+}
+
+test('a value of another type replaces the earlier whole, whatever it is', () => {
+  for (const [earlier, later] of [
+    [{ a: 1 }, 'b'],
+    ['b', { a: 1 }],
+    [[{ name: 'a' }], { a: 1 }],
+    [{ a: 1 }, [{ name: 'a' }]],
+    [[{ name: 'a' }], null],
+  ]) {
+    const source = (units: unknown): unknown => ({ spec: { units } });
+    assert.deepEqual(merge([source(earlier), source(later)]).value, source(later));
+  }
+});
+
+test('items that are no maps stand for themselves', () => {
+  assert.deepEqual(merge([{ spec: { files: [7, { path: '/a' }] } }]).value, { spec: { files: [7, { path: '/a' }] } });
+});
+
+test('no source has no value and no origin', () => {
+  assert.equal(merge([]).value, undefined);
+  assert.equal(merge([]).originOf(['a']), undefined);
+});
+
 test('every value keeps its origin', () => {
   const merged = merge([
     { spec: { files: [{ path: '/a', content: '1' }], kubelet: { configuration: { list: [{ x: 1 }] } } } },
@@ -125,7 +197,21 @@ test('every value keeps its origin', () => {
     source: 0,
     path: ['spec', 'kubelet', 'configuration', 'list', 0, 'x'],
   });
-  assert.equal(merged.originOf(['spec', 'units']), undefined);
+  assert.deepEqual(merged.originOf([]), { source: 1, path: [] });
+  assert.deepEqual(merged.originOf(['spec', 'files']), { source: 1, path: ['spec', 'files'] });
+  assert.deepEqual(merged.originOf(['spec', 'files', 0]), { source: 1, path: ['spec', 'files', 1] });
+  assert.deepEqual(merged.originOf(['spec', 'kubelet', 'configuration', 'list']), {
+    source: 0,
+    path: ['spec', 'kubelet', 'configuration', 'list'],
+  });
+  for (const path of [
+    ['spec', 'units'],
+    ['spec', 'files', 2],
+    ['spec', 'files', 'length'],
+    ['spec', 'files', 0, 'mode', 'x'],
+    ['spec', 'kubelet', 'configuration', 'none', 'x'],
+  ])
+    assert.equal(merged.originOf(path), undefined, path.join());
 });
 
 const scalar = fc.oneof(fc.integer(), fc.boolean());

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { agentUnit, bootUnit, sshHostKeysUnit, sshHostKeysUnitName } from './own-units.ts';
+
+test('the boot starts early, once, before nothing that could wait for it', () => {
+  assert.equal(
+    bootUnit(),
+    `[Unit]
+Description=nodekiln: make this machine the node its configuration describes
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/nodekiln /opt
+Wants=local-fs.target
+After=local-fs.target systemd-journald.socket
+Conflicts=shutdown.target
+Before=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment=NODEKILN_UNIT=%n
+ExecStart=/opt/nodekiln/bin/nodekiln \\
+  boot
+TimeoutStartSec=30min
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+`,
+  );
+});
+
+test('the agent comes after the boot and is started again whenever it ends', () => {
+  assert.equal(
+    agentUnit('dir:/a b'),
+    `[Unit]
+Description=nodekiln: keep this node as its configuration describes
+RequiresMountsFor=/var/lib/nodekiln /opt
+After=nodekiln-boot.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart=/opt/nodekiln/bin/nodekiln \\
+  agent \\
+  --source \\
+  "dir:/a b"
+Restart=always
+RestartSec=2
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+`,
+  );
+});
+
+test('host keys are made before any SSH server starts, where there are none', () => {
+  assert.equal(sshHostKeysUnitName, 'nodekiln-ssh-host-keys.service');
+  assert.equal(
+    sshHostKeysUnit(),
+    `[Unit]
+Description=nodekiln: make this machine’s SSH host keys
+Before=ssh.service sshd.service ssh.socket sshd.socket
+ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/ssh-keygen \\
+  -A
+
+[Install]
+WantedBy=multi-user.target
+`,
+  );
+});
