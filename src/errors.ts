@@ -66,6 +66,11 @@ export const errors = {
     meaning: 'A document is not well-formed YAML or JSON.',
     hint: 'Correct the place named.',
   },
+  NK_DOCUMENT_CHECKSUM: {
+    class: 'document',
+    meaning: 'A document is not the one that its checksum was made of: it was torn, or changed by hand.',
+    hint: 'Write the Secret again as a whole, with its checksum.',
+  },
   NK_DOCUMENT_EXPOSED: {
     class: 'document',
     meaning: 'A document with secrets can be read by other users.',

@@ -10,14 +10,10 @@
  */
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Files, Host } from '../../host/port.ts';
-import { digestOf, settleMs, type DocumentSource, type Reading, type SourcedText } from './source.ts';
+import { digestOf, isDocumentName, settleMs, type DocumentSource, type Reading, type SourcedText } from './source.ts';
 
 /** No document of people or of a Secret comes near it. */
 const largestDocument = 16 * 1024 * 1024;
-
-function isDocumentName(name: string): boolean {
-  return /\.(ya?ml|json)$/.test(name) && !name.startsWith('.');
-}
 
 /** NK_DOCUMENT_MISSING when there is no such document, or what there is cannot be read as one. */
 export async function readText(files: Files, path: string): Promise<SourcedText> {

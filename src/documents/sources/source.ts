@@ -48,6 +48,11 @@ export interface DocumentSource {
 /** A member of the family: what follows the scheme in an address, on a host → the source. NK_USAGE when it is no address. */
 export type OpenSource = (rest: string, host: Host) => DocumentSource;
 
+/** Names that start with a dot or end otherwise are somebody's own business. */
+export function isDocumentName(name: string): boolean {
+  return /\.(ya?ml|json)$/.test(name) && !name.startsWith('.');
+}
+
 /** Writers that change one document after the other in place are read as one change. */
 export const settleMs = 50;
 /** A document that is written to without end is taken as it is. */
