@@ -20,6 +20,7 @@ import { observeEntry, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
 import { isOfImage, observePlaced, performPlace } from './file/image.ts';
+import { performReach } from './file/reach.ts';
 import type { ObserveContext, PerformContext } from './performer.ts';
 import { checkSelfWait } from './unit/self-wait.ts';
 import { observeUnit, performJob, performReady, performReload } from './unit/apply.ts';
@@ -51,6 +52,7 @@ const effects: { readonly [K in ResourceKind]: KindEffects<K> } = {
     perform: {
       place: (context, action) => performPlace(context, resourceOf(context, action.file, 'file'), action),
       write: ({ host }, action) => performWrites(host, [action]),
+      reach: performReach,
       remove: ({ host }, action) => performRemove(host, action),
     },
   },

@@ -30,6 +30,7 @@ test('every action has its part in a plan', () => {
   const roles: { readonly [Name in StepAction['do']]: ReturnType<typeof roleOf> } = {
     write: 'entry',
     place: 'artifact',
+    reach: 'join',
     remove: 'removal',
     'daemon-reload': 'reload',
     enablement: 'enablement',

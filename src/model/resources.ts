@@ -108,6 +108,18 @@ export interface FileResource extends ResourceBase {
       }
     | { readonly type: 'directory'; readonly mode: string; readonly uid: number; readonly gid: number }
     | { readonly type: 'symlink'; readonly target: string };
+  /** Servers that the file sends others to: other content is written only once all of them answer. */
+  readonly onceReachable?: Reachability;
+}
+
+/** Servers that must answer, whatever they say, until a deadline that counts from the first question. */
+export interface Reachability {
+  readonly servers: readonly {
+    readonly url: string;
+    /** Paths of certificates (PEM) trusted for it instead of the machine's. */
+    readonly caFiles?: readonly string[];
+  }[];
+  readonly deadlineMs: number;
 }
 
 export interface DropIn {

@@ -2,7 +2,15 @@
  * The data that flows through planning: observations and ownership in, changes and steps out. All JSON, all immutable,
  * so that a plan can be printed, compared, stored and applied elsewhere.
  */
-import type { Importance, Readiness, Resource, ResourceId, ResourceKind, ClaimSource } from './resources.ts';
+import type {
+  ClaimSource,
+  Importance,
+  Reachability,
+  Readiness,
+  Resource,
+  ResourceId,
+  ResourceKind,
+} from './resources.ts';
 
 // ── what is on the host ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +162,7 @@ export interface Change {
 
 /** What the steps of each kind do; `kinds/<kind>/apply.ts` carries it out. A kind may use another's: units are files as well. */
 export interface Actions {
-  readonly file: WriteAction | PlaceAction | RemoveAction;
+  readonly file: WriteAction | PlaceAction | ReachAction | RemoveAction;
   readonly unit: ReloadAction | EnablementAction | JobAction | ReadyAction;
   readonly binary: ProgramAction | ForgetAction;
   readonly extension: FetchAction | MergeAction;
@@ -188,6 +196,11 @@ interface PlaceAction {
   readonly file: ResourceId;
   readonly path: string;
   readonly keepOriginal: boolean;
+}
+
+/** Waits until servers answer. */
+interface ReachAction extends Reachability {
+  readonly do: 'reach';
 }
 
 interface RemoveAction {
@@ -258,7 +271,7 @@ export type Role =
   /** Queues a job that starts a process, or starts it anew. */
   | 'job'
   | 'stop'
-  /** Waits until what a job started is ready. */
+  /** Waits until what a job started is ready, or servers answer. */
   | 'join'
   /** Fetches, places or imports. */
   | 'artifact'
@@ -272,6 +285,7 @@ export type Role =
 const roles: { readonly [D in ActionName]: Role } = {
   write: 'entry',
   place: 'artifact',
+  reach: 'join',
   remove: 'removal',
   'daemon-reload': 'reload',
   enablement: 'enablement',

@@ -33,7 +33,7 @@ export const filePlanner: KindPlanner<'file'> = {
   },
   changesContent: isOfContent,
 
-  steps: (change, resource) => [entryStep(change, resource)],
+  steps: (change, resource) => reachSteps(change, resource).concat(entryStep(change, resource)),
   together: belowRemoved,
 
   removal: (touched, observed) => {
@@ -63,6 +63,24 @@ function isFile({ entry }: FileObservation): boolean {
   return entry.type === 'file';
 }
 
+/** What is there already sends nobody to a server that nobody has asked yet. */
+function reachSteps(change: ChangeOf<'file'>, resource: FileResource): Step[] {
+  const { onceReachable, id } = resource;
+  if (!onceReachable || !change.facets.some((facet) => facet !== 'attributes')) return [];
+  return [
+    {
+      ...stepBase(resource),
+      id: `reach ${id}`,
+      action: { do: 'reach', ...onceReachable },
+      reads: onceReachable.servers.flatMap(({ caFiles = [] }) => caFiles),
+      writes: [],
+      needs: [],
+      weightMs: 100,
+      why: change.details.join(', '),
+    },
+  ];
+}
+
 function entryStep(change: ChangeOf<'file'>, resource: FileResource): Step {
   // Intended before, but never seen done: whether the original was saved is known only where it is saved.
   const unsettled = change.touched === undefined || (change.touched.original && !change.touched.done);
@@ -72,7 +90,7 @@ function entryStep(change: ChangeOf<'file'>, resource: FileResource): Step {
     ...stepBase(resource),
     reads: [],
     writes: [path],
-    needs: [],
+    needs: reachSteps(change, resource).map((step) => step.id),
     why: change.details.join(', '),
   };
   const entry = wantedEntry(resource);

@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
+import { digestOf, image, ociManifest } from '../../../../test/servers/registry.ts';
 import { createEngine, type Engine } from '../../../../test/support/engine.ts';
 import { createMemoryNode, textFile } from '../../../../test/support/memory-node.ts';
 import { inlineFile, oscOf, renderOsc, type Json } from '../../../../test/support/osc.ts';
+import { tar } from '../../../../test/support/tar.ts';
 import type { MemoryMachine } from '../../../host/memory/machine.ts';
 import type { Result } from '../../../apply/reconcile.ts';
 
@@ -143,6 +145,73 @@ describe('a first document', () => {
       steps.filter(({ status }) => status === 'failed').map(({ resource }) => resource),
       ['unit:bad.service'],
     );
+  });
+});
+
+describe('files out of images', () => {
+  const program = (version: string): string => `#!/bin/sh\n# ${version}\n`;
+  /** What a registry has of a repository, by the end of the path. */
+  function publish(...versions: readonly string[]): () => readonly string[] {
+    const asked: string[] = [];
+    const known = new Map<string, Uint8Array>();
+    for (const version of versions) {
+      const { manifest, blobs = [] } = image([tar([{ name: 'bin/kubelet', content: program(version) }])]);
+      known.set(`manifests/${version}`, Buffer.from(JSON.stringify(manifest)));
+      for (const blob of blobs) known.set(`blobs/${digestOf(blob)}`, blob);
+    }
+    machine.serve('https://registry.example', ({ url }) => {
+      const path = new URL(url).pathname.replace('/v2/team/kubelet/', '');
+      asked.push(path);
+      const body = known.get(path);
+      return body ? { body, headers: { 'content-type': ociManifest } } : { status: 404 };
+    });
+    return () => asked.splice(0);
+  }
+  const document = (version: string, about: Json = {}): Json => ({
+    files: [
+      {
+        path: '/opt/bin/tool',
+        permissions: 0o755,
+        content: { imageRef: { image: `registry.example/team/kubelet:${version}`, filePathInImage: '/bin/kubelet' } },
+        ...about,
+      },
+    ],
+    units: [unit('reader', { filePaths: ['/opt/bin/tool'] }), unit('other')],
+  });
+
+  it('are fetched once, restart what reads them, and go with the document', async () => {
+    const asked = publish('v1', 'v2');
+    await applied(document('v1'));
+    assert.deepEqual([await engine.text('/opt/bin/tool'), await mode('/opt/bin/tool')], [program('v1'), 0o755]);
+    assert.ok(asked().length > 0);
+    jobs();
+    await applied(document('v1'));
+    await applied(document('v1', { permissions: 0o700 }));
+    assert.deepEqual([asked(), jobs(), await mode('/opt/bin/tool')], [[], [], 0o700]);
+    await applied(document('v2'));
+    assert.equal(await engine.text('/opt/bin/tool'), program('v2'));
+    assert.deepEqual(jobs(), ['restart reader.service']);
+    await applied({});
+    assert.equal(await machine.files.stat('/opt/bin/tool'), undefined);
+  });
+
+  it('that cannot be had leave what is there, keep back only what reads them, and come with the next try', async () => {
+    publish('v1');
+    await applied(document('v1'));
+    jobs();
+    const { outcome, steps } = await apply({
+      ...document('v2'),
+      files: [...(document('v2')['files'] as Json[]), inlineFile('/a', 'x')],
+    });
+    assert.equal(outcome, 'degraded');
+    assert.deepEqual(
+      steps.filter(({ status }) => status === 'failed').map(({ id }) => id),
+      ['place file:/opt/bin/tool'],
+    );
+    assert.deepEqual([await engine.text('/opt/bin/tool'), await engine.text('/a'), jobs()], [program('v1'), 'x', []]);
+    publish('v1', 'v2');
+    await applied(document('v2'));
+    assert.deepEqual(jobs(), ['restart reader.service']);
   });
 });
 

@@ -10,7 +10,7 @@ import {
   registryFolder,
   tomlText,
 } from '../../../desired/containerd.ts';
-import { folder, textFile } from '../../../desired/render-items.ts';
+import { folder, textFile, type Policy } from '../../../desired/render-items.ts';
 import type { Rendering } from '../../../desired/rendering.ts';
 import { mergeMaps, stable } from '../../../desired/stable.ts';
 import { environmentLine, unitText } from '../../../desired/systemd-text.ts';
@@ -18,7 +18,7 @@ import { itemDefaults } from '../../../config/defaults.ts';
 import { isMap, type Path } from '../../../config/paths.ts';
 import type { Facts } from '../../../model/facts.ts';
 import { join } from '../../../model/path.ts';
-import type { TransferSettings } from '../../../model/resources.ts';
+import type { FileResource, TransferSettings } from '../../../model/resources.ts';
 import type { OscContainerd, OscPlugin, OscRegistry, OscSpec } from './schema.ts';
 
 const importsFolder = '/etc/containerd/conf.d';
@@ -27,6 +27,9 @@ const programFolder = '/var/bin/containerruntimes';
 const cniFolder = '/opt/cni/bin';
 /** systemd's own for services. */
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Of one try; a run that was `degraded` is tried again. */
+const probeDeadlineMs = 60_000;
 
 const at: Path = ['spec', 'criConfig', 'containerd'];
 
@@ -55,7 +58,7 @@ export function addContainerdFiles(
   );
   for (const [index, registry] of (containerd.registries ?? []).entries()) {
     const path = [...at, 'registries', index];
-    add(textFile(hostsPath(registry), hostsOf(registry), { ...common, origin: originOf(path) }), path);
+    add(hostsFile(registry, { ...common, origin: originOf(path) }), path);
   }
 }
 
@@ -147,6 +150,17 @@ function hostsPath(registry: OscRegistry): string {
   return `${folderOf(registry)}/hosts.toml`;
 }
 
+/** Mirrors inside the cluster answer only once it runs: what sends containerd to them waits, and nothing waits for it. */
+function hostsFile(registry: OscRegistry, policy: Policy): FileResource {
+  const [path, text] = [hostsPath(registry), hostsOf(registry)];
+  if (registry.readinessProbe !== true) return textFile(path, text, policy);
+  const servers = (registry.hosts ?? []).map((host) => ({ url: host.url, ...trustOf(registry, host) }));
+  return {
+    ...textFile(path, text, { ...policy, deferrable: true, importance: 'bestEffort' }),
+    onceReachable: { servers, deadlineMs: probeDeadlineMs },
+  };
+}
+
 function hostsOf({ server, hosts = [] }: OscRegistry): string {
   return hostsText({
     server,
@@ -175,13 +189,18 @@ export function mirrorsOf(containerd: OscContainerd | undefined, byDigest: boole
         host: upstream,
         url,
         ...(overridePath === true && { overridePath }),
-        ...(caCerts && caCerts.length > 0 && { caFiles: caCerts.map((path) => absolute(registry, path)) }),
+        ...trustOf(registry, { caCerts }),
       })),
       ...(server === undefined ? [] : [{ host: upstream, url: server }]),
     ];
   });
 }
 
-function absolute(registry: OscRegistry, path: string): string {
-  return path.startsWith('/') ? path : join(folderOf(registry), path);
+/** Relative paths are relative to the registry's folder. */
+function trustOf(
+  registry: OscRegistry,
+  { caCerts = [] }: { readonly caCerts?: readonly string[] | undefined },
+): { readonly caFiles?: readonly string[] } {
+  if (caCerts.length === 0) return {};
+  return { caFiles: caCerts.map((path) => (path.startsWith('/') ? path : join(folderOf(registry), path))) };
 }

@@ -514,6 +514,27 @@ describe('containerd', () => {
     ]);
   });
 
+  it('is sent to mirrors that are to be probed only once they answer, while nothing waits for that', async () => {
+    const hosts = [{ url: 'https://in.cluster:5000', caCerts: ['ca.crt'] }, { url: 'http://10.0.0.1' }];
+    const state = await renderOsc(
+      cri({
+        registries: [
+          { upstream: 'a.example', hosts, readinessProbe: true },
+          { upstream: 'b.example', hosts },
+        ],
+      }),
+    );
+    const [probed, other] = ['a', 'b'].map((name) =>
+      fileIn(state, `/etc/containerd/certs.d/${name}.example/hosts.toml`),
+    );
+    assert.deepEqual(probed?.onceReachable?.servers, [
+      { url: 'https://in.cluster:5000', caFiles: ['/etc/containerd/certs.d/a.example/ca.crt'] },
+      { url: 'http://10.0.0.1' },
+    ]);
+    assert.deepEqual([probed?.deferrable, probed?.importance], [true, 'bestEffort']);
+    assert.deepEqual([other?.onceReachable, other?.deferrable, other?.importance], [undefined, false, 'required']);
+  });
+
   for (const [what, registry, expected] of [
     [
       'two hosts in order',
