@@ -213,6 +213,29 @@ describe('the agent', () => {
 });
 
 describe('a folder', () => {
+  it('with an OperatingSystemConfig is followed, whatever the image says of nodes of ours', async () => {
+    const osc = (files: Readonly<Record<string, string>>): string =>
+      JSON.stringify({
+        apiVersion: 'extensions.gardener.cloud/v1alpha1',
+        kind: 'OperatingSystemConfig',
+        spec: { files: Object.entries(files).map(([path, data]) => ({ path, content: { inline: { data } } })) },
+      });
+    const machine = await createMemoryNode();
+    await machine.files.write([textFile('/etc/nodekiln/image.json', documentOf({ '/etc/image': 'x' }))]);
+    const { summary } = await play({
+      machine,
+      documents: { '10-osc.yaml': osc({ '/etc/a': 'one', '/etc/b': 'one' }) },
+      at: { 1000: give(osc({ '/etc/a': 'two' }), `${folder}/10-osc.yaml`) },
+      untilMs: 2000,
+    });
+    assert.deepEqual(summary, ['converged 2', 'converged 2']);
+    assert.deepEqual(await Promise.all(['/etc/a', '/etc/b', '/etc/image'].map((path) => contentOf(machine, path))), [
+      'two',
+      undefined,
+      undefined,
+    ]);
+  });
+
   it('that is empty asks for nothing: what the agent brought goes, what the boot brought stays', async () => {
     const machine = await createMemoryNode({ '10-node.json': documentOf({ '/etc/boot': 'boot' }) });
     await bootHost(machine.open());

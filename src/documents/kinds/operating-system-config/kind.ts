@@ -1,14 +1,15 @@
 /** `extensions.gardener.cloud/v1alpha1` `OperatingSystemConfig`: one describes a whole node. */
 import { invalidDocument, formatProblem } from '../../../config/invalid.ts';
 import { formatPath, type Path } from '../../../config/paths.ts';
-import type { ParsedDocument } from '../../../config/problems.ts';
+import { problemsOf, type ParsedDocument } from '../../../config/problems.ts';
 import { parseDuration } from '../../../config/duration.ts';
 import { NodekilnError, type Place } from '../../../errors.ts';
 import type { KindOfDocument, KindText } from '../kind.ts';
+import { allFiles } from './merge.ts';
 import { readOperatingSystemConfig } from './read.ts';
 import { renderOperatingSystemConfig } from './render.ts';
-import { fileLists } from './rules.ts';
 import type { OperatingSystemConfig } from './schema.ts';
+import { brokenStaticPods } from './static-pods.ts';
 
 const bootBudget = '10m';
 
@@ -21,7 +22,7 @@ export const operatingSystemConfig = {
       throw invalidDocument('one OperatingSystemConfig describes a whole node', [
         { message: `a second one is in ${second.parsed.file}`, place: { file: second.parsed.file } },
       ]);
-    const { document, remarks } = read(text.parsed);
+    const { document, remarks } = await read(text.parsed);
     refuseExposed(document, text);
     return (facts) => {
       const options = { placeOf: placesIn(text.parsed), ...(text.secrets && { secrets: text.secrets }) };
@@ -33,7 +34,7 @@ export const operatingSystemConfig = {
     };
   },
   check: async (parsed, facts) => {
-    const { document, remarks } = read(parsed);
+    const { document, remarks } = await read(parsed);
     const { warnings } = renderOperatingSystemConfig(document, facts, {
       placeOf: placesIn(parsed),
       secrets: 'unknown',
@@ -42,8 +43,12 @@ export const operatingSystemConfig = {
   },
 } as const satisfies KindOfDocument;
 
-function read(parsed: ParsedDocument): { readonly document: OperatingSystemConfig; readonly remarks: string[] } {
+async function read(
+  parsed: ParsedDocument,
+): Promise<{ readonly document: OperatingSystemConfig; readonly remarks: string[] }> {
   const { document, unknownKeys } = readOperatingSystemConfig(parsed);
+  const problems = problemsOf(await brokenStaticPods(document), parsed);
+  if (problems.length > 0) throw invalidDocument(`${parsed.file} is not a valid OperatingSystemConfig`, problems);
   return { document, remarks: unknownKeys.map((problem) => `${formatProblem(problem)}; it is passed over`) };
 }
 
@@ -52,17 +57,17 @@ function placesIn({ file, positions }: ParsedDocument): (path: Path) => Place {
 }
 
 /** NK_DOCUMENT_EXPOSED where the document lets others read what it keeps from them on the host by its own word. */
-function refuseExposed({ spec, status }: OperatingSystemConfig, { parsed, mode }: KindText): void {
+function refuseExposed(document: OperatingSystemConfig, { parsed, mode }: KindText): void {
   if ((mode & 0o077) === 0) return;
-  for (const [at, files] of [spec.files, status?.extensionFiles].entries())
-    for (const [index, { content, permissions }] of (files ?? []).entries()) {
-      if (!content.inline || permissions === undefined || (permissions & 0o077) !== 0) continue;
-      const path = [...(fileLists[at] ?? []), index, 'content', 'inline'];
-      const octal = (mode & 0o7777).toString(8).padStart(4, '0');
-      throw new NodekilnError(
-        'NK_DOCUMENT_EXPOSED',
-        `${parsed.file} holds a file that only root may read, but its own mode ${octal} lets other users at it`,
-        { place: { file: parsed.file, ...parsed.positions.locate(path, 'key'), path: formatPath(path) } },
-      );
-    }
+  const guarded = allFiles(document).find(
+    ({ item: { content, permissions = 0o777 } }) => content.inline !== undefined && (permissions & 0o077) === 0,
+  );
+  if (!guarded) return;
+  const path = [...guarded.path, 'content', 'inline'];
+  const octal = (mode & 0o7777).toString(8).padStart(4, '0');
+  throw new NodekilnError(
+    'NK_DOCUMENT_EXPOSED',
+    `${parsed.file} holds a file that only root may read, but its own mode ${octal} lets other users at it`,
+    { place: { file: parsed.file, ...parsed.positions.locate(path, 'key'), path: formatPath(path) } },
+  );
 }

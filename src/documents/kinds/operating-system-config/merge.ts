@@ -12,12 +12,15 @@ export interface Placed<Item> {
   readonly item: Item;
 }
 
+/** Those of all hosts. */
+export function allFiles({ spec, status }: OperatingSystemConfig): Placed<OscFile>[] {
+  return placed([spec.files, status?.extensionFiles], fileLists);
+}
+
 /** Those of the host: its own, and those that name none. */
-export function filesFor({ spec, status }: OperatingSystemConfig, hostName: string): Placed<OscFile>[] {
+export function filesFor(document: OperatingSystemConfig, hostName: string): Placed<OscFile>[] {
   const own = hostName.toLowerCase();
-  return placed([spec.files, status?.extensionFiles], fileLists).filter(
-    ({ item }) => item.hostName === undefined || item.hostName === own,
-  );
+  return allFiles(document).filter(({ item }) => item.hostName === undefined || item.hostName === own);
 }
 
 /** One unit: what the first entry says, what later ones override, and drop-ins and files of all. */

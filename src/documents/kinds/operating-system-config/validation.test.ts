@@ -96,7 +96,7 @@ describe('a document', () => {
         'spec.files[1].content: content has both inline and secretRef',
         'spec.files[2].content.secretRef.name: name is missing: it must be the name of a Secret',
         'spec.files[2].content.secretRef.dataKey: dataKey is missing: it must be a string',
-        'spec.files[3].content.inline.data: data is missing: it must be a string that is not empty',
+        'spec.files[3].content.inline.data: data must be a string that is not empty',
         'spec.files[3].content.inline.encoding: encoding must be "" or "b64", is the string "foo"',
         'spec.files[4].path: path names "/path3" a second time; only files for different hosts share a path',
         'spec.files[5].content: content must have one of inline, secretRef, imageRef',
@@ -209,7 +209,7 @@ describe('a document', () => {
         'spec.units[0].dropIns[0].name: name must be a file name like "10-limits.conf", is the string "../b.conf"',
         'spec.units[0].dropIns[1].content: content must be a string that is not empty',
         'spec.units[0].dropIns[2].name: name is missing: it must be a file name like "10-limits.conf"',
-        'spec.units[0].dropIns[2].content: content is missing: it must be a string that is not empty',
+        'spec.units[0].dropIns[2].content: content must be a string that is not empty',
       ],
     ],
     [
@@ -329,6 +329,38 @@ describe('a document', () => {
     ],
   ] as readonly (readonly [string, Json, readonly string[]])[])
     it(`${what} is refused`, async () => assert.deepEqual(await problemsOfOsc(document), problems));
+
+  it('is refused with static pods that are none, and not with what kubelet does not read', async () => {
+    const folder = '/etc/kubernetes/manifests';
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'foo' } };
+    const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64');
+    const problems = await problemsOfOsc(
+      oscOf(
+        {
+          files: [
+            inlineFile(`${folder}/a.yaml`, '{'),
+            inlineFile(`${folder}/b.yaml`, 'apiVersion: v1\nkind: ConfigMap\n'),
+            inlineFile(`${folder}/c.yaml`, JSON.stringify(pod)),
+            inlineFile(`${folder}/.d.yaml`, '{'),
+            inlineFile(`${folder}/below/e.yaml`, '{'),
+          ],
+        },
+        {
+          extensionFiles: [
+            {
+              path: `${folder}/f.yaml`,
+              content: { inline: { encoding: 'b64', data: encoded({ ...pod, metadata: {} }) } },
+            },
+          ],
+        },
+      ),
+    );
+    assert.deepEqual(problems, [
+      'spec.files[0].content: content is the manifest of a static pod, and no well-formed YAML or JSON',
+      'spec.files[1].content: content is the manifest of a static pod, and no Pod of v1',
+      'status.extensionFiles[0].content: content is a Pod without metadata.name',
+    ]);
+  });
 
   it('is refused with all that is wrong at once, also what is only wrong together', async () => {
     const problems = await problemsOfOsc(
