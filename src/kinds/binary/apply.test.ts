@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { cachedPath } from '../../artifacts/cache/cache.ts';
+import { writeError } from '../../disk/write-error.ts';
 import { sha256 } from '../../host/digest.ts';
 import type { BinaryResource, BinarySource } from '../../model/resources.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
@@ -132,6 +133,22 @@ describe('activation', () => {
       ['cache', 'tarball'],
     );
   });
+
+  for (const [what, sources] of [
+    ['of the cache alone', [cached]],
+    ['of several sources', [cached, fromFile('1.34.4')]],
+  ] as const) {
+    test(`on a full disk says so, and what to do about it: ${what}`, async () => {
+      await bake('1.34.3');
+      const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+      engine.machine.breakEffect(`place ${target}`, writeError('write', target, full));
+      engine.machine.breakEffect(`write ${target}`, writeError('write', target, full));
+      const { error } = await engine.apply([binary('1.34.3', { sources })]);
+      assert.deepEqual([error?.code, error?.resource], ['NK_FILE_WRITE', 'binary:kubelet']);
+      assert.match(error?.message ?? '', /^kubelet 1\.34\.3 cannot be put in place: cannot write .* no space left/);
+      assert.match(error?.hint ?? '', /Free space/);
+    });
+  }
 
   test('that a document drops takes the program away, and not the cached one', async () => {
     await bake('1.34.3');

@@ -19,6 +19,7 @@ import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import type { Files, Host, StagedFile } from '../../host/port.ts';
 import type { BinaryObservation } from '../../model/steps.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
+import { noneServes, type Refusal } from '../refusals.ts';
 import { openSource } from './artifacts.ts';
 
 /** What is cached and what is at the target; files whose seals hold are not read. */
@@ -81,7 +82,7 @@ async function placed(
   return { targetDigest: digest, ...(seal && { placedDigest: seal.digest }) };
 }
 
-/** Fills the cache from the first source that serves. NK_ARTIFACT_NONE_USABLE, or the error of the only source. */
+/** Fills the cache from the first source that serves. Errors as `noneServes`, or that of the only source. */
 export async function performCache(context: PerformContext, resource: BinaryResource): Promise<void> {
   await firstThatServes(resource, async (source) => {
     if (source.type === 'cache') throw new NodekilnError('NK_INTERNAL', 'the cache cannot be filled from itself');
@@ -192,23 +193,17 @@ export async function performForget(context: PerformContext, action: ActionOf<'f
 
 /** Tries the sources in order. With one source its own error is thrown; with several, one that names them all. */
 async function firstThatServes(resource: BinaryResource, use: (source: BinarySource) => Promise<void>): Promise<void> {
-  const refusals: { source: BinarySource; error: NodekilnError }[] = [];
+  const refusals: Refusal[] = [];
   for (const source of resource.sources) {
     try {
       return await use(source);
     } catch (thrown) {
       const error = asNodekilnError(thrown);
       if (error.code === 'NK_INTERRUPTED') throw error;
-      refusals.push({ source, error });
+      refusals.push({ source: source.type === 'cache' ? 'cache' : source.role, error });
     }
   }
   const [only] = refusals;
-  if (only && refusals.length === 1 && only.source.type !== 'cache') throw only.error;
-  throw new NodekilnError('NK_ARTIFACT_NONE_USABLE', `no source has a usable ${resource.tool} ${resource.version}`, {
-    resource: resource.id,
-    cause: only?.error,
-    problems: refusals.map(({ source, error }) => ({
-      message: `${source.type === 'cache' ? 'cache' : source.role}: ${error.message}`,
-    })),
-  });
+  if (only && refusals.length === 1 && only.source !== 'cache') throw only.error;
+  throw noneServes(`${resource.tool} ${resource.version}`, resource.id, refusals);
 }

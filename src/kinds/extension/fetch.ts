@@ -3,7 +3,7 @@
  * record that the merge takes up. Images from elsewhere are kept below /var/lib/nodekiln/extensions.
  *
  * NK_EXTENSION_REFUSED, NK_ARTIFACT_UNREADABLE (truncated), NK_ARTIFACT_DIGEST, NK_ARTIFACT_MISSING, NK_TAGS_UNAVAILABLE,
- * NK_ARTIFACT_NONE_USABLE when several sources failed.
+ * NK_ARTIFACT_NONE_USABLE or NK_FILE_WRITE when several sources failed.
  */
 import { systemdArch } from '../../model/arch.ts';
 import { matchDirectory } from '../../artifacts/match-directory.ts';
@@ -13,6 +13,7 @@ import { reveal, type ExtensionResource, type ExtensionSource } from '../../mode
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import type { ExtensionRecord } from '../../model/steps.ts';
 import type { PerformContext } from '../performer.ts';
+import { noneServes, type Refusal } from '../refusals.ts';
 import { inspectExtension } from './inspect.ts';
 import { localPath } from './plan.ts';
 import { imagesFolder, writeRecords } from './records.ts';
@@ -21,7 +22,7 @@ import { basename, join } from '../../model/path.ts';
 
 /** Leaves a candidate record and says from where it is. Errors above. */
 export async function fetchExtension(context: PerformContext, resource: ExtensionResource): Promise<void> {
-  const refusals: { source: ExtensionSource; error: NodekilnError }[] = [];
+  const refusals: Refusal[] = [];
   for (const source of resource.sources) {
     try {
       const file = await obtain(context, resource, source);
@@ -32,20 +33,12 @@ export async function fetchExtension(context: PerformContext, resource: Extensio
     } catch (thrown) {
       const error = asNodekilnError(thrown);
       if (error.code === 'NK_INTERRUPTED') throw error;
-      refusals.push({ source, error });
+      refusals.push({ source: source.type, error });
     }
   }
   const [only] = refusals;
   if (only && refusals.length === 1) throw only.error;
-  throw new NodekilnError(
-    'NK_ARTIFACT_NONE_USABLE',
-    `no source has a usable extension ${resource.name} ${resource.version ?? ''}`.trim(),
-    {
-      resource: resource.id,
-      cause: only?.error,
-      problems: refusals.map(({ source, error }) => ({ message: `${source.type}: ${error.message}` })),
-    },
-  );
+  throw noneServes(`extension ${resource.name} ${resource.version ?? ''}`.trim(), resource.id, refusals);
 }
 
 /** An image or folder on the host. */
