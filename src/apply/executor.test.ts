@@ -154,6 +154,22 @@ describe('failures', () => {
     });
   }
 
+  for (const importance of ['bestEffort', 'background'] as const) {
+    test(`a required step that needs a ${importance} one fails with it, also behind others`, async () => {
+      const works: Work[] = [
+        { id: 'breaks', fails: true, importance },
+        { id: 'between', needs: ['breaks'], importance },
+        { id: 'required', needs: ['between'] },
+        { id: 'waits', after: ['required'] },
+      ];
+      const { report } = await play(works);
+      assert.equal(report.outcome, 'failed');
+      assert.deepEqual([report.error?.code, report.error?.resource], ['NK_ACTION_FAILED', 'action:required']);
+      assert.match(report.error?.message ?? '', /^required is required and needs breaks: /);
+      assert.deepEqual(withStatus(report.steps, 'skipped'), ['between', 'required', 'waits']);
+    });
+  }
+
   test('a chain of thousands is passed over', async () => {
     const works: Work[] = Array.from({ length: 8000 }, (_, index) => ({
       id: `step-${index}`,

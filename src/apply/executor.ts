@@ -4,7 +4,7 @@
  * to everything else.
  *
  * A failed `required` step ends the run: nothing new starts, what runs is awaited. After a failed `bestEffort` or
- * `background` step only its dependents are passed over. When the signal fires nothing new starts either; what runs sees
+ * `background` step only its dependents are passed over; when a `required` one is among them, it fails by that. When the signal fires nothing new starts either; what runs sees
  * the signal itself and is awaited, so that nothing goes on behind whoever called.
  *
  * Returns a report. Throws NK_INTERRUPTED, or the error that the signal fired with; and what is a defect (of the journal,
@@ -190,8 +190,25 @@ function record(run: Run, scheduled: ScheduledStep, about: Ended): void {
     if (run.fatal !== undefined) return;
     const lost = run.ready.ended(one, status);
     passOver(run, lost, 'a step it needs did not succeed');
+    const required = lost.find(({ step }) => step.importance === 'required');
+    if (required && about.error) run.fatal ??= lostError(required, { scheduled, error: about.error });
     ended.push(...lost.map((other) => ({ scheduled: other, status: 'skipped' as const })));
   }
+}
+
+/** What is required cannot come about any more, whatever was said of what it needs. */
+function lostError(
+  { step }: ScheduledStep,
+  { scheduled, error }: { readonly scheduled: ScheduledStep; readonly error: NodekilnError },
+): NodekilnError {
+  const { code, message, hint, lines, problems } = error;
+  return new NodekilnError(code, `${step.id} is required and needs ${scheduled.step.id}: ${message}`, {
+    hint,
+    cause: error,
+    resource: step.resource,
+    lines,
+    problems,
+  });
 }
 
 /** Steps that never start. */
