@@ -14,14 +14,14 @@ for (const [text, minor] of [
 ] as const) {
   test(`${JSON.stringify(text)} is ${minor}`, () => {
     assert.equal(minorOf(text), minor);
-    assert.ok(isMinorOfVersion(text));
+    assert.equal(isMinorOfVersion(text), true);
   });
 }
 
 for (const text of ['', '1', 'one.two', 'v1', '1.1234567890', '1234567890.1', '1.1w', 'v', '1..2']) {
   test(`${JSON.stringify(text)} has no major and minor number`, () => {
     assert.throws(() => minorOf(text), { code: 'NK_VERSION_INVALID' });
-    assert.ok(!isMinorOfVersion(text));
+    assert.equal(isMinorOfVersion(text), false);
   });
 }
 

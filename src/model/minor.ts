@@ -6,9 +6,8 @@ import { parseVersion } from './version.ts';
 import { NodekilnError } from '../errors.ts';
 
 export function minorOf(version: string): string {
-  const [major, minor] = parseVersion(version.trim().replace(/\+$/, '')).upstream.split('.');
-  if (major !== undefined && minor !== undefined && /^\d{1,9}$/.test(major) && /^\d{1,9}$/.test(minor))
-    return `${Number(major)}.${Number(minor)}`;
+  const [major = '', minor = ''] = parseVersion(version.trim().replace(/\+$/, '')).upstream.split('.');
+  if (/^\d{1,9}$/.test(major) && /^\d{1,9}$/.test(minor)) return `${Number(major)}.${Number(minor)}`;
   throw new NodekilnError(
     'NK_VERSION_INVALID',
     `the version ${JSON.stringify(version)} has no major and minor number`,
@@ -20,7 +19,8 @@ export function minorOf(version: string): string {
 
 export function isMinorOfVersion(version: string): boolean {
   try {
-    return minorOf(version) !== '';
+    minorOf(version);
+    return true;
   } catch {
     return false;
   }

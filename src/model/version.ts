@@ -53,14 +53,14 @@ export function parseVersion(text: string): Version {
   if (!/^[\x21-\x7e]+$/.test(text)) throw invalid(text, 'contains blanks or characters outside ASCII');
 
   // One letter may end upstream, as in 1.1.1w.
-  const head = /^(?:(\d{1,9}):)?[vV]?(\d+(?:\.\d+)*(?:[a-z](?![A-Za-z\d.]))?)/.exec(text);
-  const upstream = head?.[2];
-  if (!head || upstream === undefined) throw invalid(text, 'does not begin with a dotted number');
+  const head = /^(?:(\d{1,9}):)?[vV]?(\d+(?:\.\d+)*(?:[a-z](?![A-Za-z\d.]))?)/;
+  const [whole = '', epoch, upstream = ''] = head.exec(text) ?? [];
+  if (upstream === '') throw invalid(text, 'does not begin with a dotted number');
 
   const version: Mutable = { upstream };
-  if (head[1] !== undefined) version.epoch = Number(head[1]);
+  if (epoch !== undefined) version.epoch = Number(epoch);
 
-  let rest = text.slice(head[0].length);
+  let rest = text.slice(whole.length);
   const arch = archSuffix.exec(rest);
   if (arch?.[1]) {
     version.arch = arch[1];
@@ -73,10 +73,10 @@ export function parseVersion(text: string): Version {
 /** What follows upstream, from left to right; the first thing that is a package revision takes all that remains. */
 function parseSuffixes(version: Mutable, suffixes: string, text: string): void {
   // Python and Go write 1.34rc1.
-  let rest = prereleaseWord.test(/^[A-Za-z][^-~+_]*/.exec(suffixes)?.[0] ?? '') ? `-${suffixes}` : suffixes;
+  let rest = prereleaseWord.test(beginning(suffixes, /^[A-Za-z][^-~+_]*/)) ? `-${suffixes}` : suffixes;
   while (rest !== '') {
     const separator = rest.charAt(0);
-    const token = /^[^-~+_]*/.exec(rest.slice(1))?.[0] ?? '';
+    const token = beginning(rest.slice(1), /[^-~+_]*/);
     if (token === '') throw invalid(text, `has nothing after "${separator}"`);
     const after = rest.slice(1 + token.length);
     switch (separator) {
@@ -295,7 +295,7 @@ function compareDebianPart(left: string, right: string): Comparison {
       i++;
       j++;
     }
-    const [a, b] = [/^\d*/.exec(left.slice(i))?.[0] ?? '', /^\d*/.exec(right.slice(j))?.[0] ?? ''];
+    const [a, b] = [beginning(left.slice(i), /\d*/), beginning(right.slice(j), /\d*/)];
     const order = compareDigits(a, b);
     if (order !== 0) return order;
     i += a.length;
@@ -352,7 +352,7 @@ function compareRpmPart(left: string, right: string): Comparison {
     if (a === '' || b === '') return sign(a.length - b.length);
     const number = isDigit(a[0]);
     const segment = number ? /^\d+/ : /^[A-Za-z]+/;
-    const [x, y] = [segment.exec(a)?.[0] ?? '', segment.exec(b)?.[0] ?? ''];
+    const [x, y] = [beginning(a, segment), beginning(b, segment)];
     if (y === '') return number ? 1 : -1;
     const order = number ? compareDigits(x, y) : compareText(x, y);
     if (order !== 0) return order;
@@ -362,6 +362,11 @@ function compareRpmPart(left: string, right: string): Comparison {
 
 function requireText(text: string): void {
   if (text === '') throw invalid(text, 'is empty');
+}
+
+/** What a pattern that matches from the first character on finds there; '' of nothing. */
+function beginning(text: string, pattern: RegExp): string {
+  return pattern.exec(text)?.[0] ?? '';
 }
 
 function isDigit(character: string | undefined): boolean {
