@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../errors.ts';
-import { matchBuild, extensionCandidate, tagCandidate } from './match.ts';
-import type { Candidate } from './match.ts';
+import { architectureFor, matchBuild, extensionCandidate, tagCandidate } from './match.ts';
+import type { BuildKind, BuildRequest, Candidate } from './match.ts';
 
 type Row = readonly [id: string, request: string, files: readonly string[], expected: string | undefined];
 
@@ -198,4 +198,131 @@ describe('extensions', () => {
       assert.equal(choice.chosen?.file, expected);
     });
   }
+});
+
+describe('a build is passed over', () => {
+  const kubelet: Candidate = { file: 'f', name: 'kubelet', version: '1.34.1-1', architecture: 'amd64' };
+  const request: BuildRequest = { kind: 'deb', component: 'kubelet', version: '1.34.1', architecture: 'amd64' };
+  const rows: readonly [Partial<Candidate>, Partial<BuildRequest>, string | undefined][] = [
+    [{}, {}, undefined],
+    [{ name: '' }, {}, 'is not named like kubelet'],
+    [{ name: 'kubectl' }, {}, 'is kubectl, not kubelet'],
+    [{ version: '' }, {}, 'names no version'],
+    [{ version: 'latest' }, {}, 'has the version "latest", which is none'],
+    [{ version: '1.34.2' }, {}, 'is 1.34.2, not 1.34.1'],
+    [{ architecture: '' }, {}, 'names no architecture'],
+    [{ architecture: 'arm64' }, {}, 'is for arm64, not amd64'],
+    [{ architecture: 'all' }, {}, undefined],
+    [{ architecture: 'noarch' }, {}, 'is for noarch, not amd64'],
+    [{ architecture: 'noarch' }, { kind: 'rpm' }, undefined],
+    [{ architecture: 'all' }, { kind: 'rpm' }, 'is for all, not amd64'],
+    [{ architecture: 'noarch' }, { kind: 'sysext' }, 'is for noarch, not amd64'],
+    [{ architecture: 'all' }, { kind: 'sysext' }, 'is for all, not amd64'],
+  ];
+  for (const [candidate_, request_, why] of rows)
+    it(`${JSON.stringify({ ...request_, ...candidate_ })}: ${why ?? 'not'}`, () => {
+      const { chosen, passedOver } = matchBuild({ ...request, ...request_ }, [{ ...kubelet, ...candidate_ }]);
+      assert.equal(chosen !== undefined, why === undefined);
+      assert.deepEqual(passedOver, why === undefined ? [] : [{ file: 'f', why }]);
+    });
+
+  it('because a newer one is there, in the order of its kind', () => {
+    const versions = ['1.34.1-1+1', '1.34.1-1.1'];
+    const chosen = (kind: BuildKind): unknown => {
+      const { passedOver, ...choice } = matchBuild(
+        { ...request, kind },
+        versions.map((version) => ({ ...kubelet, file: version, version })),
+      );
+      return [choice.chosen?.version, passedOver.map(({ file, why }) => `${file}: ${why}`)];
+    };
+    // dpkg compares what separates numbers; rpm does not, and what is alike stays as it came.
+    assert.deepEqual(chosen('deb'), ['1.34.1-1.1', ['1.34.1-1+1: 1.34.1-1.1 is newer']]);
+    assert.deepEqual(chosen('rpm'), ['1.34.1-1+1', ['1.34.1-1.1: 1.34.1-1+1 is newer']]);
+  });
+});
+
+describe('a line of releases', () => {
+  const found = (version: string, candidates: readonly string[], kind: BuildKind = 'sysext'): string | undefined =>
+    matchBuild(
+      { kind, component: 'kubelet', version, architecture: 'x86-64' },
+      candidates.map(candidate('x86-64')).map((one) => ({ ...one, name: 'kubelet', version: one.file })),
+    ).chosen?.version;
+
+  it('is served by its highest release, not by prereleases, tracks and other lines', () => {
+    assert.equal(found('1.33', ['1.33.4', '1.33.10']), '1.33.10');
+    assert.equal(found('11.33', ['11.33.4']), '11.33.4');
+    for (const other of ['1.33.5~rc1', '1.33.5-akslts', '1.34.1', '1.330.1', '11.33.1'])
+      assert.equal(found('1.33', [other]), undefined, other);
+  });
+
+  it('is told by two numbers alone, and of extensions alone', () => {
+    assert.equal(found('1', ['1.33.4']), undefined);
+    assert.equal(found('1.33.4', ['1.33.4.1']), undefined);
+    assert.equal(found('1.33', ['1.33.4'], 'deb'), undefined);
+    assert.equal(found('1.33-2', ['1.33.4-1']), undefined);
+    assert.equal(found('1.33-2', ['1.33.4-1', '1.33.4-2']), '1.33.4-2');
+  });
+});
+
+describe('when nothing was found, a hint names the architecture as the kind does', () => {
+  const hint = (kind: BuildKind, architecture: string): string | undefined =>
+    matchBuild({ kind, component: 'kubelet', version: '1.34.1', architecture }, []).hint;
+  const rows: readonly [BuildKind, string, string | undefined][] = [
+    ['deb', 'x86_64', 'x86_64 is called amd64 in names of deb packages'],
+    ['rpm', 'amd64', 'amd64 is called x86_64 in names of rpm packages'],
+    ['sysext', 'amd64', 'amd64 is called x86-64 in names of extensions'],
+    ['deb', 'amd64', undefined],
+    ['sysext', 'arm64', undefined],
+    ['rpm', 'riscv64', undefined],
+  ];
+  for (const [kind, architecture, expected] of rows)
+    it(`${kind} ${architecture}`, () => assert.equal(hint(kind, architecture), expected));
+
+  it('and not when something was', () => {
+    const request = { kind: 'deb', component: 'kubelet', version: '1.34.1', architecture: 'x86_64' } as const;
+    const choice = matchBuild(request, [candidate('all')('kubelet 1.34.1-1')]);
+    assert.deepEqual(Object.keys(choice), ['chosen', 'passedOver']);
+  });
+
+  it('in each vocabulary', () => {
+    for (const [kind, names] of [
+      ['deb', ['amd64', 'arm64']],
+      ['rpm', ['x86_64', 'aarch64']],
+      ['sysext', ['x86-64', 'arm64']],
+    ] as const)
+      assert.deepEqual(
+        ['x86_64', 'aarch64'].map((architecture) => architectureFor(kind, architecture)),
+        names,
+      );
+  });
+});
+
+describe('what a name says', () => {
+  const nothing = { version: '', architecture: '' };
+  const files: readonly [string, Omit<Candidate, 'file'>][] = [
+    [
+      'kubelet-v1.34.1-1-azlinux3-x86-64.raw',
+      { name: 'kubelet', version: '1.34.1-1-azlinux3', architecture: 'x86-64' },
+    ],
+    ['kubelet-1.34.1.raw', { name: 'kubelet', version: '1.34.1', architecture: '' }],
+    ['kubelet.raw', { name: 'kubelet', ...nothing }],
+    ['other.raw', { name: '', ...nothing }],
+    ['kubelet-v1.34.1.img', { name: '', ...nothing }],
+    ['my-kubelet-v1.34.1.raw', { name: '', ...nothing }],
+    ['kubelet-convert-v1.34.1.raw', { name: '', ...nothing }],
+    ['kubelet-latest.raw', { name: '', ...nothing }],
+  ];
+  for (const [file, said] of files)
+    it(file, () => assert.deepEqual(extensionCandidate('kubelet', file), { file, ...said }));
+
+  const tags: readonly [string, string, string][] = [
+    ['v1.34.1-1-azlinux3-x86-64', '1.34.1-1-azlinux3', 'x86-64'],
+    ['1.34.1-amd64', '1.34.1', 'amd64'],
+    ['v1.34.1', '1.34.1', ''],
+    ['1.34.1-dev', '1.34.1-dev', ''],
+    ['latest', 'latest', ''],
+  ];
+  for (const [tag, version, architecture] of tags)
+    it(`the tag ${tag}`, () =>
+      assert.deepEqual(tagCandidate('kubelet', tag), { file: tag, name: 'kubelet', version, architecture }));
 });

@@ -44,6 +44,23 @@ const rows: readonly Row[] = [
   ['G27', 'ubuntu', '1.35.0', 'package', { customUrl: 'https://custom/t', ...mirror }, ['custom']],
   ['G205', 'ubuntu', '1.34.0', 'cache-first', mirror, ['cache', 'mirror', 'tarball']],
   ['G206', 'ubuntu', '1.34.0', 'package', mirror, ['mirror']],
+  [
+    'a mirror stands in for extensions, too',
+    'flatcar',
+    '1.34.0',
+    'cache-first',
+    mirror,
+    ['cache', 'mirror', 'tarball'],
+  ],
+  [
+    'packages of a folder are packages',
+    'mariner 2.0',
+    '1.34.0',
+    'package',
+    { local: { kind: 'rpm', directory: '/opt/rpms' } },
+    ['local'],
+  ],
+  ['a mirror has packages', 'mariner 2.0', '1.34.0', 'package', mirror, ['mirror']],
   ['a prerelease is older than its release', 'ubuntu', '1.34.0-rc.1', 'cache-first', {}, ['cache', 'tarball']],
   [
     'a package revision does not make it older',
@@ -74,6 +91,29 @@ describe('sourceOrder', () => {
       );
     });
   }
+
+  it('says of each what is needed to reach it, and why another does not serve', () => {
+    const local = { kind: 'deb', directory: '/opt/debs' } as const;
+    const configured = { ...platforms['ubuntu'], ...platforms['flatcar'], local };
+    assert.deepEqual(artifactSourceOrder({ version: '1.33.0', policy: 'cache-first', ...configured }), {
+      sources: [
+        { type: 'cache' },
+        { type: 'local', ...local },
+        { type: 'registry', kind: 'sysext', repository: 'registry/kubelet-sysext' },
+        { type: 'tarball', url: 'https://public/t' },
+      ],
+      skipped: [
+        { source: 'custom', why: 'no custom address is given' },
+        { source: 'mirror', why: 'no mirror registry is configured' },
+        { source: 'repository', why: 'packages are published there from 1.34.0 on' },
+      ],
+    });
+    const { sources } = artifactSourceOrder({ version: '1.34.0', policy: 'package', ...configured, ...mirror });
+    assert.deepEqual(sources, [
+      { type: 'local', ...local },
+      { type: 'mirror', registry: 'mirror.example' },
+    ]);
+  });
 
   it('wins with the custom address over the private one', () => {
     const order = artifactSourceOrder({ version: '1.34.0', policy: 'cache-first', customUrl: 'c', privateUrl: 'p' });

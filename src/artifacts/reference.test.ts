@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import { asReference, formatReference, mirrorTag, mirrorTarball, parseReference, tarballTag } from './reference.ts';
+import type { Reference } from './reference.ts';
 
 describe('references', () => {
   const rows: readonly [string, string, boolean][] = [
@@ -29,6 +30,21 @@ describe('references', () => {
         );
     });
   }
+});
+
+describe('the parts of a reference', () => {
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const rows: readonly [string, Reference][] = [
+    ['host.io/a:1', { registry: 'host.io', repository: 'a', tag: '1' }],
+    [`localhost/a/b@${digest}`, { registry: 'localhost', repository: 'a/b', digest }],
+    [`[::1]:5000/a:v1@${digest}`, { registry: '[::1]:5000', repository: 'a', tag: 'v1', digest }],
+  ];
+  for (const [text, parts] of rows)
+    it(text, () => {
+      assert.deepEqual(asReference(text), parts);
+      assert.deepEqual(parseReference(text), parts);
+      assert.equal(formatReference(parts), text);
+    });
 });
 
 describe('tags', () => {

@@ -21,9 +21,8 @@ const grammar = new RegExp(
 
 /** A reference with registry and repository, and a tag or a digest; undefined for anything else, addresses included. */
 export function asReference(text: string): Reference | undefined {
-  const [, registry, repository, tag, digest] = grammar.exec(text) ?? [];
-  if (registry === undefined || repository === undefined || (tag === undefined && digest === undefined))
-    return undefined;
+  const [, registry = '', repository = '', tag, digest] = grammar.exec(text) ?? [];
+  if (tag === undefined && digest === undefined) return undefined;
   return { registry, repository, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
