@@ -67,6 +67,9 @@ const calls: Readonly<Record<string, readonly number[]>> = {
   invalidDocument: [0],
   fail: [0, 2],
   note: [1],
+  invalid: [1],
+  unreadable: [1],
+  unusableMember: [1, 2],
 };
 
 /** What they are given becomes part of what they return. */
