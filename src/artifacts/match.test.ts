@@ -258,6 +258,8 @@ describe('a line of releases', () => {
   it('is told by two numbers alone, and of extensions alone', () => {
     assert.equal(found('1', ['1.33.4']), undefined);
     assert.equal(found('1.33.4', ['1.33.4.1']), undefined);
+    assert.equal(found('1.33-rc.1', ['1.33.4-rc.1']), undefined);
+    assert.equal(found('1.33-akslts', ['1.33.4-akslts']), undefined);
     assert.equal(found('1.33', ['1.33.4'], 'deb'), undefined);
     assert.equal(found('1.33-2', ['1.33.4-1']), undefined);
     assert.equal(found('1.33-2', ['1.33.4-1', '1.33.4-2']), '1.33.4-2');
@@ -310,6 +312,7 @@ describe('what a name says', () => {
     ['kubelet-v1.34.1.img', { name: '', ...nothing }],
     ['my-kubelet-v1.34.1.raw', { name: '', ...nothing }],
     ['kubelet-convert-v1.34.1.raw', { name: '', ...nothing }],
+    ['kubectl-v1.34.1.raw', { name: '', ...nothing }],
     ['kubelet-latest.raw', { name: '', ...nothing }],
   ];
   for (const [file, said] of files)
