@@ -12,7 +12,14 @@ const folder: FileResource = file('/etc/app', {
 
 describe('an action', () => {
   test('is run unless its guard says that it is done', () => {
-    const [step, ...others] = planned({ desired: [join] }).steps;
+    const {
+      changes,
+      steps: [step, ...others],
+    } = planned({ desired: [join] });
+    assert.deepEqual(
+      changes.map(({ type, facets, details }) => [type, facets, details.length]),
+      [['create', ['presence'], 1]],
+    );
     assert.deepEqual(others, []);
     assert.equal(step?.id, 'run action:join');
     assert.deepEqual(step.action, { do: 'run', action: 'action:join' });

@@ -5,6 +5,7 @@ import type { BinaryResource, BinarySource } from '../../model/resources.ts';
 import type { BinaryObservation, Step, Touched } from '../../model/steps.ts';
 import { file, planned, touchedEntry } from '../../../test/support/planning.ts';
 import { absentOn, cachedUseOf, changesContent, compareResource, contentOf, readsOf } from '../planners.ts';
+import { binaryPlanner } from './plan.ts';
 
 const activated: BinaryResource = {
   kind: 'binary',
@@ -96,12 +97,14 @@ describe('a program at its place differs', () => {
     test(when, () => {
       const difference = compareResource(activated, { observed, touched });
       assert.deepEqual(difference?.facets, facet === undefined ? undefined : [facet]);
+      assert.equal(difference?.details.length ?? 0, facet === undefined ? 0 : 1);
     });
 });
 
 test('a program for the cache differs when the cache has none, whatever is at its place', () => {
   const observed = { ...nothing, targetDigest: 'sha256:aa' };
-  assert.deepEqual(compareResource(kept, { observed, touched: touchedEntry(kept) })?.facets, ['presence']);
+  const difference = compareResource(kept, { observed, touched: touchedEntry(kept) });
+  assert.deepEqual([difference?.facets, difference?.details.length], [['presence'], 1]);
   assert.equal(compareResource(kept, { observed: { ...nothing, cached }, touched: undefined }), undefined);
 });
 
@@ -136,6 +139,8 @@ describe('a program', () => {
     assert.equal(step.id, 'cache binary:tool');
     assert.deepEqual(step.action, { do: 'cache', binary: 'binary:tool' });
     assert.deepEqual(places(step), { writes: ['cache:tool-v1.2.3'], reads: [], needs: [] });
+    const placing = onlyStep(planned({ desired: [activated] }).steps);
+    assert.ok(step.weightMs > placing.weightMs, 'to keep one is thought to take longer than to place what is kept');
   });
 
   const removals: readonly [string, BinaryResource, Partial<BinaryObservation>, string, Step['action'], string[]][] = [
@@ -171,6 +176,20 @@ describe('a program', () => {
       const step = onlyStep(planned({ desired: [], touched: [touchedEntry(gone)], observed }).steps);
       assert.deepEqual([step.id, step.action, step.writes], [id, action, writes]);
     });
+
+  test('of which no definition is known is forgotten', () => {
+    const steps = binaryPlanner.removal(touchedEntry(activated, { definitions: [] }), { ...nothing, cached });
+    assert.deepEqual(onlyStep(steps).action, { do: 'release' });
+  });
+
+  test('that goes on is nothing to look for places that it yields', () => {
+    const { steps, changes } = planned({ desired: [activated] });
+    const own = changes.flatMap((change) =>
+      change.observed.kind === 'binary' ? [{ ...change, desired: activated, observed: change.observed }] : [],
+    );
+    const about = { steps, changes: own, towardsGoal: false, definesUnits: () => false };
+    assert.equal(binaryPlanner.together?.(about), steps);
+  });
 
   test('goes from where its last definition put it', () => {
     const before = { ...activated, place: { type: 'activate', target: '/usr/bin/tool' } } as const;

@@ -36,9 +36,8 @@ export const binaryPlanner: KindPlanner<'binary'> = {
 
   absent({ tool, version }, { cache }) {
     const key = cacheKey(parseVersion(version));
-    const cached = (Object.hasOwn(cache, tool) ? (cache[tool] ?? []) : []).includes(key)
-      ? { key, file: `/opt/bin/${tool}-${key}`, digest: '' }
-      : undefined;
+    const keys = Object.hasOwn(cache, tool) ? cache[tool] : undefined;
+    const cached = keys?.includes(key) ? { key, file: `/opt/bin/${tool}-${key}`, digest: '' } : undefined;
     const cacheRefusals = cached ? [] : [`${tool} ${version} is not in the cache`];
     return { kind: 'binary', cached, cacheRefusals, targetDigest: undefined };
   },

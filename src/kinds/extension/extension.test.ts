@@ -200,10 +200,19 @@ describe('an extension differs', () => {
       assert.equal(difference?.details.length ?? 0, details);
     });
 
+  test('not by another source before the place that it is from', () => {
+    const sources = [{ type: 'url', url: 'https://x/kubelet.raw' } as const, ...one.sources];
+    assert.equal(
+      compareResource({ ...one, sources }, { observed: observed(inForce), touched: touched(one) }),
+      undefined,
+    );
+  });
+
   test('by not being there', () => {
     const nowhere = absentOn(one, exampleFacts);
     assert.deepEqual(nowhere, observed(undefined));
-    assert.deepEqual(compareResource(one, { observed: nowhere, touched: undefined })?.facets, ['presence']);
+    const difference = compareResource(one, { observed: nowhere, touched: undefined });
+    assert.deepEqual([difference?.facets, difference?.details.length], [['presence'], 1]);
   });
 
   test('for who uses it by name, version, digest and place, not by its tools', () => {

@@ -5,7 +5,7 @@ import type { FileResource } from '../../model/resources.ts';
 import type { EntryObservation, FileObservation, Step, Touched } from '../../model/steps.ts';
 import { file, planned, touchedEntry, unit } from '../../../test/support/planning.ts';
 import { absentOn, changesContent, contentOf, folderOf, keepsOriginal, readsOf } from '../planners.ts';
-import { placesRead } from './plan.ts';
+import { filePlanner, placesRead } from './plan.ts';
 
 const owner = { uid: 0, gid: 0 };
 const folder = (path: string): FileResource => file(path, { entry: { type: 'directory', mode: '0755', ...owner } });
@@ -129,6 +129,19 @@ test('a file that is still asked for is in nobody’s way', () => {
   const observed = { 'file:/etc/a': seen({ type: 'symlink', target: 'old' }) };
   const { steps } = planned({ desired, observed, touched: [touchedEntry(link('/etc/a', 'old'))] });
   assert.deepEqual(steps.find(({ id }) => id === 'write file:/etc/a/b')?.after, ['write file:/etc/a']);
+});
+
+test('what is in nobody’s way leaves every step the very same', () => {
+  const { steps, changes } = planned({ desired: [file('/etc/a'), file('/etc/b')] });
+  const own = changes.flatMap((change) =>
+    change.observed.kind === 'file' ? [{ ...change, desired: undefined, observed: change.observed }] : [],
+  );
+  const together = (about: typeof own): readonly Step[] =>
+    filePlanner.together?.({ steps, changes: about, towardsGoal: false, definesUnits: () => false }) ?? [];
+  assert.equal(together(own), steps, 'what is not there');
+  const [aside] = own.map((change) => ({ ...change, id: 'file:/srv/x' as const, observed: seen(some) }));
+  assert.ok(aside);
+  for (const [index, step] of together([aside]).entries()) assert.equal(step, steps[index]);
 });
 
 test('what lies in folders that are named is read, and files that were named until now, each once', () => {

@@ -18,7 +18,14 @@ const pause: ContainerImageResource = {
 
 describe('a container image', () => {
   test('is imported from its archive unless containerd has it', () => {
-    const [step, ...others] = planned({ desired: [pause] }).steps;
+    const {
+      changes,
+      steps: [step, ...others],
+    } = planned({ desired: [pause] });
+    assert.deepEqual(
+      changes.map(({ type, facets, details }) => [type, facets, details.length]),
+      [['create', ['presence'], 1]],
+    );
     assert.deepEqual(others, []);
     assert.equal(step?.id, 'import image:pause');
     assert.deepEqual(step.action, { do: 'import', image: 'image:pause' });

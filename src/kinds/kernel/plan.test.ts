@@ -35,6 +35,17 @@ describe('kernel settings', () => {
     for (const other of ['3276860999', '32768 60998']) assert.equal(plannedSteps([ports], other).length, 1, other);
   });
 
+  test('differ in what they are, modules in whether they are there', () => {
+    const { changes } = planned({ desired: [forward, overlay] });
+    assert.deepEqual(
+      changes.map(({ id, type, facets, details }) => [id, type, facets, details.length]),
+      [
+        ['kernel:module/overlay', 'create', ['presence'], 1],
+        ['kernel:sysctl/net.ipv4.ip_forward', 'update', ['content'], 1],
+      ],
+    );
+  });
+
   test('come after modules, as many are there only with theirs', () => {
     const steps = plannedSteps([forward, overlay], undefined);
     const after = Object.fromEntries(steps.map((step) => [step.id, step.after]));
