@@ -46,6 +46,9 @@ const properties = new Set([
   'noItem',
 ]);
 
+/** Variables whose value becomes that of such a property. */
+const variables = new Set(['details', 'cacheRefusals']);
+
 /** Calls, with the places of their arguments that are for people; `NodekilnError` and `Error` are called with `new`. */
 const calls: Readonly<Record<string, readonly number[]>> = {
   NodekilnError: [1],
@@ -103,6 +106,7 @@ function isForPeople(path: Path): boolean {
     if (transparent.has(node.type)) continue;
     if (node.type === 'ObjectProperty')
       return at.key === 'value' && (properties.has(nameOf(node.key)) || isInTable(up.parentPath));
+    if (node.type === 'VariableDeclarator') return variables.has(nameOf(node.id));
     if (node.type === 'ReturnStatement') return isInTeller(up);
     if (node.type === 'CallExpression' || node.type === 'NewExpression') {
       if (at.listKey !== 'arguments') {
