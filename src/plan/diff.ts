@@ -5,7 +5,6 @@
  * touched and no longer desired is removed, also when the plan that touched it never finished.
  */
 import type { Resource, ResourceId, ClaimSource } from '../model/resources.ts';
-import { NodekilnError } from '../errors.ts';
 import type { Difference, PlanContext } from '../kinds/planner.ts';
 import { changesContent, compareReads, compareResource, contentOf, folderOf } from '../kinds/planners.ts';
 import type { Change, Observation, Touched } from '../model/steps.ts';
@@ -89,28 +88,18 @@ function joined(own: Difference | undefined, read: Difference | undefined): Diff
   };
 }
 
-function removals(input: DiffInput): Change[] {
-  return [...input.touched.values()]
-    .filter((touched) => !input.desired.has(touched.id) && input.observed.has(touched.id))
-    .map((touched): Change => ({
-      id: touched.id,
-      type: 'remove',
-      facets: ['presence'],
-      details: ['no document asks for it any more'],
-      source: touched.source,
-      desired: undefined,
-      observed: observationOf(input, touched.id),
-      touched,
-    }))
+function removals({ desired, observed: all, touched: before }: DiffInput): Change[] {
+  return [...before.values()]
+    .flatMap((touched): Change[] => {
+      const { id, source } = touched;
+      const observed = all.get(id);
+      if (!observed || desired.has(id)) return [];
+      const details = ['no document asks for it any more'];
+      return [{ id, type: 'remove', facets: ['presence'], details, source, desired: undefined, observed, touched }];
+    })
     .sort(byId);
 }
 
 function byId(a: { id: string }, b: { id: string }): number {
   return a.id < b.id ? -1 : 1;
-}
-
-function observationOf(input: DiffInput, id: ResourceId): Observation {
-  const observed = input.observed.get(id);
-  if (!observed) throw new NodekilnError('NK_INTERNAL', `${id} was not observed`);
-  return observed;
 }

@@ -286,6 +286,37 @@ describe('claims', () => {
     );
   });
 
+  test('a conflict lists every resource of it', () => {
+    const claims = (names: readonly string[]) => names.map((name) => file(name));
+    const conflict = (names: readonly string[]): NodekilnError => {
+      try {
+        effectiveClaims({ image: claims(names), agent: claims(['/etc/z', ...names]) });
+      } catch (error) {
+        if (error instanceof NodekilnError) return error;
+      }
+      return assert.fail('no conflict');
+    };
+    for (const names of [['/etc/a'], ['/etc/a', '/etc/b']]) {
+      const { message, problems } = conflict(names);
+      assert.deepEqual(
+        problems.map((problem) => problem.message),
+        names.map((name) => `file:${name} belongs to source image and is claimed by agent`),
+      );
+      assert.equal(message === problems[0]?.message, names.length === 1);
+    }
+  });
+
+  test('are of the sources that make any', () => {
+    const [a, b] = [file('/etc/a'), file('/etc/b')];
+    assert.deepEqual(
+      [...effectiveClaims({ image: [b], agent: [a] })],
+      [
+        [b.id, { resource: b, source: 'image' }],
+        [a.id, { resource: a, source: 'agent' }],
+      ],
+    );
+  });
+
   test('a takeover puts the later source in force; without it the earlier comes back', () => {
     const early = file('/etc/a', { text: 'early' });
     const late = file('/etc/a', { text: 'late', takeover: true });
