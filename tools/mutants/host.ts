@@ -11,6 +11,7 @@ import { resolve } from 'node:path';
 import { run } from 'node:test';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { configureGlobal } from 'fast-check';
 
 /** What the runner asks. `mutant` absent: the tests as they are. */
 export interface Question {
@@ -24,6 +25,9 @@ export interface Answer {
   /** Something goes on here that nobody will end: ask another process next. */
   readonly last?: true;
 }
+
+// The same cases for every mutant; and that there is one that fails is enough, however large.
+configureGlobal({ seed: 1, endOnFailure: true });
 
 /** A failed test may leave something behind that ends soon. */
 const graceMs = 300;

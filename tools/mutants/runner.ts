@@ -6,7 +6,9 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { commonTokens, declareFactoryPlugin, PluginKind, tokens } from '@stryker-mutator/api/plugin';
 import type { Injector, PluginContext } from '@stryker-mutator/api/plugin';
 import {
@@ -21,6 +23,20 @@ import type { Answer, Question } from './host.ts';
 /** So often a run without a mutant shows that none has left anything behind. */
 const killsPerControl = 20;
 
+/** A test file that has used so much of a processor does not end. On a machine that others load it may wait long for it. */
+const mostProcessorMs = 10_000;
+
+/** What a process has used of processors; more than enough of one that is gone. Source: proc_pid_stat(5), in ticks of 10 ms. */
+async function processorMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // The second field is a name, which may hold blanks.
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  return system === undefined ? Infinity : (Number(user) + Number(system)) * 10;
+}
+
 /** The process that keeps the sources loaded; started when needed. */
 class Host {
   #child: ChildProcess | undefined;
@@ -32,12 +48,13 @@ class Host {
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     const child = this.#child;
+    const over = new AbortController();
     const answered = Promise.race([once(child, 'message'), once(child, 'exit').then(() => ['gone'])]);
     child.send(question);
-    const timer = Promise.withResolvers<readonly undefined[]>();
-    const timeout = setTimeout(() => timer.resolve([undefined]), timeoutMs);
-    const [answer] = (await Promise.race([answered, timer.promise])) as readonly [Answer | 'gone' | undefined];
-    clearTimeout(timeout);
+    const [answer] = (await Promise.race([answered, endless(child.pid ?? 0, timeoutMs, over.signal)])) as readonly [
+      Answer | 'gone' | undefined,
+    ];
+    over.abort();
     if (answer === undefined || answer === 'gone' || answer.last) this.end();
     return answer === 'gone' ? { outcome: 'elsewhere' } : answer;
   }
@@ -46,6 +63,14 @@ class Host {
     this.#child?.kill('SIGKILL');
     this.#child = undefined;
   }
+}
+
+/** Comes when the process has used too much, or after the time. */
+async function endless(pid: number, timeoutMs: number, signal: AbortSignal): Promise<readonly undefined[]> {
+  const [began, used] = [performance.now(), await processorMs(pid)];
+  while (performance.now() < began + timeoutMs && (await processorMs(pid)) < used + mostProcessorMs)
+    if (await delay(500, false, { signal }).catch(() => true)) break;
+  return [undefined];
 }
 
 /** What each test file has noticed so far in one source, for the time it took. */
