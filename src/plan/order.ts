@@ -153,10 +153,8 @@ function isAwaited(earlier: Step, role: Role): boolean {
 }
 
 /** Steps that make the folders above what the step writes. */
-function parentsIn(folders: AllSteps['folders'], { id, action }: Step): readonly string[] {
-  if (action.do !== 'write' && action.do !== 'place') return [];
-  const parents = folders(action.path);
-  return parents.includes(id) ? parents.filter((parent) => parent !== id) : parents;
+function parentsIn(folders: AllSteps['folders'], { action }: Step): readonly string[] {
+  return action.do === 'write' || action.do === 'place' ? folders(action.path) : nothing;
 }
 
 interface Lists {

@@ -5,7 +5,7 @@ import type { Step } from '../model/steps.ts';
 /** For every place that some step reads: who writes it, or anything below it, each step once for each of its places. */
 export function writersOfWhatIsRead(steps: readonly Step[]): ReadonlyMap<string, readonly Step[]> {
   const writers = new Map<string, Step[]>();
-  for (const { reads } of steps) for (const place of reads) if (!writers.has(place)) writers.set(place, []);
+  for (const { reads } of steps) for (const place of reads) writers.set(place, []);
   if (writers.size === 0) return writers;
   const above = aboveOf((place) => writers.get(place));
   for (const step of steps) {

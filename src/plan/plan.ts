@@ -22,12 +22,11 @@ export function plan({ changes, context, desired, goal }: PlanInput): Plan {
   const own = changes.flatMap((change) => stepsFor(change, context));
   const steps = precedeGoal(joinDependencies(joinKinds(own, changes, goal), desired), goal);
   checkWriters(steps);
-  const jobs = steps.filter((step) => ['job', 'stop', 'join'].includes(roleOf(step)));
   return {
     changes,
     steps,
-    goal: jobs.find((step) => step.resource === goal && roleOf(step) === 'join')?.id,
-    impact: jobs.flatMap((step) => impactOf(step)),
+    goal: steps.find((step) => step.resource === goal && roleOf(step) === 'join')?.id,
+    impact: steps.flatMap(impactOf),
   };
 }
 
