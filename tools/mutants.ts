@@ -158,9 +158,11 @@ async function runRooms(wanted: readonly Room[], options: Options): Promise<stri
 
 /** What is wrong, in words. */
 async function runNamed(wanted: readonly Fault[], { changed, record, deadline }: Options): Promise<string[]> {
+  // Of all faults: what is known of those that are not wanted stays recorded.
+  const all = await readFaults();
   const known = new Map<string, string>();
   for (const [name, digest] of await readFaultRecord()) {
-    const fault = wanted.find((one) => one.name === name);
+    const fault = all.find((one) => one.name === name);
     if (fault && digest === (await faultDigest(fault))) known.set(name, digest);
   }
   const stale = changed ? wanted.filter(({ name }) => !known.has(name)) : wanted;
