@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import { formatProblem } from './invalid.ts';
 import { parseAs } from './parse-as.ts';
-import { doc, fields, text } from './schema-builders.ts';
+import { doc, fields, secretText, text } from './schema-builders.ts';
 
 const schema = fields({ name: doc('A name.', text()), secret: doc('Not shown.', text()) });
 
@@ -33,6 +33,18 @@ test('every problem is told with its place, and what to do', async () => {
     'a.yaml:1:1: secret: secret is missing: it must be a string',
     'a.yaml:2:1: secrt: unknown key "secrt"; did you mean "secret"?',
   ]);
+});
+
+test('a secret that is missing is told so, one that is none is not shown', async () => {
+  const secret = fields({ token: doc('A token.', secretText()) });
+  const said = async (written: string): Promise<string[]> => {
+    const error = await parseAs({ file: 'a', text: written }, secret, 'x').catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof NodekilnError);
+    return error.problems.map(({ message }) => message);
+  };
+  assert.deepEqual(await said('{}'), ['token is missing: it must be a string (a secret: not shown)']);
+  assert.deepEqual(await said('{token: [hunter2]}'), ['token must be a string (a secret: not shown)']);
+  assert.deepEqual(await said('{token: ""}'), ['token must be a string that is not empty']);
 });
 
 test('text that is not well-formed is refused without a quotation', async () => {

@@ -44,8 +44,8 @@ export function wants(what: string): (issue: RawIssue) => string {
 }
 
 /** The same for values that must not be shown. */
-function wantsSecret(what: string): string {
-  return `must be ${what}`;
+function wantsSecret(what: string): (issue: RawIssue) => string {
+  return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
 }
 
 /** A strict object. */
