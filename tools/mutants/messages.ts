@@ -25,6 +25,8 @@ interface Path {
 interface Node {
   readonly type: string;
   readonly callee?: Node;
+  /** Of a statement. */
+  readonly expression?: Node;
   readonly name?: string;
   readonly property?: Node;
   readonly key?: Node;
@@ -144,7 +146,8 @@ export const messages: Ignorer = {
     const here = path as Path;
     const literal = here.node.type === 'StringLiteral' || here.node.type === 'TemplateLiteral';
     if (literal && isForPeople(here)) return message;
-    return here.node.type === 'CallExpression' && typeChecks.has(nameOf(here.node.callee)) ? typeCheck : undefined;
+    const { expression } = here.node;
+    return expression?.callee && typeChecks.has(nameOf(expression.callee)) ? typeCheck : undefined;
   },
 };
 
