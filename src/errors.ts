@@ -29,6 +29,8 @@ export const exitStatus = {
   state: 11,
   /** A check ran and found differences. */
   check: 12,
+  /** The node could not become one of its cluster. */
+  cluster: 14,
   /** The user or the system asked us to stop. */
   interrupted: 13,
   /** A defect of nodekiln. */
@@ -239,6 +241,78 @@ export const errors = {
     class: 'state',
     meaning: 'The state folder cannot be read or written.',
     hint: 'Check rights and space of /var/lib/nodekiln.',
+  },
+
+  NK_CLUSTER_AUTHORITY: {
+    class: 'cluster',
+    meaning: 'The API server’s certificate comes from an authority that `cluster.caBundle` does not hold.',
+    hint: 'Compare caBundle with the cluster’s: `kubectl -n kube-public get configmap kube-root-ca.crt` or cluster-info.',
+  },
+  NK_CLUSTER_CERTIFICATE: {
+    class: 'cluster',
+    meaning: 'The API server’s certificate is for other names, or has expired.',
+    hint: 'Use a name or address that its certificate has, or renew the certificate on the control plane.',
+  },
+  NK_CLUSTER_CLOCK: {
+    class: 'cluster',
+    meaning: 'This machine’s clock and the API server’s are too far apart for certificates to hold.',
+    hint: 'Set the clock: `timedatectl`, or the time service that the network has.',
+  },
+  NK_CLUSTER_CREDENTIAL_MISSING: {
+    class: 'cluster',
+    meaning: 'kubelet has neither a certificate for the API server nor anything to ask for one with.',
+    hint: 'Give `cluster.bootstrapToken`; `kubeadm token create` makes one.',
+  },
+  NK_CLUSTER_CREDENTIAL_REFUSED: {
+    class: 'cluster',
+    meaning: 'The API server does not accept kubelet’s certificate, or not for this node.',
+    hint: 'Was it made by another cluster or for another name? Remove /var/lib/kubelet/pki and give a bootstrap token.',
+  },
+  NK_CLUSTER_NAME_TAKEN: {
+    class: 'cluster',
+    meaning: 'Another machine is the Node of this name.',
+    hint: 'Give each machine a name of its own (`kubelet.nodeName`, or the host’s name), or delete the Node when that machine is gone.',
+  },
+  NK_CLUSTER_NOT_READY: {
+    class: 'cluster',
+    meaning: 'The Node is registered but not Ready.',
+    hint: 'See what kubelet says of it in the message; without a pod network, `network.cni` is none and somebody else must bring one.',
+  },
+  NK_CLUSTER_NOT_REGISTERED: {
+    class: 'cluster',
+    meaning: 'kubelet has its certificate, but the cluster has no Node of this name.',
+    hint: 'Read `journalctl -u kubelet`.',
+  },
+  NK_CLUSTER_REQUEST_DENIED: {
+    class: 'cluster',
+    meaning: 'kubelet’s request for a certificate was denied or failed.',
+    hint: 'Ask who approves certificate requests there; kubelet asks again after a restart.',
+  },
+  NK_CLUSTER_REQUEST_PENDING: {
+    class: 'cluster',
+    meaning: 'kubelet’s request for a certificate waits for somebody to approve it.',
+    hint: '`kubectl certificate approve` with the name in the message; kubeadm’s bindings let the controller manager do so.',
+  },
+  NK_CLUSTER_TOKEN_FORBIDDEN: {
+    class: 'cluster',
+    meaning: 'The token is known to the API server, but may not ask for a node’s certificate.',
+    hint: 'Its group needs the ClusterRole system:node-bootstrapper; with kubeadm, create it with `kubeadm token create`.',
+  },
+  NK_CLUSTER_TOKEN_MALFORMED: {
+    class: 'cluster',
+    meaning: 'The file of the bootstrap token cannot be read or holds none.',
+    hint: 'Write the token into it, as `kubeadm token create` prints it.',
+  },
+  NK_CLUSTER_TOKEN_REFUSED: {
+    class: 'cluster',
+    meaning:
+      'The API server does not know the token, or no longer: unknown, expired or disabled, it says the same of all three.',
+    hint: 'On the cluster, `kubeadm token list` (or the secrets bootstrap-token-… in kube-system) says which; `kubeadm token create` makes a new one.',
+  },
+  NK_CLUSTER_UNREACHABLE: {
+    class: 'cluster',
+    meaning: 'The API server cannot be reached, or does not answer as one.',
+    hint: 'Check the address in `cluster.server`, the way there and whether the server runs.',
   },
 
   NK_CHECK_DIFFERENCES: { class: 'check', meaning: 'A check found differences.', hint: 'See the list.' },

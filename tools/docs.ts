@@ -51,6 +51,7 @@ const classMeanings: Record<ErrorClass, string> = {
   unit: 'A unit failed, stopped or never became healthy.',
   timeout: 'A deadline passed.',
   state: 'Our own state (journal, generations, lock) is unusable or in use.',
+  cluster: 'The node could not become one of its cluster.',
   check: 'A check ran and found differences.',
   interrupted: 'The user or the system asked us to stop.',
   internal: 'A defect of nodekiln.',

@@ -5,21 +5,25 @@
  * The result is published once, atomically, at the end, whatever happened. A failed boot is taken up where it stopped.
  */
 import type { Prepared } from '../apply/reconcile.ts';
-import { prepare } from '../apply/reconcile.ts';
+import { prepare, type Result } from '../apply/reconcile.ts';
 import { openExistingJournal } from '../apply/journal.ts';
-import { runWith, withHostLock, withJournal, type Ended, type HostState } from '../apply/run.ts';
+import { runWith, withHostLock, withJournal, type HostState, type RunRequest } from '../apply/run.ts';
+import type { Join } from '../desired/join.ts';
 import { bootTexts, loadNodeDocuments, namedTexts } from '../documents/documents.ts';
 import type { NodeAsk } from '../documents/kinds/kind.ts';
 import type { SourcedText } from '../documents/sources/source.ts';
-import { asNodekilnError, type NodekilnError } from '../errors.ts';
+import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { withDeadline } from '../host/deadline.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Host } from '../host/port.ts';
+import type { Outcome, StepRecord } from '../model/report.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { publishResult } from '../telemetry/publication.ts';
 import { startRecording, type Recording, type ResultPart } from '../telemetry/recording.ts';
-import { resultStep, type BootResult } from '../telemetry/result.ts';
+import { resultStep, type BootResult, type JoinResult } from '../telemetry/result.ts';
+import { followJoin, unfollowed, type Joined } from './join/join.ts';
 
 export interface BootOptions {
   /** Leave out resources of scope `node`: the machine is captured afterwards. */
@@ -55,18 +59,23 @@ export async function boot(options: BootOptions = {}): Promise<BootResult> {
 export async function bootHost(host: Host, options: BootOptions = {}): Promise<BootResult> {
   const recording = startRecording(host.clock, host.program.startedMs);
   const warming = host.files.warm(warmPaths);
-  const run: BootRun = { host, recording, options, published: false, warnings: [] };
+  const run: BootRun = {
+    host,
+    recording,
+    options,
+    beganMs: host.clock.monotonic(),
+    leaveJoining: new AbortController(),
+    published: false,
+  };
   try {
-    return await withHostLock(host, { waitMs: lockWaitMs, ...signalOf(options) }, async () => {
-      try {
-        return await withJournal(host, (state) => applyDocuments(state, run));
-      } catch (thrown) {
-        const error = asNodekilnError(thrown);
-        // Where the journal cannot even be opened, the result says so.
-        if (!run.published) await publishFailure(run, error);
-        throw error;
-      }
-    });
+    const booted = await withLock(run, () =>
+      orPublishFailure(run, () => withJournal(host, (state) => applyDocuments(state, run))),
+    );
+    if (!('joining' in booted)) return booted;
+    // Without the lock: others may work on the host while the node joins.
+    const joined = await booted.joining;
+    const spent = await dropSpentCredential(run, joined);
+    return await orPublishFailure(run, () => publishEnd(run, { applied: booted.applied, joined, spent }));
   } finally {
     await warming;
   }
@@ -76,33 +85,114 @@ interface BootRun {
   readonly host: Host;
   readonly recording: Recording;
   readonly options: BootOptions;
+  readonly beganMs: number;
+  asked?: NodeAsk;
+  /** Begins with kubelet's start; does not reject. */
+  joining?: Promise<Joined>;
+  /** Ends it when the boot has failed already. */
+  readonly leaveJoining: AbortController;
   /** Set before it is tried: a result is published once. */
   published: boolean;
-  warnings: readonly string[];
 }
 
-/** With the lock held: everything that is recorded, up to the published result. */
-function applyDocuments(state: HostState, run: BootRun): Promise<BootResult> {
+function withLock<T>({ host, options }: BootRun, work: () => Promise<T>): Promise<T> {
+  return withHostLock(host, { waitMs: lockWaitMs, ...signalOf(options) }, work);
+}
+
+/** Where not even the journal can be opened, the result says so. */
+async function orPublishFailure<T>(run: BootRun, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    const error = asNodekilnError(thrown);
+    if (!run.published) await publishFailure(run, error);
+    throw error;
+  }
+}
+
+/** Up to the published result, or to a node that joins. */
+async function applyDocuments(state: HostState, run: BootRun): Promise<BootResult | JoiningBoot> {
   const { host, recording, options } = run;
+  return runAsBoot(state, run, {
+    onEvent: (event) => {
+      options.onEvent?.(event);
+      if (event.type === 'end' && startedKubelet(event.record)) beginJoining(run, event.record.endMs);
+    },
+    ask: async () => (run.asked = await askDocuments(host, recording, () => bootTexts(host.files))),
+    span: (name, work) => recording.span(name, work),
+    onPrepared: () => recording.milestone('planned'),
+    publish: async (applied) => {
+      if (applied.outcome === 'failed') {
+        run.leaveJoining.abort(new NodekilnError('NK_TIMEOUT', 'the boot has failed'));
+        return publishEnd(run, { applied, ...(run.joining && { joined: await run.joining }) });
+      }
+      // It runs since the machine started, or since an earlier boot.
+      beginJoining(run, run.beganMs);
+      return run.joining ? { applied, joining: run.joining } : publishEnd(run, { applied });
+    },
+  });
+}
+
+/** Everything is applied; the result follows when it is known how the node joined. */
+interface JoiningBoot {
+  readonly applied: Result;
+  readonly joining: Promise<Joined>;
+}
+
+function startedKubelet({ id, status }: StepRecord): boolean {
+  return status === 'done' && /^(?:start|restart) unit:kubelet\.service$/.test(id);
+}
+
+interface BootRequest<T> extends Pick<RunRequest<T>, 'ask' | 'onEvent' | 'span' | 'onPrepared'> {
+  readonly publish: (applied: Result) => Promise<T>;
+}
+
+function runAsBoot<T>(state: HostState, { host, options }: BootRun, request: BootRequest<T>): Promise<T> {
   const selfUnit = host.program.environment['NODEKILN_UNIT'];
   return runWith(state, {
     source: 'boot',
     artifactBase: '/',
     leaveAfterMs,
     ...signalOf(options),
-    ...(options.onEvent && { onEvent: options.onEvent }),
     ...(options.sharedOnly === true && { sharedOnly: true }),
     ...(selfUnit && { selfUnit }),
-    ask: async () => {
-      const asked = await askDocuments(host, recording, () => bootTexts(host.files));
-      run.warnings = asked.desired.warnings;
-      return asked;
+    ...request,
+    publish: async (ended) => {
+      if (ended.type === 'stopped') throw ended.error;
+      return request.publish(ended.result);
     },
-    span: (name, work) => recording.span(name, work),
-    onPrepared: () => recording.milestone('planned'),
-    publish: (ended) => publishEnd(run, ended),
   });
 }
+
+// ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Idempotent. A machine that is to be captured joins nothing. */
+function beginJoining(run: BootRun, startedMs: number): void {
+  const { host, options, asked } = run;
+  const join = asked?.join;
+  if (!asked || !join || run.joining || options.sharedOnly === true) return;
+  const onObstacle = (obstacle: NodekilnError): void =>
+    options.onEvent?.({ type: 'progress', step: 'join the cluster', message: `${obstacle.code} ${obstacle.message}` });
+  const stop = AbortSignal.any([run.leaveJoining.signal, ...(options.signal ? [options.signal] : [])]);
+  const left = Math.max(0, asked.budgetMs - (host.clock.monotonic() - run.beganMs));
+  run.joining = withDeadline({ clock: host.clock, ms: left, about: 'the boot', signal: stop }, (signal) =>
+    followJoin(host, join, { startedMs, signal, onObstacle }),
+  ).catch(unfollowed);
+}
+
+/** The token leaves the node as soon as it has its certificate; what remains when that fails goes with the next run. */
+async function dropSpentCredential(run: BootRun, { reached }: Joined): Promise<Result | undefined> {
+  const { host, asked } = run;
+  const join = asked?.join;
+  if (!join?.token || join.hasCertificate || reached === undefined) return undefined;
+  const ask = (): Promise<NodeAsk> =>
+    askDocuments(host, startRecording(host.clock, run.beganMs), () => bootTexts(host.files));
+  return withLock(run, () =>
+    withJournal(host, (state) => runAsBoot(state, run, { ask, publish: (applied) => Promise.resolve(applied) })),
+  ).catch(() => undefined);
+}
+
+// ── documents and result ─────────────────────────────────────────────────────────────────────────────────────────
 
 /** Documents and facts → what this source asks for. */
 async function askDocuments(
@@ -118,25 +208,52 @@ async function askDocuments(
   return ask(facts);
 }
 
-async function publishEnd(run: BootRun, ended: Ended): Promise<BootResult> {
-  if (ended.type === 'stopped') throw ended.error;
-  const { host, recording, warnings } = run;
-  const { result } = ended;
-  await recording.addReport(host, result);
+interface BootEnd {
+  readonly applied: Result;
+  readonly joined?: Joined;
+  /** What took the spent credential away. */
+  readonly spent?: Result | undefined;
+}
+
+async function publishEnd(run: BootRun, { applied, joined, spent }: BootEnd): Promise<BootResult> {
+  const { host, recording, asked } = run;
+  await recording.addReport(host, applied);
+  for (const { name, atMs } of joined?.milestones ?? []) recording.milestone(name, atMs);
+  const obstacle = joined?.obstacle;
+  const explains = obstacle && (applied.error ? endsKubelet.has(obstacle.code) : asked?.join?.unjoined === 'failed');
+  const error = explains ? obstacle : applied.error;
   return publish(run, {
-    outcome: result.outcome,
-    unchanged: result.changes === 0,
-    generation: result.generation,
-    steps: result.steps.map(resultStep),
-    warnings,
-    ...(result.error && { error: result.error.toJSON() }),
+    outcome: obstacle ? worse(applied.outcome, asked?.join?.unjoined ?? 'degraded') : applied.outcome,
+    unchanged: applied.changes === 0,
+    generation: spent?.generation ?? applied.generation,
+    steps: [...applied.steps, ...(spent?.steps ?? [])].map(resultStep),
+    ...(joined && asked?.join && { join: joinResult(asked.join, joined) }),
+    warnings: [...(asked?.desired.warnings ?? []), ...(joined?.warnings ?? [])],
+    ...(error && { error: error.toJSON() }),
   });
+}
+
+/** kubelet itself ends where it has nothing to show: that its unit fails is what comes of it. */
+const endsKubelet: ReadonlySet<string> = new Set(['NK_CLUSTER_CREDENTIAL_MISSING', 'NK_CLUSTER_TOKEN_MALFORMED']);
+
+function worse(one: Outcome, other: Outcome): Outcome {
+  const order = ['converged', 'degraded', 'failed'] as const;
+  return order.indexOf(one) > order.indexOf(other) ? one : other;
+}
+
+function joinResult({ nodeName, goal }: Join, { reached, obstacle }: Joined): JoinResult {
+  return { nodeName, goal, ...(reached && { reached }), ...(obstacle && { obstacle: obstacle.toJSON() }) };
 }
 
 /** Of a boot that was stopped before its plan was carried out. */
 async function publishFailure(run: BootRun, error: NodekilnError): Promise<void> {
   const nothing = { unchanged: false, generation: undefined, steps: [] };
-  await publish(run, { outcome: 'failed', ...nothing, warnings: run.warnings, error: error.toJSON() });
+  await publish(run, {
+    outcome: 'failed',
+    ...nothing,
+    warnings: run.asked?.desired.warnings ?? [],
+    error: error.toJSON(),
+  });
 }
 
 async function publish(run: BootRun, part: ResultPart): Promise<BootResult> {

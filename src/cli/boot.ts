@@ -3,7 +3,7 @@ import { NodekilnError } from '../errors.ts';
 import { count, formatDuration } from '../inspect/format.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { errorFrom } from './error-from.ts';
-import { formatWarnings, paragraphs } from './output.ts';
+import { formatError, formatWarnings, paragraphs } from './output.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const bootVerb: Verb = {
@@ -31,9 +31,15 @@ export const bootVerb: Verb = {
   async run({ options, signal, onEvent, terminal }) {
     const { boot } = await import('../boot/boot.ts');
     const result = await boot({ sharedOnly: textOption(options, 'until') === 'shared', signal, onEvent });
+    const obstacle = errorFrom(result.join?.obstacle);
     return {
       data: result,
-      text: paragraphs(formatWarnings(result.warnings, terminal.style), bootSentence(result)),
+      text: paragraphs(
+        formatWarnings(result.warnings, terminal.style),
+        // That of a boot that failed is printed as its error.
+        obstacle && result.outcome !== 'failed' ? formatError(obstacle, terminal.style) : '',
+        bootSentence(result),
+      ),
       ...(result.outcome === 'failed' && { error: errorFrom(result.error) ?? failedSteps(result) }),
     };
   },
@@ -47,8 +53,14 @@ export function bootSentence(result: BootResult): string {
   const time = formatDuration(end - start);
   const generation = result.generation === undefined ? '' : ` (generation ${result.generation})`;
   if (result.unchanged) return `nothing to do: this machine is as its documents say, known after ${time}${generation}`;
-  const healthz = at('healthz');
-  const goal = healthz === undefined ? '' : ` kubelet healthy after ${formatDuration(healthz - start)},`;
+  const passed = [
+    ['kubelet healthy', at('healthz')],
+    ['registered', at('registered')],
+    ['Ready', at('ready')],
+  ] as const;
+  const goal = passed
+    .flatMap(([name, ms]) => (ms === undefined ? [] : [` ${name} after ${formatDuration(ms - start)},`]))
+    .join('');
   return `${result.outcome} in ${time}:${goal} ${count(result.steps.length, 'step')}${generation}`;
 }
 

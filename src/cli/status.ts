@@ -1,6 +1,6 @@
 /** `nodekiln status` */
 import { NodekilnError } from '../errors.ts';
-import { count } from '../inspect/format.ts';
+import { count, formatDuration } from '../inspect/format.ts';
 import type { HostStatus } from '../inspect/status.ts';
 import { errorFrom } from './error-from.ts';
 import { paragraphs, table, type Styler } from './output.ts';
@@ -54,6 +54,7 @@ export function statusText(found: HostStatus, style: Styler): string {
     ['generation', `${generation.number} (${generation.status}, from ${generation.source}, ${generation.createdAt})`],
     ['resources', `${[`${summary.inPlace} in place`, ...outOfPlace].join(', ')} (${sources || 'no source'})`],
     ...(found.boot ? [['last boot', bootText(found.boot)]] : []),
+    ...joinRows(found),
     ...agentRows(found),
     ...(found.rebuilt ? [['journal', 'was damaged; ownership was rebuilt from the generation files']] : []),
   ];
@@ -88,6 +89,26 @@ export function statusText(found: HostStatus, style: Styler): string {
 function bootText(boot: NonNullable<HostStatus['boot']>): string {
   const error = errorFrom(boot.error);
   return `${boot.outcome}, ${boot.finishedAt}${error ? `: ${error.code} ${error.message}` : ''}`;
+}
+
+/** `node-1: registered after 1.92 s`, and what stands in the way. */
+function joinRows({ boot }: HostStatus): string[][] {
+  if (!boot?.join) return [];
+  const { nodeName, reached, goal } = boot.join;
+  const at = (name: string): number | undefined => boot.milestones.find((milestone) => milestone.name === name)?.atMs;
+  const reachedMs = reached && at(reached);
+  const after = reachedMs === undefined ? '' : ` after ${formatDuration(reachedMs - (at('process') ?? 0))}`;
+  const obstacle = errorFrom(boot.join.obstacle);
+  const course = reached === undefined ? `not joined (goal: ${goal})` : `${reached}${after} (goal: ${goal})`;
+  return [
+    ['node', `${nodeName}: ${course}`],
+    ...(obstacle
+      ? [
+          ['', `${obstacle.code} ${obstacle.message}`],
+          ['', obstacle.hint],
+        ]
+      : []),
+  ];
 }
 
 /** As much of a digest as tells two apart: `sha256:` and 12 digits. */

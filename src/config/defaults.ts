@@ -64,7 +64,7 @@ const always: NodeSpecDocument = {
   files: [],
   units: [],
   actions: [],
-  boot: { deadline: '10m', goal: 'registered', joinDeadline: '10s', unjoined: 'degraded', deferrable: {} },
+  boot: { deadline: '10m', goal: 'registered', joinDeadline: '8s', unjoined: 'degraded', deferrable: {} },
   takeover: false,
 };
 

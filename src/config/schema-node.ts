@@ -265,7 +265,7 @@ const boot = fields({
     oneOf('healthz', 'registered', 'ready'),
   ),
   joinDeadline: opt(
-    'How long after kubelet’s start something known may stand in the way of the goal before the boot ends without it. Default: 10s.',
+    'How long after kubelet’s start something known may stand in the way of the goal before the boot ends without it. Default: 8s.',
     duration,
   ),
   unjoined: opt('What a boot comes to without its goal. Default: degraded.', oneOf('degraded', 'failed')),

@@ -222,12 +222,14 @@ describe('how a node joins', () => {
     assert.deepEqual(await join(), {
       nodeName: 'node-1',
       goal: 'registered',
-      deadlineMs: 10_000,
+      deadlineMs: 8_000,
       unjoined: 'degraded',
       servers: ['https://api.example.org:6443'],
       ca: exampleAuthority,
       kubeconfig: '/var/lib/kubelet/kubeconfig',
       token: { value: { sensitive: token } },
+      hasCertificate: false,
+      servingByCluster: false,
       node: { labels: {}, annotations: {}, taints: [] },
     });
   });

@@ -23,6 +23,10 @@ export interface Join {
   readonly kubeconfig: string;
   /** What it gets its first certificate with. */
   readonly token?: { readonly value: SensitiveText } | { readonly file: string };
+  /** kubelet had its certificate already when the facts were observed. */
+  readonly hasCertificate: boolean;
+  /** kubelet asks the cluster for the certificate of its own API, and somebody must approve it. */
+  readonly servingByCluster: boolean;
   /** What the agent keeps on the Node. */
   readonly node: Pick<NodeSpec['kubelet'], 'labels' | 'annotations' | 'taints'>;
 }
@@ -63,6 +67,8 @@ export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join
     ca: cluster.caBundle,
     kubeconfig: kubeconfigPathOf(cluster),
     ...(token && { token }),
+    hasCertificate: facts.nodeCertificate !== undefined && facts.nodeCertificate === nodeNameOf(spec, facts),
+    servingByCluster: cluster.servingCertificate === 'cluster',
     node: { labels, annotations, taints },
   };
 }

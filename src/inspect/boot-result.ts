@@ -1,5 +1,16 @@
 /** Reads a published boot result. NK_STATE_UNUSABLE when the text is none. */
-import { array, boolean, enum as oneOf, literal, looseObject, number, optional, string, unknown } from 'zod/mini';
+import {
+  array,
+  boolean,
+  enum as oneOf,
+  exactOptional,
+  literal,
+  looseObject,
+  number,
+  optional,
+  string,
+  unknown,
+} from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import { milestoneNames, type BootResult } from '../telemetry/result.ts';
 
@@ -27,6 +38,14 @@ const bootResult = looseObject({
   milestones: array(looseObject({ name: string(), atMs: number() })),
   spans: array(looseObject({ name: string(), startMs: number(), endMs: number() })),
   steps: array(step),
+  join: exactOptional(
+    looseObject({
+      nodeName: string(),
+      goal: oneOf(['healthz', 'registered', 'ready']),
+      reached: exactOptional(oneOf(['credential', 'registered', 'ready'])),
+      obstacle: optional(unknown()),
+    }),
+  ),
   warnings: array(string()),
   error: optional(unknown()),
 });

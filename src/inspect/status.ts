@@ -72,8 +72,8 @@ export type UnitLine = Pick<
 
 export type BootLine = Pick<
   BootResult,
-  'outcome' | 'unchanged' | 'generation' | 'finishedAt' | 'nodekilnVersion' | 'error'
->;
+  'outcome' | 'unchanged' | 'generation' | 'finishedAt' | 'nodekilnVersion' | 'join' | 'error'
+> & { readonly milestones: BootResult['milestones'] };
 
 export async function status(host: Host, journal: Journal | undefined): Promise<HostStatus> {
   const boot = await readBoot(host);
@@ -202,8 +202,18 @@ async function readBoot(host: Host): Promise<BootResult | undefined> {
   return content && parseBootResult(textOf(content), bootResultPath);
 }
 
-function bootLine({ outcome, unchanged, generation, finishedAt, nodekilnVersion, error }: BootResult): BootLine {
-  return { outcome, unchanged, generation, finishedAt, nodekilnVersion, ...(error !== undefined && { error }) };
+function bootLine(boot: BootResult): BootLine {
+  const { outcome, unchanged, generation, finishedAt, nodekilnVersion, milestones, join, error } = boot;
+  return {
+    outcome,
+    unchanged,
+    generation,
+    finishedAt,
+    nodekilnVersion,
+    milestones,
+    ...(join && { join }),
+    ...(error !== undefined && { error }),
+  };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

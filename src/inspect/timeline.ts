@@ -84,6 +84,9 @@ const milestoneLabels: Record<MilestoneName, string> = {
   'runtime-ready': 'runtime ready',
   'kubelet-started': 'kubelet started',
   healthz: 'kubelet healthy',
+  credential: 'certificate',
+  registered: 'registered',
+  ready: 'Node Ready',
   'deferred-done': 'deferred work done',
 };
 

@@ -18,7 +18,10 @@ export interface Recording {
   result(host: Host, part: ResultPart): Promise<BootResult>;
 }
 
-export type ResultPart = Pick<BootResult, 'outcome' | 'unchanged' | 'generation' | 'steps' | 'warnings' | 'error'>;
+export type ResultPart = Pick<
+  BootResult,
+  'outcome' | 'unchanged' | 'generation' | 'steps' | 'join' | 'warnings' | 'error'
+>;
 
 /** `processMs`: when our process was started. */
 export function startRecording(clock: Clock, processMs: number): Recording {

@@ -18,6 +18,9 @@ export const milestoneNames = [
   'runtime-ready',
   'kubelet-started',
   'healthz',
+  'credential',
+  'registered',
+  'ready',
   'deferred-done',
 ] as const;
 
@@ -47,12 +50,23 @@ export interface Span {
   readonly endMs: number;
 }
 
+/** How far a node came in its cluster. */
+export interface JoinResult {
+  readonly nodeName: string;
+  /** What the boot waited for. */
+  readonly goal: 'healthz' | 'registered' | 'ready';
+  /** The furthest that was seen; absent when not even a credential was. */
+  readonly reached?: 'credential' | 'registered' | 'ready';
+  /** What stands in the way, when something does: an error with its code. */
+  readonly obstacle?: unknown;
+}
+
 export interface BootResult {
   readonly apiVersion: 'nodekiln.dev/v1alpha1';
   readonly kind: 'BootResult';
   readonly nodekilnVersion: string;
   readonly bootId: string;
-  /** `converged`: everything in place. `degraded`: a best-effort step failed. `failed`: see `error`. */
+  /** `converged`: everything in place. `degraded`: a best-effort step failed, or the node did not join. `failed`: see `error`. */
   readonly outcome: Outcome;
   /** True when there was nothing to do. */
   readonly unchanged: boolean;
@@ -61,6 +75,8 @@ export interface BootResult {
   readonly milestones: readonly Milestone[];
   readonly spans: readonly Span[];
   readonly steps: readonly ResultStep[];
+  /** How the node joined its cluster; absent of one that stands alone. */
+  readonly join?: JoinResult;
   readonly warnings: readonly string[];
   readonly error?: unknown;
 }

@@ -36,14 +36,19 @@ const bootDeadlineMs = 120_000;
 
 /** The result that nodekiln publishes at the end of a boot; throws when that was not a full one. */
 export async function untilBooted(host: LabHost): Promise<BootResult> {
+  const result = await untilBootEnded(host);
+  if (result.outcome === 'converged') return result;
+  throw new Error(
+    `host ${host.name}: the boot ${result.outcome}: ${JSON.stringify(result.error ?? result.join?.obstacle)}`,
+  );
+}
+
+/** The same, whatever came of it. */
+export async function untilBootEnded(host: LabHost): Promise<BootResult> {
   for (let waited = 0; waited < bootDeadlineMs; waited += 50) {
     const text = await host.readFile('/var/lib/nodekiln/boot/result.json').catch(() => undefined);
-    if (text !== undefined) {
-      // Our own program wrote it.
-      const result = JSON.parse(text) as BootResult;
-      if (result.outcome === 'converged') return result;
-      throw new Error(`host ${host.name}: the boot ${result.outcome}: ${JSON.stringify(result.error)}`);
-    }
+    // Our own program wrote it.
+    if (text !== undefined) return JSON.parse(text) as BootResult;
     await sleep(50);
   }
   throw new Error(`host ${host.name}: no result of the boot after ${bootDeadlineMs} ms`);

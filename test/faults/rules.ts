@@ -48,6 +48,9 @@ export const rules = {
   // ── boot ──
   'boot-result': 'The result is published once, whole, at the end, whatever happened; it says what did.',
   'boot-taken-up': 'A boot that failed or was killed is taken up where it stopped.',
+  'join-seen':
+    'A boot follows how its node joins: each stage when it is passed, each obstacle by its own code, and never in kubelet’s way.',
+  'join-name': 'One machine is one Node: a name that another has is said.',
   'boot-budget': 'One budget caps a boot; every wait has a deadline.',
 
   // ── agent ──

@@ -14,6 +14,8 @@ export interface JoinOptions {
   /** kubelet's. Default: 1.34.3. */
   readonly version?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Default: the host's name. */
+  readonly nodeName?: string;
   /** Fields of KubeletConfiguration. */
   readonly kubeletConfiguration?: Readonly<Record<string, unknown>>;
   /** Further sections of `spec`. */
@@ -22,7 +24,7 @@ export interface JoinOptions {
 
 /** A NodeConfig of the lab's images; what a test changes of it is in the options. */
 export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, options: JoinOptions): string {
-  const { token, podSubnet, version = '1.34.3', labels, kubeletConfiguration, spec } = options;
+  const { token, podSubnet, version = '1.34.3', labels, nodeName, kubeletConfiguration, spec } = options;
   return stringify({
     apiVersion: 'nodekiln.dev/v1alpha1',
     kind: 'NodeConfig',
@@ -36,6 +38,7 @@ export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, opti
       },
       kubelet: {
         ...(labels && { labels }),
+        ...(nodeName !== undefined && { nodeName }),
         ...(kubeletConfiguration && { configuration: kubeletConfiguration }),
       },
       // A lab host has no CAP_SYS_RESOURCE.

@@ -98,15 +98,26 @@ export interface Download extends Omit<HttpResponse, 'body'> {
  */
 export type NetFailure = 'connection' | 'certificate' | 'no-tls' | 'too-large';
 
+/**
+ * What exactly, where the system or the handshake said it: the name has no address; nobody listens; no way leads there; the
+ * server's certificate comes from nobody who is trusted, is for other names, has expired, or holds only later.
+ */
+export type NetReason = 'no-name' | 'refused' | 'no-route' | 'untrusted' | 'other-name' | 'expired' | 'not-yet-valid';
+
 /** NK_SOURCE_UNAVAILABLE with its kind, for those who decide whether to try again. */
 export class NetError extends NodekilnError {
   readonly failure: NetFailure;
+  readonly reason: NetReason | undefined;
   /** What happened, without the address. */
   readonly why: string;
 
-  constructor(failure: NetFailure, { where, why, ...detail }: { where: string; why: string } & ErrorDetail) {
+  constructor(
+    failure: NetFailure,
+    { where, why, reason, ...detail }: { where: string; why: string; reason?: NetReason | undefined } & ErrorDetail,
+  ) {
     super('NK_SOURCE_UNAVAILABLE', `no response from ${where}: ${why}`, detail);
     this.failure = failure;
+    this.reason = reason;
     this.why = why;
   }
 }

@@ -5,7 +5,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import { errnoOf, NodekilnError } from '../../../errors.ts';
 import { NetError } from '../../port/net.ts';
-import type { HttpExchange, HttpHeaders, HttpResponse } from '../../port/net.ts';
+import type { NetReason, HttpExchange, HttpHeaders, HttpResponse } from '../../port/net.ts';
 import type { Agents } from './agents.ts';
 
 /** Ends an exchange that takes too long: for the whole of it, or for a part. */
@@ -72,6 +72,28 @@ function headersOf(response: IncomingMessage): HttpHeaders {
 const certificateErrors =
   /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_CA)/;
 
+/** By code of the system, of Node and of OpenSSL. */
+const reasons: Readonly<Record<string, NetReason>> = {
+  ENOTFOUND: 'no-name',
+  EAI_AGAIN: 'no-name',
+  ECONNREFUSED: 'refused',
+  ENETUNREACH: 'no-route',
+  EHOSTUNREACH: 'no-route',
+  ETIMEDOUT: 'no-route',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'untrusted',
+  UNABLE_TO_GET_ISSUER_CERT: 'untrusted',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'untrusted',
+  SELF_SIGNED_CERT_IN_CHAIN: 'untrusted',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'untrusted',
+  CERT_SIGNATURE_FAILURE: 'untrusted',
+  CERT_UNTRUSTED: 'untrusted',
+  INVALID_CA: 'untrusted',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'other-name',
+  HOSTNAME_MISMATCH: 'other-name',
+  CERT_HAS_EXPIRED: 'expired',
+  CERT_NOT_YET_VALID: 'not-yet-valid',
+};
+
 /** What was thrown while an exchange was under way, as the port says it. */
 export function asNetError(thrown: unknown, wanted: HttpExchange, deadline: Deadline | undefined): NodekilnError {
   if (thrown instanceof NodekilnError) return thrown;
@@ -88,5 +110,5 @@ export function asNetError(thrown: unknown, wanted: HttpExchange, deadline: Dead
     : certificateErrors.test(code)
       ? 'certificate'
       : 'connection';
-  return new NetError(failure, { where, why: message || code, cause: thrown });
+  return new NetError(failure, { where, why: message || code, reason: reasons[code], cause: thrown });
 }

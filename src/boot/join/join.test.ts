@@ -1,0 +1,399 @@
+/** How a node joins, told by an API server in memory, on a machine whose seconds pass at once. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { exampleAuthority, exampleNodeCertificate } from '../../../test/support/authority.ts';
+import type { Join } from '../../desired/join.ts';
+import { NodekilnError } from '../../errors.ts';
+import { createMemoryMachine, type MemoryMachine } from '../../host/memory/machine.ts';
+import type { HttpExchange, NetFailure, NetReason } from '../../host/port.ts';
+import { NetError } from '../../host/port.ts';
+import { toBase64, bytesOf } from '../../model/bytes.ts';
+import { nodeCertificatePath } from '../../model/facts.ts';
+import { followJoin, type Joined } from './join.ts';
+
+const server = 'https://api.example.org:6443';
+const token = 'abcdef.0123456789abcdef';
+const machineId = '0123456789abcdef0123456789abcdef';
+
+const join: Join = {
+  nodeName: 'node-1',
+  goal: 'registered',
+  deadlineMs: 8_000,
+  unjoined: 'degraded',
+  servers: [server],
+  ca: exampleAuthority,
+  kubeconfig: '/var/lib/kubelet/kubeconfig',
+  token: { value: { sensitive: token } },
+  hasCertificate: false,
+  servingByCluster: false,
+  node: { labels: {}, annotations: {}, taints: [] },
+};
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** A cluster as far as a node that joins sees it; a test changes it while the node looks. */
+interface Cluster {
+  /** Thrown instead of an answer. */
+  broken?: Error;
+  skewMs: number;
+  tokenStatus: number;
+  mayAsk: boolean;
+  certificateStatus: number;
+  requests: Body[];
+  node: Body | undefined;
+  renewTime: string;
+  readonly asked: string[];
+}
+
+async function machineWith(about: Partial<Cluster> = {}): Promise<{ machine: MemoryMachine; cluster: Cluster }> {
+  const machine = createMemoryMachine();
+  const { clock, files } = machine;
+  await files.write([
+    written('/etc/machine-id', `${machineId}\n`),
+    written(
+      join.kubeconfig,
+      JSON.stringify({
+        'current-context': 'c',
+        contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+        clusters: [
+          { name: 'c', cluster: { server, 'certificate-authority-data': toBase64(bytesOf(exampleAuthority)) } },
+        ],
+        users: [{ name: 'u', user: { 'client-certificate': nodeCertificatePath, 'client-key': nodeCertificatePath } }],
+      }),
+    ),
+  ]);
+  const cluster: Cluster = {
+    skewMs: 0,
+    tokenStatus: 201,
+    mayAsk: true,
+    certificateStatus: 200,
+    requests: [],
+    node: undefined,
+    renewTime: '',
+    asked: [],
+    ...about,
+  };
+  machine.serve(server, (request) => {
+    if (cluster.broken) throw cluster.broken;
+    const { status, body } = answer(cluster, request);
+    const date = new Date(clock.now() + cluster.skewMs).toUTCString();
+    return { status, headers: { date }, body: JSON.stringify(body), durationMs: 5 };
+  });
+  return { machine, cluster };
+}
+
+function written(path: string, text: string) {
+  return { type: 'file', path, content: bytesOf(text), mode: 0o600, uid: 0, gid: 0 } as const;
+}
+
+function answer(cluster: Cluster, { url, headers = {}, tls }: HttpExchange): { status: number; body: Body } {
+  const { pathname } = new URL(url);
+  const byToken = headers['authorization'] === `Bearer ${token}`;
+  const byCertificate = tls?.clientCertificate?.cert === exampleNodeCertificate;
+  cluster.asked.push(`${byToken ? 'token' : byCertificate ? 'certificate' : 'nobody'} ${pathname}`);
+  if (byToken && cluster.tokenStatus !== 201) return { status: cluster.tokenStatus, body: { kind: 'Status' } };
+  if (byCertificate && cluster.certificateStatus !== 200)
+    return { status: cluster.certificateStatus, body: { kind: 'Status' } };
+  if (pathname.endsWith('/selfsubjectaccessreviews'))
+    return { status: 201, body: { status: { allowed: cluster.mayAsk } } };
+  if (pathname.endsWith('/certificatesigningrequests')) return { status: 200, body: { items: cluster.requests } };
+  if (pathname.endsWith('/leases/node-1')) return { status: 200, body: { spec: { renewTime: cluster.renewTime } } };
+  if (pathname === '/api/v1/nodes/node-1' && cluster.node) return { status: 200, body: cluster.node };
+  return { status: 404, body: { kind: 'Status' } };
+}
+
+const start = Date.UTC(2030, 0, 1);
+
+function nodeOf({ id = machineId, ready = false, why = '', createdAt = start + 3_600_000 } = {}): Body {
+  return {
+    kind: 'Node',
+    metadata: { name: 'node-1', creationTimestamp: new Date(createdAt).toISOString() },
+    status: {
+      nodeInfo: { machineID: id, systemUUID: '' },
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False', message: why }],
+    },
+  };
+}
+
+/** kubelet's request, as far as its subject goes: the common name with its tag and its length before it. */
+function requestOf(name: string, about: Body = {}, nodeName = 'node-1'): Body {
+  const subject = `system:node:${nodeName}`;
+  const der = Uint8Array.of(0x0c, subject.length, ...bytesOf(subject), 0x30);
+  const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${toBase64(der)}\n-----END CERTIFICATE REQUEST-----\n`;
+  return {
+    metadata: { name, creationTimestamp: '2030-01-01T00:00:00Z' },
+    spec: { request: toBase64(bytesOf(pem)) },
+    ...about,
+  };
+}
+
+async function follow(machine: MemoryMachine, about: Partial<Join> = {}, signal = new AbortController().signal) {
+  const said: string[] = [];
+  const startedMs = machine.clock.monotonic();
+  const joined = await followJoin(
+    machine.open(),
+    { ...join, ...about },
+    { startedMs, signal, onObstacle: ({ code }) => said.push(code) },
+  );
+  return { joined, said, tookMs: machine.clock.monotonic() - startedMs, startedMs };
+}
+
+const withCertificate = (machine: MemoryMachine): Promise<unknown> =>
+  machine.files.write([written(nodeCertificatePath, exampleNodeCertificate)]);
+
+const after = (machine: MemoryMachine, ms: number, what: () => unknown): void =>
+  machine.clock.after(ms, () => void what());
+
+const stages = ({ milestones }: Joined): string[] => milestones.map(({ name }) => name);
+
+describe('a node that joins', () => {
+  it('gets its certificate, registers and becomes Ready', async () => {
+    const { machine, cluster } = await machineWith();
+    after(machine, 400, () => withCertificate(machine));
+    after(machine, 800, () => (cluster.node = nodeOf({ why: 'no pod network' })));
+    after(machine, 2_000, () => (cluster.node = nodeOf({ ready: true })));
+    const { joined, startedMs } = await follow(machine, { goal: 'ready' });
+    assert.equal(joined.obstacle, undefined);
+    assert.equal(joined.reached, 'ready');
+    const at = joined.milestones.map(({ name, atMs }) => [name, Math.round((atMs - startedMs) / 200) * 200]);
+    assert.deepEqual(at, [
+      ['credential', 400],
+      ['registered', 800],
+      ['ready', 2_000],
+    ]);
+  });
+
+  it('is waited for as far as its document says', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf() });
+    await withCertificate(machine);
+    const { joined } = await follow(machine);
+    assert.deepEqual([joined.reached, joined.obstacle], ['registered', undefined]);
+    const asked = cluster.asked.length;
+    assert.equal((await follow(machine, { goal: 'healthz' })).joined.obstacle, undefined);
+    assert.ok(cluster.asked.length <= asked + 1);
+  });
+
+  it('had its certificate before: it passes that at kubelet’s start', async () => {
+    const { machine } = await machineWith({ node: nodeOf({ createdAt: start }) });
+    await withCertificate(machine);
+    await machine.clock.sleep(60_000);
+    const { joined, startedMs, tookMs } = await follow(machine);
+    assert.deepEqual(joined.milestones[0], { name: 'credential', atMs: startedMs });
+    assert.ok(tookMs < 1_000, 'its Node may be old');
+  });
+
+  it('shows its token until it has its certificate, and then that', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf() });
+    after(machine, 300, () => withCertificate(machine));
+    await follow(machine);
+    const who = [...new Set(cluster.asked.map((line) => line.split(' ')[0]))];
+    assert.deepEqual(who, ['token', 'certificate']);
+  });
+
+  it('may be told its token by a file', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf() });
+    await machine.files.write([written('/run/token', `${token}\n`)]);
+    after(machine, 300, () => withCertificate(machine));
+    await follow(machine, { token: { file: '/run/token' } });
+    assert.equal(cluster.asked[0]?.split(' ')[0], 'token');
+  });
+
+  it('is told of a serving certificate that waits for somebody', async () => {
+    const { machine } = await machineWith({ node: nodeOf(), requests: [requestOf('csr-7')] });
+    await withCertificate(machine);
+    assert.deepEqual((await follow(machine)).joined.warnings, []);
+    const { warnings } = (await follow(machine, { servingByCluster: true })).joined;
+    assert.match(warnings.join(), /csr-7.*kubectl certificate approve csr-7/);
+  });
+});
+
+describe('what stands in the way', () => {
+  const netError = (failure: NetFailure, reason?: NetReason): Error =>
+    new NetError(failure, { where: server, why: 'because', reason });
+  const approved = { status: { conditions: [{ type: 'Approved' }] } };
+  const denied = { status: { conditions: [{ type: 'Denied', message: 'who is this?' }] } };
+
+  for (const [name, about, code, says] of [
+    ['a name without an address', { broken: netError('connection', 'no-name') }, 'NK_CLUSTER_UNREACHABLE', /resolved/],
+    [
+      'a server that refuses',
+      { broken: netError('connection', 'refused') },
+      'NK_CLUSTER_UNREACHABLE',
+      /nobody listens/,
+    ],
+    ['no way there', { broken: netError('connection', 'no-route') }, 'NK_CLUSTER_UNREACHABLE', /no way/],
+    ['a connection that breaks off', { broken: netError('connection') }, 'NK_CLUSTER_UNREACHABLE', /does not answer/],
+    ['another authority', { broken: netError('certificate', 'untrusted') }, 'NK_CLUSTER_AUTHORITY', /caBundle/],
+    ['another’s certificate', { broken: netError('certificate', 'other-name') }, 'NK_CLUSTER_CERTIFICATE', /another’s/],
+    [
+      'a certificate that has expired',
+      { broken: netError('certificate', 'expired') },
+      'NK_CLUSTER_CERTIFICATE',
+      /2030/,
+    ],
+    ['a certificate of later', { broken: netError('certificate', 'not-yet-valid') }, 'NK_CLUSTER_CLOCK', /2030/],
+    ['a clock that is behind', { skewMs: 3_600_000 }, 'NK_CLUSTER_CLOCK', /60 minutes behind/],
+    ['a clock that is ahead', { skewMs: -3_600_000 }, 'NK_CLUSTER_CLOCK', /60 minutes ahead/],
+    ['a token that nobody knows', { tokenStatus: 401 }, 'NK_CLUSTER_TOKEN_REFUSED', /does not know/],
+    ['a token that may not ask', { mayAsk: false }, 'NK_CLUSTER_TOKEN_FORBIDDEN', /does not let/],
+    ['a token that may not even ask whether', { tokenStatus: 403 }, 'NK_CLUSTER_TOKEN_FORBIDDEN', /does not let/],
+    ['a server in trouble', { tokenStatus: 500 }, 'NK_CLUSTER_UNREACHABLE', /status 500/],
+    ['a request that waits', { requests: [requestOf('csr-1')] }, 'NK_CLUSTER_REQUEST_PENDING', /csr-1/],
+    [
+      'a request that was denied',
+      { requests: [requestOf('csr-1', denied)] },
+      'NK_CLUSTER_REQUEST_DENIED',
+      /who is this/,
+    ],
+    [
+      'a later request that waits',
+      { requests: [requestOf('csr-1', denied), requestOf('csr-2')] },
+      'NK_CLUSTER_REQUEST_PENDING',
+      /csr-2/,
+    ],
+  ] as const) {
+    it(`${name}, said at once and held to for the time of the document`, async () => {
+      const { machine } = await machineWith(about as Partial<Cluster>);
+      const { joined, said, tookMs } = await follow(machine);
+      assert.equal(joined.obstacle?.code, code);
+      assert.match(joined.obstacle.message, says);
+      assert.doesNotMatch(JSON.stringify(joined.obstacle), new RegExp(token));
+      assert.notEqual(joined.obstacle.hint, '');
+      assert.deepEqual(said, [code]);
+      assert.ok(tookMs >= 8_000 && tookMs < 10_000, `${tookMs} ms`);
+      assert.deepEqual([joined.reached, stages(joined)], [undefined, []]);
+    });
+  }
+
+  for (const [name, requests] of [
+    ['another node’s request', [requestOf('csr-1', {}, 'node-10'), requestOf('csr-2', {}, 'a-node-1')]],
+    ['a request that was approved', [requestOf('csr-1', approved)]],
+    ['what is no request', [{}, { spec: { request: 7 } }]],
+  ] as const) {
+    it(`is not ${name}`, async () => {
+      const { machine } = await machineWith({ requests: [...requests] });
+      const budget = new AbortController();
+      after(machine, 20_000, () => budget.abort(new NodekilnError('NK_TIMEOUT', 'the boot')));
+      const { joined, said, tookMs } = await follow(machine, {}, budget.signal);
+      assert.deepEqual(said, []);
+      assert.ok(tookMs >= 20_000);
+      assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NOT_REGISTERED');
+    });
+  }
+
+  it('is over when it is mended in time', async () => {
+    const { machine, cluster } = await machineWith({ tokenStatus: 401 });
+    after(machine, 4_000, () => (cluster.tokenStatus = 201));
+    after(machine, 5_000, () => withCertificate(machine));
+    after(machine, 6_000, () => (cluster.node = nodeOf({ createdAt: start + 3_700_000 })));
+    const { joined, said } = await follow(machine);
+    assert.deepEqual([joined.obstacle, joined.reached, said], [undefined, 'registered', ['NK_CLUSTER_TOKEN_REFUSED']]);
+  });
+
+  it('is neither certificate nor token', async () => {
+    const { machine, cluster } = await machineWith();
+    const { token: _none, ...without } = join;
+    const joined = await followJoin(machine.open(), without, {
+      startedMs: machine.clock.monotonic(),
+      signal: new AbortController().signal,
+    });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_CREDENTIAL_MISSING');
+    assert.deepEqual(cluster.asked, [], 'nobody is asked');
+  });
+
+  for (const [name, content] of [
+    ['is not there', undefined],
+    ['holds none', 'two words'],
+    ['is empty', ''],
+  ] as const) {
+    it(`is a file of the token that ${name}`, async () => {
+      const { machine } = await machineWith();
+      if (content !== undefined) await machine.files.write([written('/run/token', content)]);
+      const { joined } = await follow(machine, { token: { file: '/run/token' } });
+      assert.equal(joined.obstacle?.code, 'NK_CLUSTER_TOKEN_MALFORMED');
+      assert.ok(!joined.obstacle.message.includes('two words'));
+    });
+  }
+
+  for (const status of [401, 403]) {
+    it(`is a certificate that is answered with ${status}`, async () => {
+      const { machine } = await machineWith({ certificateStatus: status });
+      await withCertificate(machine);
+      const { joined } = await follow(machine);
+      assert.equal(joined.obstacle?.code, 'NK_CLUSTER_CREDENTIAL_REFUSED');
+      assert.equal(joined.reached, 'credential');
+    });
+  }
+
+  it('is a Node that does not become Ready, when that is the goal', async () => {
+    const { machine } = await machineWith({ node: nodeOf({ why: 'cni plugin not initialized' }) });
+    await withCertificate(machine);
+    const { joined } = await follow(machine, { goal: 'ready' });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NOT_READY');
+    assert.match(joined.obstacle.message, /cni plugin not initialized/);
+    assert.equal(joined.reached, 'registered');
+  });
+
+  it('is a Node that nobody made until the boot’s budget was used up', async () => {
+    const { machine } = await machineWith();
+    await withCertificate(machine);
+    const budget = new AbortController();
+    after(machine, 30_000, () => budget.abort(new NodekilnError('NK_TIMEOUT', 'the boot')));
+    const { joined, tookMs } = await follow(machine, {}, budget.signal);
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NOT_REGISTERED');
+    assert.ok(tookMs >= 30_000 && tookMs < 31_000);
+  });
+
+  it('is whoever stops the boot', async () => {
+    const { machine } = await machineWith({ tokenStatus: 401 });
+    const stop = new AbortController();
+    after(machine, 1_000, () => stop.abort());
+    const { joined, tookMs } = await follow(machine, {}, stop.signal);
+    assert.equal(joined.obstacle?.code, 'NK_INTERRUPTED');
+    assert.ok(tookMs < 1_500);
+  });
+});
+
+describe('a name that another machine has', () => {
+  const other = 'f'.repeat(32);
+  const now = (machine: MemoryMachine): string => new Date(machine.clock.now()).toISOString();
+
+  it('is said when that machine lives', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ id: other, createdAt: start }) });
+    cluster.renewTime = now(machine);
+    await withCertificate(machine);
+    const { joined } = await follow(machine);
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
+    assert.match(joined.obstacle.message, new RegExp(other));
+  });
+
+  it('is ours when that machine is gone', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ id: other, createdAt: start }) });
+    cluster.renewTime = new Date(machine.clock.now() - 60_000).toISOString();
+    after(machine, 500, () => withCertificate(machine));
+    after(machine, 1_000, () => (cluster.node = nodeOf({ createdAt: start })));
+    const { joined } = await follow(machine);
+    assert.deepEqual([joined.obstacle, joined.reached], [undefined, 'registered']);
+  });
+
+  it('is said when that machine puts its own identity back', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ createdAt: start }) });
+    await machine.clock.sleep(60_000);
+    after(machine, 500, () => withCertificate(machine));
+    after(machine, 9_000, () => {
+      cluster.node = nodeOf({ id: other, createdAt: start });
+      cluster.renewTime = now(machine);
+    });
+    const { joined } = await follow(machine);
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
+  });
+
+  it('is ours when nobody does', async () => {
+    const { machine } = await machineWith({ node: nodeOf({ createdAt: start }) });
+    await machine.clock.sleep(60_000);
+    after(machine, 500, () => withCertificate(machine));
+    const { joined, tookMs } = await follow(machine);
+    assert.equal(joined.obstacle, undefined);
+    assert.ok(tookMs >= 12_000, 'it was waited for');
+  });
+});

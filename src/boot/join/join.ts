@@ -1,0 +1,163 @@
+/**
+ * Looks after a node that joins its cluster, beside kubelet's start and never before it: how far it came and when, and, when
+ * it does not come as far as it should, what stands in the way. It only looks; kubelet goes on by itself.
+ */
+import type { Join } from '../../desired/join.ts';
+import { asNodekilnError, NodekilnError } from '../../errors.ts';
+import type { Host } from '../../host/port.ts';
+import { nodeCertificatePath } from '../../model/facts.ts';
+import type { Milestone } from '../../telemetry/result.ts';
+import { createLooker, type Sight } from './look.ts';
+
+/** How a node that joined stands, or one that did not. */
+export interface Joined {
+  readonly reached: 'credential' | 'registered' | 'ready' | undefined;
+  readonly milestones: readonly Milestone[];
+  /** Present when the goal was not reached. */
+  readonly obstacle?: NodekilnError;
+  readonly warnings: readonly string[];
+}
+
+export interface JoinOptions {
+  /** When kubelet was started, CLOCK_MONOTONIC milliseconds. */
+  readonly startedMs: number;
+  /** Ends the waiting: the boot's budget, or whoever wants it to stop. */
+  readonly signal: AbortSignal;
+  /** Called when an obstacle of another kind than the last is seen. */
+  readonly onObstacle?: (obstacle: NodekilnError) => void;
+}
+
+const order = ['credential', 'registered', 'ready'] as const;
+type Stage = (typeof order)[number];
+
+/** Between looks: short at first, since a good join takes a second or two. */
+const quickLookMs = 100;
+const lookMs = 500;
+const quickForMs = 5_000;
+/**
+ * A Node that was there before this machine's kubelet may be another's, whose kubelet corrects it within ten seconds
+ * (nodeStatusUpdateFrequency).
+ */
+const correctionMs = 12_000;
+
+/** Resolves when the goal is reached, when something known stands in the way for too long, or when the signal fires. */
+export async function followJoin(host: Host, join: Join, options: JoinOptions): Promise<Joined> {
+  const { clock } = host;
+  const { startedMs, signal } = options;
+  const looker = createLooker(host, join, signal);
+  const course = startCourse(host, join, startedMs);
+  for (;;) {
+    const sight = await looker.look().catch((thrown: unknown) => {
+      if (!signal.aborted) throw thrown;
+    });
+    if (sight) await course.note(sight, options.onObstacle);
+    const sinceStart = clock.monotonic() - startedMs;
+    if (course.done(sinceStart)) return course.joined(undefined);
+    const obstacle = course.obstacle();
+    if (obstacle && sinceStart >= join.deadlineMs) return course.joined(obstacle);
+    if (signal.aborted) return course.joined(stopped(signal) ?? obstacle ?? unreached(join, course));
+    await clock.sleep(sinceStart < quickForMs ? quickLookMs : lookMs, signal).catch(() => undefined);
+  }
+}
+
+interface Course {
+  note(sight: Sight, onObstacle: JoinOptions['onObstacle']): Promise<void>;
+  /** The goal is reached and nothing speaks against it. */
+  done(sinceStartMs: number): boolean;
+  obstacle(): NodekilnError | undefined;
+  joined(obstacle: NodekilnError | undefined): Joined;
+  has(stage: Stage): boolean;
+}
+
+/** What was seen so far. */
+function startCourse(host: Host, join: Join, startedMs: number): Course {
+  const passed = new Map<Stage, number>();
+  const startedAt = host.clock.now() - (host.clock.monotonic() - startedMs);
+  let last: Sight | undefined;
+  let said = '';
+  let older = false;
+  const pass = (stage: Stage, atMs: number): void => {
+    if (!passed.has(stage)) passed.set(stage, atMs);
+  };
+  const course: Course = {
+    async note(sight, onObstacle) {
+      if (sight.credential && !passed.has('credential')) pass('credential', await credentialMs(host, startedMs));
+      if (sight.node && !sight.obstacle) {
+        // The API server's times are whole seconds.
+        if (!passed.has('registered')) older = sight.node.createdAt < startedAt - 1000;
+        pass('registered', host.clock.monotonic());
+        if (sight.node.ready) pass('ready', host.clock.monotonic());
+      }
+      last = sight;
+      const obstacle = course.obstacle();
+      if (!obstacle || obstacle.code === said) return;
+      said = obstacle.code;
+      onObstacle?.(obstacle);
+    },
+    done(sinceStartMs) {
+      if (join.goal === 'healthz') return true;
+      if (last?.obstacle || !passed.has(join.goal)) return false;
+      if (join.goal === 'ready' && last?.node?.ready !== true) return false;
+      return !older || !last?.node?.ours || hadCertificate(passed, startedMs) || sinceStartMs >= correctionMs;
+    },
+    obstacle() {
+      if (last?.obstacle) return last.obstacle;
+      if (join.goal !== 'ready' || !last?.node || last.node.ready) return undefined;
+      return notReady(join, last.node.why);
+    },
+    joined: (obstacle) => ({
+      reached: order.findLast((stage) => passed.has(stage)),
+      milestones: order.flatMap((name) => {
+        const atMs = passed.get(name);
+        return atMs === undefined ? [] : [{ name, atMs }];
+      }),
+      ...(obstacle && { obstacle }),
+      warnings: last?.remarks ?? [],
+    }),
+    has: (stage) => passed.has(stage),
+  };
+  return course;
+}
+
+/** The machine had its certificate before this start: its Node is older for a good reason. */
+function hadCertificate(passed: ReadonlyMap<Stage, number>, startedMs: number): boolean {
+  return (passed.get('credential') ?? Infinity) <= startedMs;
+}
+
+/** When the certificate came, by the time of its file; kubelet's start when it was there before. */
+async function credentialMs({ clock, files }: Host, startedMs: number): Promise<number> {
+  const now = clock.monotonic();
+  const stat = await files.stat(nodeCertificatePath).catch(() => undefined);
+  if (!stat) return now;
+  const ageMs = clock.now() - Number(stat.mtimeNs / 1000n) / 1000;
+  return Math.min(now, Math.max(startedMs, now - ageMs));
+}
+
+/** Undefined when it was the budget that ended the waiting. */
+function stopped({ reason }: AbortSignal): NodekilnError | undefined {
+  if (reason instanceof NodekilnError && reason.code === 'NK_TIMEOUT') return undefined;
+  return new NodekilnError('NK_INTERRUPTED', 'stopped while the node was joining its cluster');
+}
+
+function notReady({ nodeName }: Join, why: string): NodekilnError {
+  return new NodekilnError('NK_CLUSTER_NOT_READY', `the Node ${nodeName} is not Ready${why === '' ? '' : `: ${why}`}`);
+}
+
+function unreached(join: Join, course: Course): NodekilnError {
+  const { nodeName } = join;
+  if (course.has('registered')) return notReady(join, '');
+  if (course.has('credential'))
+    return new NodekilnError(
+      'NK_CLUSTER_NOT_REGISTERED',
+      `kubelet has its certificate, but there is no Node ${nodeName}`,
+    );
+  return new NodekilnError(
+    'NK_CLUSTER_NOT_REGISTERED',
+    `kubelet has asked for no certificate for the Node ${nodeName}`,
+  );
+}
+
+/** What a joining that could not even be looked after comes to. */
+export function unfollowed(thrown: unknown): Joined {
+  return { reached: undefined, milestones: [], obstacle: asNodekilnError(thrown), warnings: [] };
+}

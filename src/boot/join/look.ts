@@ -1,0 +1,298 @@
+/**
+ * One look at how far the node has come: its certificate, its Node, and what stands in the way. Asks as kubelet does: with
+ * its certificate once it is there, with its token before. Nothing is changed anywhere.
+ */
+import type { Join } from '../../desired/join.ts';
+import { NodekilnError } from '../../errors.ts';
+import type { Host } from '../../host/port.ts';
+import { readKubeconfig } from '../../kube/kubeconfig.ts';
+import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
+import { certificatesIn } from '../../model/certificate.ts';
+import { ask, at, listAt, textAt, type Answer, type Api } from './api.ts';
+import { clocksApart, unanswered, unexpected } from './obstacles.ts';
+
+/** What was seen. */
+export interface Sight {
+  /** kubelet has a credential for the API server. */
+  readonly credential: boolean;
+  /** As the API server has it; undefined when it has none or was not asked. */
+  readonly node: NodeSight | undefined;
+  readonly obstacle: NodekilnError | undefined;
+  /** What does not stand in the way of the goal, but somebody should know. */
+  readonly remarks: readonly string[];
+}
+
+export interface NodeSight {
+  readonly ready: boolean;
+  /** Why it is not. */
+  readonly why: string;
+  /** Its identity is this machine's. */
+  readonly ours: boolean;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+}
+
+/** Looks at one node as it joins. */
+export interface Looker {
+  look(): Promise<Sight>;
+}
+
+/** A Lease that was renewed no longer ago is somebody's who lives: kubelet's own lasts 40 s. */
+const leaseMs = 40_000;
+
+/** The signal ends what is asked at that moment. */
+export function createLooker(host: Host, join: Join, signal: AbortSignal): Looker {
+  const identity = machineIdentity(host);
+  return {
+    async look() {
+      const api = await credentialOf(host, join);
+      if (api) return lookAsNode({ host, join, api: { ...api, signal }, identity: await identity });
+      const bootstrap = await bootstrapOf(host, join);
+      const obstacle =
+        bootstrap instanceof NodekilnError ? bootstrap : await lookAsBootstrap(host, join, { ...bootstrap, signal });
+      return { credential: false, node: undefined, obstacle, remarks: [] };
+    },
+  };
+}
+
+// ── who asks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What kubelet uses; undefined while its certificate is not there or holds no longer. */
+async function credentialOf(host: Host, join: Join): Promise<Api | undefined> {
+  try {
+    const { server, ca, serverName, clientCertificate, token } = await readKubeconfig(host.files, join.kubeconfig);
+    const [certificate] = certificatesIn(clientCertificate?.cert ?? '') ?? [];
+    if (clientCertificate && (!certificate || host.clock.now() >= certificate.notAfter)) return undefined;
+    return {
+      server,
+      tls: {
+        ...(ca !== undefined && { ca }),
+        ...(serverName !== undefined && { serverName }),
+        ...(clientCertificate && { clientCertificate }),
+      },
+      ...(token !== undefined && { token }),
+    };
+  } catch {
+    // kubelet has not written it yet, or is about to.
+    return undefined;
+  }
+}
+
+/** The server with the token that kubelet shows it, or why there is none. */
+async function bootstrapOf(host: Host, { servers, ca, token }: Join): Promise<Api | NodekilnError> {
+  const [server = ''] = servers;
+  const api = { server, tls: { ca } };
+  if (!token)
+    return new NodekilnError('NK_CLUSTER_CREDENTIAL_MISSING', 'kubelet has no certificate that holds, and no token');
+  if ('value' in token) return { ...api, token: token.value.sensitive };
+  const malformed = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_CLUSTER_TOKEN_MALFORMED', `the bootstrap token in ${token.file} ${why}`, { cause });
+  try {
+    const text = textOf(await host.files.read(token.file))?.trim();
+    if (text === undefined) return malformed('is not there');
+    return /^[\w.-]+$/.test(text) ? { ...api, token: text } : malformed('is none');
+  } catch (cause) {
+    return malformed('cannot be read', cause);
+  }
+}
+
+// ── before the certificate ───────────────────────────────────────────────────────────────────────────────────────
+
+const review = {
+  apiVersion: 'authorization.k8s.io/v1',
+  kind: 'SelfSubjectAccessReview',
+  spec: {
+    resourceAttributes: { group: 'certificates.k8s.io', resource: 'certificatesigningrequests', verb: 'create' },
+  },
+};
+
+/** Why kubelet has no certificate, as far as its token can find out. */
+async function lookAsBootstrap({ net, clock }: Host, join: Join, api: Api): Promise<NodekilnError | undefined> {
+  const { server } = api;
+  let answer: Answer;
+  try {
+    answer = await ask(net, api, '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review);
+  } catch (thrown) {
+    if (api.signal?.aborted === true) throw thrown;
+    return unanswered(thrown, server, clock.now());
+  }
+  const apart = clocksApart(server, clock.now(), answer.serverTime);
+  if (apart) return apart;
+  if (answer.status === 401)
+    return new NodekilnError('NK_CLUSTER_TOKEN_REFUSED', `the API server ${server} does not know the bootstrap token`);
+  if (answer.status === 403 || (answer.status === 201 && at(answer.body, 'status', 'allowed') !== true))
+    return new NodekilnError(
+      'NK_CLUSTER_TOKEN_FORBIDDEN',
+      `the API server ${server} does not let the bootstrap token ask for a certificate`,
+    );
+  if (answer.status !== 201) return unexpected(server, answer.status);
+  return requestObstacle(await requests({ net, api, signer: 'kubernetes.io/kube-apiserver-client-kubelet', join }));
+}
+
+interface CertificateRequest {
+  readonly name: string;
+  readonly state: 'pending' | 'approved' | 'refused';
+  readonly why: string;
+}
+
+/** Requests for the certificate of this node, the newest last; none where they may not be read. */
+async function requests({
+  net,
+  api,
+  signer,
+  join,
+}: {
+  readonly net: Host['net'];
+  readonly api: Api;
+  readonly signer: string;
+  readonly join: Join;
+}): Promise<CertificateRequest[]> {
+  const selector = encodeURIComponent(`spec.signerName=${signer}`);
+  const path = `/apis/certificates.k8s.io/v1/certificatesigningrequests?limit=500&fieldSelector=${selector}`;
+  const { body } = await ask(net, api, path).catch(() => ({ body: undefined }));
+  return listAt(body, 'items')
+    .filter((item) => isForNode(item, join.nodeName))
+    .toSorted((a, b) => (created(a) < created(b) ? -1 : 1))
+    .map((item) => {
+      const conditions = listAt(item, 'status', 'conditions');
+      const refusal = conditions.find((one) => ['Denied', 'Failed'].includes(textAt(one, 'type')));
+      return {
+        name: textAt(item, 'metadata', 'name'),
+        state: refusal ? 'refused' : conditions.length > 0 ? 'approved' : 'pending',
+        why: textAt(refusal, 'message') || textAt(refusal, 'reason'),
+      };
+    });
+}
+
+const created = (item: unknown): string => textAt(item, 'metadata', 'creationTimestamp');
+
+/** The subject stands in the request as it is: its common name ends where a tag or the end of a name follows. */
+function isForNode(item: unknown, nodeName: string): boolean {
+  const pem = textOf(fromBase64(textAt(item, 'spec', 'request')));
+  const der = latin1Of(fromBase64(pem.replaceAll(/-----[A-Z ]+-----/g, '')));
+  const name = `system:node:${nodeName}`;
+  const start = der.indexOf(name);
+  return start >= 1 && der.charCodeAt(start - 1) === name.length;
+}
+
+function requestObstacle(found: readonly CertificateRequest[]): NodekilnError | undefined {
+  const last = found.at(-1);
+  if (last?.state === 'pending')
+    return new NodekilnError(
+      'NK_CLUSTER_REQUEST_PENDING',
+      `the certificate request ${last.name} waits for somebody to approve it`,
+      {
+        hint: `On the cluster: \`kubectl certificate approve ${last.name}\`.`,
+      },
+    );
+  if (last?.state !== 'refused') return undefined;
+  const why = last.why === '' ? '' : `: ${last.why}`;
+  return new NodekilnError(
+    'NK_CLUSTER_REQUEST_DENIED',
+    `the certificate request ${last.name} was denied or failed${why}`,
+  );
+}
+
+// ── with the certificate ─────────────────────────────────────────────────────────────────────────────────────────
+
+interface AsNode {
+  readonly host: Host;
+  readonly join: Join;
+  readonly api: Api;
+  readonly identity: MachineIdentity;
+}
+
+async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight> {
+  const { net, clock } = host;
+  const { server } = api;
+  const { nodeName } = join;
+  const seen = (part: Partial<Sight>): Sight => ({
+    credential: true,
+    node: undefined,
+    obstacle: undefined,
+    remarks: [],
+    ...part,
+  });
+  let answer: Answer;
+  try {
+    answer = await ask(net, api, `/api/v1/nodes/${nodeName}`);
+  } catch (thrown) {
+    if (api.signal?.aborted === true) throw thrown;
+    return seen({ obstacle: unanswered(thrown, server, clock.now()) });
+  }
+  const { status, body, serverTime } = answer;
+  if (status === 404) return seen({ obstacle: clocksApart(server, clock.now(), serverTime) });
+  if (status === 401 || status === 403) {
+    const about =
+      status === 401
+        ? 'does not accept kubelet’s certificate'
+        : `does not let kubelet’s certificate be the Node ${nodeName}`;
+    const refused = new NodekilnError(
+      'NK_CLUSTER_CREDENTIAL_REFUSED',
+      `the API server ${server} ${about} (status ${status})`,
+    );
+    return seen({ obstacle: clocksApart(server, clock.now(), serverTime) ?? refused });
+  }
+  if (status !== 200 || textAt(body, 'kind') !== 'Node') return seen({ obstacle: unexpected(server, status) });
+  const ours = isOurs(body, identity);
+  const other = ours ? undefined : await takenBy(body, { host, join, api, identity });
+  return seen({
+    node: { ...readiness(body), ours, createdAt: Date.parse(created(body)) },
+    obstacle: other,
+    remarks: join.servingByCluster ? await servingRemarks({ net, api, join }) : [],
+  });
+}
+
+function readiness(node: unknown): Pick<NodeSight, 'ready' | 'why'> {
+  const condition = listAt(node, 'status', 'conditions').find((one) => textAt(one, 'type') === 'Ready');
+  return {
+    ready: textAt(condition, 'status') === 'True',
+    why: textAt(condition, 'message') || textAt(condition, 'reason'),
+  };
+}
+
+/** What kubelet says of the machine: cadvisor's machine ID, and the firmware's UUID. */
+interface MachineIdentity {
+  readonly machineId: string;
+  readonly systemUuid: string;
+}
+
+async function machineIdentity({ files }: Host): Promise<MachineIdentity> {
+  const read = async (path: string): Promise<string> =>
+    textOf(await files.read(path).catch(() => undefined))
+      ?.trim()
+      .toLowerCase() ?? '';
+  const [machineId, systemUuid] = await Promise.all(['/etc/machine-id', '/sys/class/dmi/id/product_uuid'].map(read));
+  return { machineId: machineId ?? '', systemUuid: systemUuid ?? '' };
+}
+
+/** A Node that says nothing of its machine yet is the one that kubelet has just made. */
+function isOurs(node: unknown, { machineId, systemUuid }: MachineIdentity): boolean {
+  const same = (theirs: string, ours: string): boolean => theirs === '' || ours === '' || theirs.toLowerCase() === ours;
+  return (
+    same(textAt(node, 'status', 'nodeInfo', 'machineID'), machineId) &&
+    same(textAt(node, 'status', 'nodeInfo', 'systemUUID'), systemUuid)
+  );
+}
+
+/** The machine that has this name, if it lives; one that is gone leaves its Node to whoever comes after it. */
+async function takenBy(node: unknown, { host, join, api }: AsNode): Promise<NodekilnError | undefined> {
+  const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${join.nodeName}`;
+  const { body, serverTime } = await ask(host.net, api, path).catch(() => ({ body: undefined, serverTime: undefined }));
+  const renewed = Date.parse(textAt(body, 'spec', 'renewTime'));
+  const now = serverTime ?? host.clock.now();
+  if (Number.isNaN(renewed) || now - renewed > leaseMs) return undefined;
+  const theirs = textAt(node, 'status', 'nodeInfo', 'machineID');
+  return new NodekilnError(
+    'NK_CLUSTER_NAME_TAKEN',
+    `the Node ${join.nodeName} is another machine’s: its machine ID is ${theirs}, and it lives`,
+  );
+}
+
+async function servingRemarks(about: Omit<Parameters<typeof requests>[0], 'signer'>): Promise<string[]> {
+  const last = (await requests({ ...about, signer: 'kubernetes.io/kubelet-serving' })).at(-1);
+  if (last?.state !== 'pending') return [];
+  return [
+    `the certificate request ${last.name}, for kubelet’s own API, waits for somebody: \`kubectl certificate approve ${last.name}\`; until then logs, exec and port-forward fail`,
+  ];
+}
