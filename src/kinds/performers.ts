@@ -16,7 +16,7 @@ import type { ActionName, ActionOf, Actions, Observation, Observations, Plan, St
 import { observeAction, performAction } from './action/apply.ts';
 import { observeBinary, performActivate, performCache, performForget } from './binary/apply.ts';
 import { observeExtension, performFetchExtension } from './extension/apply.ts';
-import { observeEntry, performRemove, performWrites } from './file/apply.ts';
+import { isReadBySystemd, observeEntry, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
 import { isOfImage, observePlaced, performPlace } from './file/image.ts';
@@ -45,10 +45,12 @@ interface KindEffects<K extends ResourceKind> {
 
 const effects: { readonly [K in ResourceKind]: KindEffects<K> } = {
   file: {
-    observe: async (context, { name, definition }) =>
-      definition && isOfImage(definition)
-        ? observePlaced(context, name)
-        : { kind: 'file', entry: await observeEntry(context.host.files, name) },
+    observe: async (context, { name, definition }) => ({
+      ...(definition && isOfImage(definition)
+        ? await observePlaced(context, name)
+        : { kind: 'file', entry: await observeEntry(context.host.files, name) }),
+      ...(isReadBySystemd(context.host, name) && { readBySystemd: true }),
+    }),
     perform: {
       place: (context, action) => performPlace(context, resourceOf(context, action.file, 'file'), action),
       write: ({ host }, action) => performWrites(host, [action]),

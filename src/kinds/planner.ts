@@ -74,8 +74,8 @@ export interface KindPlanner<K extends ResourceKind> {
   removal(touched: Touched, observed: Observations[K]): Step[];
   /** Joins what changes of this kind into one plan, by steps that many share or by order. Returns the steps of all kinds. */
   together?(about: Together<K>): readonly Step[];
-  /** Whether a step of this kind may bring or take away units: see `Together.definesUnits`. None does, unless told. */
-  definesUnits?(step: Step, observed: Observations[K]): boolean;
+  /** Says of the steps of a resource which may bring or take away units: see `Together.definesUnits`. None does, unless told. */
+  definesUnits?(observed: Observations[K]): ((step: Step) => boolean) | undefined;
   /** Whether a step waits for what its resource needs and reads. Every one does, unless told. */
   waitsForNeeds?(step: Step): boolean;
   /** Whether the resource counts as in place for others only after the step. It does after every one, unless told. */

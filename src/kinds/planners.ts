@@ -130,14 +130,12 @@ export function joinKinds(
 ): readonly Step[] {
   const towardsGoal = steps.some((step) => step.resource === goal && roleOf(step) === 'job');
   const byKind = Map.groupBy(changes, ({ observed }) => observed.kind);
-  const defining = resourceKinds
-    .filter((kind) => 'definesUnits' in planners[kind])
-    .flatMap((kind) => byKind.get(kind) ?? []);
-  const seen = new Map(defining.map(({ id, observed }) => [id, observed]));
-  const definesUnits = (step: Step): boolean => {
-    const observed = seen.get(step.resource);
-    return observed !== undefined && definesUnitsOf(observed.kind, step, observed);
-  };
+  const defining = new Map<ResourceId, (step: Step) => boolean>();
+  for (const { id, observed } of changes) {
+    const defines = definesUnitsOf(observed.kind, observed);
+    if (defines) defining.set(id, defines);
+  }
+  const definesUnits = (step: Step): boolean => defining.get(step.resource)?.(step) ?? false;
   const joined = (before: readonly Step[], kind: ResourceKind): readonly Step[] => {
     const own = (byKind.get(kind) ?? []).map((change) => changeOf(kind, change));
     return joinKind(kind, { steps: before, changes: own, towardsGoal, definesUnits });
@@ -149,9 +147,11 @@ function joinKind<K extends ResourceKind>(kind: K, about: Together<K>): readonly
   return plannerOf(kind).together?.(about) ?? about.steps;
 }
 
-function definesUnitsOf<K extends ResourceKind>(kind: K, step: Step, observed: Observations[K]): boolean {
-  return plannerOf(kind).definesUnits?.(step, observed) ?? false;
+function definesUnitsOf<K extends ResourceKind>(kind: K, observed: Observations[K]): ReturnType<DefinesUnits<K>> {
+  return plannerOf(kind).definesUnits?.(observed);
 }
+
+type DefinesUnits<K extends ResourceKind> = NonNullable<KindPlanner<K>['definesUnits']>;
 
 /** Whether the step waits for what its resource needs and reads. */
 export function waitsForNeeds(step: Step): boolean {

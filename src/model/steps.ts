@@ -31,6 +31,8 @@ export type EntryObservation =
 export interface FileObservation {
   readonly kind: 'file';
   readonly entry: EntryObservation;
+  /** systemd runs here and reads unit files at this path. */
+  readonly readBySystemd?: true;
   /** What we last took out of an image for this path: its digest, and which file it was. */
   readonly placed?: { readonly digest: string; readonly from: string };
 }

@@ -230,7 +230,11 @@ function observationOf(id: ResourceId): fc.Arbitrary<Observation> {
   const name = id.slice(id.indexOf(':') + 1);
   switch (id.slice(0, id.indexOf(':'))) {
     case 'file':
-      return entries.map((entry) => ({ kind: 'file', entry }));
+      return fc.record({ entry: entries, live: fc.boolean() }).map(({ entry, live }) => ({
+        kind: 'file',
+        entry,
+        ...(live && name.startsWith('/etc/systemd/system/') && { readBySystemd: true }),
+      }));
     case 'unit':
       return unitObservation(name);
     case 'binary':

@@ -119,23 +119,33 @@ const lateReloads: readonly string[] = ['daemon-reload after enablement', 'daemo
 function withReload(steps: readonly Step[], changes: readonly Change[], towardsGoal: boolean): Step[] {
   const live = changes.filter((change) => change.observed.kind === 'unit' && change.observed.live);
   const change = (step: Step): Change | undefined => live.find(({ id }) => id === step.resource);
-  const definitions = steps.filter((step) => isDefinitionStep(step) && change(step));
+  const ofUnits = steps.filter((step) => isDefinitionStep(step) && change(step));
   const stale = live.filter((each) => each.observed.kind === 'unit' && each.observed.stale);
   const enablements = steps.filter((step) => step.action.do === 'enablement' && change(step));
-  // An extension may bring units and drop-ins.
+  // An extension may bring units and drop-ins, and so may a file below a folder of units.
   const merge = steps.find((step) => step.action.do === 'merge-extensions' && isLive(changes, step));
+  const files = steps.filter(
+    (step) => (step.action.do === 'write' || step.action.do === 'remove') && isLiveFile(changes, step),
+  );
+  const brought = steps.filter((step) => step === merge || files.includes(step));
 
-  const unhurried = definitions.filter((step) => towardsGoal && step.deferrable && !change(step)?.desired);
-  const hurried = definitions.filter((step) => !unhurried.includes(step));
-  const early = hurried.length > 0 || stale.length > 0 || merge ? hurried : definitions;
-  const late = definitions.filter((step) => !early.includes(step));
+  const unhurried = [
+    ...ofUnits.filter((step) => towardsGoal && step.deferrable && !change(step)?.desired),
+    ...files.filter((step) => towardsGoal && step.deferrable && step.action.do === 'remove'),
+  ];
+  const defining = steps.filter((step) => ofUnits.includes(step) || brought.includes(step));
+  const hurried = defining.filter((step) => !unhurried.includes(step));
+  const read = hurried.length > 0 || stale.length > 0 ? hurried : defining;
+  const late = defining.filter((step) => !read.includes(step));
+  const early = read.filter((step) => ofUnits.includes(step));
+  const foreign = read.filter((step) => brought.includes(step));
   const changed = [...early.map(({ resource }) => resource), ...stale.map(({ id }) => id)];
   const reloads: Step[] = [];
-  const subject = merge?.resource ?? changed[0];
+  const subject = foreign[0]?.resource ?? changed[0];
   if (subject !== undefined) {
-    const before = [...early, ...(merge ? [merge] : [])];
+    const before = [...early, ...foreign];
     const removals = before.length > 0 && before.every(({ action }) => action.do === 'remove');
-    const unlessRead = merge ? undefined : unreadPaths(early, live, stale.length > 0);
+    const unlessRead = foreign.length > 0 ? undefined : unreadPaths(early, live, stale.length > 0);
     reloads.push({
       id: 'daemon-reload',
       resource: subject,
@@ -149,7 +159,7 @@ function withReload(steps: readonly Step[], changes: readonly Change[], towardsG
       ),
       writes: [],
       importance: removals ? importanceOf(before) : 'required',
-      deferrable: !merge && early.every((step) => step.deferrable) && stale.length === 0,
+      deferrable: !merge && before.every((step) => step.deferrable) && stale.length === 0,
       weightMs: 40,
       why: merge ? 'extensions change' : 'unit files change',
     });
@@ -173,7 +183,7 @@ function withReload(steps: readonly Step[], changes: readonly Change[], towardsG
       weightMs: 40,
       why: unread ? 'units are enabled or disabled' : 'unit files are removed',
     });
-  const waits = (step: Step): boolean => isStart(step) && (merge !== undefined || changed.includes(step.resource));
+  const waits = (step: Step): boolean => isStart(step) && (foreign.length > 0 || changed.includes(step.resource));
   return [
     ...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, 'daemon-reload'] } : step)),
     ...reloads,
@@ -183,6 +193,11 @@ function withReload(steps: readonly Step[], changes: readonly Change[], towardsG
 function isLive(changes: readonly Change[], step: Step): boolean {
   const observed = changes.find(({ id }) => id === step.resource)?.observed;
   return observed?.kind === 'extension' && observed.live;
+}
+
+function isLiveFile(changes: readonly Change[], step: Step): boolean {
+  const observed = changes.find(({ id }) => id === step.resource)?.observed;
+  return observed?.kind === 'file' && observed.readBySystemd === true;
 }
 
 /**

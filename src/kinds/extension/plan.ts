@@ -45,7 +45,7 @@ export const extensionPlanner: KindPlanner<'extension'> = {
 
   removal: (touched) => [releaseStep(touched)],
   together: withMerge,
-  definesUnits: (step, { live }) => step.action.do === 'merge-extensions' && live,
+  definesUnits: ({ live }) => (live ? (step) => step.action.do === 'merge-extensions' : undefined),
 };
 
 /** Which extension of its name it is, when no version says so. */

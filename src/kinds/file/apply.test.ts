@@ -4,7 +4,7 @@ import { beforeEach, describe, test } from 'node:test';
 import type { FileResource } from '../../model/resources.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
 import { file } from '../../../test/support/planning.ts';
-import { performRemove, performWrites } from './apply.ts';
+import { isReadBySystemd, performRemove, performWrites } from './apply.ts';
 import { textEntry } from './entry.ts';
 
 let engine: Engine;
@@ -21,6 +21,14 @@ function owned(path: string, mode: string, id: number): FileResource {
 const link = (path: string, target: string): FileResource => file(path, { entry: { type: 'symlink', target } });
 const folder = (path: string, mode: string): FileResource =>
   file(path, { entry: { type: 'directory', mode, uid: 0, gid: 0 } });
+
+test('systemd reads what is below its folders of units, where it runs', () => {
+  const [live, offline] = [engine.host, { units: { ...engine.host.units, mode: 'offline' as const } }];
+  const drop = '/usr/local/lib/systemd/system/a.service.d/10-a.conf';
+  assert.deepEqual([isReadBySystemd(live, drop), isReadBySystemd(offline, drop)], [true, false]);
+  for (const path of ['/etc/systemd/system', '/etc/systemd/system.conf', '/etc/systemd/network/a.network'])
+    assert.ok(!isReadBySystemd(live, path), path);
+});
 
 describe('files', () => {
   test('have exactly the content, mode and owner that is asked for', async () => {

@@ -7,6 +7,7 @@ import type { ActionOf } from '../performer.ts';
 import { copyFile } from './copy.ts';
 import { contentBytes } from './entry.ts';
 import { createDigest } from '../../host/digest.ts';
+import { searchPath } from '../../host/unit-files/find.ts';
 import { textOf } from '../../model/bytes.ts';
 
 export async function observeEntry(files: Files, path: string): Promise<EntryObservation> {
@@ -22,6 +23,11 @@ export async function observeEntry(files: Files, path: string): Promise<EntryObs
     case 'other':
       return { type: 'other' };
   }
+}
+
+/** Whether systemd runs on the host and reads unit files at the path. */
+export function isReadBySystemd({ units }: Pick<Host, 'units'>, path: string): boolean {
+  return units.mode !== 'offline' && searchPath.some((folder) => path.startsWith(`${folder}/`));
 }
 
 /** Writes many entries in one durable batch. */

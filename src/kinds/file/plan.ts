@@ -35,6 +35,7 @@ export const filePlanner: KindPlanner<'file'> = {
 
   steps: (change, resource) => reachSteps(change, resource).concat(entryStep(change, resource)),
   together: belowRemoved,
+  definesUnits: ({ readBySystemd }) => (readBySystemd === true ? changesEntry : undefined),
 
   removal: (touched, observed) => {
     const path = touched.id.slice('file:'.length);
@@ -53,6 +54,11 @@ export const filePlanner: KindPlanner<'file'> = {
 /** Whether a removal has something to take away or to bring back. */
 function isLeft({ entry }: FileObservation, touched: Touched | undefined): boolean {
   return entry.type !== 'absent' || touched?.original === true;
+}
+
+/** All but what only waits or only notes. */
+function changesEntry({ writes }: Step): boolean {
+  return writes.length > 0;
 }
 
 function removalId(id: ResourceId): string {

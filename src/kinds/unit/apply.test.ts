@@ -237,6 +237,37 @@ describe('a restart', () => {
 });
 
 describe('a daemon-reload', () => {
+  const dropIn = (text: string): Resource =>
+    file('/etc/systemd/system/a.service.d/90-more.conf', {
+      entry: { type: 'file', content: { text }, mode: '0644', uid: 0, gid: 0 },
+    });
+  const { content: _vendors, enablement: _left, ...vendors } = service();
+
+  test('follows a file below a folder of units, once, before the jobs, and its removal', async () => {
+    await engine.put('/usr/lib/systemd/system/a.service', '[Service]\nExecStart=/bin/true\n');
+    await engine.applied([dropIn('[Service]\n'), file('/etc/systemd/system/b.target'), vendors]);
+    const effects = engine.effects();
+    const at = (effect: string): number => effects.indexOf(effect);
+    assert.equal(effects.filter((effect) => effect === 'daemon-reload').length, 1);
+    const written = effects.findLastIndex((effect) => effect.startsWith('write /etc/systemd/system/'));
+    assert.ok(written >= 0 && written < at('daemon-reload'), effects.join(', '));
+    assert.ok(at('daemon-reload') < at('start a.service'), effects.join(', '));
+    assert.equal((await machine.units.get('a.service')).needDaemonReload, false);
+
+    await engine.applied([dropIn('[Service]\nNice=1\n'), file('/etc/systemd/system/b.target'), vendors]);
+    assert.ok(engine.effects().includes('daemon-reload'));
+    await engine.applied([dropIn('[Service]\nNice=1\n'), file('/etc/systemd/system/b.target'), vendors]);
+    assert.deepEqual(engine.effects(), []);
+    await engine.applied([vendors]);
+    assert.ok(engine.effects().at(-1) === 'daemon-reload');
+    assert.equal((await machine.units.get('a.service')).needDaemonReload, false);
+  });
+
+  test('is none for files elsewhere', async () => {
+    await engine.applied([file('/etc/systemd/network/a.network'), file('/etc/a')]);
+    assert.ok(!engine.effects().includes('daemon-reload'));
+  });
+
   test('is left out when systemd has read the very files already', async () => {
     const { enablement: _left, ...plain } = service();
     // Nothing had loaded the unit: systemd reads it when it is asked for.

@@ -395,7 +395,9 @@ test('what a step does to a running unit is told of jobs alone', () => {
 test('only files of a unit that runs somewhere define it', () => {
   const change = planned({ desired: [unit('a.service')] });
   const of = (live: boolean): string[] =>
-    change.steps.flatMap((step) => (unitPlanner.definesUnits?.(step, { ...freshUnit, live }) === true ? step.id : []));
+    change.steps.flatMap((step) =>
+      unitPlanner.definesUnits?.({ ...freshUnit, live })?.(step) === true ? step.id : [],
+    );
   assert.deepEqual(of(true), ['write unit:a.service /etc/systemd/system/a.service']);
   assert.deepEqual(of(false), []);
 });

@@ -105,7 +105,7 @@ export const unitPlanner: KindPlanner<'unit'> = {
   removal: removalOf,
 
   together: (about) => withReload(inRemovalOrder(about)),
-  definesUnits: (step, { live }) => live && isDefinition(step),
+  definesUnits: ({ live }) => (live ? isDefinition : undefined),
   // Unit files are written as soon as possible; what waits is jobs, and enablement of a unit that a package brings.
   waitsForNeeds: (step) => ['job', 'stop', 'enablement'].includes(roleOf(step)),
   // Who needs the unit does not wait until systemd reads again what was enabled after the unit was ready.

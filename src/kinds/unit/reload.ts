@@ -27,21 +27,22 @@ export function withReload({ steps, changes, towardsGoal, definesUnits }: Togeth
   const live = changes.filter((change) => change.observed.live);
   const units = new Map<ResourceId, ChangeOf<'unit'>>(live.map((change) => [change.id, change]));
   const defining = steps.filter((step) => definesUnits(step));
-  const definitions = defining.filter((step) => units.has(step.resource));
-  // Another kind may bring any unit or drop-in.
-  const foreign = defining.find((step) => !units.has(step.resource));
   const stale = live.filter((change) => change.observed.stale);
   const mayBeLate = (step: Step): boolean =>
-    towardsGoal && step.deferrable && units.get(step.resource)?.desired === undefined;
-  const early = definitions.filter((step) => !mayBeLate(step));
-  const nothingEarly = early.length === 0 && stale.length === 0 && !foreign;
-  const read = nothingEarly ? definitions : early;
-  const changed = new Set([...read.map((step) => step.resource), ...stale.map((change) => change.id)]);
-  const first = firstReload({ definitions: read, foreign, live, stale, changed });
-  const late = nothingEarly ? [] : definitions.filter(mayBeLate);
+    towardsGoal &&
+    step.deferrable &&
+    (units.has(step.resource) ? units.get(step.resource)?.desired === undefined : roleOf(step) === 'removal');
+  const early = defining.filter((step) => !mayBeLate(step));
+  const nothingEarly = early.length === 0 && stale.length === 0;
+  const read = nothingEarly ? defining : early;
+  // Another kind may bring any unit or drop-in.
+  const foreign = read.filter((step) => !units.has(step.resource));
+  const definitions = read.filter((step) => units.has(step.resource));
+  const changed = new Set([...definitions.map((step) => step.resource), ...stale.map((change) => change.id)]);
+  const first = firstReload({ definitions, foreign, live, stale, changed });
+  const late = nothingEarly ? [] : defining.filter(mayBeLate);
   const reloads = [...first, ...lateReload({ steps, units, first, late })];
-  const waits = (step: Step): boolean =>
-    roleOf(step) === 'job' && (foreign !== undefined || changed.has(step.resource));
+  const waits = (step: Step): boolean => roleOf(step) === 'job' && (foreign.length > 0 || changed.has(step.resource));
   return [
     ...steps.map((step) => (waits(step) ? { ...step, needs: [...step.needs, firstReloadId] } : step)),
     ...reloads,
@@ -50,17 +51,18 @@ export function withReload({ steps, changes, towardsGoal, definesUnits }: Togeth
 
 interface FirstReload {
   readonly definitions: readonly Step[];
-  readonly foreign: Step | undefined;
+  readonly foreign: readonly Step[];
   readonly live: readonly ChangeOf<'unit'>[];
   readonly stale: readonly ChangeOf<'unit'>[];
   readonly changed: ReadonlySet<ResourceId>;
 }
 
 function firstReload({ definitions, foreign, live, stale, changed }: FirstReload): Step[] {
-  const subject = foreign?.resource ?? [...changed][0];
+  const subject = foreign[0]?.resource ?? [...changed][0];
   if (subject === undefined) return [];
-  const unlessRead = foreign || stale.length > 0 ? undefined : unreadPaths(definitions, live);
-  const defining = [...definitions, ...(foreign ? [foreign] : [])];
+  const unlessRead = foreign.length > 0 || stale.length > 0 ? undefined : unreadPaths(definitions, live);
+  const defining = [...definitions, ...foreign];
+  const merges = foreign.some(({ action }) => action.do === 'merge-extensions');
   const removals = defining.length > 0 && defining.every((step) => roleOf(step) === 'removal');
   return [
     reloadStep({
@@ -71,8 +73,8 @@ function firstReload({ definitions, foreign, live, stale, changed }: FirstReload
       after: defining.flatMap(({ id, importance }) => (importance === 'required' ? [] : id)),
       reads: live.flatMap(({ id, desired }) => (desired && changed.has(id) ? definitionPlaces(desired.name) : [])),
       importance: removals ? mostImportant(defining.map(({ importance }) => importance)) : 'required',
-      deferrable: !foreign && stale.length === 0 && definitions.every((step) => step.deferrable),
-      why: foreign ? 'extensions change' : 'unit files change',
+      deferrable: !merges && stale.length === 0 && defining.every((step) => step.deferrable),
+      why: merges ? 'extensions change' : 'unit files change',
       ...(unlessRead && { unlessRead }),
     }),
   ];
