@@ -96,7 +96,7 @@ describe('a document', () => {
         'spec.files[1].content: content has both inline and secretRef',
         'spec.files[2].content.secretRef.name: name is missing: it must be the name of a Secret',
         'spec.files[2].content.secretRef.dataKey: dataKey is missing: it must be a string',
-        'spec.files[3].content.inline.data: data must be a string that is not empty',
+        'spec.files[3].content.inline.data: data is missing: it must be a string that is not empty',
         'spec.files[3].content.inline.encoding: encoding must be "" or "b64", is the string "foo"',
         'spec.files[4].path: path names "/path3" a second time; only files for different hosts share a path',
         'spec.files[5].content: content must have one of inline, secretRef, imageRef',
@@ -209,7 +209,7 @@ describe('a document', () => {
         'spec.units[0].dropIns[0].name: name must be a file name like "10-limits.conf", is the string "../b.conf"',
         'spec.units[0].dropIns[1].content: content must be a string that is not empty',
         'spec.units[0].dropIns[2].name: name is missing: it must be a file name like "10-limits.conf"',
-        'spec.units[0].dropIns[2].content: content must be a string that is not empty',
+        'spec.units[0].dropIns[2].content: content is missing: it must be a string that is not empty',
       ],
     ],
     [
