@@ -78,7 +78,7 @@ const defaults: readonly (readonly [said: string, at: string, is: unknown])[] = 
       files: [],
       units: [],
       actions: [],
-      boot: { deadline: '10m', goal: 'registered', joinDeadline: '10s', unjoined: 'degraded', deferrable: {} },
+      boot: { deadline: '10m', goal: 'registered', joinDeadline: '8s', unjoined: 'degraded', deferrable: {} },
       takeover: false,
     },
   ],
