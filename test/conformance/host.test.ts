@@ -76,7 +76,7 @@ describe('this machine, without its systemd', () => {
   const scratch = mkdtempSync('/var/tmp/nodekiln-host-');
   after(() => rmSync(scratch, { recursive: true, force: true }));
   for (const [index, { name, needs, check }] of expectations.entries()) {
-    if (!['files', 'state', 'exec', 'clock', 'net', 'archives'].includes(needs)) continue;
+    if (!['files', 'state', 'exec', 'clock', 'net', 'archives', 'signatures'].includes(needs)) continue;
     test(`${needs}: ${name}`, async () => {
       const folder = join(scratch, String(index));
       mkdirSync(folder);

@@ -9,6 +9,7 @@ import type { FileWrite, FolderEvent, Host, JobResult, UnitStatus } from '../../
 import { textOf } from '../../src/model/bytes.ts';
 import { archives } from './archives.ts';
 import { net } from './net.ts';
+import { signatures } from './signatures.ts';
 
 export interface Subject {
   readonly host: Host;
@@ -35,6 +36,7 @@ export interface Expectation {
     | 'clock'
     | 'net'
     | 'archives'
+    | 'signatures'
     | 'enablement'
     | 'live units'
     | 'offline units';
@@ -1003,6 +1005,7 @@ export const expectations: readonly Expectation[] = [
   ...others,
   ...net,
   ...archives,
+  ...signatures,
   ...enablement,
   ...offline,
   ...live,

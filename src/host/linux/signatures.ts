@@ -4,7 +4,31 @@ import type { SignatureByIdentity, SignatureByKey, Signatures } from '../port/si
 
 /** Holds nothing open; the same for every host. */
 export function createSignatures(): Signatures {
-  return { byKey, byIdentity };
+  return { newKey, publicKeyOf, sign, byKey, byIdentity };
+}
+
+async function newKey(): Promise<string> {
+  const { generateKeyPair } = await import('node:crypto');
+  return new Promise((resolve, reject) => {
+    generateKeyPair('ec', { namedCurve: 'P-256' }, (error, _publicKey, privateKey) => {
+      if (error) reject(error);
+      else resolve(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    });
+  });
+}
+
+async function publicKeyOf(privateKey: string): Promise<Uint8Array | undefined> {
+  const { createPrivateKey, createPublicKey } = await import('node:crypto');
+  try {
+    return createPublicKey(createPrivateKey(privateKey)).export({ type: 'spki', format: 'der' });
+  } catch {
+    return undefined;
+  }
+}
+
+async function sign(privateKey: string, content: Uint8Array): Promise<Uint8Array> {
+  const { sign: signed } = await import('node:crypto');
+  return signed('sha256', content, privateKey);
 }
 
 async function byKey({ key, content, signature }: SignatureByKey): Promise<'good' | 'bad' | 'no-key'> {

@@ -1,6 +1,7 @@
 /**
  * The port's signatures: what takes arithmetic that a host program has at hand. What must be signed by whom, and where
- * signatures are, is the callers'. Keys and certificates are PEM, bundles and roots JSON, as they are published.
+ * signatures are, is the callers'; so is the form of what is signed. Keys and certificates are PEM, bundles and roots
+ * JSON, as they are published.
  */
 
 /** Content, and a signature that a key is said to have made over it. */
@@ -26,6 +27,12 @@ export interface SignatureByIdentity {
 
 /** Nothing here asks anybody: what counts is in what is given. */
 export interface Signatures {
+  /** A new private key, PKCS #8 in PEM: ECDSA on P-256, as kubelet makes them. A secret. */
+  newKey(): Promise<string>;
+  /** SubjectPublicKeyInfo, DER; undefined when the text is no private key. */
+  publicKeyOf(privateKey: string): Promise<Uint8Array | undefined>;
+  /** By a key of `newKey`: ECDSA over SHA-256, DER. */
+  sign(privateKey: string, content: Uint8Array): Promise<Uint8Array>;
   /** ECDSA and RSA (PKCS #1) over SHA-256, Ed25519. `no-key`: the text is no public key. */
   byKey(signed: SignatureByKey): Promise<'good' | 'bad' | 'no-key'>;
   /**
