@@ -9,6 +9,7 @@
 import { NodekilnError } from '../../errors.ts';
 import type { Clock, Download, Files, HttpHeaders, HttpResponse, StagedFile } from '../../host/port.ts';
 import { basename, dirname } from '../../model/path.ts';
+import { retryAfterMs } from '../../model/retry-after.ts';
 import { shownUrl } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
 import { RetryableError, retry } from './retry.ts';
@@ -256,12 +257,4 @@ class Transfer {
 function validatorOf({ etag, ...headers }: HttpHeaders): string | undefined {
   if (etag !== undefined && !etag.startsWith('W/')) return etag;
   return headers['last-modified'];
-}
-
-/** Seconds or a date, RFC 9110 §10.2.3. */
-export function retryAfterMs(header: string | undefined, now: number): number | undefined {
-  if (header === undefined) return undefined;
-  if (/^\d{1,9}$/.test(header)) return Number(header) * 1_000;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

@@ -15,7 +15,7 @@ import { createLinuxClock } from '../../host/linux/clock.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import type { Clock } from '../../host/port.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
-import { download, retryAfterMs } from './download.ts';
+import { download } from './download.ts';
 import type { DownloadRequest, Downloaded, Progress } from './download.ts';
 import { createHttpClient } from './http-client.ts';
 import { fetchArtifact } from './table.ts';
@@ -376,18 +376,6 @@ describe('download', () => {
   it('refuses what is no address', async () => {
     for (const url of ['ftp://host/x', 'file:///etc/passwd', 'nothing'])
       await assert.rejects(fetchTo(url), fails('NK_DOCUMENT_INVALID'));
-  });
-});
-
-describe('retryAfterMs', () => {
-  it('reads seconds and dates and ignores the rest', () => {
-    const now = Date.UTC(2026, 0, 1);
-    assert.deepEqual(
-      ['120', 'Thu, 01 Jan 2026 00:00:05 GMT', 'Wed, 31 Dec 2025 00:00:00 GMT', 'soon', undefined].map((header) =>
-        retryAfterMs(header, now),
-      ),
-      [120_000, 5_000, 0, undefined, undefined],
-    );
   });
 });
 
