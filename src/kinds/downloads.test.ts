@@ -97,7 +97,7 @@ describe('downloads of a run', () => {
     let [running, most] = [0, 0];
     serve(async (request) => {
       most = Math.max(most, ++running);
-      await new Promise((resolve) => setImmediate(resolve));
+      await machine.clock.sleep(1);
       running -= 1;
       return whole(request);
     });

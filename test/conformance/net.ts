@@ -1,9 +1,8 @@
 /** What every network of the port must do. */
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Endpoint } from '../../src/host/memory/net.ts';
 import { NetError } from '../../src/host/port.ts';
-import type { Download, HttpDownload, NetFailure, StagedFile } from '../../src/host/port.ts';
+import type { Clock, Download, HttpDownload, NetFailure, StagedFile } from '../../src/host/port.ts';
 import { sha256 } from '../../src/host/digest.ts';
 import { bytesOf } from '../../src/model/bytes.ts';
 import type { Expectation, Served, Subject } from './host.ts';
@@ -50,15 +49,21 @@ async function onStaged({ host, folder }: Subject, work: (stage: Stage) => Promi
 }
 
 /** Pieces that come one after another; what ends with an error breaks off. */
-async function* drip(pieces: readonly string[], end?: Error): AsyncGenerator<Uint8Array> {
+async function* drip(clock: Clock, pieces: readonly string[], end?: Error): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) {
-    await sleep(5);
+    await clock.sleep(5);
     yield new TextEncoder().encode(piece);
   }
   if (!end) return;
   // What was written before is on its way.
-  await sleep(50);
+  await clock.sleep(50);
   throw end;
+}
+
+/** One piece, and nothing after it. */
+async function* silence(piece: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(piece);
+  await new Promise(() => undefined);
 }
 
 export const net: readonly Expectation[] = [
@@ -122,7 +127,7 @@ export const net: readonly Expectation[] = [
             ? { body: new Uint8Array(2000) }
             : url.endsWith('late')
               ? { durationMs: 60_000 }
-              : { body: drip(['one', 'two'], new Error('gone')) },
+              : { body: drip(subject.host.clock, ['one', 'two'], new Error('gone')) },
         async ({ url }) => {
           const { net: subjectNet } = subject.host;
           const large = { url: `${url}/large`, timeoutMs: 5000 };
@@ -161,13 +166,38 @@ export const net: readonly Expectation[] = [
       ),
   },
   {
+    name: 'a server that falls silent in its answer holds nobody up',
+    needs: 'net',
+    check: (subject) =>
+      withServer(
+        subject,
+        () => ({ body: silence('one\n') }),
+        async ({ url }) => {
+          const { net } = subject.host;
+          await assert.rejects(net.request({ url, timeoutMs: 100 }), code('NK_TIMEOUT'));
+          const controller = new AbortController();
+          const { body } = await net.stream({ url, signal: controller.signal });
+          await assert.rejects(async () => {
+            for await (const piece of body) {
+              assert.equal(text(piece), 'one\n');
+              void subject.host.clock.sleep(5).then(() => controller.abort());
+            }
+          }, code('NK_INTERRUPTED'));
+        },
+      ),
+  },
+  {
     name: 'a stream gives its pieces as they arrive, and says when it breaks off',
     needs: 'net',
     check: (subject) =>
       withServer(
         subject,
         ({ url }) => ({
-          body: drip(['one ', 'two ', 'three'], url.endsWith('breaks') ? new Error('gone') : undefined),
+          body: drip(
+            subject.host.clock,
+            ['one ', 'two ', 'three'],
+            url.endsWith('breaks') ? new Error('gone') : undefined,
+          ),
         }),
         async ({ url }) => {
           const read = async (path: string): Promise<string[]> => {
@@ -237,9 +267,12 @@ export const net: readonly Expectation[] = [
           url.endsWith('gone')
             ? { status: 410, reason: 'Gone', body: 'words' }
             : url.endsWith('cut')
-              ? { headers: { 'content-length': '9' }, body: drip(['all', ' of'], new Error('gone')) }
+              ? {
+                  headers: { 'content-length': '9' },
+                  body: drip(subject.host.clock, ['all', ' of'], new Error('gone')),
+                }
               : url.endsWith('open')
-                ? { body: drip(['all', ' of', ' it']) }
+                ? { body: drip(subject.host.clock, ['all', ' of', ' it']) }
                 : { headers: { 'content-length': '9' }, body: 'all of it' },
         ({ url }) =>
           onStaged(subject, async ({ staged, get, content }) => {
@@ -265,7 +298,12 @@ export const net: readonly Expectation[] = [
     check: (subject) =>
       withServer(
         subject,
-        () => ({ body: drip(Array.from({ length: 200 }, (_, index) => `event ${index}\n`)) }),
+        () => ({
+          body: drip(
+            subject.host.clock,
+            Array.from({ length: 200 }, (_, index) => `event ${index}\n`),
+          ),
+        }),
         async ({ url }) => {
           const first = await subject.host.net.stream({ url });
           for await (const piece of first.body) {

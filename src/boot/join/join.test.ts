@@ -141,8 +141,9 @@ async function follow(machine: MemoryMachine, about: Partial<Join> = {}, signal 
 const withCertificate = (machine: MemoryMachine): Promise<unknown> =>
   machine.files.write([written(nodeCertificatePath, exampleNodeCertificate)]);
 
-const after = (machine: MemoryMachine, ms: number, what: () => unknown): void =>
+const after = (machine: MemoryMachine, ms: number, what: () => unknown): void => {
   machine.clock.after(ms, () => void what());
+};
 
 const stages = ({ milestones }: Joined): string[] => milestones.map(({ name }) => name);
 

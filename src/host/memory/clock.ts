@@ -6,8 +6,8 @@ import { NodekilnError } from '../../errors.ts';
 import type { Clock } from '../port.ts';
 
 export interface MemoryClock extends Clock {
-  /** Calls back after so many milliseconds of the machine's time. */
-  after(ms: number, callback: () => void): void;
+  /** Calls back after so many milliseconds of the machine's time, unless the result is called before. */
+  after(ms: number, callback: () => void): () => void;
 }
 
 interface Timer {
@@ -38,13 +38,20 @@ export function createVirtualClock(): MemoryClock {
     setImmediate(pump);
   };
 
-  const after = (ms: number, callback: () => void): void => {
+  const after = (ms: number, callback: () => void): (() => void) => {
     order += 1;
-    timers.push({ due: elapsed + Math.max(0, ms), order, callback });
+    const timer = { due: elapsed + Math.max(0, ms), order, callback };
+    timers.push(timer);
     timers.sort((a, b) => a.due - b.due || a.order - b.order);
-    if (pumping) return;
-    pumping = true;
-    setImmediate(pump);
+    if (!pumping) {
+      pumping = true;
+      setImmediate(pump);
+    }
+    // Time does not pass for what nobody waits for any more.
+    return () => {
+      const at = timers.indexOf(timer);
+      if (at !== -1) timers.splice(at, 1);
+    };
   };
 
   return {
@@ -52,10 +59,14 @@ export function createVirtualClock(): MemoryClock {
     monotonic: () => elapsed,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
-        const interrupted = (): void => reject(new NodekilnError('NK_INTERRUPTED', 'interrupted while waiting'));
+        const interrupted = (): void => {
+          cancel?.();
+          reject(new NodekilnError('NK_INTERRUPTED', 'interrupted while waiting'));
+        };
+        let cancel: (() => void) | undefined;
         if (signal?.aborted) return interrupted();
         signal?.addEventListener('abort', interrupted, { once: true });
-        after(ms, () => {
+        cancel = after(ms, () => {
           signal?.removeEventListener('abort', interrupted);
           resolve();
         });

@@ -3,6 +3,7 @@
  * certificates are seen by the endpoint in the request and mean nothing else here.
  */
 import { NodekilnError } from '../../errors.ts';
+import { orAborted, withDeadline } from '../deadline.ts';
 import { NetError } from '../port/net.ts';
 import type { Download, HttpDownload, HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../port/net.ts';
 import type { MemoryClock } from './clock.ts';
@@ -30,25 +31,32 @@ export interface MemoryNetOptions {
 
 /** `endpoints`: by origin (`http://127.0.0.1:10248`) or by the path of a Unix socket. */
 export function createMemoryNet({ endpoints, clock, alive }: MemoryNetOptions): Net {
-  const ask = async (wanted: HttpExchange, timeoutMs: number): Promise<HttpStream> => {
+  const ask = async (wanted: HttpExchange): Promise<HttpStream> => {
     alive();
     const address = addressOf(wanted);
     const endpoint = endpoints.get(address);
     if (!endpoint) throw new NetError('connection', { where: address, why: 'connection refused' });
     if (wanted.signal?.aborted) throw new NodekilnError('NK_INTERRUPTED', `request to ${address} interrupted`);
     const { status = 200, reason = '', headers = {}, body = '', durationMs = 0 } = await endpoint(wanted);
-    const headersMs = Math.min(timeoutMs, wanted.headersTimeoutMs ?? Infinity);
+    const headersMs = wanted.headersTimeoutMs ?? Infinity;
     await clock.sleep(Math.min(durationMs, headersMs), wanted.signal);
-    if (durationMs > timeoutMs)
-      throw new NodekilnError('NK_TIMEOUT', `no response from ${address} within ${timeoutMs} ms`);
     if (durationMs > headersMs)
       throw new NetError('connection', { where: address, why: `no response within ${headersMs} ms` });
     return { status, reason, headers, body: pieces(body, wanted) };
   };
+  /** The work on an answer, with the deadline of the whole exchange. */
+  const inTime = <Wanted extends HttpExchange & { readonly timeoutMs: number }, Result>(
+    wanted: Wanted,
+    work: (answer: HttpStream, wanted: Wanted) => Promise<Result>,
+  ): Promise<Result> =>
+    withDeadline(
+      { clock, ms: wanted.timeoutMs, about: `the exchange with ${addressOf(wanted)}`, signal: wanted.signal },
+      async (signal) => work(await ask({ ...wanted, signal }), wanted),
+    );
   return {
-    stream: (wanted) => ask(wanted, Infinity),
-    download: async (wanted) => intoFile(await ask(wanted, wanted.timeoutMs), wanted),
-    request: async (wanted) => whole(await ask(wanted, wanted.timeoutMs), wanted),
+    stream: ask,
+    download: (wanted) => inTime(wanted, intoFile),
+    request: (wanted) => inTime(wanted, whole),
     socketAnswers: async (path) => {
       alive();
       return endpoints.has(path);
@@ -64,15 +72,20 @@ async function* pieces(body: EndpointResponse['body'] & {}, wanted: HttpExchange
   const where = addressOf(wanted);
   if (typeof body === 'string') return yield new TextEncoder().encode(body);
   if (body instanceof Uint8Array) return yield body;
+  const source = body[Symbol.asyncIterator]();
   try {
-    for await (const piece of body) {
-      if (wanted.signal?.aborted) break;
-      yield piece;
+    for (;;) {
+      const next = await orAborted(wanted.signal, source.next());
+      if (next.done === true) return;
+      yield next.value;
     }
   } catch (cause) {
+    if (wanted.signal?.aborted === true) throw new NodekilnError('NK_INTERRUPTED', `request to ${where} interrupted`);
     throw new NetError('connection', { where, why: cause instanceof Error ? cause.message : String(cause), cause });
+  } finally {
+    // Not awaited: a server that says nothing more ends when it likes.
+    source.return?.().catch(() => undefined);
   }
-  if (wanted.signal?.aborted) throw new NodekilnError('NK_INTERRUPTED', `request to ${where} interrupted`);
 }
 
 async function whole({ body, ...answer }: HttpStream, wanted: HttpRequest): Promise<HttpResponse> {
@@ -88,7 +101,7 @@ async function whole({ body, ...answer }: HttpStream, wanted: HttpRequest): Prom
   return { ...answer, body: Buffer.concat(parts) };
 }
 
-/** Stalls are not seen here: time passes only in the endpoint's `durationMs`. */
+/** Stalls are not seen here: what falls silent is ended by the deadline. */
 async function intoFile({ body, ...answer }: HttpStream, wanted: HttpDownload): Promise<Download> {
   const { into, size, maxBytes, onProgress } = wanted;
   const stated = answer.headers['content-range'] ?? '';
