@@ -51,6 +51,24 @@ const refused: readonly (readonly [kubelet: string, problem: string])[] = [
   ],
 ];
 
+/** Flags with a field of their own, and a value of the field. */
+const doubled: readonly (readonly [flag: string, field: string, value: string])[] = [
+  ['hostname-override', 'nodeName', 'a'],
+  ['provider-id', 'providerId', 'a'],
+  ['image-credential-provider-config', 'credentialProviders', '{configuration: {}}'],
+  ['image-credential-provider-bin-dir', 'credentialProviders', '{configuration: {}}'],
+];
+
+for (const [flag, field, value] of doubled) {
+  test(`--${flag} and ${field} are one too many`, async () => {
+    assert.deepEqual(await problemsOf(`flags: {${flag}: x}`), []);
+    assert.deepEqual(await problemsOf(`${field}: ${value}`), []);
+    const [problem = '', ...others] = await problemsOf(`flags: {${flag}: x}\n    ${field}: ${value}`);
+    assert.match(problem, new RegExp(`: the flag ${flag} would replace kubelet\\.${field}, which is given too; `));
+    assert.deepEqual(others, []);
+  });
+}
+
 for (const [kubelet, problem] of refused) {
   test(`refused: ${kubelet.split('\n')[0]}`, async () => {
     assert.deepEqual(await problemsOf(kubelet), [problem]);

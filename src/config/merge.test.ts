@@ -150,6 +150,16 @@ for (const [list, field, earlier, later] of [
   });
 }
 
+const ways = ['bootstrapToken', 'bootstrapTokenFile', 'clientCertificate', 'exec', 'kubeconfig'];
+
+test('a way to say who kubelet is replaces every other that an earlier source gave', () => {
+  for (const later of ways) {
+    const earlier = Object.fromEntries([...ways.map((way) => [way, 'x']), ['domain', 'a']]);
+    const { value } = merge([{ spec: { cluster: earlier } }, { spec: { cluster: { [later]: 'y' } } }]);
+    assert.deepEqual(value, { spec: { cluster: { domain: 'a', [later]: 'y' } } }, later);
+  }
+});
+
 test('a value of another type replaces the earlier whole, whatever it is', () => {
   for (const [earlier, later] of [
     [{ a: 1 }, 'b'],

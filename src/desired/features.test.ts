@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleAuthority } from '../../test/support/authority.ts';
+import { formatProblem } from '../config/invalid.ts';
 import { parseDocument } from '../config/load.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
+import { NodekilnError } from '../errors.ts';
 import { exampleFacts, type Facts } from '../model/facts.ts';
 import { isResourceId, isSensitive, reveal, type DesiredState, type Resource } from '../model/resources.ts';
 import { renderNode } from './render-node.ts';
@@ -717,6 +719,187 @@ const others: readonly Feature[] = [
   { said: 'boot: {deferrable: {"unit:kubelet.service": false}}', changes: {} },
 ];
 
+const cached = (version: string): unknown => ({ type: 'cache', version });
+const sources = (written: string, ...from: readonly unknown[]): Feature => ({
+  said: `binaries: {tools: {a: {version: 1.2.3, sources: {${written}}}}}`,
+  changes: { 'binary:a': { is: { sources: [cached('1.2.3'), ...from], passedOver: [] } } },
+});
+const of = (role: string, type: string, from: unknown, more: object = {}): unknown => ({ type, role, from, ...more });
+const digest = `sha256:${'0'.repeat(64)}`;
+
+const binaries: readonly Feature[] = [
+  sources('local: {type: rpm, directory: "/d/{tool}"}', of('local', 'rpm', { type: 'folder', path: '/d/a' })),
+  sources(
+    'local: {type: deb, directory: /d, member: "m/{tool}"}',
+    of('local', 'deb', { type: 'folder', path: '/d' }, { member: 'm/a' }),
+  ),
+  sources('mirror: {reference: "r/{tool}:{tag}"}', of('mirror', 'tarball', { type: 'oci', reference: 'r/a:v1.2.3' })),
+  sources(
+    'mirror: {reference: r/a, type: file, file: "{tool}", plainHttp: true, since: "1", signature: {key: k}}',
+    of('mirror', 'file', { type: 'oci', reference: 'r/a', file: 'a', plainHttp: true, signature: { key: 'k' } }),
+  ),
+  sources('tarball: {url: "https://t/{tool}"}', of('tarball', 'tarball', { type: 'url', url: 'https://t/a' })),
+  sources(
+    `tarball: {url: "https://t", type: file, digest: "${digest}", member: m}`,
+    of('tarball', 'file', { type: 'url', url: 'https://t' }, { member: 'm', digest }),
+  ),
+  sources(
+    'repository: {type: apt, url: "https://r", suite: s, signedBy: k, since: "1"}',
+    of('repository', 'deb', {
+      type: 'apt',
+      url: 'https://r',
+      suite: 's',
+      components: ['main'],
+      package: 'a',
+      signedBy: 'k',
+    }),
+  ),
+  {
+    said: 'binaries: {tools: {a: {version: 1.2.3, package: p, sources: {repository: {type: dnf, url: "https://r", keys: [k], since: 1.3.0}}}}}',
+    changes: {
+      'binary:a': {
+        is: {
+          sources: [cached('1.2.3')],
+          passedOver: [{ source: 'repository', why: 'packages are published there from 1.3.0 on' }],
+        },
+      },
+    },
+  },
+  {
+    said: `binaries: {policy: cache-only, tools: {kubectl: {sources: {tarball: {url: "https://t"}}}}}`,
+    changes: { 'binary:kubectl': { is: { passedOver: [{ source: 'tarball', why: 'the policy is cache-only' }] } } },
+  },
+  {
+    said: `binaries: {tools: {kubectl: {url: "https://u:p@u/{version}", privateUrl: "https://v", digest: "${digest}", member: "m/{tool}", type: tarball}}}`,
+    changes: {
+      'binary:kubectl': {
+        is: {
+          sources: [
+            {
+              type: 'tarball',
+              role: 'custom',
+              from: { type: 'url', url: { sensitive: 'https://u:p@u/1.34.3' } },
+              member: 'm/kubectl',
+              digest,
+            },
+          ],
+          passedOver: [{ source: 'cache', why: 'a custom address is given, and nothing stands in for it' }],
+        },
+      },
+    },
+  },
+  {
+    said: 'binaries: {tools: {kubectl: {privateUrl: "r.example/a:{tag}"}}}',
+    changes: {
+      'binary:kubectl': {
+        is: {
+          sources: [{ type: 'file', role: 'custom', from: { type: 'oci', reference: 'r.example/a:v1.34.3' } }],
+          passedOver: [{ source: 'cache', why: 'a custom address is given, and nothing stands in for it' }],
+        },
+      },
+    },
+  },
+];
+
+/** The folders of /usr/local, each with its link in the extension. */
+const ofUsrLocal = Object.fromEntries(
+  ['bin', 'etc', 'include', 'lib', 'libexec', 'sbin', 'share', 'src'].flatMap((part) => [
+    [
+      `file:/opt/nodekiln/usr-local/${part}`,
+      { is: { ...usual, scope: 'shared', entry: { type: 'directory', mode: '0755', uid: 0, gid: 0 } } },
+    ],
+    [
+      `file:/opt/nodekiln/extensions/usr-local/usr/local/${part}`,
+      { is: { ...usual, scope: 'shared', entry: { type: 'symlink', target: `/opt/nodekiln/usr-local/${part}` } } },
+    ],
+  ]),
+);
+const release =
+  'file:/opt/nodekiln/extensions/usr-local/usr/lib/extension-release.d/extension-release.nodekiln-usr-local';
+
+const rest: readonly Feature[] = [
+  { said: 'usrLocal: host', changes: {} },
+  {
+    said: 'usrLocal: writable',
+    changes: {
+      ...ofUsrLocal,
+      [release]: { is: { scope: 'shared', entry: { ...fileEntry, content: { text: 'ID=_any\n' } } } },
+      'extension:nodekiln-usr-local': {
+        is: {
+          scope: 'shared',
+          needs: [
+            release,
+            ...Object.keys(ofUsrLocal).filter((id) => id.startsWith('file:/opt/nodekiln/usr-local/')),
+            ...Object.keys(ofUsrLocal).filter((id) => id.startsWith('file:/opt/nodekiln/ext')),
+          ],
+          name: 'nodekiln-usr-local',
+          sources: [{ type: 'local', path: '/opt/nodekiln/extensions/usr-local' }],
+          tools: [],
+        },
+      },
+      'unit:systemd-sysext.service': {},
+    },
+  },
+  {
+    said: 'files: [{path: /etc/containerd/config.toml, content: x, takeover: true}]',
+    changes: { [runtime]: { is: { takeover: true, origin: 'node.yaml:5:11' } } },
+  },
+];
+
+const refusals: readonly (readonly [said: string, ...problems: readonly string[]])[] = [
+  [
+    'extensions: [{name: a, path: /a, tools: [x]}, {name: b, path: /b, tools: [z, x]}]',
+    'node.yaml:5:49: spec.extensions[1]: x is a tool of the extension a already',
+  ],
+  [
+    'extensions: [{name: a, path: /a, tools: [x]}]\n  binaries: {tools: {x: {version: 1.2.3}}}',
+    'node.yaml:5:16: spec.extensions[0]: x comes from binaries.tools already; Remove one of the two.',
+  ],
+  [
+    'boot: {deferrable: {"unit:kubelt.service": true}}',
+    'node.yaml:5:46: spec.boot.deferrable["unit:kubelt.service"]: there is no resource unit:kubelt.service; did you mean "unit:kubelet.service"?',
+  ],
+  [
+    'actions: [{name: a, argv: [x], guard: {path: /x}, needs: ["action:b", "action:c"]}]',
+    'node.yaml:5:13: spec.actions[0]: action:a needs action:b, which does not exist; did you mean "action:a"?',
+    'node.yaml:5:13: spec.actions[0]: action:a needs action:c, which does not exist; did you mean "action:a"?',
+  ],
+];
+
+for (const [said, ...problems] of refusals) {
+  test(`refused: ${said}`, async () => {
+    const error = await rendered(`  ${said}\n`).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof NodekilnError);
+    assert.equal(
+      error.message,
+      `the NodeConfig contradicts itself: ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}`,
+    );
+    assert.deepEqual(error.problems.map(formatProblem), problems);
+  });
+}
+
+test('a program of an extension may also come from elsewhere, to another place', async () => {
+  const { resources } = await rendered(
+    '  extensions: [{name: a, path: /a, tools: [x]}]\n  binaries: {tools: {x: {target: /other/x}}}\n',
+  );
+  assert.ok(resources.has('binary:x') && resources.has('extension:a'));
+});
+
+test('a document that takes over takes over all that it brings, and no other does', async () => {
+  const all = async (said: string): Promise<Set<unknown>> =>
+    new Set([...(await rendered(said)).resources.values()].map((resource) => resource.takeover));
+  assert.deepEqual(await all('  takeover: true\n'), new Set([true]));
+  assert.deepEqual(await all('  takeover: false\n'), new Set([undefined]));
+});
+
+test('without places, nothing has an origin, and a warning has none', async () => {
+  const text = `${head}  kubelet: {flags: {read-only-port: 7}}\n  files: [{path: /a, content: x}]\n`;
+  const { config } = resolveNodeConfig([await parseDocument({ file: 'node.yaml', text }, 'NodeConfig')]);
+  const { resources, warnings } = renderNode(config, exampleFacts);
+  assert.deepEqual(warnings, ['the flag read-only-port of kubelet wins over readOnlyPort (0) of its configuration']);
+  assert.ok([...resources.values()].every((resource) => !('origin' in resource)));
+});
+
 const baselines = new Map<string, Promise<DesiredState>>();
 
 for (const { said, on, changes, warnings = [] } of [
@@ -728,6 +911,8 @@ for (const { said, on, changes, warnings = [] } of [
   ...proxies,
   ...kubelets,
   ...others,
+  ...binaries,
+  ...rest,
 ]) {
   test(`${said}${on ? ` on ${JSON.stringify(on)}` : ''}`, async () => {
     const key = JSON.stringify(on ?? {});
