@@ -231,11 +231,14 @@ export type ArtifactSourceRole =
   | 'tarball'
   | 'manifest';
 
+/** What a program comes in; each is read by a member of `artifacts/formats/`. */
+export type PackageForm = 'deb' | 'rpm' | 'tarball' | 'file';
+
 /** Where a binary can come from, in the order to try. Decided by `artifacts/order.ts` from typed configuration. */
 export type BinarySource =
   | { readonly type: 'cache'; readonly version: string }
   | {
-      readonly type: 'deb' | 'rpm' | 'tarball' | 'file';
+      readonly type: PackageForm;
       readonly role: ArtifactSourceRole;
       readonly from: ArtifactLocation;
       /** Path inside the package; inside the image for `image`. */

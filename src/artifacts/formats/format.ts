@@ -5,11 +5,12 @@
  */
 import type { DigestAlgorithm } from '../../host/digest.ts';
 import type { ArchiveEntry, ArchiveForm, Archives, Compression } from '../../host/port.ts';
+import type { PackageForm } from '../../model/resources.ts';
 import type { Limits } from './limits.ts';
 import type { RangeReader } from './range-reader.ts';
 
 /** The members of the family. */
-export type FormatName = 'deb' | 'rpm' | 'tarball' | 'file';
+export type FormatName = PackageForm;
 
 /** What a package says about itself. */
 export interface PackageInfo {
