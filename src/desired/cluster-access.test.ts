@@ -12,6 +12,8 @@ import { renderNode } from './render-node.ts';
 const token = 'abcdef.0123456789abcdef';
 const bootstrap = 'file:/etc/kubernetes/bootstrap-kubeconfig';
 
+type Body = Readonly<Record<string, unknown>>;
+
 interface Asked {
   readonly cluster?: Readonly<Record<string, unknown>>;
   readonly kubelet?: Readonly<Record<string, unknown>>;
@@ -232,6 +234,20 @@ describe('how a node joins', () => {
       servingByCluster: false,
       node: { labels: {}, annotations: {}, taints: [] },
     });
+  });
+
+  it('waits for somebody’s approval of kubelet’s serving certificate, however that was asked for', async () => {
+    const waits = async (cluster: Body, configuration: Body = {}): Promise<boolean> =>
+      (await join({ cluster: { bootstrapToken: token, ...cluster }, kubelet: { configuration } })).servingByCluster;
+    assert.deepEqual(
+      [
+        await waits({}),
+        await waits({ servingCertificate: 'cluster' }),
+        await waits({}, { serverTLSBootstrap: true }),
+        await waits({ servingCertificate: 'cluster' }, { serverTLSBootstrap: false }),
+      ],
+      [false, true, true, false],
+    );
   });
 
   it('names the node after the host in lower case, unless the document does', async () => {

@@ -56,6 +56,8 @@ export function nodeNameProblem(name: string): string | undefined {
 export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join {
   const { goal, joinDeadline, unjoined } = spec.boot;
   const { labels, annotations, taints } = spec.kubelet;
+  // kubelet's own field wins over ours.
+  const { serverTLSBootstrap } = spec.kubelet.configuration;
   const { bootstrapToken: value, bootstrapTokenFile: file } = cluster;
   const token = value ? { value } : file === undefined ? undefined : { file };
   return {
@@ -68,7 +70,7 @@ export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join
     kubeconfig: kubeconfigPathOf(cluster),
     ...(token && { token }),
     hasCertificate: facts.nodeCertificate !== undefined && facts.nodeCertificate === nodeNameOf(spec, facts),
-    servingByCluster: cluster.servingCertificate === 'cluster',
+    servingByCluster: (serverTLSBootstrap ?? cluster.servingCertificate === 'cluster') === true,
     node: { labels, annotations, taints },
   };
 }

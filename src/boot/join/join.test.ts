@@ -389,6 +389,19 @@ describe('a name that another machine has', () => {
     assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
   });
 
+  it('is said rather than that the Node is not Ready', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ createdAt: start }) });
+    await machine.clock.sleep(60_000);
+    after(machine, 500, () => withCertificate(machine));
+    after(machine, 11_000, () => {
+      cluster.node = nodeOf({ id: other, createdAt: start });
+      cluster.renewTime = now(machine);
+    });
+    const { joined, said } = await follow(machine, { goal: 'ready' });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
+    assert.deepEqual(said, ['NK_CLUSTER_NOT_READY', 'NK_CLUSTER_NAME_TAKEN']);
+  });
+
   it('is ours when nobody does', async () => {
     const { machine } = await machineWith({ node: nodeOf({ createdAt: start }) });
     await machine.clock.sleep(60_000);

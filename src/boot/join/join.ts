@@ -54,7 +54,7 @@ export async function followJoin(host: Host, join: Join, options: JoinOptions): 
     const sinceStart = clock.monotonic() - startedMs;
     if (course.done(sinceStart)) return course.joined(undefined);
     const obstacle = course.obstacle();
-    if (obstacle && sinceStart >= join.deadlineMs) return course.joined(obstacle);
+    if (obstacle && sinceStart >= join.deadlineMs && !course.inDoubt(sinceStart)) return course.joined(obstacle);
     if (signal.aborted) return course.joined(stopped(signal) ?? obstacle ?? unreached(join, course));
     await clock.sleep(sinceStart < quickForMs ? quickLookMs : lookMs, signal).catch(() => undefined);
   }
@@ -64,6 +64,8 @@ interface Course {
   note(sight: Sight, onObstacle: JoinOptions['onObstacle']): Promise<void>;
   /** The goal is reached and nothing speaks against it. */
   done(sinceStartMs: number): boolean;
+  /** The Node was there before, and the machine whose it is may be about to say so. */
+  inDoubt(sinceStartMs: number): boolean;
   obstacle(): NodekilnError | undefined;
   joined(obstacle: NodekilnError | undefined): Joined;
   has(stage: Stage): boolean;
@@ -98,8 +100,14 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
       if (join.goal === 'healthz') return true;
       if (last?.obstacle || !passed.has(join.goal)) return false;
       if (join.goal === 'ready' && last?.node?.ready !== true) return false;
-      return !older || !last?.node?.ours || hadCertificate(passed, startedMs) || sinceStartMs >= correctionMs;
+      return !course.inDoubt(sinceStartMs);
     },
+    inDoubt: (sinceStartMs) =>
+      older &&
+      last?.obstacle === undefined &&
+      last?.node?.ours === true &&
+      !hadCertificate(passed, startedMs) &&
+      sinceStartMs < correctionMs,
     obstacle() {
       if (last?.obstacle) return last.obstacle;
       if (join.goal !== 'ready' || !last?.node || last.node.ready) return undefined;
