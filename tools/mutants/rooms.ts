@@ -27,12 +27,8 @@ export const rooms: readonly Room[] = [
   {
     name: 'kinds',
     sources: ['src/kinds/*/plan.ts'],
-    tests: [
-      'src/kinds/*/{plan,extension}.test.ts',
-      'src/plan/{plan,removal}.test.ts',
-      'src/kinds/*/*.test.ts',
-      'src/plan/*.test.ts',
-    ],
+    // Not those of what is performed: they reach every planner, and each change of one would make all verdicts old.
+    tests: ['src/kinds/*/{plan,extension}.test.ts', 'src/plan/*.test.ts'],
   },
   { name: 'plan', sources: ['src/plan/*.ts'], tests: ['src/plan/*.test.ts'] },
 ].map((room) => ({ ...room, tests: [...room.tests, ...slow.map((file) => `!${file}`)] }));
