@@ -15,7 +15,7 @@ const schema = looseObject({ gitVersion: nullish(string()), major: nullish(strin
 
 /** `v1.31.1+k3s1`, as the server says it. */
 export async function serverVersion(client: KubeClient, timeoutMs: number): Promise<string> {
-  const response = await client.get({ path: '/version', timeoutMs, maxBytes });
+  const response = await client.ask({ path: '/version', timeoutMs, maxBytes });
   const { version, problem } = versionIn(response);
   if (version === undefined) throw unusableServer(client.where, problem);
   return version;

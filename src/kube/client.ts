@@ -4,70 +4,124 @@
  */
 import { NodekilnError } from '../errors.ts';
 import { NetError } from '../host/port.ts';
-import type { HttpResponse, Net } from '../host/port.ts';
+import type { HttpExchange, HttpResponse, HttpStream, Net } from '../host/port.ts';
+import type { Credentials } from './credentials.ts';
 import type { ApiServer } from './kubeconfig.ts';
 
-/** What is asked of an API server. */
-export interface KubeRequest {
-  /** `/version`, `/api/v1/nodes`; with its query. */
+/** What is said to an API server. */
+export interface KubeExchange {
+  /** `GET` unless told. */
+  readonly method?: string;
+  /** `/version`, `/api/v1/nodes`. */
   readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Of the body. */
+  readonly contentType?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** What is answered in one piece. */
+export interface KubeRequest extends KubeExchange {
   /** For the whole exchange. */
   readonly timeoutMs: number;
   /** Of the answer; 1 MiB unless told. */
   readonly maxBytes?: number;
-  readonly signal?: AbortSignal;
 }
 
-/** One API server, as whoever the credentials say. */
+/** What is answered bit by bit. */
+export interface KubeStreamRequest extends KubeExchange {
+  /** Until the server begins to answer. */
+  readonly headersTimeoutMs: number;
+}
+
+/**
+ * One API server, as whoever the credentials say at the time. Both: NK_TIMEOUT after the deadline, NK_INTERRUPTED,
+ * NK_SOURCE_UNAVAILABLE when there is no answer or it is too large; what reading the credentials throws.
+ */
 export interface KubeClient {
   /** `https://host:6443`, for messages. */
   readonly where: string;
-  /**
-   * An answer of whatever status, asked for as JSON. NK_TIMEOUT after the deadline, NK_INTERRUPTED, NK_SOURCE_UNAVAILABLE
-   * when there is none or it is too large.
-   */
-  get(request: KubeRequest): Promise<HttpResponse>;
+  /** An answer of whatever status, asked for as JSON. */
+  ask(request: KubeRequest): Promise<HttpResponse>;
+  /** The same with the body as it arrives; nothing but the signal bounds it. */
+  stream(request: KubeStreamRequest): Promise<HttpStream>;
 }
 
-/** Holds no connection open. */
-export function createKubeClient(net: Net, api: ApiServer): KubeClient {
-  const base = api.server.replace(/\/+$/, '');
+/** How the client asks. */
+export interface KubeClientOptions {
+  /** Connections stay open for the next request, until the host is closed. */
+  readonly keepAlive?: boolean;
+}
+
+/** `credentials`: what they are for good, or where to look for them at each request. `server` must stay the same. */
+export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: KubeClientOptions = {}): KubeClient {
+  const { server, credentials } = 'credentials' in api ? api : { server: api.server, credentials: async () => api };
+  const base = server.replace(/\/+$/, '');
   const { protocol, host } = new URL(base);
   const where = `${protocol}//${host}`;
+
+  const exchange = async ({ method, path, query, body, contentType, signal }: KubeExchange): Promise<HttpExchange> => {
+    const { ca, serverName, clientCertificate, token } = await credentials();
+    const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
+    return {
+      url: `${base}${path}${search}`,
+      headers: {
+        accept: 'application/json',
+        'user-agent': 'nodekiln',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
+      },
+      tls: {
+        ...(ca !== undefined && { ca }),
+        ...(serverName !== undefined && { serverName }),
+        ...(clientCertificate && { clientCertificate }),
+      },
+      ...(method !== undefined && { method }),
+      ...(body !== undefined && { body }),
+      ...(options.keepAlive === true && { keepAlive: true }),
+      ...(signal && { signal }),
+    };
+  };
+
   return {
     where,
-    get: async ({ path, timeoutMs, maxBytes, signal }) => {
+    ask: async ({ timeoutMs, maxBytes, ...wanted }) => {
+      const about = await exchange(wanted);
       try {
-        return await net.request({
-          url: `${base}${path}`,
-          timeoutMs,
-          headers: {
-            accept: 'application/json',
-            'user-agent': 'nodekiln',
-            ...(api.token !== undefined && { authorization: `Bearer ${api.token}` }),
-          },
-          tls: {
-            ...(api.ca !== undefined && { ca: api.ca }),
-            ...(api.serverName !== undefined && { serverName: api.serverName }),
-            ...(api.clientCertificate && { clientCertificate: api.clientCertificate }),
-          },
-          ...(maxBytes !== undefined && { maxBytes }),
-          ...(signal && { signal }),
-        });
+        return await net.request({ ...about, timeoutMs, ...(maxBytes !== undefined && { maxBytes }) });
       } catch (thrown) {
-        if (thrown instanceof NodekilnError && thrown.code === 'NK_INTERRUPTED') throw thrown;
         if (thrown instanceof NodekilnError && thrown.code === 'NK_TIMEOUT')
           throw new NodekilnError('NK_TIMEOUT', `no answer from the API server ${where} within ${timeoutMs} ms`, {
             cause: thrown,
           });
-        const why =
-          thrown instanceof NetError && thrown.failure === 'too-large' && maxBytes !== undefined
-            ? `answered with more than ${maxBytes} bytes`
-            : `cannot be asked: ${reasonOf(thrown)}`;
-        throw unusableServer(where, why, thrown);
+        if (thrown instanceof NetError && thrown.failure === 'too-large' && maxBytes !== undefined)
+          throw unusableServer(where, `answered with more than ${maxBytes} bytes`, thrown);
+        throw asUnusable(where, thrown);
+      }
+    },
+    stream: async ({ headersTimeoutMs, ...wanted }) => {
+      const about = await exchange(wanted);
+      try {
+        // A connection of its own: it lasts, and what is wrong with an earlier one must not be inherited.
+        return await net.stream({ ...about, keepAlive: false, headersTimeoutMs });
+      } catch (thrown) {
+        throw asUnusable(where, thrown);
       }
     },
   };
+}
+
+/** A server, and where to look for whom to trust and who we are. */
+export interface ClientOf {
+  /** `https://host:6443` */
+  readonly server: string;
+  readonly credentials: Credentials;
+}
+
+function asUnusable(where: string, thrown: unknown): NodekilnError {
+  if (thrown instanceof NodekilnError && thrown.code === 'NK_INTERRUPTED') return thrown;
+  return unusableServer(where, `cannot be asked: ${reasonOf(thrown)}`, thrown);
 }
 
 function reasonOf(thrown: unknown): string {

@@ -69,7 +69,7 @@ const schema = looseObject(
 );
 
 /** `file`: absolute. */
-export async function readKubeconfig(files: Files, file: string): Promise<ApiServer> {
+export async function readKubeconfig(files: Pick<Files, 'read'>, file: string): Promise<ApiServer> {
   const text = await readText(files, file);
   if (text === undefined)
     throw new NodekilnError('NK_DOCUMENT_MISSING', `the kubeconfig ${file} does not exist`, { place: { file } });
@@ -143,7 +143,7 @@ export async function readKubeconfig(files: Files, file: string): Promise<ApiSer
   };
 }
 
-async function readText(files: Files, file: string): Promise<string | undefined> {
+async function readText(files: Pick<Files, 'read'>, file: string): Promise<string | undefined> {
   try {
     return textOf(await files.read(file));
   } catch (cause) {

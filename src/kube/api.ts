@@ -1,0 +1,252 @@
+/**
+ * Objects of an API server: read, listed page by page, written. One question is asked once: whoever wants to try again has
+ * `createBackOff`, and a KubeApiError says how long the server asks to be left alone.
+ *
+ * Errors: KubeApiError for a refusal, else those of the client; NK_SOURCE_UNAVAILABLE for an answer that is no object.
+ */
+import type { Clock } from '../host/port.ts';
+import { textOf } from '../model/bytes.ts';
+import { retryAfterMs } from '../model/retry-after.ts';
+import { unusableServer } from './client.ts';
+import type { KubeClient, KubeExchange, KubeStreamRequest } from './client.ts';
+import { isGone, KubeApiError } from './error.ts';
+import { fieldOf, isKubeObject, pathOf } from './objects.ts';
+import type { KubeObject, Resource, Selection } from './objects.ts';
+
+/** Of any question. */
+export interface AskOptions {
+  /** For the whole exchange; 30 s unless told. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A question in its own words. */
+export interface ApiRequest extends KubeExchange, AskOptions {
+  /** Of the answer; 16 MiB unless told. */
+  readonly maxBytes?: number;
+}
+
+/** Objects, and the version of the whole that a watch goes on from. */
+export interface KubeList<T> {
+  readonly items: readonly T[];
+  readonly resourceVersion: string;
+}
+
+/** How a change is written down: RFC 7396, or RFC 6902. */
+export type PatchType = 'merge' | 'json';
+
+/** Of a server-side apply. */
+export interface ApplyOptions extends AskOptions {
+  /** Whose fields these are. */
+  readonly fieldManager: string;
+  /** Takes over fields that others hold, instead of a 409. */
+  readonly force?: boolean;
+  /** `status` */
+  readonly subresource?: string;
+}
+
+/** Of a change. */
+export interface WriteOptions extends AskOptions {
+  readonly subresource?: string;
+}
+
+/** One API server. */
+export interface KubeApi {
+  /** `https://host:6443`, for messages. */
+  readonly where: string;
+  /** What the JSON of a good answer says. */
+  request(request: ApiRequest): Promise<unknown>;
+  /** The body of a good answer as it arrives. */
+  stream(request: KubeStreamRequest): Promise<AsyncIterable<Uint8Array>>;
+  /** Undefined when there is none of this name. */
+  get<T extends KubeObject>(resource: Resource, name: string, options?: AskOptions): Promise<T | undefined>;
+  /** All of them, in pages; begins again when the version of the first page is gone before the last one came. */
+  list<T extends KubeObject>(resource: Resource, options?: Selection & AskOptions): Promise<KubeList<T>>;
+  create<T extends KubeObject>(resource: Resource, object: T, options?: AskOptions): Promise<T>;
+  /** 409 when it is no longer of the version that the object names. */
+  update<T extends KubeObject>(resource: Resource, object: T, options?: WriteOptions): Promise<T>;
+  patch<T extends KubeObject>(
+    resource: Resource,
+    name: string,
+    patch: { readonly type: PatchType; readonly content: unknown },
+    options?: WriteOptions,
+  ): Promise<T>;
+  /** Server-side apply: makes it when there is none, and leaves alone what others set. */
+  apply<T extends KubeObject>(resource: Resource, object: KubeObject, options: ApplyOptions): Promise<T>;
+  /** False when there was none. */
+  delete(resource: Resource, name: string, options?: AskOptions): Promise<boolean>;
+}
+
+const defaultTimeoutMs = 30_000;
+const defaultMaxBytes = 16 * 1024 * 1024;
+const pageSize = 500;
+/** A version that is gone again and again is a server that forgets faster than it can be read. */
+const listAttempts = 3;
+
+const contentTypes = { merge: 'application/merge-patch+json', json: 'application/json-patch+json' } as const;
+
+/** Asks through the client; holds nothing itself. */
+export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
+  const { where } = client;
+
+  const request = requestThrough(client, clock);
+  const object = async <T extends KubeObject>(wanted: ApiRequest): Promise<T> => {
+    const content = await request(wanted);
+    if (!isKubeObject(content)) throw unusableServer(where, `answered ${wanted.path} with what is no object`);
+    return content as T;
+  };
+
+  const write = <T extends KubeObject>(wanted: ApiRequest, content: unknown): Promise<T> =>
+    object<T>({ ...wanted, body: JSON.stringify(content) });
+
+  const page = async <T extends KubeObject>(wanted: ApiRequest): Promise<KubeList<T> & { readonly next: string }> => {
+    const content = await request(wanted);
+    const items = fieldOf(content, 'items') ?? [];
+    const version = fieldOf(fieldOf(content, 'metadata'), 'resourceVersion');
+    const next = fieldOf(fieldOf(content, 'metadata'), 'continue') ?? '';
+    if (!Array.isArray(items) || !items.every(isKubeObject) || typeof version !== 'string' || typeof next !== 'string')
+      throw unusableServer(where, `answered ${wanted.path} with what is no list`);
+    return { items: items as unknown as T[], resourceVersion: version, next };
+  };
+
+  const pages = async <T extends KubeObject>(
+    resource: Resource,
+    options: Selection & AskOptions,
+  ): Promise<KubeList<T>> => {
+    const { timeoutMs = defaultTimeoutMs, signal } = options;
+    const items: T[] = [];
+    for (let next = ''; ;) {
+      const query = {
+        limit: String(pageSize),
+        ...selectionOf(options),
+        ...(next !== '' && { continue: next }),
+      };
+      const read = await page<T>({ path: pathOf(resource), query, timeoutMs, ...(signal && { signal }) });
+      items.push(...read.items);
+      if (read.next === '') return { items, resourceVersion: read.resourceVersion };
+      next = read.next;
+    }
+  };
+
+  return {
+    where,
+    request,
+    stream: async (wanted) => {
+      const { status, headers, body } = await client.stream(wanted);
+      if (status !== 200)
+        throw refusal({ where, wanted, status, askedMs: retryAfterMs(headers['retry-after'], clock.now()) }, undefined);
+      return body;
+    },
+    get: (resource, name, options = {}) => unlessMissing(object({ path: pathOf(resource, name), ...options })),
+    list: async <T extends KubeObject>(resource: Resource, options: Selection & AskOptions = {}) => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await pages<T>(resource, options);
+        } catch (thrown) {
+          if (!isGone(thrown) || attempt === listAttempts) throw thrown;
+        }
+      }
+    },
+    create: (resource, content, options = {}) => write({ method: 'POST', path: pathOf(resource), ...options }, content),
+    update: (resource, content, { subresource, ...options } = {}) =>
+      write(
+        { method: 'PUT', path: pathOf(resource, content.metadata.name, ...partOf(subresource)), ...options },
+        content,
+      ),
+    patch: (resource, name, { type, content }, { subresource, ...options } = {}) =>
+      write(
+        {
+          method: 'PATCH',
+          path: pathOf(resource, name, ...partOf(subresource)),
+          contentType: contentTypes[type],
+          ...options,
+        },
+        content,
+      ),
+    apply: (resource, content, { fieldManager, force, subresource, ...options }) =>
+      write(
+        {
+          method: 'PATCH',
+          path: pathOf(resource, content.metadata.name, ...partOf(subresource)),
+          query: { fieldManager, ...(force === true && { force: 'true' }) },
+          // JSON is YAML.
+          contentType: 'application/apply-patch+yaml',
+          ...options,
+        },
+        content,
+      ),
+    delete: async (resource, name, options = {}) => {
+      const answer = await unlessMissing(request({ method: 'DELETE', path: pathOf(resource, name), ...options }));
+      return answer !== undefined;
+    },
+  };
+}
+
+/** One question, answered by what the JSON says or refused. */
+function requestThrough(client: KubeClient, clock: Clock): KubeApi['request'] {
+  return async (wanted) => {
+    const { status, headers, body } = await client.ask({
+      ...wanted,
+      timeoutMs: wanted.timeoutMs ?? defaultTimeoutMs,
+      maxBytes: wanted.maxBytes ?? defaultMaxBytes,
+    });
+    const content = jsonIn(body);
+    if (status < 200 || status > 299)
+      throw refusal(
+        { where: client.where, wanted, status, askedMs: retryAfterMs(headers['retry-after'], clock.now()) },
+        content,
+      );
+    if (content === undefined) throw unusableServer(client.where, `answered ${wanted.path} with what is not JSON`);
+    return content;
+  };
+}
+
+interface Refused {
+  readonly where: string;
+  readonly wanted: KubeExchange;
+  readonly status: number;
+  /** By the header. */
+  readonly askedMs: number | undefined;
+}
+
+function refusal({ where, wanted, status, askedMs }: Refused, body: unknown): KubeApiError {
+  const reason = fieldOf(body, 'reason');
+  const seconds = fieldOf(fieldOf(body, 'details'), 'retryAfterSeconds');
+  return new KubeApiError({
+    where,
+    method: wanted.method ?? 'GET',
+    path: wanted.path,
+    status,
+    ...(typeof reason === 'string' && { reason }),
+    retryAfterMs: askedMs ?? (typeof seconds === 'number' ? seconds * 1000 : undefined),
+  });
+}
+
+/** A selection as the query has it. */
+export function selectionOf({ fieldSelector, labelSelector }: Selection): Readonly<Record<string, string>> {
+  return {
+    ...(fieldSelector !== undefined && { fieldSelector }),
+    ...(labelSelector !== undefined && { labelSelector }),
+  };
+}
+
+function partOf(subresource: string | undefined): readonly string[] {
+  return subresource === undefined ? [] : [subresource];
+}
+
+async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (thrown) {
+    if (thrown instanceof KubeApiError && thrown.status === 404) return undefined;
+    throw thrown;
+  }
+}
+
+function jsonIn(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(textOf(body));
+  } catch {
+    return undefined;
+  }
+}

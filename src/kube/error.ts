@@ -1,0 +1,41 @@
+/** What an API server answers instead of what was asked for. */
+import { NodekilnError } from '../errors.ts';
+
+export interface KubeApiRefusal {
+  /** `https://host:6443` */
+  readonly where: string;
+  readonly method: string;
+  /** Without its query. */
+  readonly path: string;
+  readonly status: number;
+  /** `NotFound`, `Conflict`, `Expired`: the server's own word; anything else is passed over. */
+  readonly reason?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** NK_SOURCE_UNAVAILABLE with what the server said. Its words are not quoted: they may repeat what was sent. */
+export class KubeApiError extends NodekilnError {
+  readonly status: number;
+  /** '' when the server gave none. */
+  readonly reason: string;
+  /** For how long the server asks to be left alone; undefined when it does not say. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor({ where, method, path, status, reason = '', retryAfterMs }: KubeApiRefusal) {
+    const word = /^[A-Za-z]{1,64}$/.test(reason) ? reason : '';
+    super(
+      'NK_SOURCE_UNAVAILABLE',
+      `the API server ${where} answered ${method} ${path} with status ${status}${word && ` (${word})`}`,
+      status === 401 || status === 403 ? { hint: 'Check the credentials, and what the cluster lets them do.' } : {},
+    );
+    this.name = 'KubeApiError';
+    this.status = status;
+    this.reason = word;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The version asked for is no longer there: whoever follows from it must list again. */
+export function isGone(thrown: unknown): boolean {
+  return thrown instanceof KubeApiError && (thrown.status === 410 || thrown.reason === 'Expired');
+}

@@ -1,0 +1,187 @@
+/**
+ * Follows objects of an API server for as long as it is let: lists them, watches from the list's version, goes on from the
+ * last version when the connection ends, lists again when that version is gone. Trouble of any kind is reported, waited
+ * out and tried again; nobody is held up by a server that has fallen silent.
+ */
+import { NodekilnError } from '../errors.ts';
+import { orAborted, withDeadline } from '../host/deadline.ts';
+import type { Clock } from '../host/port.ts';
+import { selectionOf } from './api.ts';
+import type { KubeApi } from './api.ts';
+import { createBackOff } from './back-off.ts';
+import { unusableServer } from './client.ts';
+import { isGone, KubeApiError } from './error.ts';
+import { linesOf } from './lines.ts';
+import { fieldOf, isKubeObject, pathOf } from './objects.ts';
+import type { KubeObject, Resource, Selection } from './objects.ts';
+
+/** What is followed, and how patiently. */
+export interface WatchOptions extends Selection {
+  readonly api: KubeApi;
+  readonly clock: Clock;
+  readonly resource: Resource;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  /** Told of everything that went wrong, before it is tried again. */
+  readonly onTrouble?: (trouble: unknown) => void;
+  /**
+   * A connection that brings neither event nor bookmark for so long is dead: API servers send a bookmark a minute. Two
+   * minutes unless told.
+   */
+  readonly silenceMs?: number;
+  /** From 0 to below 1; spreads what many clients would do at once. */
+  readonly random?: () => number;
+}
+
+/** `listed`: all there are now, which replaces what was known. The others: one change since. */
+export type WatchNews<T> =
+  | { readonly type: 'listed'; readonly objects: readonly T[] }
+  | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T };
+
+/** One line of a watch. */
+type Line<T> =
+  | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T; readonly version: string }
+  | { readonly type: 'bookmark'; readonly version: string };
+
+/** An object has 1.5 MiB at most in etcd; JSON and managed fields are more than that. */
+const maxLineBytes = 8 * 1024 * 1024;
+const headersTimeoutMs = 30_000;
+/** A server ends a watch after five to ten minutes, each at its own time. */
+const shortestWatchSeconds = 300;
+const types = { ADDED: 'added', MODIFIED: 'modified', DELETED: 'deleted' } as const;
+
+/** Ends when the signal fires, and throws nothing of what an API server does. */
+export async function* watch<T extends KubeObject>(options: WatchOptions): AsyncGenerator<WatchNews<T>, void> {
+  const { api, clock, resource, signal, onTrouble, random = Math.random } = options;
+  const backOff = createBackOff({ clock, random });
+  /** Undefined: nothing is known, or it can no longer be gone on from. */
+  let version: string | undefined;
+  for (;;) {
+    let waitMs: number | undefined;
+    // Whether the connection brought anything: one that did is gone on from after a silence, too.
+    let heard = false;
+    try {
+      if (version === undefined) {
+        const list = await api.list<T>(resource, { ...selectionOf(options), signal });
+        version = list.resourceVersion;
+        yield { type: 'listed', objects: list.items };
+      }
+      for await (const line of connection<T>(options, version)) {
+        if (isBefore(line.version, version)) {
+          version = undefined;
+          throw unusableServer(api.where, 'has gone back to an earlier state');
+        }
+        ({ version } = line);
+        heard = true;
+        backOff.reset();
+        if (line.type !== 'bookmark') yield { type: line.type, object: line.object };
+      }
+    } catch (thrown) {
+      if (signal.aborted) return;
+      // A server that was restored from an older copy says nothing to who asks from a version to come.
+      if (isGone(thrown) || (isSilence(thrown) && !heard)) version = undefined;
+      if (thrown instanceof KubeApiError) waitMs = thrown.retryAfterMs;
+      onTrouble?.(thrown);
+    }
+    if (signal.aborted) return;
+    try {
+      await backOff.wait(waitMs, signal);
+    } catch {
+      return;
+    }
+  }
+}
+
+/** One connection, until it ends in order; throws when it breaks off, falls silent or brings what makes no sense. */
+async function* connection<T extends KubeObject>(options: WatchOptions, version: string): AsyncGenerator<Line<T>> {
+  const { api, resource, random = Math.random } = options;
+  const end = new AbortController();
+  const stop = (): void => end.abort(options.signal.reason);
+  options.signal.addEventListener('abort', stop, { once: true });
+  try {
+    if (options.signal.aborted) return;
+    const body = await api.stream({
+      path: pathOf(resource),
+      query: {
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        resourceVersion: version,
+        timeoutSeconds: String(Math.round(shortestWatchSeconds * (1 + random()))),
+        ...selectionOf(options),
+      },
+      headersTimeoutMs,
+      signal: end.signal,
+    });
+    yield* eventsOf<T>(options, body, end);
+  } finally {
+    options.signal.removeEventListener('abort', stop);
+    end.abort();
+  }
+}
+
+/** `end`: ends the connection, also while it says nothing. */
+async function* eventsOf<T extends KubeObject>(
+  { api, clock, resource, silenceMs = 120_000 }: WatchOptions,
+  body: AsyncIterable<Uint8Array>,
+  end: AbortController,
+): AsyncGenerator<Line<T>> {
+  const path = pathOf(resource);
+  const lines = linesOf(body, maxLineBytes);
+  try {
+    for (;;) {
+      const line = await withDeadline(
+        { clock, ms: silenceMs, about: `the next event of ${path}`, signal: end.signal },
+        (signal) => orAborted(signal, lines.next()),
+      );
+      if (line.done === true) return;
+      yield read<T>(line.value, api.where, path);
+    }
+  } finally {
+    end.abort();
+    await lines.return(undefined);
+  }
+}
+
+function read<T extends KubeObject>(line: string, where: string, path: string): Line<T> {
+  let event: unknown;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    event = undefined;
+  }
+  const type = fieldOf(event, 'type');
+  const object = fieldOf(event, 'object');
+  if (type === 'ERROR') throw failure(object, where, path);
+  const version = fieldOf(fieldOf(object, 'metadata'), 'resourceVersion');
+  if (typeof version === 'string' && version !== '') {
+    if (type === 'BOOKMARK') return { type: 'bookmark', version };
+    if ((type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') && isKubeObject(object))
+      return { type: types[type], object: object as T, version };
+  }
+  throw unusableServer(where, `sent what is no event of ${path}`);
+}
+
+/** A Status in place of an event. */
+function failure(status: unknown, where: string, path: string): KubeApiError {
+  const code = fieldOf(status, 'code');
+  const reason = fieldOf(status, 'reason');
+  const seconds = fieldOf(fieldOf(status, 'details'), 'retryAfterSeconds');
+  return new KubeApiError({
+    where,
+    method: 'WATCH',
+    path,
+    status: typeof code === 'number' ? code : 500,
+    ...(typeof reason === 'string' && { reason }),
+    ...(typeof seconds === 'number' && { retryAfterMs: seconds * 1000 }),
+  });
+}
+
+/** Versions are numbers that grow, as API servers of this kind of store have them; others are not compared. */
+function isBefore(version: string, other: string): boolean {
+  if (!/^\d+$/.test(version) || !/^\d+$/.test(other)) return false;
+  return BigInt(version) < BigInt(other);
+}
+
+function isSilence(thrown: unknown): boolean {
+  return thrown instanceof NodekilnError && thrown.code === 'NK_TIMEOUT';
+}
