@@ -61,6 +61,8 @@ export const rules = {
 
   // ── API servers ──
   'api-trust': 'An API server is trusted by its own authorities, and its answers are told apart.',
+  'api-followed':
+    'What an API server holds is followed through cuts, silence and refusals: nothing is lost, and it is not pressed.',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type Rule = keyof typeof rules;
