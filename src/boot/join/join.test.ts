@@ -389,6 +389,24 @@ describe('a name that another machine has', () => {
     assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
   });
 
+  it('is said of a machine that was seen, though kubelet writes over it', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ id: other, createdAt: start }) });
+    cluster.renewTime = now(machine);
+    await withCertificate(machine);
+    after(machine, 300, () => (cluster.node = nodeOf({ createdAt: start, why: 'no pod network' })));
+    const { joined } = await follow(machine, { goal: 'ready' });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
+  });
+
+  it('is ours when that machine is seen no more', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ id: other, createdAt: start }) });
+    cluster.renewTime = now(machine);
+    await withCertificate(machine);
+    after(machine, 300, () => (cluster.node = nodeOf({ createdAt: start })));
+    const { joined, said } = await follow(machine, { deadlineMs: 60_000 });
+    assert.deepEqual([joined.obstacle, joined.reached, said], [undefined, 'registered', ['NK_CLUSTER_NAME_TAKEN']]);
+  });
+
   it('is said rather than that the Node is not Ready', async () => {
     const { machine, cluster } = await machineWith({ node: nodeOf({ createdAt: start }) });
     await machine.clock.sleep(60_000);

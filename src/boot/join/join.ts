@@ -30,7 +30,7 @@ export interface JoinOptions {
 const order = ['credential', 'registered', 'ready'] as const;
 type Stage = (typeof order)[number];
 
-/** Between looks: short at first, since a good join takes a second or two. */
+/** Between looks: short at first, since a good join takes a second or two, and while what may be seen lasts no longer. */
 const quickLookMs = 100;
 const lookMs = 500;
 const quickForMs = 5_000;
@@ -56,7 +56,8 @@ export async function followJoin(host: Host, join: Join, options: JoinOptions): 
     const obstacle = course.obstacle();
     if (obstacle && sinceStart >= join.deadlineMs && !course.inDoubt(sinceStart)) return course.joined(obstacle);
     if (signal.aborted) return course.joined(stopped(signal) ?? obstacle ?? unreached(join, course));
-    await clock.sleep(sinceStart < quickForMs ? quickLookMs : lookMs, signal).catch(() => undefined);
+    const quick = sinceStart < quickForMs || course.inDoubt(sinceStart);
+    await clock.sleep(quick ? quickLookMs : lookMs, signal).catch(() => undefined);
   }
 }
 
@@ -78,6 +79,8 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
   let last: Sight | undefined;
   let said = '';
   let older = false;
+  /** Two kubelets write one Node in turns: who looks in between sees now the one, now the other. */
+  let taken: { readonly obstacle: NodekilnError; readonly atMs: number } | undefined;
   const pass = (stage: Stage, atMs: number): void => {
     if (!passed.has(stage)) passed.set(stage, atMs);
   };
@@ -90,6 +93,9 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
         pass('registered', host.clock.monotonic());
         if (sight.node.ready) pass('ready', host.clock.monotonic());
       }
+      const atMs = host.clock.monotonic();
+      if (sight.obstacle?.code === 'NK_CLUSTER_NAME_TAKEN') taken = { obstacle: sight.obstacle, atMs };
+      else if (taken && atMs - taken.atMs >= correctionMs) taken = undefined;
       last = sight;
       const obstacle = course.obstacle();
       if (!obstacle || obstacle.code === said) return;
@@ -98,18 +104,20 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
     },
     done(sinceStartMs) {
       if (join.goal === 'healthz') return true;
-      if (last?.obstacle || !passed.has(join.goal)) return false;
+      if (course.obstacle() || !passed.has(join.goal)) return false;
       if (join.goal === 'ready' && last?.node?.ready !== true) return false;
       return !course.inDoubt(sinceStartMs);
     },
     inDoubt: (sinceStartMs) =>
       older &&
+      !taken &&
       last?.obstacle === undefined &&
       last?.node?.ours === true &&
       !hadCertificate(passed, startedMs) &&
       sinceStartMs < correctionMs,
     obstacle() {
-      if (last?.obstacle) return last.obstacle;
+      const known = taken?.obstacle ?? last?.obstacle;
+      if (known) return known;
       if (join.goal !== 'ready' || !last?.node || last.node.ready) return undefined;
       return notReady(join, last.node.why);
     },
