@@ -369,12 +369,24 @@ describe('a name that another machine has', () => {
   });
 
   it('is ours when that machine is gone', async () => {
-    const { machine, cluster } = await machineWith({ node: nodeOf({ id: other, createdAt: start }) });
+    const { machine, cluster } = await machineWith();
+    cluster.node = nodeOf({ id: other, createdAt: machine.clock.now() - 3_600_000 });
     cluster.renewTime = new Date(machine.clock.now() - 60_000).toISOString();
     after(machine, 500, () => withCertificate(machine));
     after(machine, 1_000, () => (cluster.node = nodeOf({ createdAt: start })));
-    const { joined } = await follow(machine);
+    const { joined, startedMs } = await follow(machine);
     assert.deepEqual([joined.obstacle, joined.reached], [undefined, 'registered']);
+    const registered = joined.milestones.find((milestone) => milestone.name === 'registered');
+    assert.ok(registered && registered.atMs >= startedMs + 1_000, 'its Node is none of ours until kubelet says so');
+  });
+
+  it('is said of a machine that has only just become the Node, and has no Lease yet', async () => {
+    const { machine, cluster } = await machineWith();
+    cluster.node = nodeOf({ id: other, ready: true, createdAt: machine.clock.now() - 3_000 });
+    await withCertificate(machine);
+    const { joined } = await follow(machine, { goal: 'ready' });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NAME_TAKEN');
+    assert.deepEqual(stages(joined), ['credential']);
   });
 
   it('is said when that machine puts its own identity back', async () => {

@@ -87,7 +87,7 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
   const course: Course = {
     async note(sight, onObstacle) {
       if (sight.credential && !passed.has('credential')) pass('credential', await credentialMs(host, startedMs));
-      if (sight.node && !sight.obstacle) {
+      if (sight.node?.ours === true && !sight.obstacle) {
         // The API server's times are whole seconds.
         if (!passed.has('registered')) older = sight.node.createdAt < startedAt - 1000;
         pass('registered', host.clock.monotonic());
@@ -118,7 +118,7 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
     obstacle() {
       const known = taken?.obstacle ?? last?.obstacle;
       if (known) return known;
-      if (join.goal !== 'ready' || !last?.node || last.node.ready) return undefined;
+      if (join.goal !== 'ready' || last?.node?.ours !== true || last.node.ready) return undefined;
       return notReady(join, last.node.why);
     },
     joined: (obstacle) => ({

@@ -279,9 +279,11 @@ function isOurs(node: unknown, { machineId, systemUuid }: MachineIdentity): bool
 async function takenBy(node: unknown, { host, join, api }: AsNode): Promise<NodekilnError | undefined> {
   const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${join.nodeName}`;
   const { body, serverTime } = await ask(host.net, api, path).catch(() => ({ body: undefined, serverTime: undefined }));
-  const renewed = Date.parse(textAt(body, 'spec', 'renewTime'));
   const now = serverTime ?? host.clock.now();
-  if (Number.isNaN(renewed) || now - renewed > leaseMs) return undefined;
+  const heartbeat = listAt(node, 'status', 'conditions').map((one) => textAt(one, 'lastHeartbeatTime'));
+  // kubelet makes its Lease some seconds after its Node.
+  const signs = [textAt(body, 'spec', 'renewTime'), created(node), ...heartbeat].map((time) => Date.parse(time));
+  if (!signs.some((time) => now - time <= leaseMs)) return undefined;
   const theirs = textAt(node, 'status', 'nodeInfo', 'machineID');
   return new NodekilnError(
     'NK_CLUSTER_NAME_TAKEN',
