@@ -1,20 +1,25 @@
 /** The agent on the machine we run on: the controllers that keep it as its sources say. */
 import { openSource } from '../documents/sources/table.ts';
-import type { NodekilnError } from '../errors.ts';
+import type { AgentSpec } from '../config/agent-config.ts';
+import { documentPaths } from '../config/defaults.ts';
+import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { readHostName } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Host } from '../host/port.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
 import type { StepEvent } from '../telemetry/events.ts';
-import { createMetrics } from '../telemetry/metrics.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
 import type { AgentContext } from './controller.ts';
-import { controllerNames, makeController } from './controllers/table.ts';
+import { readAgentConfig, type ConfigFiles } from './config.ts';
+import { openNodeCluster, type NodeCluster } from './cluster.ts';
+import { makeController, makeControllers } from './controllers/table.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
-export interface AgentOptions {
-  /** `dir:/etc/nodekiln/desired` */
-  readonly source: string;
+export interface AgentOptions extends ConfigFiles {
+  /** `dir:/etc/nodekiln/desired`, `secret:kube-system/pool-a`; instead of what the AgentConfig says. */
+  readonly source?: string;
   /** Reconcile once and return, instead of following the source. */
   readonly once?: boolean;
   readonly onEvent?: (event: AgentEvent) => void;
@@ -38,29 +43,69 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   }
 }
 
-/** The same on a given host. NK_USAGE when the source is none. */
+/** The same on a given host. NK_USAGE when the source is none; what an AgentConfig or a kubeconfig throws that is wrong. */
 export async function runAgentOn(host: Host, options: AgentOptions): Promise<void> {
-  const { onEvent, signal = new AbortController().signal } = options;
-  const metrics = createMetrics();
+  const { onEvent } = options;
+  const config = await readAgentConfig(host.files, options);
+  const ended = new AbortController();
+  const end = (): void => ended.abort(options.signal?.reason);
+  if (options.signal?.aborted === true) end();
+  options.signal?.addEventListener('abort', end, { once: true });
+  const { signal } = ended;
+  try {
+    const metrics = createMetrics();
+    const onTrouble =
+      onEvent &&
+      ((controller: string, thrown: unknown): void => {
+        onEvent({ type: 'trouble', controller, error: asNodekilnError(thrown) });
+      });
+    const cluster =
+      config.cluster &&
+      (await openNodeCluster({
+        host,
+        cluster: config.cluster,
+        nodeName: config.nodeName ?? (await readHostName(host)).toLowerCase(),
+        signal,
+        ...(onTrouble && { onTrouble: (thrown) => onTrouble('cluster', thrown) }),
+      }));
+    const context = contextOf({ host, options, config, cluster, metrics });
+    const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
+    if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
+    onEvent?.({ type: 'watching', source: context.source.address });
+    await runControllers({ ...runtime, controllers: makeControllers(context) });
+  } finally {
+    options.signal?.removeEventListener('abort', end);
+    end();
+  }
+}
+
+interface Making {
+  readonly host: Host;
+  readonly options: AgentOptions;
+  readonly config: AgentSpec;
+  readonly cluster: NodeCluster | undefined;
+  readonly metrics: Metrics;
+}
+
+function contextOf({ host, options, config, cluster, metrics }: Making): AgentContext {
+  const { onEvent, source = config.source } = options;
   const measureStep = measureSteps(metrics);
-  const context: AgentContext = {
+  if (source === undefined)
+    throw new NodekilnError('NK_USAGE', 'the agent is told no source to follow', {
+      hint: `Give --source, or spec.source in ${documentPaths.agent}.`,
+    });
+  return {
     host,
-    source: openSource(options.source, host),
+    config,
+    source: openSource(source, {
+      host,
+      ...(cluster && { cluster: { api: cluster.api, available: (until) => cluster.identity.available(until) } }),
+    }),
+    ...(cluster && { cluster }),
     onStep: (event) => {
       measureStep(event);
       onEvent?.({ type: 'step', event });
     },
     ...(onEvent && { onReport: (report) => onEvent({ type: 'reconciled', report }) }),
   };
-  const runtime = {
-    host,
-    signal,
-    metrics,
-    ...(onEvent && {
-      onTrouble: (controller: string, error: NodekilnError) => onEvent({ type: 'trouble', controller, error }),
-    }),
-  };
-  if (options.once === true) return runOnce(runtime, makeController('desired-state', context));
-  onEvent?.({ type: 'watching', source: options.source });
-  return runControllers({ ...runtime, controllers: controllerNames.map((name) => makeController(name, context)) });
 }

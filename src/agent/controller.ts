@@ -4,10 +4,12 @@
  * same. A controller keeps no timers, retries nothing and takes no lock by itself: the runtime does (`runtime.ts`).
  */
 import type { HostState } from '../apply/run.ts';
+import type { AgentSpec } from '../config/agent-config.ts';
 import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import type { NodeCluster } from './cluster.ts';
 import type { AgentReport, Reason } from '../telemetry/agent-report.ts';
 
 export interface Controller extends ControllerBody {
@@ -31,8 +33,12 @@ export interface ControllerBody {
 /** What controllers are made with. */
 export interface AgentContext {
   readonly host: Host;
+  /** How the agent goes about it. */
+  readonly config: AgentSpec;
   /** The documents that say what this machine is to be. */
   readonly source: DocumentSource;
+  /** The cluster whose node this is; absent of an agent that follows a folder and reports to nobody. */
+  readonly cluster?: NodeCluster;
   readonly onReport?: (report: AgentReport) => void;
   readonly onStep?: (event: StepEvent) => void;
 }

@@ -58,7 +58,11 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
 }
 
 /** One reconciliation by hand: for callers that want to know how it went and go on. Throws what it failed with. */
-export async function runOnce(options: Omit<RuntimeOptions, 'controllers'>, controller: Controller): Promise<void> {
+export async function runOnce(
+  options: Omit<RuntimeOptions, 'controllers'>,
+  controller: Controller | undefined,
+): Promise<void> {
+  if (!controller) return;
   const runtime = { ...options, measures: createMeasures(options.metrics) };
   const reconciled = await attempt(runtime, controller, ['start']);
   if (reconciled.outcome === 'failed') throw reconciled.error;

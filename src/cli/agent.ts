@@ -1,4 +1,4 @@
-/** `nodekiln agent --source dir:/path`: runs until it is stopped, which is its orderly end. Nothing heavy is imported here. */
+/** `nodekiln agent`: runs until it is stopped, which is its orderly end. Nothing heavy is imported here. */
 import type { AgentEvent } from '../agent/agent.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
 import { count, formatDuration } from '../inspect/format.ts';
@@ -11,15 +11,26 @@ export const agentVerb: Verb = {
     name: 'agent',
     summary: 'follow a source of documents and keep this machine as they say',
     description:
-      'Runs until it is stopped by SIGTERM or SIGINT, with exit status 0. A bad document or an unhealthy unit is reported and the last good state kept; the next change of the source is tried.',
+      'Runs until it is stopped by SIGTERM or SIGINT, with exit status 0. How it goes about it, and the cluster it belongs to, are said in an AgentConfig; flags win over that. A bad document or an unhealthy unit is reported and the last good state kept; the next change of the source is tried.',
     arguments: [],
     options: [
-      { flag: '--source', value: 'SOURCE', about: 'dir:/path of a folder with NodeConfig documents', required: true },
+      {
+        flag: '--source',
+        value: 'SOURCE',
+        about: 'dir:/path of a folder with documents, or secret:NAMESPACE/NAME in a cluster',
+      },
+      {
+        flag: '--config',
+        value: 'FILE',
+        about: 'an AgentConfig; /etc/nodekiln/agent.yaml when it is there',
+      },
+      { flag: '--kubeconfig', value: 'FILE', about: 'the cluster, instead of the one in the AgentConfig' },
       { flag: '--once', about: 'reconcile once and end; exit status says how it went' },
     ],
     examples: [
       'nodekiln agent --source dir:/etc/nodekiln/desired',
       'nodekiln agent --source dir:/etc/nodekiln/desired --once --json',
+      'nodekiln agent --source secret:kube-system/pool-a --kubeconfig /etc/kubernetes/agent.conf',
     ],
     kind: 'AgentEvent',
     root: 'always',
@@ -29,9 +40,14 @@ export const agentVerb: Verb = {
   async run(call) {
     const { runAgent } = await import('../agent/agent.ts');
     const once = flagOption(call.options, 'once');
+    const [source, config, kubeconfig] = ['source', 'config', 'kubeconfig'].map((name) =>
+      textOption(call.options, name),
+    );
     try {
       await runAgent({
-        source: textOption(call.options, 'source') ?? '',
+        ...(source !== undefined && { source }),
+        ...(config !== undefined && { config }),
+        ...(kubeconfig !== undefined && { kubeconfig }),
         once,
         signal: call.signal,
         onEvent: (event) => tell(call, event),

@@ -112,9 +112,10 @@ async function resolveComponents(source: DocumentText, request: Request): Promis
     case 'ImageManifest':
       return fromManifest(source, request);
     case 'NodeConfig':
+    case 'AgentConfig':
       throw new NodekilnError(
         'NK_DOCUMENT_KIND',
-        `${source.file} is a NodeConfig, and a manifest or inventory is wanted`,
+        `${source.file} is of kind ${loaded.kind}, and a manifest or inventory is wanted`,
       );
   }
 }

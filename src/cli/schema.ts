@@ -7,7 +7,7 @@ export const schemaVerb: Verb = {
   spec: {
     name: 'schema',
     summary: 'print the JSON Schema of a kind of document, or list the kinds',
-    arguments: [{ name: 'KIND', about: 'ImageManifest, NodeConfig', required: false }],
+    arguments: [{ name: 'KIND', about: 'AgentConfig, ImageManifest, Inventory, NodeConfig', required: false }],
     options: [],
     examples: ['nodekiln schema', 'nodekiln schema NodeConfig > node-config.schema.json'],
     kind: 'Schema',

@@ -145,7 +145,7 @@ describe('status', () => {
     await apply(file('/etc/a', 'a'));
     const document = textFile('/etc/desired/10-node.json', '{}');
     await host.files.write([document]);
-    const source = openSource('dir:/etc/desired', host);
+    const source = openSource('dir:/etc/desired', { host });
     const report = async (about: Partial<AgentReport> = {}): Promise<void> => {
       const { digest, texts } = await source.read();
       keepReport(journal, {

@@ -19,6 +19,8 @@ export const documentPaths = {
   folder: '/etc/nodekiln/conf.d',
   /** What the agent follows unless told otherwise. */
   desired: '/etc/nodekiln/desired',
+  /** How the agent goes about it: an AgentConfig. */
+  agent: '/etc/nodekiln/agent.yaml',
 } as const;
 
 /** With or without a cluster. */

@@ -59,6 +59,13 @@ const skeletons: Readonly<Record<DocumentKind, Readonly<Record<string, unknown>>
     units: {},
     nodekiln: {},
   },
+  AgentConfig: {
+    cluster: {},
+    tokens: [{ secret: 'a/b', path: '/a' }],
+    heartbeat: {},
+    restarts: {},
+    health: {},
+  },
   Inventory: {
     packages: [
       { name: 'a', blocks: [{ os: 'a', release: 'a', entries: [{ skip: false, other: {} }], other: {} }], other: {} },
@@ -898,6 +905,117 @@ const imageManifest: readonly Field[] = [
   },
 ];
 
+// ── AgentConfig ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const secretNames: Takes = {
+  takes: ['a/b', 'kube-system/pool-a', 'a-1/b.c-d'],
+  refuses: {
+    'must be a Secret like "kube-system/pool-a"': [
+      '',
+      'a',
+      '/a',
+      'a/',
+      'a/b/c',
+      'A/b',
+      'a/B',
+      'a./b',
+      'a/-b',
+      '../b',
+      7,
+    ],
+  },
+};
+
+const agentConfig: readonly Field[] = [
+  {
+    at: 'source',
+    takes: ['dir:/a', 'secret:a/b', 'secret:kube-system/pool-a'],
+    refuses: {
+      'must be a source like "secret:kube-system/pool-a" or "dir:/etc/nodekiln/desired"': [
+        '',
+        'a',
+        'dir:a',
+        'secret:a',
+        'secret:a/b/c',
+        'xsecret:a/b',
+        'secret:a/b x',
+        7,
+      ],
+    },
+  },
+  {
+    at: 'nodeName',
+    takes: ['a', 'node-1.example.org'],
+    refuses: {
+      'must be the name of a node: lower case letters, digits, "-" and ".", like "node-1.example.org"': [
+        '',
+        'A',
+        'a_b',
+        7,
+      ],
+    },
+  },
+  { at: 'cluster.server', ...apiServers },
+  { at: 'cluster.servers', ...lists },
+  { at: ['cluster', 'servers', 0], ...apiServers },
+  {
+    at: 'cluster.caBundle',
+    takes: [exampleAuthority],
+    refuses: { 'must be certificates in PEM form': ['', certificate], 'must be a string': [7] },
+  },
+  { at: 'cluster.caFile', ...paths },
+  { at: 'cluster.bootstrapTokenFile', ...paths },
+  { at: 'cluster.kubeconfig', ...paths },
+  { at: 'tokens', ...lists },
+  { at: 'tokens.0.secret', ...secretNames },
+  {
+    at: 'tokens.0.key',
+    takes: ['token', 'ca.crt', 'A_b-c'],
+    refuses: { 'must be a key of a Secret’s data': ['', 'a/b', 'a b', 7] },
+  },
+  { at: 'tokens.0.path', ...paths },
+  {
+    at: 'tokens.0.mode',
+    takes: ['0644', '0600'],
+    refuses: { 'must be a string like "0644"': ['', '644', 420] },
+  },
+  { at: 'tokensPeriod', ...durations },
+  { at: 'heartbeat.enabled', ...flags },
+  {
+    at: 'heartbeat.lease',
+    takes: ['{node}', 'gardener-node-agent-{node}', '{node}.a'],
+    refuses: { 'must be a name with "{node}" in it': ['', 'a', '{host}', 'A-{node}', 'a/{node}', '{node}!', 7] },
+  },
+  { at: 'heartbeat.duration', ...durations },
+  { at: 'heartbeat.period', ...durations },
+  { at: 'restarts.maxDelay', ...durations },
+  { at: 'health.stuckAfter', ...durations },
+  { at: 'health.restartAfter', ...durations },
+  {
+    at: 'health.maxRestarts',
+    takes: [0, 5, 60],
+    refuses: { 'must be at least 0': [-1], 'must be at most 60': [61], 'must be a whole number': [1.5, 'a'] },
+  },
+  { at: 'drift', ...choices('repair', 'report') },
+  { at: 'resync', ...durations },
+  {
+    at: 'endpoint',
+    takes: ['none', 'unix:/run/a.sock', '127.0.0.1:2752', '[::1]:1', 'localhost:80'],
+    refuses: {
+      'must be none, a socket like "unix:/run/nodekiln/agent.sock" or a loopback address like "127.0.0.1:2752"': [
+        '',
+        'unix:a',
+        '0.0.0.0:80',
+        '127.0.0.1',
+        'x127.0.0.1:1',
+        '10.0.0.1:80',
+        'localhost:',
+        7,
+      ],
+    },
+  },
+];
+
 // ── Inventory ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const entry = { skip: true, latest: null, previous: 'a', kubernetes: '1.34', update: false, other: { a: 1 } };
@@ -969,6 +1087,7 @@ async function complaints(kind: DocumentKind, spec: unknown): Promise<string[]> 
 for (const [kind, fields] of [
   ['NodeConfig', nodeConfig],
   ['ImageManifest', imageManifest],
+  ['AgentConfig', agentConfig],
   ['Inventory', inventory],
 ] as const) {
   test(`${kind}: what is absent is taken`, async () => {

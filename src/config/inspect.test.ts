@@ -167,7 +167,7 @@ test('a check tells of every document that is wrong, and of no more than that', 
   const unknownKind = { file: 'k.yaml', text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfg\n' };
   const malformed = { file: 'm.yaml', text: 'a: 1\na: 2\n' };
   assert.deepEqual((await configCheck([unknownKind, malformed, incomplete])).map(formatProblem), [
-    'k.yaml:2:7: kind: k.yaml has a kind that is not known: it must be ImageManifest, NodeConfig or Inventory; did you mean NodeConfig?',
+    'k.yaml:2:7: kind: k.yaml has a kind that is not known: it must be AgentConfig, ImageManifest, NodeConfig or Inventory; did you mean NodeConfig?',
     'm.yaml:2:1: this key stands a second time in its map',
   ]);
 });
@@ -275,5 +275,5 @@ for (const kind of ['ImageManifest', 'NodeConfig'] as const) {
 }
 
 test('the kinds that `schema` knows', () => {
-  assert.deepEqual(Object.keys(kinds), ['ImageManifest', 'NodeConfig', 'Inventory']);
+  assert.deepEqual(Object.keys(kinds), ['AgentConfig', 'ImageManifest', 'NodeConfig', 'Inventory']);
 });

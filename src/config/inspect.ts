@@ -4,6 +4,7 @@
 import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
 import type { SensitiveText } from '../model/resources.ts';
+import { completeAgentConfig } from './agent-config.ts';
 import { parseDocument } from './load.ts';
 import type { DocumentText, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';
@@ -19,6 +20,7 @@ export async function configCheck(sources: readonly DocumentText[]): Promise<Pro
     try {
       const loaded = await parseDocument(source);
       if (isNodeConfig(loaded)) nodeConfigs.push(loaded);
+      else if (isAgentConfig(loaded)) completeAgentConfig(loaded);
     } catch (thrown) {
       problems.push(...problemsIn(thrown));
     }
@@ -42,6 +44,10 @@ export function problemsIn(thrown: unknown): Problem[] {
 
 export function isNodeConfig(loaded: LoadedDocument): loaded is LoadedDocument<'NodeConfig'> {
   return loaded.kind === 'NodeConfig';
+}
+
+function isAgentConfig(loaded: LoadedDocument): loaded is LoadedDocument<'AgentConfig'> {
+  return loaded.kind === 'AgentConfig';
 }
 
 /** One value and its origin. */
@@ -110,8 +116,8 @@ function leaves(value: unknown, path: Path): { path: Path; value: unknown }[] {
  * The caller knows the mode bits.
  */
 export function refuseExposed(loaded: LoadedDocument, mode: number): void {
-  if ((mode & 0o077) === 0 || !isNodeConfig(loaded)) return;
-  const [first] = secretPaths(loaded.document.spec);
+  if ((mode & 0o077) === 0) return;
+  const [first] = secretsOf(loaded);
   if (!first) return;
   const path = ['spec', ...first];
   const octal = (mode & 0o7777).toString(8).padStart(4, '0');
@@ -122,4 +128,11 @@ export function refuseExposed(loaded: LoadedDocument, mode: number): void {
       place: { file: loaded.file, ...loaded.positions.locate(path, 'key'), path: formatPath(path) },
     },
   );
+}
+
+/** Paths inside the spec. */
+function secretsOf(loaded: LoadedDocument): readonly Path[] {
+  if (isNodeConfig(loaded)) return secretPaths(loaded.document.spec);
+  if (!isAgentConfig(loaded) || loaded.document.spec.cluster?.bootstrapToken === undefined) return [];
+  return [['cluster', 'bootstrapToken']];
 }

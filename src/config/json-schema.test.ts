@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { jsonSchema } from './json-schema.ts';
 import { isMap, valueAt } from './paths.ts';
 
-for (const kind of ['NodeConfig', 'ImageManifest', 'Inventory'] as const) {
+for (const kind of ['NodeConfig', 'AgentConfig', 'ImageManifest', 'Inventory'] as const) {
   test(`the schema of ${kind} says what it is, in which dialect, and what must be there`, async () => {
     const schema = await jsonSchema(kind);
     assert.equal(schema['$id'], `https://nodekiln.dev/schemas/v1alpha1/${kind}.json`);

@@ -228,7 +228,7 @@ for (const { name, text, problems } of malformed) {
   });
 }
 
-const known = 'it must be ImageManifest, NodeConfig or Inventory';
+const known = 'it must be AgentConfig, ImageManifest, NodeConfig or Inventory';
 const version = 'apiVersion: nodekiln.dev/v1alpha1\n';
 
 /** Texts, what is said of them, and where. */

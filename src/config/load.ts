@@ -16,6 +16,7 @@ import type { PositionNode, Positions } from './positions.ts';
 import { scanJson } from './positions-json.ts';
 import { placeOf, problemsOf } from './problems.ts';
 import type { ParsedDocument } from './problems.ts';
+import type { AgentConfigDocument } from './schema-agent.ts';
 import type { ImageManifest } from './schema-image.ts';
 import type { InventoryDocument } from './schema-inventory.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
@@ -25,6 +26,7 @@ import { parseYaml } from './yaml.ts';
 
 /** Our own kinds, each with its schema: a boot needs one of them, and making a schema takes milliseconds. */
 export const kinds = {
+  AgentConfig: () => import('./schema-agent.ts').then((module) => module.agentConfig),
   ImageManifest: () => import('./schema-image.ts').then((module) => module.imageManifest),
   NodeConfig: () => Promise.resolve(nodeConfigDocument),
   Inventory: () => import('./schema-inventory.ts').then((module) => module.inventoryDocument),
@@ -35,6 +37,7 @@ export type DocumentKind = keyof typeof kinds;
 
 /** What a document of each kind holds once it is parsed: docs/reference/schema-*.md describe the fields. */
 export interface DocumentOf {
+  AgentConfig: AgentConfigDocument;
   ImageManifest: ImageManifest;
   NodeConfig: NodeConfigDocument;
   Inventory: InventoryDocument;
@@ -84,6 +87,8 @@ export async function checkDocument(text: ParsedDocument, wanted?: DocumentKind)
   switch (kind) {
     case 'NodeConfig':
       return { file, kind, positions, document: checkSchema(await kinds.NodeConfig(), text, kind) };
+    case 'AgentConfig':
+      return { file, kind, positions, document: checkSchema(await kinds.AgentConfig(), text, kind) };
     case 'ImageManifest':
       return { file, kind, positions, document: checkSchema(await kinds.ImageManifest(), text, kind) };
     case 'Inventory':

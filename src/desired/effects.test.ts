@@ -15,6 +15,7 @@ import {
   type Occurrence,
 } from '../../test/support/schema-fields.ts';
 import { exportAgentbaker } from '../artifacts/inventory/import-agentbaker.ts';
+import { completeAgentConfig } from '../config/agent-config.ts';
 import { kinds, parseDocument, type DocumentKind } from '../config/load.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { NodekilnError } from '../errors.ts';
@@ -28,6 +29,7 @@ const readElsewhere: Readonly<Record<string, string>> = {
   'NodeConfig metadata.name': 'nobody: a name for people',
   'NodeConfig spec.boot.deadline': 'boot/boot.ts: the budget of the whole boot',
   'ImageManifest metadata.name': 'bake/image-lock.ts: the name of the image',
+  'AgentConfig metadata.name': 'nobody: a name for people',
   'Inventory metadata.name': 'nobody: a name for people',
 };
 
@@ -65,6 +67,9 @@ const effects: { readonly [Kind in DocumentKind]: (text: string) => Promise<unkn
   async ImageManifest(text) {
     const { document } = await parseDocument({ file: 'x', text }, 'ImageManifest');
     return machines.map((facts) => shown(renderImage(document, facts, { artifactBase: '/m' })));
+  },
+  async AgentConfig(text) {
+    return completeAgentConfig(await parseDocument({ file: 'x', text }, 'AgentConfig'));
   },
   async Inventory(text) {
     return exportAgentbaker((await parseDocument({ file: 'x', text }, 'Inventory')).document.spec);
@@ -104,10 +109,11 @@ async function tryOut(
 const files: { readonly [Kind in DocumentKind]: readonly string[] } = {
   NodeConfig: ['node-1.yaml', 'node-2.yaml', 'node-3.yaml', 'node-4.yaml', 'node-5.yaml'],
   ImageManifest: ['image.yaml'],
+  AgentConfig: ['agent-1.yaml', 'agent-2.yaml', 'agent-3.yaml'],
   Inventory: ['inventory.yaml'],
 };
 
-for (const kind of ['NodeConfig', 'ImageManifest', 'Inventory'] as const) {
+for (const kind of ['NodeConfig', 'ImageManifest', 'AgentConfig', 'Inventory'] as const) {
   test(`every field of ${kind} has an effect`, async () => {
     const schema = await kinds[kind]();
     const results = new Map<string, Set<string>>();

@@ -56,7 +56,8 @@ export async function observeFacts(host: Host): Promise<Facts> {
   };
 }
 
-async function readHostName(host: Host): Promise<string> {
+/** The running name; of a root folder, what it will be called. */
+export async function readHostName(host: Host): Promise<string> {
   const running = host.root === '/' ? await text(host.files, '/proc/sys/kernel/hostname') : '';
   return (running || (await text(host.files, '/etc/hostname'))).trim();
 }

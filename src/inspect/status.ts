@@ -38,7 +38,7 @@ export interface HostStatus {
   readonly agent: AgentReport | undefined;
   /** Its last reports, the oldest first, each with the digests of the documents it is about. */
   readonly agentReports: readonly AgentReport[];
-  /** What the agent's source says now, as against what was reported about. */
+  /** What the agent's source says now, as against what was reported about; of a source on this host. */
   readonly agentDocuments: AgentDocuments | undefined;
 }
 
@@ -125,13 +125,14 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     boot: boot && bootLine(boot),
     agent,
     agentReports: keptReports(journal),
-    agentDocuments: agent && (await documentsNow(host, agent)),
+    // Of a cluster only the agent knows, as itself.
+    agentDocuments: agent?.source.startsWith('dir:') === true ? await documentsNow(host, agent) : undefined,
   };
 }
 
 async function documentsNow(host: Host, { source, digest: reported }: AgentReport): Promise<AgentDocuments> {
   try {
-    const { texts } = await openSource(source, host).read();
+    const { texts } = await openSource(source, { host }).read();
     const digest = digestOf(await overImage(host.files, texts));
     return { source, digest, reported: digest === reported };
   } catch (thrown) {

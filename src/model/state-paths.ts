@@ -4,3 +4,5 @@ export const databaseName = 'state.db';
 export const generationsFolder = `${stateFolder}/generations`;
 export const originalsFolder = `${stateFolder}/originals`;
 export const bootResultPath = `${stateFolder}/boot/result.json`;
+/** What the agent keeps for itself: who it is in its cluster. 0700. */
+export const agentFolder = `${stateFolder}/agent`;

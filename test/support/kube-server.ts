@@ -14,7 +14,7 @@ export interface Thing extends KubeObject {
 }
 
 /** One watch, as the server has it. */
-interface Connection {
+export interface Connection {
   push(text: string): void;
   /** `cut`: in the middle, without an end. */
   end(how: 'end' | 'cut'): void;
@@ -159,13 +159,13 @@ function page(stored: ReadonlyMap<string, Thing>, version: number, query: URLSea
   return { body: JSON.stringify({ metadata: { resourceVersion: String(version), continue: next }, items }) };
 }
 
-interface ConnectionOptions {
+export interface ConnectionOptions {
   readonly timeoutMs: number;
   readonly bookmark: () => string;
   readonly onEnd: () => void;
 }
 
-function createConnection(
+export function createConnection(
   { clock }: MemoryMachine,
   { timeoutMs, bookmark, onEnd }: ConnectionOptions,
 ): { readonly connection: Connection; readonly body: AsyncIterable<Uint8Array> } {

@@ -4,12 +4,21 @@ import { desiredState } from './desired-state.ts';
 
 export type ControllerName = 'desired-state';
 
+/** Undefined: this agent has no use for it. */
+type MakeController = (context: AgentContext) => ControllerBody | undefined;
+
 const controllers = {
   'desired-state': desiredState,
-} as const satisfies Record<ControllerName, (context: AgentContext) => ControllerBody>;
+} as const satisfies Record<ControllerName, MakeController>;
 
-export function makeController(name: ControllerName, context: AgentContext): Controller {
-  return { name, ...controllers[name](context) };
+export function makeController(name: ControllerName, context: AgentContext): Controller | undefined {
+  const make: MakeController = controllers[name];
+  const body = make(context);
+  return body && { name, ...body };
 }
 
-export const controllerNames = Object.keys(controllers) as ControllerName[];
+/** Those that an agent has, in the order of the table. */
+export function makeControllers(context: AgentContext): readonly Controller[] {
+  const names = Object.keys(controllers) as ControllerName[];
+  return names.map((name) => makeController(name, context)).filter((one) => one !== undefined);
+}

@@ -50,6 +50,8 @@ export type KindOfDocument =
       readonly describes: 'image';
       readonly load: (text: KindText) => Promise<ImageDocument>;
     }
+  /** Says how an agent goes about its work (`config/agent-config.ts`). */
+  | { readonly describes: 'agent' }
   /** Data that other documents are made of. */
   | { readonly describes: 'data' };
 

@@ -15,6 +15,7 @@ export type KindTable = Readonly<Record<string, () => Promise<KindOfDocument>>>;
 export const documentKinds = {
   'nodekiln.dev/v1alpha1/NodeConfig': () => import('./node-config.ts').then((module) => module.nodeConfig),
   'nodekiln.dev/v1alpha1/ImageManifest': () => import('./image-manifest.ts').then((module) => module.imageManifest),
+  'nodekiln.dev/v1alpha1/AgentConfig': () => Promise.resolve({ describes: 'agent' }),
   'nodekiln.dev/v1alpha1/Inventory': () => Promise.resolve({ describes: 'data' }),
   'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig': () =>
     import('./operating-system-config/kind.ts').then((module) => module.operatingSystemConfig),

@@ -32,7 +32,7 @@ async function watched(...writes: readonly FileWrite[]): Promise<{
   await machine.files.write([directory, ...writes]);
   await machine.clock.sleep(1000);
   const host = machine.open();
-  const source = openFolder(folder, host);
+  const source = openFolder(folder, { host });
   const abort = new AbortController();
   let changes = 0;
   const begun = Promise.withResolvers<void>();
@@ -117,12 +117,12 @@ describe('a folder of documents', () => {
         },
       },
     };
-    await assert.rejects(openFolder(folder, going).read(), { code: 'NK_DOCUMENT_MISSING' });
+    await assert.rejects(openFolder(folder, { host: going }).read(), { code: 'NK_DOCUMENT_MISSING' });
   });
 
   it('is made where there is nothing, and left alone where there is something', async () => {
     const machine = createMemoryMachine();
-    const source = openFolder(folder, machine.open());
+    const source = openFolder(folder, { host: machine.open() });
     assert.equal(await source.make?.(), true);
     assert.equal((await machine.files.stat(folder))?.mode, 0o700);
     await machine.files.write([{ ...directory, mode: 0o750 }]);
@@ -181,7 +181,7 @@ describe('a document', () => {
   it('written to just before the folder was watched is read again; an old one is not', async () => {
     const machine = createMemoryMachine();
     await machine.files.write([file('a.yaml', 'a')]);
-    const source = openFolder(folder, machine.open());
+    const source = openFolder(folder, { host: machine.open() });
     assert.equal((await source.read()).whole, false);
     await machine.clock.sleep(settleMs);
     assert.equal((await source.read()).whole, true);
@@ -250,7 +250,7 @@ describe('what is no document', () => {
     try {
       prepare(join(root, 'a.yaml'));
       const host = createLinuxHost({ root });
-      await openFolder('/', host).read();
+      await openFolder('/', { host }).read();
     } finally {
       rmSync(root, { recursive: true, force: true });
     }
@@ -289,8 +289,8 @@ describe('what is no document', () => {
 describe('an address of a source', () => {
   it('names a scheme that is known and a place', () => {
     const host = createMemoryMachine().open();
-    assert.equal(openSource('dir:/etc/x', host).address, 'dir:/etc/x');
+    assert.equal(openSource('dir:/etc/x', { host }).address, 'dir:/etc/x');
     for (const address of ['/etc/x', 'file:/etc/x', 'dir:etc', 'dir:', '', 'constructor:/x'])
-      assert.throws(() => openSource(address, host), { code: 'NK_USAGE' }, address);
+      assert.throws(() => openSource(address, { host }), { code: 'NK_USAGE' }, address);
   });
 });

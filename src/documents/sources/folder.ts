@@ -9,8 +9,16 @@
  * An empty folder asks for nothing. A folder that is not there asks for nothing that is known: NK_DOCUMENT_MISSING.
  */
 import { errnoOf, NodekilnError } from '../../errors.ts';
-import type { Files, Host } from '../../host/port.ts';
-import { digestOf, isDocumentName, settleMs, type DocumentSource, type Reading, type SourcedText } from './source.ts';
+import type { Files } from '../../host/port.ts';
+import {
+  digestOf,
+  isDocumentName,
+  settleMs,
+  type DocumentSource,
+  type Reading,
+  type SourceContext,
+  type SourcedText,
+} from './source.ts';
 
 /** No document of people or of a Secret comes near it. */
 const largestDocument = 16 * 1024 * 1024;
@@ -85,7 +93,7 @@ export async function readFolder(files: Files, folder: string): Promise<readonly
   return (await readAll(files, folder))?.texts ?? [];
 }
 
-export function openFolder(folder: string, { files, clock }: Host): DocumentSource {
+export function openFolder(folder: string, { host: { files, clock } }: SourceContext): DocumentSource {
   if (!folder.startsWith('/')) {
     throw new NodekilnError('NK_USAGE', `dir:${folder} does not name a folder by its absolute path`, {
       hint: 'Use --source dir:/etc/nodekiln/desired.',

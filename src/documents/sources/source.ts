@@ -5,6 +5,7 @@
 import type { DocumentText } from '../../config/load.ts';
 import type { Clock, Host } from '../../host/port.ts';
 import { sha256 } from '../../host/digest.ts';
+import type { KubeApi } from '../../kube/api.ts';
 import { toBase64 } from '../../model/bytes.ts';
 import type { KindText } from '../kinds/kind.ts';
 
@@ -23,6 +24,16 @@ export interface Reading {
   readonly digest: string;
   /** False while somebody may still be writing: `settledReading` reads again. */
   readonly whole: boolean;
+  /** Of sources that many nodes share. */
+  readonly delivery?: Delivery;
+}
+
+/** How a source that many nodes share wants to be applied. */
+export interface Delivery {
+  /** Of what it holds, as nodes report it once it is applied; SHA-256 in hexadecimal digits. */
+  readonly checksum?: string;
+  /** Nodes apply it one after the other. */
+  readonly serial: boolean;
 }
 
 export interface DocumentSource {
@@ -45,8 +56,24 @@ export interface DocumentSource {
   make?(): Promise<boolean>;
 }
 
-/** A member of the family: what follows the scheme in an address, on a host → the source. NK_USAGE when it is no address. */
-export type OpenSource = (rest: string, host: Host) => DocumentSource;
+/** What sources read from. */
+export interface SourceContext {
+  readonly host: Host;
+  /** The cluster that Secrets are read from; absent where there is none. */
+  readonly cluster?: SourceCluster;
+}
+
+/** The part of a cluster that sources need. */
+export interface SourceCluster {
+  readonly api: KubeApi;
+  /** When we are somebody to the API; NK_INTERRUPTED when the signal fires before. */
+  available(signal: AbortSignal): Promise<void>;
+  /** Told of what went wrong and is tried again. */
+  onTrouble?(trouble: unknown): void;
+}
+
+/** A member of the family: what follows the scheme in an address → the source. NK_USAGE when it is no address. */
+export type OpenSource = (rest: string, context: SourceContext) => DocumentSource;
 
 /** Names that start with a dot or end otherwise are somebody's own business. */
 export function isDocumentName(name: string): boolean {

@@ -1,0 +1,29 @@
+/** How an agent goes about it: the AgentConfig of its host. */
+import { completeAgentConfig, defaultAgentSpec, type AgentSpec } from '../config/agent-config.ts';
+import { documentPaths } from '../config/defaults.ts';
+import { refuseExposed } from '../config/inspect.ts';
+import { parseDocument, type DocumentText } from '../config/load.ts';
+import { readText } from '../documents/sources/folder.ts';
+import type { Files } from '../host/port.ts';
+
+/** Where it is said, both on the host. */
+export interface ConfigFiles {
+  /** An AgentConfig; `/etc/nodekiln/agent.yaml` when it is there, else defaults. */
+  readonly config?: string;
+  /** The cluster, instead of the one in the AgentConfig. Absolute. */
+  readonly kubeconfig?: string;
+}
+
+/** NK_DOCUMENT_MISSING for a file that is named and is not there; else as `loadAgentConfig`. */
+export async function readAgentConfig(files: Files, { config, kubeconfig }: ConfigFiles): Promise<AgentSpec> {
+  const file = config ?? ((await files.stat(documentPaths.agent)) && documentPaths.agent);
+  const spec = file === undefined ? defaultAgentSpec() : await loadAgentConfig(await readText(files, file));
+  return kubeconfig === undefined ? spec : { ...spec, cluster: { servers: [], kubeconfig } };
+}
+
+/** One text. Errors: as `parseDocument`; NK_DOCUMENT_EXPOSED when it holds a token and the mode of its file lets others at it. */
+export async function loadAgentConfig(text: DocumentText & { readonly mode: number }): Promise<AgentSpec> {
+  const loaded = await parseDocument(text, 'AgentConfig');
+  refuseExposed(loaded, text.mode);
+  return completeAgentConfig(loaded);
+}
