@@ -11,7 +11,7 @@ import type { AgentReport } from '../telemetry/agent-report.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
-import type { AgentContext } from './controller.ts';
+import type { AgentContext, Postponed } from './controller.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
@@ -29,6 +29,7 @@ export interface AgentOptions extends ConfigFiles {
 export type AgentEvent =
   | { readonly type: 'watching'; readonly source: string }
   | { readonly type: 'reconciled'; readonly report: AgentReport }
+  | { readonly type: 'postponed'; readonly postponed: Postponed }
   | { readonly type: 'step'; readonly event: StepEvent }
   /** What the agent goes on from, but cannot put right itself. */
   | { readonly type: 'trouble'; readonly controller: string; readonly error: NodekilnError };
@@ -106,6 +107,9 @@ function contextOf({ host, options, config, cluster, metrics }: Making): AgentCo
       measureStep(event);
       onEvent?.({ type: 'step', event });
     },
-    ...(onEvent && { onReport: (report) => onEvent({ type: 'reconciled', report }) }),
+    ...(onEvent && {
+      onReport: (report) => onEvent({ type: 'reconciled', report }),
+      onPostponed: (postponed) => onEvent({ type: 'postponed', postponed }),
+    }),
   };
 }

@@ -30,6 +30,14 @@ export interface ControllerBody {
   reconcile(context: ReconcileContext): Promise<Reconciled>;
 }
 
+/** A change that waits for its turn. */
+export interface Postponed {
+  /** Milliseconds since 1970; undefined when it is others who decide. */
+  readonly untilMs: number | undefined;
+  /** `it restarts kubelet.service, and nodes do that at different times` */
+  readonly why: string;
+}
+
 /** What controllers are made with. */
 export interface AgentContext {
   readonly host: Host;
@@ -40,6 +48,8 @@ export interface AgentContext {
   /** The cluster whose node this is; absent of an agent that follows a folder and reports to nobody. */
   readonly cluster?: NodeCluster;
   readonly onReport?: (report: AgentReport) => void;
+  /** Told when a change begins to wait for its turn. */
+  readonly onPostponed?: (postponed: Postponed) => void;
   readonly onStep?: (event: StepEvent) => void;
 }
 
@@ -65,6 +75,8 @@ export interface ReconcileContext {
 
 export type Reconciled =
   | { readonly outcome: 'done' }
+  /** Nothing was done: its turn comes so much later. Milliseconds. A change in between is looked at at once. */
+  | { readonly outcome: 'postponed'; readonly waitMs: number }
   /** Tried again, less and less often. */
   | { readonly outcome: 'failed'; readonly error: NodekilnError }
   /** Its inputs say what they said last time; what is due by time stays due. */

@@ -110,6 +110,8 @@ async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Pr
   const nowMs = host.clock.monotonic();
   measures.reconciled(controller.name, { outcome: reconciled.outcome, durationMs: nowMs - beganMs });
   if (reconciled.outcome === 'unchanged') return before;
+  if (reconciled.outcome === 'postponed')
+    return { failures: 0, next: { dueMs: nowMs + reconciled.waitMs, reason: 'retry' } };
   const failed = reconciled.outcome === 'failed';
   // What failed before says nothing about inputs that have changed since.
   const failures = failed ? (reasons.includes('change') ? 0 : before.failures) + 1 : 0;

@@ -64,7 +64,7 @@ describe('a run', () => {
         await note('ask');
         return { desired: desired(file('/etc/a')) };
       },
-      onPrepared: () => order.push('prepared'),
+      onPrepared: () => note('prepared'),
       onEvent: ({ type }) => order.push(type),
       span: async (name, work) => {
         order.push(name);

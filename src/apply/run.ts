@@ -82,7 +82,8 @@ export interface RunRequest<T> extends CarryOutOptions {
    * Without it everything is waited for.
    */
   readonly leaveAfterMs?: number;
-  readonly onPrepared?: (prepared: Prepared) => void;
+  /** What it throws ends the run with nothing touched. */
+  readonly onPrepared?: (prepared: Prepared) => void | Promise<void>;
   /** Measures what observing and planning takes. */
   readonly span?: <R>(name: string, work: () => Promise<R>) => Promise<R>;
   /** Called once, however the run ended, before anything is reclaimed. */
@@ -119,7 +120,7 @@ async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): P
       ...(selfUnit !== undefined && { selfUnit }),
     }),
   );
-  request.onPrepared?.(prepared);
+  await request.onPrepared?.(prepared);
   const budget = { clock: host.clock, ms: budgetMs, about: `the ${source}`, signal };
   const result = await withDeadline(budget, (until) =>
     leaving(host.clock, { leaveAfterMs, signal: until }, carryOut(prepared, { ...request, signal: until })),

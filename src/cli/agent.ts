@@ -70,6 +70,15 @@ function tell(call: Call, event: AgentEvent): void {
     case 'reconciled':
       call.emit('AgentReport', reportAnswer(call, event.report));
       return;
+    case 'postponed': {
+      const { untilMs, why } = event.postponed;
+      const until = untilMs === undefined ? undefined : new Date(untilMs).toISOString();
+      call.emit('AgentPostponed', {
+        data: { why, ...(until !== undefined && { until }) },
+        text: `a change waits${until === undefined ? '' : ` until ${until}`}: ${why}`,
+      });
+      return;
+    }
     case 'trouble': {
       const { controller, error } = event;
       const text = `${controller}: ${formatError(error, call.terminal.style)}`;

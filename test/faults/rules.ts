@@ -61,6 +61,9 @@ export const rules = {
 
   // ── API servers ──
   'api-trust': 'An API server is trusted by its own authorities, and its answers are told apart.',
+  'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',
+  'restarts-spread':
+    'Nodes restart kubelet and containerd for one change at different times, kept over restarts of the agent',
   'api-followed':
     'What an API server holds is followed through cuts, silence and refusals: nothing is lost, and it is not pressed.',
 } as const satisfies Readonly<Record<string, string>>;

@@ -1,21 +1,24 @@
 /**
  * The controller that keeps the machine as a source of documents says. While a document is bad, a unit unhealthy or the
- * source not there, the last good state stays; a source that is there and has no documents asks for nothing, and what it
+ * source not there, the last good state stays, and is kept against drift; a source that is there and has no documents asks for nothing, and what it
  * brought is removed.
  *
  * One change of the documents is one reconciliation: what is told of a change that an earlier reconciliation has read
  * already, or of files that are no documents, ends where the documents are found to say what they said.
  */
+import type { Journal } from '../../apply/journal.ts';
+import type { Prepared } from '../../apply/reconcile.ts';
 import { runWith, type Ended, type HostState } from '../../apply/run.ts';
 import { loadNodeDocuments, overImage } from '../../documents/documents.ts';
 import { digestOf, settledReading, type SourcedText } from '../../documents/sources/source.ts';
-import { asNodekilnError, type NodekilnError } from '../../errors.ts';
+import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { sha256 } from '../../host/digest.ts';
-import { observeFacts } from '../../host/facts.ts';
+import { observeFacts, readHostName } from '../../host/facts.ts';
 import type { Host } from '../../host/port.ts';
 import type { DesiredState } from '../../model/resources.ts';
 import { keepReport, type AgentReport } from '../../telemetry/agent-report.ts';
-import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
+import type { AgentContext, ControllerBody, Postponed, ReconcileContext, Reconciled } from '../controller.ts';
+import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnAt, turnNote } from '../turn.ts';
 
 /** What an empty source asks for. */
 const nothing: DesiredState = { resources: new Map(), goal: undefined, warnings: [] };
@@ -26,7 +29,7 @@ const resyncMs = 60_000;
 const deadlineMs = 30 * 60_000;
 
 export function desiredState(context: AgentContext): ControllerBody {
-  const { source, host } = context;
+  const { source, host, cluster } = context;
   let last: Read | undefined;
 
   const reconcile = async (turn: ReconcileContext): Promise<Reconciled> => {
@@ -34,16 +37,28 @@ export function desiredState(context: AgentContext): ControllerBody {
       const now = await readAll(context, turn.signal);
       if (now.key === last.key) return { outcome: 'unchanged' };
     }
-    const run: Run = { ...context, turn, startedMs: host.clock.monotonic(), read: undefined };
+    const run: Run = {
+      ...context,
+      turn,
+      startedMs: host.clock.monotonic(),
+      read: undefined,
+      kept: undefined,
+      postponed: undefined,
+    };
     const { report, error } = await apply(run);
     last = run.read;
+    if (run.postponed) return postponed(run, run.postponed);
     // Who stops the agent is told nothing about what it did not finish.
     if (!isStopped(turn.signal)) context.onReport?.(report);
     return error ? { outcome: 'failed', error } : { outcome: 'done' };
   };
 
   return {
-    inputs: [{ name: `documents ${source.address}`, watch: (signal) => source.watch(signal) }],
+    inputs: [
+      { name: `documents ${source.address}`, watch: (signal) => source.watch(signal) },
+      // How long changes wait is said there.
+      ...(cluster ? [{ name: 'node', watch: (signal: AbortSignal) => cluster.watchNode(signal) }] : []),
+    ],
     outputs: ['claims:agent'],
     resyncMs,
     deadlineMs,
@@ -58,12 +73,13 @@ type Read =
   | { readonly key: string; readonly texts: readonly SourcedText[]; readonly digest: string; readonly error?: never }
   | { readonly key: string; readonly error: NodekilnError };
 
-async function readAll({ host, source }: AgentContext, signal: AbortSignal): Promise<Read> {
+async function readAll({ host, source, cluster }: AgentContext, signal: AbortSignal): Promise<Read> {
   try {
     const texts = await overImage(host.files, (await settledReading(source, host.clock, signal)).texts);
     const digest = digestOf(texts);
     // Whether others can read a document decides about it, too.
-    return { key: [digest, ...texts.map(({ mode }) => mode)].join(' '), texts, digest };
+    const key = [digest, ...texts.map(({ mode }) => mode), annotatedDelay(cluster?.node())].join(' ');
+    return { key, texts, digest };
   } catch (thrown) {
     const error = asNodekilnError(thrown);
     return { key: `${error.code} ${error.message}`, error };
@@ -85,6 +101,15 @@ interface Run extends AgentContext {
   readonly startedMs: number;
   /** With the lock held. */
   read: Read | undefined;
+  /** Why the last good state was kept instead of what the source says now, which is not known or makes no sense. */
+  kept: NodekilnError | undefined;
+  postponed: Waiting | undefined;
+}
+
+interface Waiting extends Postponed {
+  readonly untilMs: number;
+  /** Nobody was told yet. */
+  readonly isNew: boolean;
 }
 
 interface Applied {
@@ -103,15 +128,26 @@ async function apply(run: Run): Promise<Applied> {
         ...(run.onStep && { onEvent: run.onStep }),
         ask: async () => {
           run.read = await readOrMake(run, state);
-          if (run.read.error) throw run.read.error;
-          return { desired: await render(run.host, run.read.texts) };
+          try {
+            if (run.read.error) throw run.read.error;
+            return { desired: await render(run.host, run.read.texts) };
+          } catch (thrown) {
+            const desired = lastGoodState(state.journal);
+            if (!desired || isStopped(turn.signal)) throw thrown;
+            run.kept = asNodekilnError(thrown);
+            return { desired };
+          }
         },
+        onPrepared: (prepared) => awaitTurn(run, state.journal, prepared),
         publish: async (ended) => {
           const applied = appliedOf(run, ended);
-          if (!isStopped(turn.signal)) {
-            keepReport(state.journal, applied.report);
-            state.journal.flush();
-          }
+          if (isStopped(turn.signal) || run.postponed) return applied;
+          keepReport(state.journal, applied.report);
+          const { read } = run;
+          // What failed or degraded has been begun: going on with it waits for nothing.
+          if (ended.type === 'applied' && !run.kept && read && !read.error)
+            setTurnNote(state.journal, { applied: read.digest });
+          state.journal.flush();
           return applied;
         },
       }),
@@ -122,6 +158,41 @@ async function apply(run: Run): Promise<Applied> {
   }
 }
 
+/** What this source asked for last, as the journal has it; undefined before it asked for anything. */
+function lastGoodState(journal: Journal): DesiredState | undefined {
+  const claims = journal.claims().agent ?? [];
+  if (claims.length === 0) return undefined;
+  return { resources: new Map(claims.map((resource) => [resource.id, resource])), goal: undefined, warnings: [] };
+}
+
+const defaultLongestDelayMs = 5 * 60_000;
+
+/** Ends the run when the change has to wait for its turn. What is applied for the first time, or was begun, does not wait. */
+async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared): Promise<void> {
+  const { read, kept, host, cluster, config, source } = run;
+  const note = turnNote(journal);
+  const units = disruptionOf(plan.impact);
+  if (!read || read.error || kept || units.length === 0) return;
+  if (note.applied === undefined || note.applied === read.digest) return;
+  const shared = source.address.startsWith('secret:');
+  const longestMs = config.restarts.maxDelay ?? (shared ? defaultLongestDelayMs : 0);
+  const name = cluster?.nodeName ?? (await readHostName(host));
+  const delayMs = annotatedDelay(cluster?.node()) ?? ownDelay(name, longestMs);
+  const nowMs = host.clock.now();
+  const untilMs = turnAt({ note, nowMs, delayMs });
+  if (untilMs <= nowMs) return;
+  const why = `it restarts ${units.join(' and ')}, which nodes do at different times`;
+  setTurnNote(journal, { ...note, waitingSince: untilMs - delayMs });
+  journal.flush();
+  run.postponed = { untilMs, why, isNew: note.waitingSince === undefined };
+  throw new NodekilnError('NK_INTERRUPTED', `waits for its turn: ${why}`);
+}
+
+function postponed({ host, onPostponed }: Run, { isNew, ...about }: Waiting): Reconciled {
+  if (isNew) onPostponed?.(about);
+  return { outcome: 'postponed', waitMs: Math.max(0, about.untilMs - host.clock.now()) };
+}
+
 async function render(host: Host, texts: readonly SourcedText[]): Promise<DesiredState> {
   if (texts.length === 0) return nothing;
   const ask = await loadNodeDocuments(texts);
@@ -130,7 +201,7 @@ async function render(host: Host, texts: readonly SourcedText[]): Promise<Desire
 
 function appliedOf(run: Run, ended: Ended): Applied {
   const { host, source, turn, startedMs, read } = run;
-  const error = ended.type === 'stopped' ? ended.error : ended.result.error;
+  const error = run.kept ?? (ended.type === 'stopped' ? ended.error : ended.result.error);
   const report: AgentReport = {
     source: source.address,
     reasons: turn.reasons,
@@ -138,7 +209,7 @@ function appliedOf(run: Run, ended: Ended): Applied {
     documents: read && !read.error ? read.texts.map(({ file, text }) => ({ file, digest: sha256(text) })) : [],
     ...(ended.type === 'applied'
       ? {
-          outcome: ended.result.outcome,
+          outcome: run.kept ? 'failed' : ended.result.outcome,
           generation: ended.result.generation,
           changes: ended.result.changes,
           impact: ended.prepared.plan.impact,

@@ -1,0 +1,83 @@
+/**
+ * When the turn of a change comes. Nodes that are told of one change at the same moment must not all restart kubelet at that
+ * moment: each waits for a time of its own, the same each time. The wait is kept in the journal, so that an agent that starts
+ * anew does not begin it again, or go without it.
+ */
+import { sha256 } from '../host/digest.ts';
+import type { Impact } from '../model/steps.ts';
+import type { NodeObject } from './cluster.ts';
+
+/** How long the node waits, as an operator or a controller says it: a duration as Go writes it, `7.5s`, `1m30s`. */
+const delayAnnotations = ['nodekiln.dev/restart-delay', 'node-agent.gardener.cloud/reconciliation-delay'] as const;
+
+const disruptive = new Set(['kubelet.service', 'containerd.service']);
+
+/** Units that a change stops or restarts, and that no node does without; none when it need not wait. */
+export function disruptionOf(impact: readonly Impact[]): string[] {
+  return impact.filter(({ unit, effect }) => disruptive.has(unit) && effect !== 'start').map(({ unit }) => unit);
+}
+
+/** What is annotated, as it stands; undefined when nothing is that can be understood. */
+export function annotatedDelay(node: NodeObject | undefined): number | undefined {
+  for (const key of delayAnnotations) {
+    const delayMs = parseGoDuration(node?.metadata.annotations?.[key] ?? '');
+    if (delayMs !== undefined) return delayMs;
+  }
+  return undefined;
+}
+
+/** From 0 to below the longest, in milliseconds: spread evenly over names, the same for one name each time. */
+export function ownDelay(nodeName: string, longestMs: number): number {
+  const fraction = Number.parseInt(sha256(nodeName).slice('sha256:'.length, 'sha256:'.length + 12), 16) / 2 ** 48;
+  return Math.floor(fraction * longestMs);
+}
+
+const unitMs = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** `7.5s`, `1h2m`, `0`; undefined for what is none, or is below zero. Milliseconds. */
+export function parseGoDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  if (!/^\+?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return undefined;
+  let total = 0;
+  for (const [, amount = '', unit = ''] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g))
+    total += Number(amount) * unitMs[unit as keyof typeof unitMs];
+  return total;
+}
+
+/** The journal's notes. */
+interface Notes {
+  note(key: string): unknown;
+  setNote(key: string, value: unknown): void;
+}
+
+/** What is remembered between agents. */
+export interface TurnNote {
+  /** Digest of the documents that were applied last. */
+  readonly applied?: string;
+  /** Since when a change waits, milliseconds since 1970. */
+  readonly waitingSince?: number;
+}
+
+const noteKey = 'agent turn';
+
+export function turnNote(notes: Pick<Notes, 'note'>): TurnNote {
+  // Only an agent writes it.
+  return (notes.note(noteKey) as TurnNote | undefined) ?? {};
+}
+
+export function setTurnNote(notes: Notes, note: TurnNote): void {
+  notes.setNote(noteKey, note);
+}
+
+export interface Wait {
+  readonly note: TurnNote;
+  readonly nowMs: number;
+  readonly delayMs: number;
+}
+
+/**
+ * When the turn is, milliseconds since 1970. A clock that was set does not make the wait longer than the delay.
+ */
+export function turnAt({ note: { waitingSince = Infinity }, nowMs, delayMs }: Wait): number {
+  return Math.min(waitingSince, nowMs) + delayMs;
+}
