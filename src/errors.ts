@@ -321,6 +321,11 @@ export const errors = {
     meaning: 'An image is larger than its budget.',
     hint: 'Leave out what takes the most, or raise --size-budget.',
   },
+  NK_AGENT_RESTART: {
+    class: 'interrupted',
+    meaning: 'The agent ended to start anew: it was asked to, or what it was started with holds no longer.',
+    hint: 'Nothing is to be done where systemd runs it: it starts it again.',
+  },
   NK_INTERRUPTED: { class: 'interrupted', meaning: 'Asked to stop.', hint: 'Run the same command again to go on.' },
   NK_INTERNAL: {
     class: 'internal',

@@ -12,6 +12,7 @@ import type { StepEvent } from '../telemetry/events.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
 import type { AgentContext, Postponed } from './controller.ts';
+import { createAppliedBoard } from './applied.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
@@ -69,11 +70,17 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
         signal,
         ...(onTrouble && { onTrouble: (thrown) => onTrouble('cluster', thrown) }),
       }));
-    const context = contextOf({ host, options, config, cluster, metrics });
+    let why: NodekilnError | undefined;
+    const endAgent = (error: NodekilnError): void => {
+      why ??= error;
+      ended.abort(error);
+    };
+    const context = contextOf({ host, options, config, cluster, metrics, end: endAgent });
     const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
     if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
     onEvent?.({ type: 'watching', source: context.source.address });
     await runControllers({ ...runtime, controllers: makeControllers(context) });
+    if (why) throw why;
   } finally {
     options.signal?.removeEventListener('abort', end);
     end();
@@ -86,9 +93,10 @@ interface Making {
   readonly config: AgentSpec;
   readonly cluster: NodeCluster | undefined;
   readonly metrics: Metrics;
+  readonly end: AgentContext['end'];
 }
 
-function contextOf({ host, options, config, cluster, metrics }: Making): AgentContext {
+function contextOf({ host, options, config, cluster, metrics, end }: Making): AgentContext {
   const { onEvent, source = config.source } = options;
   const measureStep = measureSteps(metrics);
   if (source === undefined)
@@ -103,6 +111,8 @@ function contextOf({ host, options, config, cluster, metrics }: Making): AgentCo
       ...(cluster && { cluster: { api: cluster.api, available: (until) => cluster.identity.available(until) } }),
     }),
     ...(cluster && { cluster }),
+    applied: createAppliedBoard(),
+    end,
     onStep: (event) => {
       measureStep(event);
       onEvent?.({ type: 'step', event });

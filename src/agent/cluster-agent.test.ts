@@ -96,6 +96,125 @@ describe('an agent of a cluster', () => {
   }
 });
 
+describe('the Node of an agent', () => {
+  const labelsOf = (): Readonly<Record<string, string>> => agent.cluster.get('nodes/node-1')?.metadata.labels ?? {};
+  const annotationsOf = (): Readonly<Record<string, string>> =>
+    agent.cluster.get('nodes/node-1')?.metadata.annotations ?? {};
+  const kubelet = { labels: { pool: 'a' }, annotations: { 'example.org/note': 'n' } };
+
+  it('holds what documents say of it, also after somebody changed it, until they no longer say so', async () => {
+    await play({ spec: { restarts: { maxDelay: '0s' } } });
+    assert.match(annotationsOf()['nodekiln.dev/applied'] ?? '', /^sha256:/);
+    agent.cluster.put(poolKey, documentOf('two', { kubelet }));
+    await agent.pass(5000);
+    assert.equal(labelsOf()['pool'], 'a');
+    assert.equal(annotationsOf()['example.org/note'], 'n');
+    const { metadata } = agent.cluster.get('nodes/node-1') ?? assert.fail();
+    agent.cluster.put('nodes/node-1', { metadata: { ...metadata, labels: { pool: 'b', theirs: 'x' } } });
+    await agent.pass(100);
+    assert.deepEqual(labelsOf(), { pool: 'a', theirs: 'x' });
+    agent.cluster.put(poolKey, documentOf('three'));
+    await agent.pass(5000);
+    assert.deepEqual(labelsOf(), { theirs: 'x' });
+    assert.equal(annotationsOf()['example.org/note'], undefined);
+  });
+
+  it('is written only when something is not as it should be', async () => {
+    await play();
+    const before = agent.cluster.told.length;
+    await agent.pass(3_600_000);
+    assert.deepEqual(
+      agent.cluster.told.slice(before).filter((what) => !/^(?:watch|list|get|update leases)/.test(what)),
+      [],
+    );
+  });
+
+  it('tells what is applied only once it is, and with a checksum what others wait for', async () => {
+    const osc = (data: string): string =>
+      JSON.stringify({
+        apiVersion: 'extensions.gardener.cloud/v1alpha1',
+        kind: 'OperatingSystemConfig',
+        spec: { files: [{ path: '/etc/a', content: { inline: { data } } }] },
+      });
+    await play({
+      prepare: (cluster) => {
+        cluster.put('nodes/node-1', { metadata: {}, status: { nodeInfo: { kubeletVersion: 'v1.34.3' } } });
+        cluster.put(poolKey, secretOf({ 'osc.yaml': osc('one') }));
+      },
+    });
+    const first = annotationsOf()['checksum/cloud-config-data'];
+    assert.match(first ?? '', /^[0-9a-f]{64}$/);
+    assert.equal(labelsOf()['worker.gardener.cloud/kubernetes-version'], '1.34.3');
+    assert.equal(labelsOf()['node-role.kubernetes.io/worker'], '');
+    const folderInTheWay = { type: 'directory', path: '/etc/a', mode: 0o755, uid: 0, gid: 0 } as const;
+    await agent.machine.files.remove(['/etc/a']);
+    await agent.machine.files.write([folderInTheWay, textFile('/etc/a/b', 'x')]);
+    agent.cluster.put(poolKey, secretOf({ 'osc.yaml': osc('two') }));
+    await agent.pass(100);
+    assert.match(agent.summary().at(-1) ?? '', /^failed/);
+    assert.equal(annotationsOf()['checksum/cloud-config-data'], first);
+    await agent.machine.files.removeTree('/etc/a');
+    await agent.pass(60_000);
+    assert.notEqual(annotationsOf()['checksum/cloud-config-data'], first);
+  });
+
+  it('that comes later than the agent is told then', async () => {
+    await play({ prepare: (cluster) => cluster.delete('nodes/node-1') });
+    agent.cluster.put('nodes/node-1', { metadata: {} });
+    await agent.pass(100);
+    assert.match(annotationsOf()['nodekiln.dev/applied'] ?? '', /^sha256:/);
+  });
+});
+
+describe('an annotation that asks for restarts', () => {
+  const invocation = async (name: string): Promise<string> => (await agent.machine.units.get(name)).invocationId;
+  const ask = (key: string, value: string): void => {
+    const { metadata } = agent.cluster.get('nodes/node-1') ?? assert.fail();
+    agent.cluster.put('nodes/node-1', {
+      metadata: { ...metadata, annotations: { ...metadata.annotations, [key]: value } },
+    });
+  };
+  const eventsSaid = (): unknown[] =>
+    agent.cluster.asked
+      .filter(({ resource }) => resource === 'events')
+      .map(({ body }) => (body as { message: string }).message);
+
+  for (const key of ['nodekiln.dev/restart-units', 'worker.gardener.cloud/restart-systemd-services']) {
+    it(`${key} restarts units once, goes, and says how it went`, async () => {
+      await play();
+      const before = [await invocation('kubelet.service'), await invocation('containerd.service')];
+      ask(key, 'kubelet, containerd.service ,,kubelet');
+      await agent.pass(5000);
+      const after = [await invocation('kubelet.service'), await invocation('containerd.service')];
+      assert.ok(after.every((id, index) => id !== before[index]));
+      assert.equal(agent.cluster.get('nodes/node-1')?.metadata.annotations?.[key], undefined);
+      assert.deepEqual(eventsSaid(), [
+        'kubelet.service was restarted, as an annotation asked',
+        'containerd.service was restarted, as an annotation asked',
+      ]);
+      await agent.pass(600_000);
+      assert.deepEqual([await invocation('kubelet.service'), await invocation('containerd.service')], after);
+    });
+  }
+
+  it('restarts no unit that no document names', async () => {
+    await play();
+    ask('nodekiln.dev/restart-units', 'sshd.service,../x');
+    await agent.pass(5000);
+    assert.deepEqual(eventsSaid(), [
+      'sshd.service is not restarted: no document of this node names it',
+      '../x is not restarted: no document of this node names it',
+    ]);
+  });
+
+  it('ends the agent when it names it, after the annotation is gone', async () => {
+    await play();
+    ask('nodekiln.dev/restart-units', 'nodekiln-agent');
+    await assert.rejects(agent.ended(), { code: 'NK_AGENT_RESTART' });
+    assert.equal(agent.cluster.get('nodes/node-1')?.metadata.annotations?.['nodekiln.dev/restart-units'], undefined);
+  });
+});
+
 const newer = documentOf('two', { kubernetes: { version: '1.34.4' } });
 const delayMs = ownDelay('node-1', 300_000);
 

@@ -9,6 +9,7 @@ import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import type { AppliedBoard } from './applied.ts';
 import type { NodeCluster } from './cluster.ts';
 import type { AgentReport, Reason } from '../telemetry/agent-report.ts';
 
@@ -47,6 +48,10 @@ export interface AgentContext {
   readonly source: DocumentSource;
   /** The cluster whose node this is; absent of an agent that follows a folder and reports to nobody. */
   readonly cluster?: NodeCluster;
+  /** What is in force, as the controller of the desired state tells it. */
+  readonly applied: AppliedBoard;
+  /** Ends the agent with this error, so that systemd starts it anew. */
+  readonly end: (why: NodekilnError) => void;
   readonly onReport?: (report: AgentReport) => void;
   /** Told when a change begins to wait for its turn. */
   readonly onPostponed?: (postponed: Postponed) => void;

@@ -55,7 +55,6 @@ export function nodeNameProblem(name: string): string | undefined {
 
 export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join {
   const { goal, joinDeadline, unjoined } = spec.boot;
-  const { labels, annotations, taints } = spec.kubelet;
   // kubelet's own field wins over ours.
   const { serverTLSBootstrap } = spec.kubelet.configuration;
   const { bootstrapToken: value, bootstrapTokenFile: file } = cluster;
@@ -71,6 +70,11 @@ export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join
     ...(token && { token }),
     hasCertificate: facts.nodeCertificate !== undefined && facts.nodeCertificate === nodeNameOf(spec, facts),
     servingByCluster: (serverTLSBootstrap ?? cluster.servingCertificate === 'cluster') === true,
-    node: { labels, annotations, taints },
+    node: nodePartOf(spec),
   };
+}
+
+/** What a document says of the Node itself. */
+export function nodePartOf({ kubelet: { labels, annotations, taints } }: Pick<NodeSpec, 'kubelet'>): Join['node'] {
+  return { labels, annotations, taints };
 }

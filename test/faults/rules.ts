@@ -61,6 +61,8 @@ export const rules = {
 
   // ── API servers ──
   'api-trust': 'An API server is trusted by its own authorities, and its answers are told apart.',
+  'node-kept':
+    'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',
   'restarts-spread':
     'Nodes restart kubelet and containerd for one change at different times, kept over restarts of the agent',

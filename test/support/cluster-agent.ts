@@ -27,6 +27,8 @@ export interface PlayedAgent {
   readonly summary: () => readonly string[];
   /** Lets so much time pass. */
   pass(ms: number): Promise<void>;
+  /** When it has ended by itself; rejected with what it ended with. */
+  ended(): Promise<void>;
   /** Stops the agent by its signal, and waits. */
   stop(): Promise<void>;
   /** Starts another one on the same machine. */
@@ -75,9 +77,10 @@ export async function playAgent({ spec = {}, prepare, ...given }: PlayOptions = 
     events,
     summary: () => events.flatMap(({ event }) => (event.type === 'reconciled' ? [summaryOf(event.report)] : [])),
     pass: (ms) => machine.clock.sleep(ms),
+    ended: () => running?.ended ?? Promise.resolve(),
     stop: async () => {
       running?.abort.abort(new NodekilnError('NK_INTERRUPTED', 'stopped by SIGTERM'));
-      await running?.ended;
+      await running?.ended.catch(() => undefined);
       running = undefined;
     },
     start: () => {

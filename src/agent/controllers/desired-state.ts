@@ -10,7 +10,8 @@ import type { Journal } from '../../apply/journal.ts';
 import type { Prepared } from '../../apply/reconcile.ts';
 import { runWith, type Ended, type HostState } from '../../apply/run.ts';
 import { loadNodeDocuments, overImage } from '../../documents/documents.ts';
-import { digestOf, settledReading, type SourcedText } from '../../documents/sources/source.ts';
+import type { NodeAsk, NodePart } from '../../documents/kinds/kind.ts';
+import { digestOf, settledReading, type Delivery, type SourcedText } from '../../documents/sources/source.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { sha256 } from '../../host/digest.ts';
 import { observeFacts, readHostName } from '../../host/facts.ts';
@@ -44,12 +45,15 @@ export function desiredState(context: AgentContext): ControllerBody {
       read: undefined,
       kept: undefined,
       postponed: undefined,
+      node: undefined,
     };
     const { report, error } = await apply(run);
     last = run.read;
     if (run.postponed) return postponed(run, run.postponed);
     // Who stops the agent is told nothing about what it did not finish.
-    if (!isStopped(turn.signal)) context.onReport?.(report);
+    if (isStopped(turn.signal)) return { outcome: 'done' };
+    context.onReport?.(report);
+    tellApplied(run, report);
     return error ? { outcome: 'failed', error } : { outcome: 'done' };
   };
 
@@ -66,20 +70,39 @@ export function desiredState(context: AgentContext): ControllerBody {
   };
 }
 
+/** Others report it: only what is in place whole is told. */
+function tellApplied({ applied, read, node, kept }: Run, { outcome }: AgentReport): void {
+  // Until the next document nothing else is known to be in force: that of before is, and was told.
+  if (kept || !read || read.error || outcome === 'failed') return;
+  const { digest, delivery } = read;
+  const { checksum } = delivery ?? {};
+  applied.set({
+    ...(outcome === 'converged' && { digest, ...(checksum !== undefined && { checksum }) }),
+    ...(node && { node }),
+  });
+}
+
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What the source was found to say. Equal keys: nothing about it has changed. */
 type Read =
-  | { readonly key: string; readonly texts: readonly SourcedText[]; readonly digest: string; readonly error?: never }
+  | {
+      readonly key: string;
+      readonly texts: readonly SourcedText[];
+      readonly digest: string;
+      readonly delivery: Delivery | undefined;
+      readonly error?: never;
+    }
   | { readonly key: string; readonly error: NodekilnError };
 
 async function readAll({ host, source, cluster }: AgentContext, signal: AbortSignal): Promise<Read> {
   try {
-    const texts = await overImage(host.files, (await settledReading(source, host.clock, signal)).texts);
+    const { texts: own, delivery } = await settledReading(source, host.clock, signal);
+    const texts = await overImage(host.files, own);
     const digest = digestOf(texts);
     // Whether others can read a document decides about it, too.
     const key = [digest, ...texts.map(({ mode }) => mode), annotatedDelay(cluster?.node())].join(' ');
-    return { key, texts, digest };
+    return { key, texts, digest, delivery };
   } catch (thrown) {
     const error = asNodekilnError(thrown);
     return { key: `${error.code} ${error.message}`, error };
@@ -104,6 +127,7 @@ interface Run extends AgentContext {
   /** Why the last good state was kept instead of what the source says now, which is not known or makes no sense. */
   kept: NodekilnError | undefined;
   postponed: Waiting | undefined;
+  node: NodePart | undefined;
 }
 
 interface Waiting extends Postponed {
@@ -130,7 +154,9 @@ async function apply(run: Run): Promise<Applied> {
           run.read = await readOrMake(run, state);
           try {
             if (run.read.error) throw run.read.error;
-            return { desired: await render(run.host, run.read.texts) };
+            const { desired, node } = await render(run.host, run.read.texts);
+            run.node = node;
+            return { desired };
           } catch (thrown) {
             const desired = lastGoodState(state.journal);
             if (!desired || isStopped(turn.signal)) throw thrown;
@@ -193,10 +219,10 @@ function postponed({ host, onPostponed }: Run, { isNew, ...about }: Waiting): Re
   return { outcome: 'postponed', waitMs: Math.max(0, about.untilMs - host.clock.now()) };
 }
 
-async function render(host: Host, texts: readonly SourcedText[]): Promise<DesiredState> {
-  if (texts.length === 0) return nothing;
+async function render(host: Host, texts: readonly SourcedText[]): Promise<Pick<NodeAsk, 'desired' | 'node'>> {
+  if (texts.length === 0) return { desired: nothing };
   const ask = await loadNodeDocuments(texts);
-  return ask(await observeFacts(host)).desired;
+  return ask(await observeFacts(host));
 }
 
 function appliedOf(run: Run, ended: Ended): Applied {

@@ -1,14 +1,16 @@
 /** Every controller of the agent, by name. */
 import type { AgentContext, Controller, ControllerBody } from '../controller.ts';
 import { desiredState } from './desired-state.ts';
+import { node } from './node.ts';
 
-export type ControllerName = 'desired-state';
+export type ControllerName = 'desired-state' | 'node';
 
 /** Undefined: this agent has no use for it. */
 type MakeController = (context: AgentContext) => ControllerBody | undefined;
 
 const controllers = {
   'desired-state': desiredState,
+  node,
 } as const satisfies Record<ControllerName, MakeController>;
 
 export function makeController(name: ControllerName, context: AgentContext): Controller | undefined {

@@ -21,6 +21,9 @@ export interface KindText {
 /** A Secret's data, by key. */
 export type SecretData = Readonly<Record<string, Uint8Array>>;
 
+/** What documents say of the Node itself, as the cluster has it. */
+export type NodePart = Join['node'];
+
 /** What a node's documents ask for. */
 export interface NodeAsk {
   readonly desired: DesiredState;
@@ -28,6 +31,8 @@ export interface NodeAsk {
   readonly budgetMs: number;
   /** How the node joins its cluster; absent of one that stands alone. */
   readonly join?: Join;
+  /** What the agent keeps on the Node. */
+  readonly node?: NodePart;
 }
 
 export type KindOfDocument =

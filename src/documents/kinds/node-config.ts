@@ -3,7 +3,7 @@ import { parseDuration } from '../../config/duration.ts';
 import { refuseExposed } from '../../config/inspect.ts';
 import { checkDocument } from '../../config/load.ts';
 import { resolveNodeConfig } from '../../config/resolve.ts';
-import { joinOf } from '../../desired/join.ts';
+import { joinOf, nodePartOf } from '../../desired/join.ts';
 import { renderNode } from '../../desired/render-node.ts';
 import type { KindOfDocument } from './kind.ts';
 
@@ -21,6 +21,7 @@ export const nodeConfig = {
     return (facts) => ({
       desired: renderNode(config, facts, { placeOf }),
       budgetMs: parseDuration(spec.boot.deadline),
+      node: nodePartOf(spec),
       ...(spec.cluster && { join: joinOf(spec, spec.cluster, facts) }),
     });
   },

@@ -55,7 +55,7 @@ export function createVirtualClock(): MemoryClock {
   };
 
   return {
-    now: () => epoch + elapsed,
+    now: () => Math.floor(epoch + elapsed),
     monotonic: () => elapsed,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {

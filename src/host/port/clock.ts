@@ -1,7 +1,7 @@
 /** The port's clocks. */
 
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Whole milliseconds since the epoch. */
   now(): number;
   /** CLOCK_MONOTONIC in milliseconds with fractions: the clock systemd's timestamps are on. */
   monotonic(): number;

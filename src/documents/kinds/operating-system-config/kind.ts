@@ -30,6 +30,7 @@ export const operatingSystemConfig = {
       return {
         desired: { ...desired, warnings: [...remarks, ...desired.warnings] },
         budgetMs: parseDuration(bootBudget),
+        node: { labels: { [roleLabel(document)]: '' }, annotations: {}, taints: [] },
       };
     };
   },
@@ -42,6 +43,14 @@ export const operatingSystemConfig = {
     return [...remarks, ...warnings];
   },
 } as const satisfies KindOfDocument;
+
+/** A node is of the control plane when it has its API server. */
+function roleLabel(document: OperatingSystemConfig): string {
+  const isControlPlane = (document.spec.files ?? []).some(
+    ({ path }) => path === '/etc/kubernetes/manifests/kube-apiserver.yaml',
+  );
+  return `node-role.kubernetes.io/${isControlPlane ? 'control-plane' : 'worker'}`;
+}
 
 async function read(
   parsed: ParsedDocument,
