@@ -1,110 +1,38 @@
-/** What an AgentConfig comes to, and what it contradicts itself in. */
+/** Where an agent finds how it goes about it. */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import { exampleAuthority } from '../../test/support/authority.ts';
-import { NodekilnError } from '../errors.ts';
-import { defaultAgentSpec, type AgentSpec } from '../config/agent-config.ts';
-import { loadAgentConfig } from './config.ts';
+import { it } from 'node:test';
+import { textFile } from '../../test/support/memory-node.ts';
+import { defaultAgentSpec } from '../config/agent-config.ts';
+import { createMemoryMachine, type MemoryMachine } from '../host/memory/machine.ts';
+import { readAgentConfig } from './config.ts';
 
 const server = 'https://a:6443';
+const documentOf = (spec: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'AgentConfig', spec });
 
-function load(spec: Readonly<Record<string, unknown>>, mode = 0o600): Promise<AgentSpec> {
-  const text = JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'AgentConfig', spec });
-  return loadAgentConfig({ file: 'agent.yaml', text, mode });
+async function machineWith(path: string, text: string, mode = 0o600): Promise<MemoryMachine> {
+  const machine = createMemoryMachine();
+  await machine.files.write([textFile(path, text, mode)]);
+  return machine;
 }
 
-async function complaints(spec: Readonly<Record<string, unknown>>): Promise<readonly string[]> {
-  const thrown = await load(spec).then(
-    () => assert.fail('taken'),
-    (error: unknown) => error,
-  );
-  assert.ok(thrown instanceof NodekilnError && thrown.code === 'NK_DOCUMENT_INVALID', String(thrown));
-  for (const { place } of thrown.problems) assert.equal(place?.line, 1);
-  return thrown.problems.map(({ message }) => message);
-}
+it('without a file there are defaults; one in its place is read; one that is named must be there', async () => {
+  assert.deepEqual(await readAgentConfig(createMemoryMachine().files, {}), defaultAgentSpec());
+  const { files } = await machineWith('/etc/nodekiln/agent.yaml', documentOf({ source: 'dir:/a' }));
+  assert.equal((await readAgentConfig(files, {})).source, 'dir:/a');
+  await assert.rejects(readAgentConfig(files, { config: '/etc/other.yaml' }), { code: 'NK_DOCUMENT_MISSING' });
+});
 
-describe('an AgentConfig', () => {
-  it('that says nothing is what there is without one', async () => {
-    assert.deepEqual(await load({}), defaultAgentSpec());
-    assert.deepEqual(defaultAgentSpec(), {
-      tokens: [],
-      tokensPeriod: 3_600_000,
-      heartbeat: { enabled: true, lease: 'nodekiln-agent-{node}', duration: 40_000, period: 20_000 },
-      restarts: {},
-      health: { stuckAfter: 300_000, restartAfter: 60_000, maxRestarts: 5 },
-      drift: 'repair',
-      resync: 60_000,
-      endpoint: 'unix:/run/nodekiln/agent.sock',
-    });
-  });
+it('a kubeconfig that is named stands for the cluster of the file', async () => {
+  const { files } = await machineWith('/a.yaml', documentOf({ drift: 'report', cluster: { server } }));
+  const config = await readAgentConfig(files, { config: '/a.yaml', kubeconfig: '/b' });
+  assert.deepEqual([config.cluster, config.drift], [{ servers: [], kubeconfig: '/b' }, 'report']);
+});
 
-  it('has its secrets wrapped, durations in milliseconds, and one list of servers', async () => {
-    const { cluster, heartbeat, restarts } = await load({
-      source: 'secret:a/b',
-      cluster: { server, caBundle: exampleAuthority, bootstrapToken: 'abcdef.0123456789abcdef' },
-      heartbeat: { period: '10s' },
-      restarts: { maxDelay: '1m30s' },
-    });
-    assert.deepEqual(cluster, {
-      servers: [server],
-      caBundle: exampleAuthority,
-      bootstrapToken: { sensitive: 'abcdef.0123456789abcdef' },
-    });
-    assert.equal(heartbeat.period, 10_000);
-    assert.equal(restarts.maxDelay, 90_000);
-    const servers = [server, 'https://b'];
-    assert.deepEqual((await load({ cluster: { servers } })).cluster?.servers, servers);
-  });
-
-  it('that contradicts itself is told all of it, with places', async () => {
-    assert.deepEqual(
-      await complaints({
-        source: 'secret:a/b',
-        tokens: [{ secret: 'a/b', path: '/a' }],
-        tokensPeriod: '1s',
-        resync: '1s',
-        heartbeat: { period: '40s' },
-      }),
-      [
-        'spec.source is a Secret, and there is no cluster to read it from: give spec.cluster',
-        'spec.tokens come from Secrets, and there is no cluster to read them from: give spec.cluster',
-        'spec.tokensPeriod must be at least 15s',
-        'spec.heartbeat.period must be shorter than duration: between two renewals the Lease would run out',
-        'spec.resync must be at least 10s',
-      ],
-    );
-    assert.deepEqual(await complaints({ heartbeat: { period: '0s' } }), [
-      'spec.heartbeat.period must be longer than nothing',
-    ]);
-    const pairs = {
-      server,
-      servers: [server],
-      caBundle: exampleAuthority,
-      caFile: '/a',
-      bootstrapToken: 'abcdef.0123456789abcdef',
-      bootstrapTokenFile: '/b',
-    };
-    assert.deepEqual(await complaints({ cluster: pairs }), [
-      'spec.cluster has both server and servers',
-      'spec.cluster has both caBundle and caFile',
-      'spec.cluster has both bootstrapToken and bootstrapTokenFile',
-    ]);
-    assert.deepEqual(await complaints({ cluster: { kubeconfig: '/a', server } }), [
-      'spec.cluster has both kubeconfig and server: the kubeconfig says all that',
-    ]);
-    for (const cluster of [{}, { servers: [] }])
-      assert.deepEqual(await complaints({ cluster }), ['spec.cluster has neither a server nor a kubeconfig']);
-  });
-
-  it('with a token is refused when others can read it', async () => {
-    const cluster = { server, bootstrapToken: 'abcdef.0123456789abcdef' };
-    await assert.rejects(load({ cluster }, 0o640), { code: 'NK_DOCUMENT_EXPOSED' });
-    await load({ cluster }, 0o600);
-    await load({ cluster: { server } }, 0o644);
-  });
-
-  it('of another kind is refused', async () => {
-    const text = JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'NodeConfig', spec: {} });
-    await assert.rejects(loadAgentConfig({ file: 'a', text, mode: 0 }), { code: 'NK_DOCUMENT_KIND' });
-  });
+it('one with a token that others can read, or of another kind, is refused', async () => {
+  const secret = documentOf({ cluster: { server, bootstrapToken: 'abcdef.0123456789abcdef' } });
+  const exposed = await machineWith('/a.yaml', secret, 0o640);
+  await assert.rejects(readAgentConfig(exposed.files, { config: '/a.yaml' }), { code: 'NK_DOCUMENT_EXPOSED' });
+  const other = await machineWith('/a.yaml', documentOf({}).replace('AgentConfig', 'NodeConfig'));
+  await assert.rejects(readAgentConfig(other.files, { config: '/a.yaml' }), { code: 'NK_DOCUMENT_KIND' });
 });

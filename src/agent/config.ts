@@ -14,15 +14,17 @@ export interface ConfigFiles {
   readonly kubeconfig?: string;
 }
 
-/** NK_DOCUMENT_MISSING for a file that is named and is not there; else as `loadAgentConfig`. */
+/**
+ * NK_DOCUMENT_MISSING for a file that is named and is not there; NK_DOCUMENT_EXPOSED for one that holds a token and that others
+ * can read; else as `parseDocument`.
+ */
 export async function readAgentConfig(files: Files, { config, kubeconfig }: ConfigFiles): Promise<AgentSpec> {
   const file = config ?? ((await files.stat(documentPaths.agent)) && documentPaths.agent);
   const spec = file === undefined ? defaultAgentSpec() : await loadAgentConfig(await readText(files, file));
   return kubeconfig === undefined ? spec : { ...spec, cluster: { servers: [], kubeconfig } };
 }
 
-/** One text. Errors: as `parseDocument`; NK_DOCUMENT_EXPOSED when it holds a token and the mode of its file lets others at it. */
-export async function loadAgentConfig(text: DocumentText & { readonly mode: number }): Promise<AgentSpec> {
+async function loadAgentConfig(text: DocumentText & { readonly mode: number }): Promise<AgentSpec> {
   const loaded = await parseDocument(text, 'AgentConfig');
   refuseExposed(loaded, text.mode);
   return completeAgentConfig(loaded);
