@@ -15,6 +15,7 @@ import type { AgentContext, Postponed } from './controller.ts';
 import { createAppliedBoard } from './applied.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
+import { createGate } from './gate.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
@@ -112,6 +113,7 @@ function contextOf({ host, options, config, cluster, metrics, end }: Making): Ag
     }),
     ...(cluster && { cluster }),
     applied: createAppliedBoard(),
+    tokensTried: createGate(host.clock),
     end,
     onStep: (event) => {
       measureStep(event);

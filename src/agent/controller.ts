@@ -9,6 +9,7 @@ import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import type { Gate } from './gate.ts';
 import type { AppliedBoard } from './applied.ts';
 import type { NodeCluster } from './cluster.ts';
 import type { AgentReport, Reason } from '../telemetry/agent-report.ts';
@@ -27,7 +28,9 @@ export interface ControllerBody {
   readonly resyncMs: number;
   /** One reconciliation takes at most so long. Milliseconds. */
   readonly deadlineMs: number;
-  /** Must not throw for what the world does: that is `failed`. */
+  /** It says itself what it failed with; the runtime does not say it again. */
+  readonly reportsItself?: boolean;
+  /** What the world does is `failed`, or thrown; either is tried again. */
   reconcile(context: ReconcileContext): Promise<Reconciled>;
 }
 
@@ -50,6 +53,8 @@ export interface AgentContext {
   readonly cluster?: NodeCluster;
   /** What is in force, as the controller of the desired state tells it. */
   readonly applied: AppliedBoard;
+  /** Tokens have been looked at once: units that read them may start. */
+  readonly tokensTried: Gate;
   /** Ends the agent with this error, so that systemd starts it anew. */
   readonly end: (why: NodekilnError) => void;
   readonly onReport?: (report: AgentReport) => void;

@@ -18,6 +18,14 @@ import { agentFolder } from '../model/state-paths.ts';
 /** Certificate, its chain and its key in PEM form. 0600. */
 export const agentCertificatePath = `${agentFolder}/client-current.pem`;
 
+/** Of every agent. */
+export const agentGroup = 'nodekiln:node-agents';
+
+/** The user that the agent of a node is. */
+export function agentUser(nodeName: string): string {
+  return `nodekiln:node-agent:${nodeName}`;
+}
+
 /** Who an agent is. */
 export interface AgentIdentity {
   /** `https://api.example.org:6443` */

@@ -190,6 +190,29 @@ describe('the runtime of controllers', () => {
     );
   });
 
+  it('says a trouble once, until it is another or is over', async () => {
+    const failing = (about: string): Reconciled => ({
+      outcome: 'failed',
+      error: new NodekilnError('NK_SOURCE_UNAVAILABLE', about),
+    });
+    const turns = [failing('one'), failing('one'), failing('two'), failing('two')];
+    const reconcile = (_context: unknown, turn: number): Reconciled => turns[turn - 1] ?? { outcome: 'done' };
+    const played = await play({ reconcile, untilMs: 16_000 });
+    assert.deepEqual(
+      played.troubles.map(({ message }) => message),
+      ['one', 'two'],
+    );
+    assert.deepEqual((await play({ reconcile, about: { reportsItself: true }, untilMs: 16_000 })).troubles, []);
+  });
+
+  it('comes back to what was postponed when its turn is', async () => {
+    const played = await play({
+      reconcile: (_context, turn) => (turn === 1 ? { outcome: 'postponed', waitMs: 5000 } : { outcome: 'done' }),
+      untilMs: 6000,
+    });
+    assert.deepEqual(times(played), [0, 5000]);
+  });
+
   it('interrupts what takes longer than it may, with a timeout', async () => {
     const reasons: unknown[] = [];
     const played = await play({

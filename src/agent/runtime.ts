@@ -20,7 +20,7 @@ export interface RuntimeOptions {
   readonly controllers: readonly Controller[];
   readonly signal: AbortSignal;
   readonly metrics: Metrics;
-  /** A watch that ended, a controller that threw: said, and gone on from. */
+  /** A watch that ended, a controller that failed: said once until it is another trouble, and gone on from. */
   readonly onTrouble?: (controller: string, error: NodekilnError) => void;
 }
 
@@ -44,7 +44,7 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
     work: async (name, reasons) => {
       const controller = byName.get(name);
       if (!controller) return;
-      const before = tended.get(name) ?? { failures: 0, next: undefined };
+      const before = tended.get(name) ?? { failures: 0, trouble: '', next: undefined };
       const after = await tend(runtime, { controller, reasons, before });
       tended.set(name, after);
       if (after.next) queue.addLater(name, after.next.dueMs - host.clock.monotonic(), after.next.reason);
@@ -76,6 +76,8 @@ interface Runtime extends Omit<RuntimeOptions, 'controllers'> {
 interface Tended {
   /** In a row. */
   readonly failures: number;
+  /** What it failed with last, as it was told; '' after a success. */
+  readonly trouble: string;
   readonly next: { readonly dueMs: number; readonly reason: Reason } | undefined;
 }
 
@@ -111,17 +113,31 @@ async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Pr
   measures.reconciled(controller.name, { outcome: reconciled.outcome, durationMs: nowMs - beganMs });
   if (reconciled.outcome === 'unchanged') return before;
   if (reconciled.outcome === 'postponed')
-    return { failures: 0, next: { dueMs: nowMs + reconciled.waitMs, reason: 'retry' } };
+    return { failures: 0, trouble: '', next: { dueMs: nowMs + reconciled.waitMs, reason: 'retry' } };
   const failed = reconciled.outcome === 'failed';
   // What failed before says nothing about inputs that have changed since.
   const failures = failed ? (reasons.includes('change') ? 0 : before.failures) + 1 : 0;
   measures.failures(controller.name, failures);
   const waitMs = failed ? Math.min(retryMinMs * 2 ** (failures - 1), retryMaxMs) : controller.resyncMs;
-  return { failures, next: { dueMs: nowMs + waitMs, reason: failed ? 'retry' : 'resync' } };
+  const trouble = failed ? tellTrouble(runtime, { controller, error: reconciled.error, before }) : '';
+  return { failures, trouble, next: { dueMs: nowMs + waitMs, reason: failed ? 'retry' : 'resync' } };
+}
+
+interface Failure {
+  readonly controller: Controller;
+  readonly error: NodekilnError;
+  readonly before: Tended;
+}
+
+function tellTrouble({ onTrouble, signal }: Runtime, { controller, error, before }: Failure): string {
+  const trouble = `${error.code} ${error.message}`;
+  if (trouble !== before.trouble && controller.reportsItself !== true && !signal.aborted)
+    onTrouble?.(controller.name, error);
+  return trouble;
 }
 
 async function attempt(runtime: Runtime, controller: Controller, reasons: readonly Reason[]): Promise<Reconciled> {
-  const { host, signal, measures, onTrouble } = runtime;
+  const { host, signal, measures } = runtime;
   const deadline = { clock: host.clock, ms: controller.deadlineMs, about: controller.name, signal };
   try {
     return await withDeadline(deadline, (until) => {
@@ -139,9 +155,7 @@ async function attempt(runtime: Runtime, controller: Controller, reasons: readon
       return untilAborted({ clock: host.clock, signal, graceMs: stopGraceMs }, controller.reconcile(context));
     });
   } catch (thrown) {
-    const error = asNodekilnError(thrown);
-    if (!signal.aborted) onTrouble?.(controller.name, error);
-    return { outcome: 'failed', error };
+    return { outcome: 'failed', error: asNodekilnError(thrown) };
   }
 }
 

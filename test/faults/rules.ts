@@ -61,6 +61,11 @@ export const rules = {
 
   // ── API servers ──
   'api-trust': 'An API server is trusted by its own authorities, and its answers are told apart.',
+  'agent-identity':
+    'The agent gets a certificate of its own, renews it in time, and keeps no token longer than it must.',
+  heartbeat: 'The Lease is the Node’s own, written directly, in time, with a deadline each time.',
+  'tokens-synced':
+    'Tokens are in files of their mode before units start, and one that is away leaves its file as it is.',
   'node-kept':
     'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',

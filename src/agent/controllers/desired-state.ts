@@ -29,8 +29,11 @@ const resyncMs = 60_000;
 /** Beyond the budgets of all that one reconciliation may wait for: transfers, packages, units. */
 const deadlineMs = 30 * 60_000;
 
+/** Units may read tokens. A server that is away does not hold up what needs none. */
+const tokensPatienceMs = 10_000;
+
 export function desiredState(context: AgentContext): ControllerBody {
-  const { source, host, cluster } = context;
+  const { source, host, cluster, config, tokensTried } = context;
   let last: Read | undefined;
 
   const reconcile = async (turn: ReconcileContext): Promise<Reconciled> => {
@@ -38,6 +41,7 @@ export function desiredState(context: AgentContext): ControllerBody {
       const now = await readAll(context, turn.signal);
       if (now.key === last.key) return { outcome: 'unchanged' };
     }
+    if (!last && cluster && config.tokens.length > 0) await tokensTried.passed(tokensPatienceMs, turn.signal);
     const run: Run = {
       ...context,
       turn,
@@ -66,6 +70,7 @@ export function desiredState(context: AgentContext): ControllerBody {
     outputs: ['claims:agent'],
     resyncMs,
     deadlineMs,
+    reportsItself: true,
     reconcile,
   };
 }

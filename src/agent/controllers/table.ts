@@ -1,16 +1,22 @@
 /** Every controller of the agent, by name. */
 import type { AgentContext, Controller, ControllerBody } from '../controller.ts';
+import { clientCertificate } from './client-certificate.ts';
 import { desiredState } from './desired-state.ts';
+import { heartbeat } from './heartbeat.ts';
 import { node } from './node.ts';
+import { tokens } from './tokens.ts';
 
-export type ControllerName = 'desired-state' | 'node';
+export type ControllerName = 'client-certificate' | 'desired-state' | 'heartbeat' | 'node' | 'tokens';
 
 /** Undefined: this agent has no use for it. */
 type MakeController = (context: AgentContext) => ControllerBody | undefined;
 
 const controllers = {
+  'client-certificate': clientCertificate,
+  tokens,
   'desired-state': desiredState,
   node,
+  heartbeat,
 } as const satisfies Record<ControllerName, MakeController>;
 
 export function makeController(name: ControllerName, context: AgentContext): Controller | undefined {

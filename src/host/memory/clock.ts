@@ -8,6 +8,8 @@ import type { Clock } from '../port.ts';
 export interface MemoryClock extends Clock {
   /** Calls back after so many milliseconds of the machine's time, unless the result is called before. */
   after(ms: number, callback: () => void): () => void;
+  /** Time stands still until this is done: work that takes real time and none of the machine's. */
+  outside<T>(work: Promise<T>): Promise<T>;
 }
 
 interface Timer {
@@ -24,9 +26,14 @@ export function createVirtualClock(): MemoryClock {
   let elapsed = uptimeMs;
   let order = 0;
   let pumping = false;
+  let outside = 0;
   const timers: Timer[] = [];
 
   const pump = (): void => {
+    if (outside > 0) {
+      pumping = false;
+      return;
+    }
     const next = timers.shift();
     if (!next) {
       pumping = false;
@@ -38,15 +45,18 @@ export function createVirtualClock(): MemoryClock {
     setImmediate(pump);
   };
 
+  const goOn = (): void => {
+    if (pumping) return;
+    pumping = true;
+    setImmediate(pump);
+  };
+
   const after = (ms: number, callback: () => void): (() => void) => {
     order += 1;
     const timer = { due: elapsed + Math.max(0, ms), order, callback };
     timers.push(timer);
     timers.sort((a, b) => a.due - b.due || a.order - b.order);
-    if (!pumping) {
-      pumping = true;
-      setImmediate(pump);
-    }
+    goOn();
     // Time does not pass for what nobody waits for any more.
     return () => {
       const at = timers.indexOf(timer);
@@ -72,5 +82,14 @@ export function createVirtualClock(): MemoryClock {
         });
       }),
     after,
+    outside: async (work) => {
+      outside += 1;
+      try {
+        return await work;
+      } finally {
+        outside -= 1;
+        goOn();
+      }
+    },
   };
 }

@@ -9,7 +9,7 @@
 import { NodekilnError } from '../../errors.ts';
 import type { Files, Host, StoredContainerImage, Units } from '../port.ts';
 import { changeEnablement, readEnablement } from '../unit-files/enablement.ts';
-import { createSignatures } from '../linux/signatures.ts';
+import { createMemorySignatures } from './signatures.ts';
 import { createMemoryArchives } from './archives.ts';
 import type { MemoryClock } from './clock.ts';
 import { createVirtualClock } from './clock.ts';
@@ -115,7 +115,7 @@ export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {
       net: createMemoryNet({ endpoints, clock, alive: () => effects.alive() }),
       archives: createMemoryArchives(),
       // Arithmetic is the same everywhere.
-      signatures: createSignatures(),
+      signatures: createMemorySignatures(clock),
       close: () => Promise.resolve(),
     };
   };

@@ -1,0 +1,122 @@
+/**
+ * The agent's own certificate: asked for with the bootstrap token, renewed with itself between seven and nine tenths of its
+ * time, or with the token again once it has expired. The key is new each time, and on the disk before it is asked with: an
+ * agent that is killed meanwhile asks again for the same. The bootstrap token goes when the certificate is there.
+ */
+import { NodekilnError } from '../../errors.ts';
+import { sha256 } from '../../host/digest.ts';
+import type { Host } from '../../host/port.ts';
+import { createKubeApi, type KubeApi } from '../../kube/api.ts';
+import { requestCertificate } from '../../kube/certificate-request.ts';
+import { createKubeClient } from '../../kube/client.ts';
+import { textOf } from '../../model/bytes.ts';
+import { certificatesIn } from '../../model/certificate.ts';
+import { agentFolder } from '../../model/state-paths.ts';
+import { agentCertificatePath, agentGroup, agentUser, type AgentIdentity } from '../identity.ts';
+import type { AgentContext, ControllerBody } from '../controller.ts';
+
+const nextKeyPath = `${agentFolder}/client-next.key`;
+const validityMs = 30 * 24 * 3_600_000;
+const resyncMs = 60_000;
+/** Beyond the quarter of an hour that somebody may take to approve. */
+const deadlineMs = 16 * 60_000;
+
+/** Undefined without a cluster, and where a kubeconfig of somebody else's says who we are. */
+export function clientCertificate({ host, cluster, config }: AgentContext): ControllerBody | undefined {
+  if (!cluster?.identity.isOwn) return undefined;
+  const { identity, nodeName } = cluster;
+  const tokenFile = config.cluster?.bootstrapTokenFile;
+  return {
+    inputs: [],
+    outputs: [`file:${agentCertificatePath}`],
+    resyncMs,
+    deadlineMs,
+    reconcile: async ({ signal }) => {
+      const current = await readCurrent(host, nodeName);
+      const nowMs = host.clock.now();
+      if (current && nowMs < current.renewAtMs) {
+        await removeToken(host, tokenFile);
+        return { outcome: 'done' };
+      }
+      const api = current && nowMs < current.notAfter ? cluster.api : await bootstrapApi(host, identity);
+      if (!api)
+        return {
+          outcome: 'failed',
+          error: new NodekilnError(
+            'NK_CLUSTER_CREDENTIAL_MISSING',
+            current
+              ? 'the agent’s certificate has expired, and there is no bootstrap token'
+              : 'the agent has neither a certificate nor a bootstrap token',
+            { hint: 'Give cluster.bootstrapToken in the AgentConfig, or write one into cluster.bootstrapTokenFile.' },
+          ),
+        };
+      const key = await nextKey(host);
+      const wanted = {
+        key,
+        commonName: agentUser(nodeName),
+        organizations: [agentGroup],
+        prefix: 'nodekiln-agent',
+        validityMs,
+      };
+      const pem = await requestCertificate({ api, clock: host.clock, signatures: host.signatures, signal }, wanted);
+      if (!isFor(pem, nodeName))
+        throw new NodekilnError('NK_CLUSTER_REQUEST_DENIED', 'the cluster issued a certificate for somebody else');
+      await host.files.write([secretFile(agentCertificatePath, `${pem.trimEnd()}\n${key}`)]);
+      await host.files.remove([nextKeyPath]);
+      identity.renewed();
+      await removeToken(host, tokenFile);
+      return { outcome: 'done' };
+    },
+  };
+}
+
+interface Current {
+  readonly notAfter: number;
+  readonly renewAtMs: number;
+}
+
+/** Undefined when there is none, or none of this node's. */
+async function readCurrent({ files }: Host, nodeName: string): Promise<Current | undefined> {
+  const content = await files.read(agentCertificatePath);
+  const pem = content && textOf(content);
+  if (pem === undefined || !isFor(pem, nodeName)) return undefined;
+  const [certificate] = certificatesIn(pem) ?? [];
+  if (!certificate) return undefined;
+  const { notBefore, notAfter } = certificate;
+  // The same each time, another for each certificate: agents that got theirs together do not renew them together.
+  const fraction = Number.parseInt(sha256(pem).slice('sha256:'.length, 'sha256:'.length + 8), 16) / 2 ** 32;
+  return { notAfter, renewAtMs: notBefore + (notAfter - notBefore) * (0.7 + 0.2 * fraction) };
+}
+
+function isFor(pem: string, nodeName: string): boolean {
+  const [certificate] = certificatesIn(pem) ?? [];
+  return certificate?.commonName === agentUser(nodeName);
+}
+
+/** That of a request that may be under way. */
+async function nextKey({ files, signatures }: Host): Promise<string> {
+  const content = await files.read(nextKeyPath);
+  const before = content && textOf(content);
+  if (before !== undefined && (await signatures.publicKeyOf(before))) return before;
+  const key = await signatures.newKey();
+  await files.write([
+    { type: 'directory', path: agentFolder, mode: 0o700, uid: 0, gid: 0 },
+    secretFile(nextKeyPath, key),
+  ]);
+  return key;
+}
+
+function secretFile(path: string, text: string) {
+  return { type: 'file', path, content: new TextEncoder().encode(text), mode: 0o600, uid: 0, gid: 0 } as const;
+}
+
+async function bootstrapApi({ net, clock }: Host, identity: AgentIdentity): Promise<KubeApi | undefined> {
+  const bootstrap = await identity.bootstrap();
+  return bootstrap && createKubeApi(createKubeClient(net, bootstrap), clock);
+}
+
+/** A token is good for more than this node. One of systemd's credentials cannot be removed, and goes with its unit. */
+async function removeToken({ files }: Host, path: string | undefined): Promise<void> {
+  if (path === undefined || path.startsWith('/run/credentials/')) return;
+  await files.remove([path]);
+}

@@ -1,0 +1,84 @@
+/**
+ * Files that are kept equal to values of Secrets: tokens of programs on the host. They are asked for by time, not watched: one
+ * watch more for each would be one connection more for each node. A value comes before units that read it start, as far as the
+ * API server can be reached; a Secret that is away leaves the file as it is.
+ */
+import { NodekilnError } from '../../errors.ts';
+import { equalBytes, fromBase64 } from '../../model/bytes.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import type { TokenItem } from '../../config/agent-config.ts';
+import type { AgentContext, ControllerBody, Reconciled } from '../controller.ts';
+import type { NodeCluster } from '../cluster.ts';
+
+interface SecretObject extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+const deadlineMs = 3 * 60_000;
+
+/** Undefined without a cluster, or when there is nothing to sync. */
+export function tokens(context: AgentContext): ControllerBody | undefined {
+  const { cluster, config, host } = context;
+  if (!cluster || config.tokens.length === 0) return undefined;
+  return {
+    inputs: [
+      {
+        name: 'identity',
+        async *watch(signal) {
+          await cluster.identity.available(signal);
+          yield;
+        },
+      },
+      // What a document removed may be ours to bring back.
+      { name: 'applied', watch: (signal) => context.applied.watch(signal) },
+    ],
+    outputs: config.tokens.map(({ path }) => `file:${path}`),
+    resyncMs: config.tokensPeriod,
+    deadlineMs,
+    reconcile: async ({ signal }): Promise<Reconciled> => {
+      const failures: NodekilnError[] = [];
+      for (const item of config.tokens) {
+        const failure = await sync(host, cluster, { item, signal });
+        if (failure) failures.push(failure);
+      }
+      context.tokensTried.open();
+      const [first] = failures;
+      return first ? { outcome: 'failed', error: first } : { outcome: 'done' };
+    },
+  };
+}
+
+interface Syncing {
+  readonly item: TokenItem;
+  readonly signal: AbortSignal;
+}
+
+/** Why it could not be; the others are synced all the same. */
+async function sync(
+  { files }: AgentContext['host'],
+  { api }: NodeCluster,
+  { item: { secret, key, path, mode }, signal }: Syncing,
+): Promise<NodekilnError | undefined> {
+  try {
+    const [namespace = '', name = ''] = secret.split('/');
+    const found = await api.get<SecretObject>({ apiVersion: 'v1', plural: 'secrets', namespace }, name, { signal });
+    const value = found?.data?.[key];
+    if (value === undefined || value === '')
+      return new NodekilnError(
+        'NK_DOCUMENT_MISSING',
+        `${path} is not synced: ${found ? `the Secret ${secret} has no ${key}` : `there is no Secret ${secret}`}`,
+        { hint: 'Make it, or leave it out of spec.tokens of the AgentConfig. The file stays as it is.' },
+      );
+    const content = fromBase64(value);
+    const bits = Number.parseInt(mode, 8);
+    const [before, stat] = await Promise.all([files.read(path).catch(() => undefined), files.stat(path)]);
+    if (before && equalBytes(before, content) && stat?.type === 'file' && stat.mode === bits) return undefined;
+    await files.write([{ type: 'file', path, content, mode: bits, uid: 0, gid: 0 }]);
+    return undefined;
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    return thrown instanceof NodekilnError
+      ? thrown
+      : new NodekilnError('NK_INTERNAL', `${path} is not synced`, { cause: thrown });
+  }
+}
