@@ -2,7 +2,7 @@
 import { openSource } from '../documents/sources/table.ts';
 import type { AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
-import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { asNodekilnError, type NodekilnError } from '../errors.ts';
 import { readHostName } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
@@ -20,7 +20,7 @@ import { makeController, makeControllers } from './controllers/table.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
 export interface AgentOptions extends ConfigFiles {
-  /** `dir:/etc/nodekiln/desired`, `secret:kube-system/pool-a`; instead of what the AgentConfig says. */
+  /** `dir:/etc/nodekiln/desired` (the default), `secret:kube-system/pool-a`; instead of what the AgentConfig says. */
   readonly source?: string;
   /** Reconcile once and return, instead of following the source. */
   readonly once?: boolean;
@@ -98,12 +98,9 @@ interface Making {
 }
 
 function contextOf({ host, options, config, cluster, metrics, end }: Making): AgentContext {
-  const { onEvent, source = config.source } = options;
+  const { onEvent } = options;
   const measureStep = measureSteps(metrics);
-  if (source === undefined)
-    throw new NodekilnError('NK_USAGE', 'the agent is told no source to follow', {
-      hint: `Give --source, or spec.source in ${documentPaths.agent}.`,
-    });
+  const source = options.source ?? config.source ?? `dir:${documentPaths.desired}`;
   return {
     host,
     config,

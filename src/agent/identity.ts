@@ -18,14 +18,6 @@ import { agentFolder } from '../model/state-paths.ts';
 /** Certificate, its chain and its key in PEM form. 0600. */
 export const agentCertificatePath = `${agentFolder}/client-current.pem`;
 
-/** Of every agent. */
-export const agentGroup = 'nodekiln:node-agents';
-
-/** The user that the agent of a node is. */
-export function agentUser(nodeName: string): string {
-  return `nodekiln:node-agent:${nodeName}`;
-}
-
 /** Who an agent is. */
 export interface AgentIdentity {
   /** `https://api.example.org:6443` */
@@ -34,13 +26,19 @@ export interface AgentIdentity {
   readonly isOwn: boolean;
   /** What is shown now. */
   readonly credentials: Credentials;
-  /** What the first certificate is asked for with; undefined when there is no token any more. */
+  /**
+   * What the first certificate is asked for with: kubelet's own, which proves that this is its node, else the bootstrap token;
+   * undefined when there is neither.
+   */
   bootstrap(): Promise<ApiServer | undefined>;
   /** When there is something to show; NK_INTERRUPTED when the signal fires before. */
   available(signal: AbortSignal): Promise<void>;
   /** Whoever waits looks at once: a certificate has been written. */
   renewed(): void;
 }
+
+/** Where nodekiln lets kubelet have it. */
+const kubeletKubeconfig = '/var/lib/kubelet/kubeconfig';
 
 /** Nobody need be in a hurry: who writes the certificate says so. */
 const lookAgainMs = 5000;
@@ -62,6 +60,10 @@ export async function openIdentity(
     isOwn: kubeconfig === undefined,
     credentials,
     bootstrap: async () => {
+      const kubelet = await readKubeconfig(files, kubeletKubeconfig).catch(() => undefined);
+      const [holding] = certificatesIn(kubelet?.clientCertificate?.cert ?? '') ?? [];
+      if (kubelet && holding && clock.now() < holding.notAfter)
+        return { ...kubelet, server, ...(await authority(files, cluster)) };
       const token = await bootstrapToken(files, cluster);
       return token === undefined ? undefined : { server, ...(await authority(files, cluster)), token };
     },

@@ -25,6 +25,8 @@ export const verbs = {
   'artifact match': () => import('./artifact-match.ts').then((module) => module.artifactMatchVerb),
   'tools-image resolve': () => import('./tools-image-resolve.ts').then((module) => module.toolsImageResolveVerb),
   'tools-image publish': () => import('./tools-image-publish.ts').then((module) => module.toolsImagePublishVerb),
+  'cluster rbac': () => import('./cluster-rbac.ts').then((module) => module.clusterRbacVerb),
+  'cluster approve': () => import('./cluster-approve.ts').then((module) => module.clusterApproveVerb),
   version: () => import('./version.ts').then((module) => module.versionVerb),
 } as const satisfies Record<string, () => Promise<Verb>>;
 
@@ -38,5 +40,6 @@ export const groups: Readonly<Record<string, string>> = {
   config: 'check documents, or show the configuration they make',
   manifest: 'ask what a manifest or inventory gives a platform; import and export inventories',
   artifact: 'look at versions, packages and the cache; fetch one artifact',
+  cluster: 'say what agents may do in a cluster, and approve their certificates',
   'tools-image': 'find the current revision of a tools image, or publish one',
 };

@@ -176,7 +176,7 @@ const imageSpec = fields({
       boot: opt('Configure the node at its first boot (nodekiln-boot.service). Default: true.', flag()),
       agent: opt('Tend the node from then on (nodekiln-agent.service). Default: false.', flag()),
       agentSource: opt(
-        'Where the agent finds documents. Default: dir:/etc/nodekiln/desired.',
+        'Where the agent finds documents, whatever its AgentConfig says. Default: what that says, else dir:/etc/nodekiln/desired.',
         matching(/^dir:\/\S+$/, 'a source like "dir:/etc/nodekiln/desired"'),
       ),
     }),

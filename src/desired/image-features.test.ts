@@ -437,14 +437,14 @@ test('nodekiln itself: its boot unless not wanted, its agent when wanted', async
         : [],
     );
   const boot = ['unit:nodekiln-boot.service', 'enabled', 'ExecStart=/opt/nodekiln/bin/nodekiln \\\n  boot'];
-  const agent = (source: string): string[] => [
+  const agent = (source?: string): string[] => [
     'unit:nodekiln-agent.service',
     'enabled',
-    `ExecStart=/opt/nodekiln/bin/nodekiln \\\n  agent \\\n  --source \\\n  ${source}`,
+    `ExecStart=/opt/nodekiln/bin/nodekiln \\\n  agent${source === undefined ? '' : ` \\\n  --source \\\n  ${source}`}`,
   ];
   assert.deepEqual(await unitsOf('{}'), [boot]);
   assert.deepEqual(await unitsOf('{boot: true, agent: false}'), [boot]);
-  assert.deepEqual(await unitsOf('{agent: true}'), [agent('dir:/etc/nodekiln/desired'), boot]);
+  assert.deepEqual(await unitsOf('{agent: true}'), [agent(), boot]);
   assert.deepEqual(await unitsOf('{boot: false, agent: true, agentSource: "dir:/a"}'), [agent('dir:/a')]);
   assert.deepEqual(
     [...(await rendered('apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec: {}\n')).resources.keys()],

@@ -38,7 +38,8 @@ export function bootUnit(): string {
   });
 }
 
-export function agentUnit(source: string): string {
+/** Without a source it is the AgentConfig's to say. */
+export function agentUnit(source: string | undefined): string {
   return unitText({
     Unit: [
       'Description=nodekiln: keep this node as its configuration describes',
@@ -49,7 +50,7 @@ export function agentUnit(source: string): string {
     ],
     Service: [
       'Type=exec',
-      execStart([program, 'agent', '--source', source]),
+      execStart([program, 'agent', ...(source === undefined ? [] : ['--source', source])]),
       'Restart=always',
       'RestartSec=2',
       'UMask=0077',

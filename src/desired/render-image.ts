@@ -149,7 +149,7 @@ function renderUnits(units: ImageSpec['units'], image: ImageRendering): void {
 }
 
 function renderOwnUnits(nodekiln: ImageSpec['nodekiln'], image: ImageRendering): void {
-  const { boot = true, agent = false, agentSource = `dir:${documentPaths.desired}`, ...rest } = nodekiln ?? {};
+  const { boot = true, agent = false, agentSource, ...rest } = nodekiln ?? {};
   nothingLeft(rest);
   const path = ['spec', 'nodekiln'];
   if (boot) addOnce(image, unit('nodekiln-boot.service', { content: bootUnit(), enablement: 'enabled' }), path);

@@ -24,6 +24,7 @@ export interface CertificateRequestObject extends KubeObject {
     readonly request?: string;
     readonly signerName?: string;
     readonly usages?: readonly string[];
+    readonly expirationSeconds?: number;
     readonly username?: string;
     readonly groups?: readonly string[];
   };
@@ -146,5 +147,5 @@ async function requestObject(signatures: Signatures, wanted: CertificateWanted):
       usages,
       expirationSeconds: Math.max(600, Math.floor(validityMs / 1000)),
     },
-  } as CertificateRequestObject;
+  };
 }

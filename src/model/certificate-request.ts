@@ -1,5 +1,6 @@
-/** Requests for certificates, PKCS #10 (RFC 2986), as DER: what is signed, and the whole with its signature. Pure. */
-import { concatBytes, toBase64 } from './bytes.ts';
+/** Requests for certificates, PKCS #10 (RFC 2986): made as DER, and read strictly, since others make them, too. Pure. */
+import { concatBytes, fromBase64, fromHex, toBase64 } from './bytes.ts';
+import { commonNameOid, namesIn, organizationOid, tags, valuesIn } from './der.ts';
 
 /** Whom a certificate is asked for. */
 export interface RequestedSubject {
@@ -8,11 +9,8 @@ export interface RequestedSubject {
   readonly organizations: readonly string[];
 }
 
-const tags = { integer: 0x02, bits: 0x03, oid: 0x06, utf8: 0x0c, sequence: 0x30, set: 0x31, attributes: 0xa0 } as const;
-const commonNameOid = [0x55, 0x04, 0x03];
-const organizationOid = [0x55, 0x04, 0x0a];
-/** ecdsa-with-SHA256, RFC 5758. */
-const ecdsaSha256Oid = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+/** ecdsa-with-SHA256, RFC 5758; in hexadecimal digits. */
+const ecdsaSha256Oid = '2a8648ce3d040302';
 
 /** What is to be signed. `publicKey`: SubjectPublicKeyInfo, DER. No names beside the subject's are asked for. */
 export function requestInfo({ commonName, organizations }: RequestedSubject, publicKey: Uint8Array): Uint8Array {
@@ -34,7 +32,7 @@ export function certificateRequest(info: Uint8Array, signature: Uint8Array): Uin
   return value(
     tags.sequence,
     info,
-    value(tags.sequence, value(tags.oid, Uint8Array.from(ecdsaSha256Oid))),
+    value(tags.sequence, value(tags.oid, fromHex(ecdsaSha256Oid))),
     value(tags.bits, Uint8Array.of(0), signature),
   );
 }
@@ -45,12 +43,8 @@ export function requestPem(der: Uint8Array): string {
   return ['-----BEGIN CERTIFICATE REQUEST-----', ...lines, '-----END CERTIFICATE REQUEST-----', ''].join('\n');
 }
 
-function name(oid: readonly number[], text: string): Uint8Array {
-  const pair = value(
-    tags.sequence,
-    value(tags.oid, Uint8Array.from(oid)),
-    value(tags.utf8, new TextEncoder().encode(text)),
-  );
+function name(oid: string, text: string): Uint8Array {
+  const pair = value(tags.sequence, value(tags.oid, fromHex(oid)), value(tags.utf8, new TextEncoder().encode(text)));
   return value(tags.set, pair);
 }
 
@@ -64,4 +58,46 @@ function lengthOf(length: number): number[] {
   const bytes: number[] = [];
   for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
   return [0x80 + bytes.length, ...bytes];
+}
+
+/** What a request asks for. */
+export interface ReadRequest extends RequestedSubject {
+  /** Names in the subject that are neither common name nor organization, or a second common name. */
+  readonly hasOtherNames: boolean;
+  /** It asks for extensions: alternative names, usages, anything. */
+  readonly hasExtensions: boolean;
+  /** SubjectPublicKeyInfo, in PEM form. */
+  readonly publicKey: string;
+  /** What the requester signed, and the signature: DER for ECDSA. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+const pemPattern = /^\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE REQUEST-----\s*$/;
+
+/** Of a PEM text; undefined when it is no request, or more than one. The signature is the caller's to verify. */
+export function readCertificateRequest(pem: string): ReadRequest | undefined {
+  const [, base64] = pemPattern.exec(pem) ?? [];
+  if (base64 === undefined) return undefined;
+  const [request, ...behind] = valuesIn(fromBase64(base64.replaceAll(/\s/g, ''))) ?? [];
+  if (request?.tag !== tags.sequence || behind.length > 0) return undefined;
+  const [info, algorithm, bits, ...more] = valuesIn(request.content) ?? [];
+  if (info?.tag !== tags.sequence || algorithm?.tag !== tags.sequence || bits?.tag !== tags.bits || more.length > 0)
+    return undefined;
+  const [version, subject, key, attributes] = valuesIn(info.content) ?? [];
+  if (version?.tag !== tags.integer || subject?.tag !== tags.sequence || key?.tag !== tags.sequence) return undefined;
+  const names = namesIn(subject.content);
+  const ofType = (oid: string): string[] => names.filter(({ type }) => type === oid).map(({ value: text }) => text);
+  const commonNames = ofType(commonNameOid);
+  const organizations = ofType(organizationOid);
+  const lines = toBase64(key.whole).match(/.{1,64}/g) ?? [];
+  return {
+    commonName: commonNames[0] ?? '',
+    organizations,
+    hasOtherNames: commonNames.length > 1 || names.length !== commonNames.length + organizations.length,
+    hasExtensions: attributes !== undefined && attributes.content.length > 0,
+    publicKey: ['-----BEGIN PUBLIC KEY-----', ...lines, '-----END PUBLIC KEY-----', ''].join('\n'),
+    signed: info.whole,
+    signature: bits.content.subarray(1),
+  };
 }

@@ -3,6 +3,7 @@
  * here: TLS does that. Pure.
  */
 import { fromBase64, textOf } from './bytes.ts';
+import { commonNameOid, namesIn, organizationOid, tags, valuesIn, type Value } from './der.ts';
 
 /** As far as anybody here asks. */
 export interface Certificate {
@@ -15,17 +16,8 @@ export interface Certificate {
   readonly notAfter: number;
 }
 
-/** A value in DER: its tag, and where its content lies. */
-interface Value {
-  readonly tag: number;
-  readonly content: Uint8Array;
-}
-
-const tags = { integer: 0x02, oid: 0x06, utcTime: 0x17, generalizedTime: 0x18, sequence: 0x30, set: 0x31 } as const;
 /** `[0]`, which holds the version when it is not the first. */
 const explicitVersion = 0xa0;
-const commonNameOid = '550403';
-const organizationOid = '55040a';
 
 /** The certificates of a PEM text in their order; undefined when it holds none, or one that is no certificate. */
 export function certificatesIn(pem: string): readonly Certificate[] | undefined {
@@ -56,41 +48,6 @@ function certificateOf(der: Uint8Array): Certificate | undefined {
   const names = namesIn(subject.content);
   const ofType = (oid: string): string[] => names.filter(({ type }) => type === oid).map(({ value }) => value);
   return { commonName: ofType(commonNameOid)[0] ?? '', organizations: ofType(organizationOid), notBefore, notAfter };
-}
-
-/** Values side by side; undefined when the bytes are not made of whole ones. */
-function valuesIn(der: Uint8Array): Value[] | undefined {
-  const values: Value[] = [];
-  let at = 0;
-  while (at < der.length) {
-    const tag = der[at] ?? 0;
-    const first = der[at + 1];
-    if (first === undefined) return undefined;
-    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
-    // Four bytes are more than any certificate has.
-    if (first === 0x80 || lengthBytes > 4) return undefined;
-    const start = at + 2 + lengthBytes;
-    const length = lengthBytes === 0 ? first : der.subarray(at + 2, start).reduce((so, byte) => so * 256 + byte, 0);
-    if (start + length > der.length) return undefined;
-    values.push({ tag, content: der.subarray(start, start + length) });
-    at = start + length;
-  }
-  return values;
-}
-
-/** RDNSequence: sets of type and value. */
-function namesIn(subject: Uint8Array): { readonly type: string; readonly value: string }[] {
-  return (valuesIn(subject) ?? []).flatMap((set) =>
-    (valuesIn(set.content) ?? []).flatMap((pair) => {
-      const [type, value] = valuesIn(pair.content) ?? [];
-      if (type?.tag !== tags.oid || !value) return [];
-      return [{ type: hexOf(type.content), value: textOf(value.content) }];
-    }),
-  );
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** `YYMMDDHHMMSSZ` of UTCTime, whose years are those from 1950 on, or `YYYYMMDDHHMMSSZ`. */

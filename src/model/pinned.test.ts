@@ -15,6 +15,7 @@ test('our state lies where it always did', () => {
       generationsFolder: '/var/lib/nodekiln/generations',
       originalsFolder: '/var/lib/nodekiln/originals',
       bootResultPath: '/var/lib/nodekiln/boot/result.json',
+      agentFolder: '/var/lib/nodekiln/agent',
     },
   );
 });

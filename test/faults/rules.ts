@@ -66,6 +66,7 @@ export const rules = {
   heartbeat: 'The Lease is the Node’s own, written directly, in time, with a deadline each time.',
   'tokens-synced':
     'Tokens are in files of their mode before units start, and one that is away leaves its file as it is.',
+  rights: 'An agent gets a certificate only when subject, usages and requester fit, and may do what is its own.',
   'node-kept':
     'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',

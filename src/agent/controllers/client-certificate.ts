@@ -9,10 +9,11 @@ import type { Host } from '../../host/port.ts';
 import { createKubeApi, type KubeApi } from '../../kube/api.ts';
 import { requestCertificate } from '../../kube/certificate-request.ts';
 import { createKubeClient } from '../../kube/client.ts';
+import { agentGroup, agentUser } from '../../model/agent-identity.ts';
 import { textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { agentFolder } from '../../model/state-paths.ts';
-import { agentCertificatePath, agentGroup, agentUser, type AgentIdentity } from '../identity.ts';
+import { agentCertificatePath, type AgentIdentity } from '../identity.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 
 const nextKeyPath = `${agentFolder}/client-next.key`;

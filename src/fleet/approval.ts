@@ -1,0 +1,84 @@
+/**
+ * Which requests for certificates are approved: one set of rules, for whoever approves. A request of an agent counts only when
+ * subject, usages, lifetime and requester fit each other; whatever else comes is somebody else's to judge. Pure.
+ */
+import { isNodeName } from '../config/schema-cluster.ts';
+import { agentGroup, nodeOfAgent } from '../model/agent-identity.ts';
+import type { ReadRequest } from '../model/certificate-request.ts';
+
+/** A CertificateSigningRequest, as far as it is judged. */
+export interface JudgedRequest {
+  readonly signerName: string;
+  readonly usages: readonly string[];
+  readonly expirationSeconds?: number;
+  /** Who asks, as the API server found out. */
+  readonly username: string;
+  readonly groups: readonly string[];
+  /** What is in it; undefined when it is none, or its signature is not good. */
+  readonly request: ReadRequest | undefined;
+}
+
+export interface Judged {
+  /** `left`: not ours to judge. */
+  readonly verdict: 'approved' | 'denied' | 'left';
+  /** A sentence for the condition. */
+  readonly why: string;
+  /** The node it is about, once that is known. */
+  readonly nodeName?: string;
+}
+
+export interface Known {
+  /** Whether the cluster has a Node of this name. */
+  hasNode(name: string): boolean;
+}
+
+const clientSigner = 'kubernetes.io/kube-apiserver-client';
+const neededUsages = ['client auth', 'digital signature'];
+const allowedUsages = new Set([...neededUsages, 'key encipherment']);
+const bootstrapGroup = 'system:bootstrappers';
+const longestSeconds = 366 * 24 * 3600;
+
+/** Of requests that agents make for themselves; every other one is left. */
+export function judgeAgentRequest(asked: JudgedRequest, known: Known): Judged {
+  const { request, username, groups } = asked;
+  if (asked.signerName !== clientSigner) return left('it is for another signer');
+  // Somebody who asks as an agent, or for an agent's rights, is ours; whatever else is wrong with it.
+  const isOurs =
+    nodeOfAgent(username) !== undefined ||
+    (request && (nodeOfAgent(request.commonName) !== undefined || request.organizations.includes(agentGroup)));
+  if (isOurs !== true) return left('it is not for an agent of nodekiln');
+  if (!request) return denied('what it holds is no request, or its signature is not good');
+  const nodeName = nodeOfAgent(request.commonName) ?? '';
+  if (!isNodeName(nodeName)) return denied('its common name is not that of an agent');
+  const deny = (why: string): Judged => ({ ...denied(why), nodeName });
+  if (request.organizations.length !== 1 || request.organizations[0] !== agentGroup)
+    return deny('its organization is not the group of agents alone');
+  if (request.hasOtherNames) return deny('its subject has other names');
+  if (request.hasExtensions) return deny('it asks for extensions');
+  const usages = new Set(asked.usages);
+  if (!neededUsages.every((usage) => usages.has(usage)) || [...usages].some((usage) => !allowedUsages.has(usage)))
+    return deny('its usages are not those of a client');
+  if ((asked.expirationSeconds ?? 0) > longestSeconds) return deny('it asks for more than a year');
+  const requester = nodeOfAgent(username);
+  if (requester !== undefined)
+    return requester === nodeName && groups.includes(agentGroup)
+      ? { verdict: 'approved', why: 'an agent renews its own certificate', nodeName }
+      : deny('an agent may ask for itself only');
+  // Whoever has kubelet's key is root on that node, and so could be its agent.
+  if (username === `system:node:${nodeName}` && groups.includes('system:nodes'))
+    return { verdict: 'approved', why: 'the kubelet of the node asks for its agent', nodeName };
+  if (!username.startsWith('system:bootstrap:') || !groups.includes(bootstrapGroup))
+    return deny('who asks is neither this agent, nor the kubelet of its node, nor has a bootstrap token');
+  // The token is good for any machine: whoever has one must not become the agent of a node that is there already.
+  if (known.hasNode(nodeName))
+    return deny('the cluster has a Node of this name, and a bootstrap token is for new ones');
+  return { verdict: 'approved', why: 'a new node gets the certificate of its agent', nodeName };
+}
+
+function left(why: string): Judged {
+  return { verdict: 'left', why };
+}
+
+function denied(why: string): Judged {
+  return { verdict: 'denied', why };
+}

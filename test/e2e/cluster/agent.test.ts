@@ -1,0 +1,289 @@
+/**
+ * Agents of two nodes in a real cluster, old and new Debian: each gets a certificate of its own, follows a Secret as nobody but
+ * itself, reports on its Node, and goes on while the API server is away. With the roles that `nodekiln cluster rbac` prints
+ * and the approver, nothing else; the administrator only writes Secrets.
+ */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, describe, test } from 'node:test';
+import { stringify } from 'yaml';
+import { bakedRoot } from '../../demo/baked.ts';
+import { bakedNode, untilBooted } from '../../demo/nodes.ts';
+import { openCluster, type Cluster } from '../../lab/cluster.ts';
+import type { KubeObject } from '../../lab/control-plane/api.ts';
+import { adminKubeconfig } from '../../lab/control-plane/pki.ts';
+import { joinDocument } from '../../lab/join.ts';
+import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
+import { installPrerequisites } from '../../lab/prerequisites.ts';
+import type { Suite } from '../../lab/root.ts';
+
+const cases: readonly { readonly name: string; readonly suite: Suite; readonly podSubnet: string }[] = [
+  { name: 'old', suite: 'bookworm', podSubnet: '10.88.1.0/24' },
+  { name: 'new', suite: 'trixie', podSubnet: '10.88.2.0/24' },
+];
+const nodekiln = '/opt/nodekiln/bin/nodekiln';
+const agentUnit = 'nodekiln-agent.service';
+const nodePath = (name: string): string => `/api/v1/nodes/${name}`;
+const secretPath = (name: string): string => `/api/v1/namespaces/kube-system/secrets/${name}`;
+const leasePath = (name: string): string => `/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${name}`;
+
+interface Lease extends KubeObject {
+  readonly spec: { readonly renewTime: string; readonly holderIdentity: string };
+}
+
+describe('agents of a real cluster', { concurrency: 1 }, () => {
+  let lab: Lab;
+  let cluster: Cluster;
+  const hosts = new Map<string, LabHost>();
+
+  /** What the agent of a host is to make of it; the same for a host each time but for `words`. */
+  const documentOf = (name: string, words: string, spec: Readonly<Record<string, unknown>> = {}): string => {
+    const { podSubnet = '' } = cases.find((one) => one.name === name) ?? {};
+    return joinDocument(cluster, {
+      podSubnet,
+      labels: { 'example.org/pool': 'a' },
+      spec: {
+        takeover: true,
+        files: [{ path: '/etc/words', content: words }],
+        units: [
+          {
+            name: 'words.service',
+            content: '[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n',
+            state: 'started',
+            inputs: ['file:/etc/words'],
+          },
+        ],
+        ...spec,
+      },
+    });
+  };
+  const give = async (name: string, words: string, spec: Readonly<Record<string, unknown>> = {}): Promise<void> => {
+    const object = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `pool-${name}`, namespace: 'kube-system' },
+      data: { '10-node.yaml': Buffer.from(documentOf(name, words, spec)).toString('base64') },
+    };
+    await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object) });
+  };
+  const invocation = async (host: LabHost, unit: string): Promise<string> =>
+    (await host.check(['systemctl', 'show', '-P', 'InvocationID', unit])).trim();
+  const untilWords = async (host: LabHost, words: string): Promise<void> => {
+    for (let waited = 0; waited < 60_000; waited += 50) {
+      if ((await host.readFile('/etc/words').catch(() => '')) === words) return;
+      await sleep(50);
+    }
+    const log = await host.exec(['journalctl', '-u', agentUnit, '-n', '40', '-o', 'cat']);
+    assert.fail(`${host.name} has other words after 60 s; its agent says:\n${log.stdout}`);
+  };
+  /** An API server that has just started does not know its roles yet. */
+  let rolesKnownAt = 0;
+  const annotationsOf = (node: KubeObject): Readonly<Record<string, string>> => node.metadata.annotations ?? {};
+
+  before(async () => {
+    await installPrerequisites(console.error);
+    for (const { suite } of cases) await bakedRoot(console.error, suite);
+    lab = await openLab();
+    cluster = await openCluster(lab, { progress: console.error, audit: true });
+    for (const { name, suite, podSubnet } of cases) {
+      const document = joinDocument(cluster, { token: await cluster.newToken(), podSubnet });
+      hosts.set(name, await bakedNode(lab, { name, suite, network: true, document }));
+    }
+    await Promise.all([...hosts.values()].map((host) => host.start()));
+    await Promise.all([...hosts.values()].map((host) => untilBooted(host)));
+    const [host] = hosts.values();
+    assert.ok(host);
+    const access = [
+      await host.check([nodekiln, 'cluster', 'rbac']),
+      ...(await Promise.all(
+        cases.map(({ name }) =>
+          host.check([
+            nodekiln,
+            'cluster',
+            'rbac',
+            name,
+            '--secrets',
+            `kube-system/pool-${name},kube-system/token-${name}`,
+          ]),
+        ),
+      )),
+    ];
+    await cluster.kubectl(['apply', '-f', '-'], { input: access.join('\n---\n') });
+    // The approver is somebody with an administrator's rights here; what it may do at least is in packaging/kubernetes.
+    await host.writeFile('/root/approver.conf', await readFile(join(cluster.folder, adminKubeconfig), 'utf8'), {
+      mode: 0o600,
+    });
+    await host.check([
+      'systemd-run',
+      '--unit=approver',
+      nodekiln,
+      'cluster',
+      'approve',
+      '--kubeconfig',
+      '/root/approver.conf',
+    ]);
+  });
+  after(() => lab?.close());
+
+  test(
+    'get a certificate of their own with kubelet’s, and follow their Secrets with it',
+    { timeout: 120_000 },
+    async () => {
+      for (const [name, host] of hosts) {
+        await give(name, 'first\n');
+        await cluster.kubectl([
+          '-n',
+          'kube-system',
+          'create',
+          'secret',
+          'generic',
+          `token-${name}`,
+          '--from-literal=token=hunter2',
+        ]);
+        const config = {
+          apiVersion: 'nodekiln.dev/v1alpha1',
+          kind: 'AgentConfig',
+          spec: {
+            source: `secret:kube-system/pool-${name}`,
+            cluster: { server: cluster.server, caBundle: cluster.caBundle },
+            tokens: [{ secret: `kube-system/token-${name}`, path: '/var/lib/collector/token' }],
+            restarts: { maxDelay: '2s' },
+          },
+        };
+        await host.writeFile('/etc/nodekiln/agent.yaml', stringify(config), { mode: 0o600 });
+        await host.check(['systemd-run', `--unit=${agentUnit}`, '-p', 'Restart=always', nodekiln, 'agent']);
+      }
+      for (const [name, host] of hosts) {
+        await untilWords(host, 'first\n');
+        const node = await cluster.admin.until<KubeObject>(
+          nodePath(name),
+          (object) => annotationsOf(object)['nodekiln.dev/applied'] !== undefined,
+          `${name} reports what is applied`,
+          30_000,
+        );
+        assert.equal(node.metadata.labels?.['example.org/pool'], 'a');
+        assert.equal(await host.readFile('/var/lib/collector/token'), 'hunter2');
+        assert.equal((await host.check(['stat', '-c', '%a', '/var/lib/collector/token'])).trim(), '600');
+        const lease = await cluster.admin.get<Lease>(leasePath(`nodekiln-agent-${name}`));
+        assert.equal(lease.spec.holderIdentity, `nodekiln-agent-${name}`);
+        assert.ok(Date.now() - Date.parse(lease.spec.renewTime) < 40_000);
+        const subject = await host.check([
+          'openssl',
+          'x509',
+          '-noout',
+          '-subject',
+          '-in',
+          '/var/lib/nodekiln/agent/client-current.pem',
+        ]);
+        assert.match(subject, new RegExp(`nodekiln:node-agents.*nodekiln:node-agent:${name}`));
+      }
+    },
+  );
+
+  test('a change restarts the unit that reads it, and no other', { timeout: 120_000 }, async () => {
+    for (const [name, host] of hosts) {
+      const units = ['words.service', 'kubelet.service', 'containerd.service'];
+      const before = await Promise.all(units.map((unit) => invocation(host, unit)));
+      await give(name, 'second\n');
+      await untilWords(host, 'second\n');
+      for (let waited = 0; waited < 20_000 && (await invocation(host, 'words.service')) === before[0]; waited += 100)
+        await sleep(100);
+      const now = await Promise.all(units.map((unit) => invocation(host, unit)));
+      assert.notEqual(now[0], before[0]);
+      assert.deepEqual(now.slice(1), before.slice(1));
+    }
+  });
+
+  test('labels are kept on the Node as the document says', { timeout: 60_000 }, async () => {
+    const [name = ''] = hosts.keys();
+    await cluster.kubectl(['label', 'node', name, 'example.org/pool=b', 'example.org/other=x', '--overwrite']);
+    const node = await cluster.admin.until<KubeObject>(
+      nodePath(name),
+      ({ metadata }) => metadata.labels?.['example.org/pool'] === 'a',
+      'the label is back',
+      20_000,
+    );
+    assert.equal(node.metadata.labels?.['example.org/other'], 'x');
+  });
+
+  test('an annotation of the Node restarts a unit, goes, and an Event says so', { timeout: 60_000 }, async () => {
+    const [[name, host]] = [...hosts] as [[string, LabHost]];
+    const before = await invocation(host, 'words.service');
+    await cluster.kubectl(['annotate', 'node', name, 'nodekiln.dev/restart-units=words,ssh.service']);
+    for (let waited = 0; waited < 20_000 && (await invocation(host, 'words.service')) === before; waited += 100)
+      await sleep(100);
+    assert.notEqual(await invocation(host, 'words.service'), before);
+    await cluster.admin.until<{ readonly items: readonly { readonly message: string }[] }>(
+      `/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3D${name},reason%3DUnitRestart`,
+      ({ items }) =>
+        ['words.service was restarted', 'ssh.service is not restarted'].every((words) =>
+          items.some(({ message }) => message.startsWith(words)),
+        ),
+      'Events of both units',
+      20_000,
+    );
+    const node = await cluster.admin.get<KubeObject>(nodePath(name));
+    assert.equal(annotationsOf(node)['nodekiln.dev/restart-units'], undefined);
+  });
+
+  test(
+    'the last good state is kept while the API server is away, also by an agent that starts then',
+    { timeout: 240_000 },
+    async () => {
+      const [[name, host]] = [...hosts] as [[string, LabHost]];
+      await cluster.servers['kube-apiserver'].stop();
+      try {
+        await host.check(['systemctl', 'restart', agentUnit]);
+        await host.writeFile('/etc/words', 'drifted\n');
+        const began = Date.now();
+        await untilWords(host, 'second\n');
+        assert.ok(Date.now() - began < 60_000);
+      } finally {
+        await cluster.startApiServer();
+      }
+      await give(name, 'third\n');
+      await untilWords(host, 'third\n');
+    },
+  );
+
+  test('a Secret that is deleted or makes no sense changes nothing, and is said', { timeout: 60_000 }, async () => {
+    const [[name, host]] = [...hosts] as [[string, LabHost]];
+    await cluster.admin.request('DELETE', secretPath(`pool-${name}`));
+    const said = async (code: string): Promise<void> => {
+      for (let waited = 0; waited < 20_000; waited += 200) {
+        const { stdout } = await host.exec(['journalctl', '-u', agentUnit, '-o', 'cat', '-n', '60']);
+        if (stdout.includes(code)) return;
+        await sleep(200);
+      }
+      assert.fail(`the agent does not say ${code}`);
+    };
+    await said('NK_DOCUMENT_MISSING');
+    assert.equal(await host.readFile('/etc/words'), 'third\n');
+    await give(name, 'fourth\n', { filez: [] });
+    await said('NK_DOCUMENT_INVALID');
+    assert.equal(await host.readFile('/etc/words'), 'third\n');
+    await give(name, 'fifth\n');
+    await untilWords(host, 'fifth\n');
+  });
+
+  test('ask as themselves alone, with two watches each and few requests', async () => {
+    const events = await cluster.audit();
+    const asked = events.filter(({ userAgent }) => userAgent === 'nodekiln');
+    for (const { name } of cases) {
+      const own = asked.filter(({ user }) => user.username === `nodekiln:node-agent:${name}`);
+      assert.ok(own.length > 0);
+      const refused = own.filter(
+        ({ responseStatus, requestReceivedTimestamp }) =>
+          responseStatus?.code === 403 && Math.abs(Date.parse(requestReceivedTimestamp) - rolesKnownAt) > 10_000,
+      );
+      assert.deepEqual(
+        refused.map(({ verb, requestURI }) => `${verb} ${requestURI}`),
+        [],
+      );
+      const watched = new Set(own.filter(({ verb }) => verb === 'watch').map(({ objectRef }) => objectRef?.resource));
+      assert.deepEqual(watched, new Set(['secrets', 'nodes']));
+    }
+  });
+});
