@@ -15,6 +15,7 @@ import type { AgentContext, Postponed } from './controller.ts';
 import { createAppliedBoard } from './applied.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
+import type { NodeEvent } from './events.ts';
 import { createGate } from './gate.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
 import { runControllers, runOnce } from './runtime.ts';
@@ -31,6 +32,7 @@ export interface AgentOptions extends ConfigFiles {
 export type AgentEvent =
   | { readonly type: 'watching'; readonly source: string }
   | { readonly type: 'reconciled'; readonly report: AgentReport }
+  | { readonly type: 'notice'; readonly notice: NodeEvent }
   | { readonly type: 'postponed'; readonly postponed: Postponed }
   | { readonly type: 'step'; readonly event: StepEvent }
   /** What the agent goes on from, but cannot put right itself. */
@@ -118,6 +120,7 @@ function contextOf({ host, options, config, cluster, metrics, end }: Making): Ag
     },
     ...(onEvent && {
       onReport: (report) => onEvent({ type: 'reconciled', report }),
+      onNotice: (notice) => onEvent({ type: 'notice', notice }),
       onPostponed: (postponed) => onEvent({ type: 'postponed', postponed }),
     }),
   };

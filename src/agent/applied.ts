@@ -1,5 +1,6 @@
 /** What was applied last, as controllers that report it are told. Not kept over restarts: the first reconciliation says it anew. */
 import type { NodePart } from '../documents/kinds/kind.ts';
+import type { UnitResource } from '../model/resources.ts';
 import { createNotices } from './cluster.ts';
 
 /** Documents that are in force. */
@@ -16,14 +17,25 @@ export interface AppliedBoard {
   /** Undefined until something was applied, and while what is asked for is not. */
   current(): Applied | undefined;
   set(applied: Applied | undefined): void;
-  /** Yields at once, and at each change. Ends with the signal. */
+  /** Units that are asked for by any source, as the last run found; empty before the first. */
+  units(): readonly UnitResource[];
+  setUnits(units: readonly UnitResource[]): void;
+  /** A run is under way: units may be about to start or stop. */
+  isWorking: boolean;
+  /** Yields at once, and at each change of what is applied. Ends with the signal. */
   watch(signal: AbortSignal): AsyncIterable<void>;
 }
 
 export function createAppliedBoard(): AppliedBoard {
   const notices = createNotices();
   let current: Applied | undefined;
+  let units: readonly UnitResource[] = [];
   return {
+    units: () => units,
+    setUnits: (now) => {
+      units = now;
+    },
+    isWorking: false,
     current: () => current,
     set: (applied) => {
       current = applied;

@@ -9,6 +9,7 @@ import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import type { SayEvent } from './events.ts';
 import type { Gate } from './gate.ts';
 import type { AppliedBoard } from './applied.ts';
 import type { NodeCluster } from './cluster.ts';
@@ -58,6 +59,8 @@ export interface AgentContext {
   /** Ends the agent with this error, so that systemd starts it anew. */
   readonly end: (why: NodekilnError) => void;
   readonly onReport?: (report: AgentReport) => void;
+  /** Told of what people should know, as Events tell it. */
+  readonly onNotice?: SayEvent;
   /** Told when a change begins to wait for its turn. */
   readonly onPostponed?: (postponed: Postponed) => void;
   readonly onStep?: (event: StepEvent) => void;

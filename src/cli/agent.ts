@@ -70,6 +70,11 @@ function tell(call: Call, event: AgentEvent): void {
     case 'reconciled':
       call.emit('AgentReport', reportAnswer(call, event.report));
       return;
+    case 'notice': {
+      const { type, reason, message } = event.notice;
+      call.emit('AgentNotice', { data: { type, reason, message }, text: message });
+      return;
+    }
     case 'postponed': {
       const { untilMs, why } = event.postponed;
       const until = untilMs === undefined ? undefined : new Date(untilMs).toISOString();

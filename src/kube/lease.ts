@@ -49,20 +49,34 @@ export function microTime(ms: number): string {
 }
 
 /**
- * Renews it, or makes it when there is none; whoever held it is passed over: the name is the holder's own. Two requests at
- * most when it is there. Gives what the API server has then.
+ * Renews it, or makes it when there is none; whoever held it is passed over: the name is the holder's own. `last`: what the
+ * renewal before gave, with which one request is enough as long as nobody else writes it; else it is read. Gives what the API
+ * server has then.
  */
-export async function renewLease(api: KubeApi, renewal: Renewal, options: AskOptions = {}): Promise<Lease> {
+export async function renewLease(
+  api: KubeApi,
+  { last, ...renewal }: Renewal & { readonly last?: Lease | undefined },
+  options: AskOptions = {},
+): Promise<Lease> {
   const resource = leases(renewal.namespace);
+  const update = (before: Lease): Promise<Lease> => api.update<Lease>(resource, renewed(before, renewal), options);
+  if (last) {
+    try {
+      return await update(last);
+    } catch (thrown) {
+      // Somebody else has written or removed it.
+      if (!(thrown instanceof KubeApiError) || ![404, 409].includes(thrown.status)) throw thrown;
+    }
+  }
   const before = await api.get<Lease>(resource, renewal.name, options);
-  if (before) return api.update<Lease>(resource, renewed(before, renewal), options);
+  if (before) return update(before);
   try {
     return await api.create<Lease>(resource, renewed(undefined, renewal), options);
   } catch (thrown) {
     if (!(thrown instanceof KubeApiError) || thrown.status !== 409) throw thrown;
     const now = await api.get<Lease>(resource, renewal.name, options);
     if (!now) throw thrown;
-    return api.update<Lease>(resource, renewed(now, renewal), options);
+    return update(now);
   }
 }
 

@@ -67,6 +67,9 @@ export const rules = {
   'tokens-synced':
     'Tokens are in files of their mode before units start, and one that is away leaves its file as it is.',
   rights: 'An agent gets a certificate only when subject, usages and requester fit, and may do what is its own.',
+  'local-health':
+    'containerd and kubelet that fail for a minute are restarted, not for ever, and whatever the API server does.',
+  'unit-conditions': 'The Node says whether its units are as documents ask, when that changes and seldom otherwise.',
   'node-kept':
     'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',

@@ -24,8 +24,6 @@ import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnAt, turnNote }
 /** What an empty source asks for. */
 const nothing: DesiredState = { resources: new Map(), goal: undefined, warnings: [] };
 
-/** Drift is looked for at least this often. */
-const resyncMs = 60_000;
 /** Beyond the budgets of all that one reconciliation may wait for: transfers, packages, units. */
 const deadlineMs = 30 * 60_000;
 
@@ -51,7 +49,10 @@ export function desiredState(context: AgentContext): ControllerBody {
       postponed: undefined,
       node: undefined,
     };
-    const { report, error } = await apply(run);
+    context.applied.isWorking = true;
+    const { report, error } = await apply(run).finally(() => {
+      context.applied.isWorking = false;
+    });
     last = run.read;
     if (run.postponed) return postponed(run, run.postponed);
     // Who stops the agent is told nothing about what it did not finish.
@@ -68,7 +69,8 @@ export function desiredState(context: AgentContext): ControllerBody {
       ...(cluster ? [{ name: 'node', watch: (signal: AbortSignal) => cluster.watchNode(signal) }] : []),
     ],
     outputs: ['claims:agent'],
-    resyncMs,
+    // Drift is looked for at least this often.
+    resyncMs: config.resync,
     deadlineMs,
     reportsItself: true,
     reconcile,
@@ -169,7 +171,11 @@ async function apply(run: Run): Promise<Applied> {
             return { desired };
           }
         },
-        onPrepared: (prepared) => awaitTurn(run, state.journal, prepared),
+        onPrepared: (prepared) => {
+          const resources = [...prepared.effective.values()].map(({ resource }) => resource);
+          run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
+          return awaitTurn(run, state.journal, prepared);
+        },
         publish: async (ended) => {
           const applied = appliedOf(run, ended);
           if (isStopped(turn.signal) || run.postponed) return applied;

@@ -2,7 +2,7 @@
  * The Lease that says that the agent is alive, renewed with a deadline of its own each time: a connection that is half dead
  * must not hold it up. It belongs to the Node and goes with it; without a Node there is none.
  */
-import { renewLease } from '../../kube/lease.ts';
+import { renewLease, type Lease } from '../../kube/lease.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 
 export const heartbeatNamespace = 'kube-system';
@@ -14,6 +14,7 @@ export function heartbeat({ cluster, config, host }: AgentContext): ControllerBo
   const { api, nodeName } = cluster;
   const name = lease.replaceAll('{node}', nodeName);
   let registered = '';
+  let last: Lease | undefined;
   return {
     inputs: [
       {
@@ -36,9 +37,13 @@ export function heartbeat({ cluster, config, host }: AgentContext): ControllerBo
       const uid = cluster.node()?.metadata.uid;
       // Without a Node nobody waits for its heartbeat.
       if (uid === undefined) return { outcome: 'done' };
-      await renewLease(
+      const before = last;
+      // What a renewal that fails leaves is not known.
+      last = undefined;
+      last = await renewLease(
         api,
         {
+          last: before,
           name,
           namespace: heartbeatNamespace,
           holder: name,

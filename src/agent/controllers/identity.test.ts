@@ -164,6 +164,8 @@ describe('the heartbeat', () => {
     await agent.pass(600_000);
     const renewals = agent.cluster.told.slice(before).filter((what) => what.startsWith('update leases'));
     assert.ok(renewals.length >= 29 && renewals.length <= 31, String(renewals.length));
+    const reads = agent.cluster.told.slice(before).filter((what) => what.startsWith('get leases'));
+    assert.deepEqual(reads, [], 'nobody else writes it: it need not be read');
     assert.notEqual(lease()['renewTime'], first);
   });
 

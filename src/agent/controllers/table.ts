@@ -3,10 +3,21 @@ import type { AgentContext, Controller, ControllerBody } from '../controller.ts'
 import { clientCertificate } from './client-certificate.ts';
 import { desiredState } from './desired-state.ts';
 import { heartbeat } from './heartbeat.ts';
+import { hostName } from './host-name.ts';
 import { node } from './node.ts';
+import { runtimeHealth } from './runtime-health.ts';
 import { tokens } from './tokens.ts';
+import { unitConditions } from './unit-conditions.ts';
 
-export type ControllerName = 'client-certificate' | 'desired-state' | 'heartbeat' | 'node' | 'tokens';
+export type ControllerName =
+  | 'client-certificate'
+  | 'desired-state'
+  | 'heartbeat'
+  | 'host-name'
+  | 'node'
+  | 'runtime-health'
+  | 'tokens'
+  | 'unit-conditions';
 
 /** Undefined: this agent has no use for it. */
 type MakeController = (context: AgentContext) => ControllerBody | undefined;
@@ -17,6 +28,9 @@ const controllers = {
   'desired-state': desiredState,
   node,
   heartbeat,
+  'runtime-health': runtimeHealth,
+  'unit-conditions': unitConditions,
+  'host-name': hostName,
 } as const satisfies Record<ControllerName, MakeController>;
 
 export function makeController(name: ControllerName, context: AgentContext): Controller | undefined {

@@ -11,6 +11,7 @@ import type { EntryObservation, Touched, UnitObservation } from '../../model/ste
 import { observeEntry } from '../file/apply.ts';
 import type { ActionOf, ObserveContext, PerformContext } from '../performer.ts';
 import { unitPaths } from './definition.ts';
+import { probeReadiness } from './readiness.ts';
 
 export async function observeUnit(
   context: ObserveContext,
@@ -125,7 +126,10 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
     // Until its job is done, `active` may be the process that a restart is about to stop.
     const running = status.activeState === 'active' || (isTransient(status) && status.result === 'success');
     if (ended === 'done' && running) {
-      const problem = await probe(context, action);
+      const problem = await probeReadiness(context.host.net, action.readiness, {
+        timeoutMs: 1000,
+        ...(context.signal && { signal: context.signal }),
+      });
       if (problem === undefined) {
         context.notes.markStarted(`unit:${action.unit}`, action.startedWith);
         return;
@@ -169,24 +173,6 @@ async function failIfDead({ host, action, status, result, restartsBefore }: Live
   const restarts = (status.restarts ?? 0) - restartsBefore;
   if (restarts > restartsTolerated)
     await fail(`it restarts in a loop (${restarts} times, exit status ${status.execMainStatus ?? '?'})`);
-}
-
-/** Undefined when ready, else what is missing. */
-async function probe({ host, signal }: PerformContext, action: ActionOf<'ready'>): Promise<string | undefined> {
-  const { readiness } = action;
-  switch (readiness.type) {
-    case 'active':
-      return undefined;
-    case 'socket':
-      return (await host.net.socketAnswers(readiness.path, 1000)) ? undefined : `nothing answers at ${readiness.path}`;
-    case 'http':
-      try {
-        const response = await host.net.request({ url: readiness.url, timeoutMs: 1000, ...(signal && { signal }) });
-        return response.status === 200 ? undefined : `${readiness.url} answers ${response.status}`;
-      } catch {
-        return `nothing answers at ${readiness.url}`;
-      }
-  }
 }
 
 const logLines = 20;

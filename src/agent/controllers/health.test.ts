@@ -1,0 +1,131 @@
+/** An agent that looks after containerd, kubelet and the units of its documents, on a machine in memory. */
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import {
+  playAgent,
+  poolKey,
+  secretOf,
+  type PlayedAgent,
+  type PlayOptions,
+} from '../../../test/support/cluster-agent.ts';
+import { createMemoryNode, healthz, nodeDocument, textFile } from '../../../test/support/memory-node.ts';
+import type { NodeCondition } from '../cluster.ts';
+
+let agent: PlayedAgent;
+afterEach(() => agent.stop());
+
+async function play(options: PlayOptions = {}, spec: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  agent = await playAgent({
+    ...options,
+    prepare: async (cluster, machine) => {
+      cluster.put('nodes/node-1', { metadata: {} });
+      cluster.put(poolKey, secretOf({ '10-node.json': nodeDocument(spec) }));
+      await options.prepare?.(cluster, machine);
+    },
+  });
+  await agent.pass(5000);
+}
+
+const invocation = async (unit: string): Promise<string> => (await agent.machine.units.get(unit)).invocationId;
+const notices = (): string[] =>
+  agent.events.flatMap(({ event }) => (event.type === 'notice' ? [event.notice.reason] : []));
+
+describe('kubelet', () => {
+  /** Answers 500 instead of what kubelet answers. */
+  const sicken = (): (() => void) => agent.machine.serve(healthz, () => ({ status: 500, body: 'no' }));
+
+  it('that answers anything but 200 for a minute is restarted, and it is said', async () => {
+    await play();
+    const before = await invocation('kubelet.service');
+    sicken();
+    await agent.pass(50_000);
+    assert.equal(await invocation('kubelet.service'), before);
+    await agent.pass(40_000);
+    assert.notEqual(await invocation('kubelet.service'), before);
+    await agent.pass(20_000);
+    assert.deepEqual(
+      notices(),
+      ['ComponentUnhealthy', 'ComponentRestart', 'ComponentHealthy'].slice(0, notices().length),
+    );
+    assert.ok(notices().includes('ComponentRestart'));
+    assert.ok(agent.cluster.told.some((what) => what === 'create events/default'));
+  });
+
+  it('that comes back by itself is left alone', async () => {
+    await play();
+    const before = await invocation('kubelet.service');
+    const heal = sicken();
+    await agent.pass(40_000);
+    heal();
+    agent.machine.serve(healthz, () => ({ body: 'ok' }));
+    await agent.pass(120_000);
+    assert.equal(await invocation('kubelet.service'), before);
+    assert.deepEqual(notices(), ['ComponentUnhealthy', 'ComponentHealthy']);
+  });
+
+  it('is not restarted for ever', async () => {
+    const machine = await createMemoryNode();
+    await play({ machine, spec: { health: { maxRestarts: 2 } } });
+    machine.units.behave('kubelet.service', { startMs: 200 });
+    sicken();
+    const seen = new Set<string>();
+    for (let minute = 0; minute < 40; minute++) {
+      await agent.pass(60_000);
+      seen.add(await invocation('kubelet.service'));
+    }
+    assert.ok(seen.size <= 4, `${seen.size} starts`);
+    assert.equal(notices().filter((reason) => reason === 'ComponentGivenUp').length, 1);
+  });
+});
+
+describe('containerd', () => {
+  it('that is dead is brought back, also by an agent that starts while the API server is away', async () => {
+    // Nothing else looks after it meanwhile.
+    await play({ spec: { resync: '60m' } });
+    await agent.stop();
+    agent.cluster.stop();
+    agent.start();
+    await agent.pass(20_000);
+    const before = await invocation('containerd.service');
+    await agent.machine.units.kill('containerd.service', 'SIGKILL');
+    await agent.pass(120_000);
+    assert.notEqual(await invocation('containerd.service'), before);
+    assert.equal((await agent.machine.units.get('containerd.service')).activeState, 'active');
+  });
+});
+
+describe('the condition of units', () => {
+  const condition = (): NodeCondition | undefined =>
+    (agent.cluster.get('nodes/node-1')?.['status'] as { conditions?: NodeCondition[] } | undefined)?.conditions?.find(
+      ({ type }) => type === 'SystemdUnitsReady',
+    );
+  const unit = { name: 'mine.service', content: '[Service]\nExecStart=/bin/mine\n', state: 'started' };
+
+  it('says that all is well, and what is not, with the time of the change', async () => {
+    await play({ spec: { resync: '30m' } }, { units: [unit] });
+    await agent.pass(40_000);
+    assert.deepEqual([condition()?.status, condition()?.reason], ['True', 'AllUnitsHealthy']);
+    const since = condition()?.lastTransitionTime;
+    await agent.pass(10 * 60_000);
+    assert.equal(condition()?.lastTransitionTime, since);
+    assert.notEqual(condition()?.lastHeartbeatTime, since);
+    await agent.machine.units.kill('mine.service', 'SIGKILL');
+    await agent.pass(40_000);
+    assert.deepEqual(
+      [condition()?.status, condition()?.reason, condition()?.message],
+      ['False', 'UnhealthyUnits', 'mine.service has failed'],
+    );
+    assert.notEqual(condition()?.lastTransitionTime, since);
+  });
+});
+
+describe('the name of the host', () => {
+  it('that has changed ends the agent, to begin anew', async () => {
+    const machine = await createMemoryNode();
+    await machine.files.write([textFile('/proc/sys/kernel/hostname', 'Node-1\n')]);
+    agent = await playAgent({ machine, spec: { nodeName: undefined } });
+    await agent.pass(60_000);
+    await machine.files.write([textFile('/proc/sys/kernel/hostname', 'node-2\n')]);
+    await assert.rejects(agent.ended(), { code: 'NK_AGENT_RESTART', message: /called node-2 now, and was node-1/ });
+  });
+});
