@@ -119,6 +119,23 @@ describe('the Node of an agent', () => {
     assert.equal(annotationsOf()['example.org/note'], undefined);
   });
 
+  it('is told of in Events: what was applied, and what could not be, once', async () => {
+    await play();
+    agent.cluster.put(poolKey, secretOf({ '10-node.json': nodeDocument({ fils: [] }) }));
+    await agent.pass(300_000);
+    const said = agent.cluster.asked
+      .filter(({ resource }) => resource === 'events')
+      .map(({ body }) => body as { type: string; reason: string; message: string; involvedObject: { name: string } });
+    assert.deepEqual(
+      said.map(({ type, reason, involvedObject: { name } }) => [type, reason, name]),
+      [
+        ['Normal', 'DesiredStateApplied', 'node-1'],
+        ['Warning', 'DesiredStateFailed', 'node-1'],
+      ],
+    );
+    assert.match(said[1]?.message ?? '', /^secret:kube-system\/pool-a: NK_DOCUMENT_INVALID: /);
+  });
+
   it('is written only when something is not as it should be, and its condition every five minutes', async () => {
     await play();
     const before = agent.cluster.told.length;
@@ -177,7 +194,7 @@ describe('an annotation that asks for restarts', () => {
   };
   const eventsSaid = (): unknown[] =>
     agent.cluster.asked
-      .filter(({ resource }) => resource === 'events')
+      .filter(({ resource, body }) => resource === 'events' && (body as { reason: string }).reason === 'UnitRestart')
       .map(({ body }) => (body as { message: string }).message);
 
   for (const key of ['nodekiln.dev/restart-units', 'worker.gardener.cloud/restart-systemd-services']) {

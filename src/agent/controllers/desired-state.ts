@@ -59,6 +59,7 @@ export function desiredState(context: AgentContext): ControllerBody {
     if (isStopped(turn.signal)) return { outcome: 'done' };
     context.onReport?.(report);
     tellApplied(run, report);
+    tellCluster(run, report);
     return error ? { outcome: 'failed', error } : { outcome: 'done' };
   };
 
@@ -75,6 +76,22 @@ export function desiredState(context: AgentContext): ControllerBody {
     reportsItself: true,
     reconcile,
   };
+}
+
+/** For people who look at the Node. What a document asks to be kept secret is in no error. */
+function tellCluster({ cluster, source }: Run, { outcome, changes, generation, error }: AgentReport): void {
+  if (error instanceof NodekilnError)
+    cluster?.event({
+      type: 'Warning',
+      reason: 'DesiredStateFailed',
+      message: `${source.address}: ${error.code}: ${error.message}`,
+    });
+  else if (changes > 0 && outcome === 'converged')
+    cluster?.event({
+      type: 'Normal',
+      reason: 'DesiredStateApplied',
+      message: `${source.address} is applied: ${changes} resources changed (generation ${generation ?? '?'})`,
+    });
 }
 
 /** Others report it: only what is in place whole is told. */
