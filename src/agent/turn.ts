@@ -56,6 +56,10 @@ export interface TurnNote {
   readonly applied?: string;
   /** Since when a change waits, milliseconds since 1970. */
   readonly waitingSince?: number;
+  /** It holds the Lease of a Secret that is applied node after node, or is about to. */
+  readonly inLine?: boolean;
+  /** Why it does not hold it: said once. */
+  readonly waitsFor?: string;
 }
 
 const noteKey = 'agent turn';

@@ -19,6 +19,7 @@ import type { Host } from '../../host/port.ts';
 import type { DesiredState } from '../../model/resources.ts';
 import { keepReport, type AgentReport } from '../../telemetry/agent-report.ts';
 import type { AgentContext, ControllerBody, Postponed, ReconcileContext, Reconciled } from '../controller.ts';
+import { createSerial, serialTarget, type Serial, type SerialTarget } from '../serial.ts';
 import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnAt, turnNote } from '../turn.ts';
 
 /** What an empty source asks for. */
@@ -32,6 +33,7 @@ const tokensPatienceMs = 10_000;
 
 export function desiredState(context: AgentContext): ControllerBody {
   const { source, host, cluster, config, tokensTried } = context;
+  const serial = cluster && createSerial(cluster, host.clock);
   let last: Read | undefined;
 
   const reconcile = async (turn: ReconcileContext): Promise<Reconciled> => {
@@ -48,6 +50,7 @@ export function desiredState(context: AgentContext): ControllerBody {
       kept: undefined,
       postponed: undefined,
       node: undefined,
+      serial,
     };
     context.applied.isWorking = true;
     const { report, error } = await apply(run).finally(() => {
@@ -152,10 +155,11 @@ interface Run extends AgentContext {
   kept: NodekilnError | undefined;
   postponed: Waiting | undefined;
   node: NodePart | undefined;
+  readonly serial: Serial | undefined;
 }
 
 interface Waiting extends Postponed {
-  readonly untilMs: number;
+  readonly waitMs: number;
   /** Nobody was told yet. */
   readonly isNew: boolean;
 }
@@ -188,10 +192,11 @@ async function apply(run: Run): Promise<Applied> {
             return { desired };
           }
         },
-        onPrepared: (prepared) => {
+        onPrepared: async (prepared) => {
           const resources = [...prepared.effective.values()].map(({ resource }) => resource);
           run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
-          return awaitTurn(run, state.journal, prepared);
+          await awaitTurn(run, state.journal, prepared);
+          await enterLine(run, state.journal, prepared);
         },
         publish: async (ended) => {
           const applied = appliedOf(run, ended);
@@ -199,10 +204,13 @@ async function apply(run: Run): Promise<Applied> {
           keepReport(state.journal, applied.report);
           const { read } = run;
           // What failed or degraded has been begun: going on with it waits for nothing.
-          if (ended.type === 'applied' && !run.kept && read && !read.error)
-            setTurnNote(state.journal, { applied: read.digest });
+          if (ended.type === 'applied' && !run.kept && read && !read.error) {
+            const { inLine } = turnNote(state.journal);
+            setTurnNote(state.journal, { applied: read.digest, ...(inLine !== undefined && { inLine }) });
+          }
+          const left = await leaveLine(run, state.journal, applied.report.outcome);
           state.journal.flush();
-          return applied;
+          return left && !applied.error ? { ...applied, error: left } : applied;
         },
       }),
     );
@@ -227,6 +235,8 @@ async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared): Promis
   const note = turnNote(journal);
   const units = disruptionOf(plan.impact);
   if (!read || read.error || kept || units.length === 0) return;
+  // Nodes that follow each other need not keep apart.
+  if (read.delivery?.serial === true) return;
   if (note.applied === undefined || note.applied === read.digest) return;
   const shared = source.address.startsWith('secret:');
   const longestMs = config.restarts.maxDelay ?? (shared ? defaultLongestDelayMs : 0);
@@ -238,13 +248,56 @@ async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared): Promis
   const why = `it restarts ${units.join(' and ')}, which nodes do at different times`;
   setTurnNote(journal, { ...note, waitingSince: untilMs - delayMs });
   journal.flush();
-  run.postponed = { untilMs, why, isNew: note.waitingSince === undefined };
-  throw new NodekilnError('NK_INTERRUPTED', `waits for its turn: ${why}`);
+  putOff(run, { untilMs, waitMs: untilMs - nowMs, why, isNew: note.waitingSince === undefined });
 }
 
-function postponed({ host, onPostponed }: Run, { isNew, ...about }: Waiting): Reconciled {
-  if (isNew) onPostponed?.(about);
-  return { outcome: 'postponed', waitMs: Math.max(0, about.untilMs - host.clock.now()) };
+/** Ends the run, with nothing touched, when another node is at the same change or has failed with it. */
+async function enterLine(run: Run, journal: Journal, { plan }: Prepared): Promise<void> {
+  const { kept, serial, turn } = run;
+  const target = lineOf(run);
+  if (!serial || !target || kept || plan.changes.length === 0) return;
+  const note = turnNote(journal);
+  // On the disk before it is held: whoever dies with it gives it back in the next run.
+  setTurnNote(journal, { ...note, inLine: true });
+  journal.flush();
+  const wait = await serial.enter(target, turn.signal);
+  if (!wait) return;
+  setTurnNote(journal, { ...note, inLine: false, waitsFor: wait.why });
+  putOff(run, { untilMs: undefined, waitMs: wait.waitMs, why: wait.why, isNew: note.waitsFor !== wait.why });
+}
+
+/** Also of a run that found nothing to do: one before it may have died. An API server that is away is tried again. */
+async function leaveLine(
+  run: Run,
+  journal: Journal,
+  outcome: AgentReport['outcome'],
+): Promise<NodekilnError | undefined> {
+  const target = lineOf(run);
+  if (!run.serial || !target || run.kept || turnNote(journal).inLine !== true) return undefined;
+  try {
+    const failed = outcome !== 'converged';
+    await run.serial.leave(target, failed, run.turn.signal);
+    // What failed left a mark, which goes when it succeeds after all.
+    setTurnNote(journal, { ...turnNote(journal), inLine: failed });
+    return undefined;
+  } catch (thrown) {
+    return asNodekilnError(thrown);
+  }
+}
+
+function lineOf({ read, source }: Run): SerialTarget | undefined {
+  if (!read || read.error || read.delivery?.serial !== true) return undefined;
+  return serialTarget(source.address, read.delivery.checksum ?? read.digest);
+}
+
+function putOff(run: Run, waiting: Waiting): never {
+  run.postponed = waiting;
+  throw new NodekilnError('NK_INTERRUPTED', `waits for its turn: ${waiting.why}`);
+}
+
+function postponed({ onPostponed }: Run, { isNew, untilMs, waitMs, why }: Waiting): Reconciled {
+  if (isNew) onPostponed?.({ untilMs, why });
+  return { outcome: 'postponed', waitMs };
 }
 
 async function render(host: Host, texts: readonly SourcedText[]): Promise<Pick<NodeAsk, 'desired' | 'node'>> {

@@ -78,8 +78,8 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     const log = await host.exec(['journalctl', '-u', agentUnit, '-n', '40', '-o', 'cat']);
     assert.fail(`${host.name} has other words after 60 s; its agent says:\n${log.stdout}`);
   };
-  /** An API server that has just started does not know its roles yet. */
-  let rolesKnownAt = 0;
+  /** An API server that has just started does not know its roles yet. Milliseconds since 1970. */
+  const away = { from: 0, to: 0 };
   const annotationsOf = (node: KubeObject): Readonly<Record<string, string>> => node.metadata.annotations ?? {};
 
   before(async () => {
@@ -105,7 +105,7 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
             'rbac',
             name,
             '--secrets',
-            `kube-system/pool-${name},kube-system/token-${name}`,
+            `kube-system/pool-${name},kube-system/pool-both,kube-system/token-${name}`,
           ]),
         ),
       )),
@@ -233,6 +233,7 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     { timeout: 240_000 },
     async () => {
       const [[name, host]] = [...hosts] as [[string, LabHost]];
+      away.from = Date.now();
       await cluster.servers['kube-apiserver'].stop();
       try {
         await host.check(['systemctl', 'restart', agentUnit]);
@@ -242,6 +243,7 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
         assert.ok(Date.now() - began < 60_000);
       } finally {
         await cluster.startApiServer();
+        away.to = Date.now() + 5000;
       }
       await give(name, 'third\n');
       await untilWords(host, 'third\n');
@@ -268,15 +270,102 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     await untilWords(host, 'fifth\n');
   });
 
+  test(
+    'node after node: the second begins when the first is done, and never when it failed',
+    { timeout: 180_000 },
+    async () => {
+      const both = async (words: string): Promise<void> => {
+        const object = {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata: {
+            name: 'pool-both',
+            namespace: 'kube-system',
+            annotations: { 'reconciliation.osc.node-agent.gardener.cloud/serial': 'true' },
+          },
+          data: { '10-node.yaml': Buffer.from(documentOf('old', words)).toString('base64') },
+        };
+        await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object) });
+      };
+      const [old, young] = [...hosts.values()];
+      assert.ok(old && young);
+      await both('both\n');
+      for (const host of hosts.values()) {
+        const config = await host.readFile('/etc/nodekiln/agent.yaml');
+        await host.writeFile(
+          '/etc/nodekiln/agent.yaml',
+          config.replace(/secret:kube-system\/pool-\w+/, 'secret:kube-system/pool-both'),
+          {
+            mode: 0o600,
+          },
+        );
+        await host.check(['systemctl', 'restart', agentUnit]);
+      }
+      await Promise.all([...hosts.values()].map((host) => untilWords(host, 'both\n')));
+      const untilFree = (): Promise<Lease> =>
+        cluster.admin.until<Lease>(
+          leasePath('pool-both'),
+          ({ metadata, spec }) =>
+            (spec.holderIdentity ?? '') === '' && metadata.annotations?.['nodekiln.dev/serial-failed'] === undefined,
+          'the Lease is free',
+          30_000,
+        );
+      await untilFree();
+      // The first one cannot write its file.
+      await young.check(['systemctl', 'stop', agentUnit]);
+      await old.check(['sh', '-c', 'rm /etc/words && mkdir -p /etc/words/in-the-way']);
+      await both('stopped\n');
+      const lease = await cluster.admin.until<Lease>(
+        leasePath('pool-both'),
+        (object) => annotationsOf(object)['nodekiln.dev/serial-failed'] !== undefined,
+        'the first node failed',
+        60_000,
+      );
+      assert.match(annotationsOf(lease)['nodekiln.dev/serial-failed'] ?? '', /"node":"old"/);
+      await young.check(['systemctl', 'start', agentUnit]).catch(() => undefined);
+      await young.check([
+        'sh',
+        '-c',
+        `systemctl is-active ${agentUnit} || systemd-run --unit=${agentUnit} -p Restart=always ${nodekiln} agent`,
+      ]);
+      await sleep(8000);
+      assert.equal(await young.readFile('/etc/words'), 'both\n');
+      await old.check(['rm', '-r', '/etc/words']);
+      await both('onwards\n');
+      await Promise.all([...hosts.values()].map((host) => untilWords(host, 'onwards\n')));
+      await untilFree();
+    },
+  );
+
+  test('kubelet that hangs is restarted by the agent, and an Event says so', { timeout: 180_000 }, async () => {
+    const [[name, host]] = [...hosts] as [[string, LabHost]];
+    const before = await invocation(host, 'kubelet.service');
+    await host.check(['systemctl', 'kill', '--signal=SIGSTOP', 'kubelet.service']);
+    for (let waited = 0; waited < 150_000 && (await invocation(host, 'kubelet.service')) === before; waited += 500)
+      await sleep(500);
+    assert.notEqual(await invocation(host, 'kubelet.service'), before);
+    await cluster.admin.until<{ readonly items: readonly { readonly message: string }[] }>(
+      `/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3D${name},reason%3DComponentRestart`,
+      ({ items }) => items.some(({ message }) => message.startsWith('kubelet.service is restarted')),
+      'an Event of the restart',
+      30_000,
+    );
+    const node = await cluster.admin.get<{
+      readonly status: { readonly conditions: readonly { readonly type: string }[] };
+    }>(nodePath(name));
+    assert.ok(node.status.conditions.some(({ type }) => type === 'SystemdUnitsReady'));
+  });
+
   test('ask as themselves alone, with two watches each and few requests', async () => {
     const events = await cluster.audit();
     const asked = events.filter(({ userAgent }) => userAgent === 'nodekiln');
     for (const { name } of cases) {
       const own = asked.filter(({ user }) => user.username === `nodekiln:node-agent:${name}`);
       assert.ok(own.length > 0);
+      const wasAway = (time: string): boolean => Date.parse(time) >= away.from && Date.parse(time) <= away.to;
       const refused = own.filter(
         ({ responseStatus, requestReceivedTimestamp }) =>
-          responseStatus?.code === 403 && Math.abs(Date.parse(requestReceivedTimestamp) - rolesKnownAt) > 10_000,
+          responseStatus?.code === 403 && !wasAway(requestReceivedTimestamp),
       );
       assert.deepEqual(
         refused.map(({ verb, requestURI }) => `${verb} ${requestURI}`),
