@@ -16,6 +16,7 @@ import { createAppliedBoard } from './applied.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
 import type { NodeEvent } from './events.ts';
+import { openEndpoint } from './endpoint.ts';
 import { createGate } from './gate.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
 import { runControllers, runOnce } from './runtime.ts';
@@ -82,7 +83,21 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
     const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
     if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
     onEvent?.({ type: 'watching', source: context.source.address });
-    await runControllers({ ...runtime, controllers: makeControllers(context) });
+    const closeEndpoint = await openEndpoint({
+      net: host.net,
+      address: config.endpoint,
+      metrics,
+      unready: () => context.applied.unready(),
+    }).catch((thrown: unknown) => {
+      // What it tends does not depend on who looks.
+      onTrouble?.('endpoint', thrown);
+      return () => Promise.resolve();
+    });
+    try {
+      await runControllers({ ...runtime, controllers: makeControllers(context) });
+    } finally {
+      await closeEndpoint();
+    }
     if (why) throw why;
   } finally {
     options.signal?.removeEventListener('abort', end);

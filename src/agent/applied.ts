@@ -20,6 +20,10 @@ export interface AppliedBoard {
   /** Units that are asked for by any source, as the last run found; empty before the first. */
   units(): readonly UnitResource[];
   setUnits(units: readonly UnitResource[]): void;
+  /** Why the agent is not ready: nothing was read or reconciled yet. Undefined once it was, whatever comes later. */
+  unready(): string | undefined;
+  /** What it follows was read, and a run about it has ended. */
+  setReady(): void;
   /** A run is under way: units may be about to start or stop. */
   isWorking: boolean;
   /** Yields at once, and at each change of what is applied. Ends with the signal. */
@@ -30,10 +34,15 @@ export function createAppliedBoard(): AppliedBoard {
   const notices = createNotices();
   let current: Applied | undefined;
   let units: readonly UnitResource[] = [];
+  let ready = false;
   return {
     units: () => units,
     setUnits: (now) => {
       units = now;
+    },
+    unready: () => (ready ? undefined : 'what it follows was not read and reconciled yet'),
+    setReady: () => {
+      ready = true;
     },
     isWorking: false,
     current: () => current,

@@ -96,6 +96,41 @@ describe('an agent of a cluster', () => {
   }
 });
 
+describe('drift', () => {
+  const reasons = (): string[] =>
+    agent.events.flatMap(({ event }) =>
+      event.type === 'notice' ? [`${event.notice.reason}: ${event.notice.message}`] : [],
+    );
+
+  it('is repaired, and said, with what it was', async () => {
+    await play();
+    await agent.machine.files.write([textFile('/etc/a', 'drifted', 0o644)]);
+    await agent.pass(61_000);
+    assert.equal(await contentOf('/etc/a'), 'one');
+    assert.deepEqual(reasons(), ['DriftRepaired: put back as documents ask: file:/etc/a (content)']);
+  });
+
+  it('is only reported where the AgentConfig says so, once, and a change of the document is applied all the same', async () => {
+    await play({ spec: { drift: 'report' } });
+    await agent.machine.files.write([textFile('/etc/a', 'drifted', 0o644)]);
+    await agent.pass(300_000);
+    assert.equal(await contentOf('/etc/a'), 'drifted');
+    assert.deepEqual(reasons(), ['Drifted: not as documents ask, and left so: file:/etc/a (content)']);
+    agent.cluster.put(poolKey, documentOf('two'));
+    await agent.pass(1000);
+    assert.equal(await contentOf('/etc/a'), 'two');
+  });
+
+  it('that is other drift is said again', async () => {
+    await play({ spec: { drift: 'report' } });
+    await agent.machine.files.write([textFile('/etc/a', 'one', 0o600)]);
+    await agent.pass(61_000);
+    await agent.machine.files.remove(['/etc/a']);
+    await agent.pass(61_000);
+    assert.equal(reasons().length, 2, reasons().join('\n'));
+  });
+});
+
 describe('the Node of an agent', () => {
   const labelsOf = (): Readonly<Record<string, string>> => agent.cluster.get('nodes/node-1')?.metadata.labels ?? {};
   const annotationsOf = (): Readonly<Record<string, string>> =>

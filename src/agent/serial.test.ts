@@ -167,7 +167,7 @@ describe('an agent whose Secret is applied node after node', () => {
 
   it('renews the Lease while it is at it', async () => {
     const machine = await createMemoryNode();
-    machine.units.behave('slow.service', { startMs: 400_000 });
+    machine.units.behave('slow.service', { startMs: 150_000 });
     await play({ machine });
     const unit = {
       name: 'slow.service',
@@ -176,7 +176,7 @@ describe('an agent whose Secret is applied node after node', () => {
       deadline: '10m',
     };
     agent.cluster.put(poolKey, documentOf('two', { units: [unit] }));
-    await agent.pass(390_000);
+    await agent.pass(140_000);
     assert.equal(lease()?.holderIdentity, 'node-1');
     const age = agent.machine.clock.now() - Date.parse(lease()?.renewTime ?? '');
     assert.ok(age < 70_000, `${age} ms old`);

@@ -46,6 +46,8 @@ export interface Intent {
   /** Resources of units that the plan starts, restarts or reloads. */
   readonly starting: readonly ResourceId[];
   readonly nowMs: number;
+  /** Written with it. */
+  readonly notes?: Readonly<Record<string, unknown>>;
 }
 
 export interface Journal {
@@ -187,7 +189,7 @@ function transaction(database: Database, work: () => void): void {
 
 /** The file first, then the transaction, and only then what we remember: a transaction that fails leaves everything. */
 async function begin({ files, database, tables }: Parts, memory: Memory, intent: Intent): Promise<number> {
-  const { source, claims, changes, starting, nowMs } = intent;
+  const { source, claims, changes, starting, nowMs, notes = {} } = intent;
   const digest = fingerprint(claims);
   const [current] = tables.generations();
   const same = current?.digest === digest;
@@ -203,6 +205,7 @@ async function begin({ files, database, tables }: Parts, memory: Memory, intent:
       for (const [claimant, resources] of Object.entries(claims)) tables.setClaims(claimant, resources);
     }
     for (const entry of entries) tables.setTouched(entry);
+    for (const [key, value] of Object.entries(notes)) tables.setNote(key, value);
   });
   for (const entry of entries) memory.touched.set(entry.id, entry);
   const applied = tables.generations().find((generation) => generation.status === 'applied')?.number;

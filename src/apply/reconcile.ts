@@ -101,6 +101,7 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   const { host, journal, source } = prepared.input;
   if (!journal) throw new NodekilnError('NK_INTERNAL', 'nothing can be applied without a journal');
   const { plan, schedule } = prepared;
+  const owed = isReloadOwed(journal);
   const starting = new Set(plan.steps.filter(changesState).map(({ resource }) => resource));
   const generation = await journal.begin({
     source,
@@ -108,13 +109,19 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
     changes: plan.changes,
     starting: [...starting],
     nowMs: host.clock.now(),
+    ...(plan.steps.some(isReload) && { notes: { [reloadNote]: true } }),
   });
   settleUnchanged(journal, prepared);
+  // What a run that was killed had put among systemd's units is as it should be now, and systemd has not read it.
+  if (owed && host.units.mode === 'live') await host.units.daemonReload();
+  if (owed && !plan.steps.some(isReload)) journal.setNote(reloadNote, false);
 
   const open = new Map<string, Set<string>>();
   for (const step of plan.steps) open.set(step.resource, (open.get(step.resource) ?? new Set()).add(step.id));
   const removed = new Set(plan.changes.filter((change) => change.type === 'remove').map((change) => change.id));
+  const reloads = new Set(plan.steps.filter(isReload).map(({ id }) => id));
   const onDone = (record: StepRecord): void => {
+    if (record.status === 'done' && reloads.delete(record.id) && reloads.size === 0) journal.setNote(reloadNote, false);
     const steps = open.get(record.resource);
     if (record.status === 'done') steps?.delete(record.id);
     if (steps?.size === 0 && record.status === 'done') {
@@ -174,6 +181,17 @@ function resourceIn(prepared: Prepared, id: ResourceId): Resource {
 /** A later document of another source keeps the goal of the one before. */
 function goalOf(effective: ReadonlyMap<ResourceId, Claim>): ResourceId | undefined {
   return effective.has(nodeGoal) ? nodeGoal : undefined;
+}
+
+/** From before the first file of a run that makes systemd read its units again, until it has. */
+const reloadNote = 'reload owed';
+
+function isReloadOwed(journal: Journal): boolean {
+  return journal.note(reloadNote) === true;
+}
+
+function isReload({ action }: Step): boolean {
+  return action.do === 'daemon-reload';
 }
 
 function changesState(step: Step): boolean {

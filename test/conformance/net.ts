@@ -321,4 +321,37 @@ export const net: readonly Expectation[] = [
         },
       ),
   },
+  {
+    name: 'what is served at a socket answers GET until it is closed, and takes over what a dead process left',
+    needs: 'net',
+    check: async ({ host, folder }) => {
+      await host.files.write([{ type: 'directory', path: folder, mode: 0o755, uid: 0, gid: 0 }]);
+      const base = await host.files.realPath(folder).catch(() => folder);
+      const socketPath = `${base}/served.sock`;
+      const get = async (path: string, method = 'GET'): Promise<readonly [number, string]> => {
+        const { status, body } = await host.net.request({
+          url: `http://localhost${path}`,
+          socketPath,
+          method,
+          timeoutMs: 5000,
+        });
+        return [status, text(body)];
+      };
+      const answer = (path: string) => {
+        if (path === '/broken') throw new Error('a secret');
+        return { status: 203, contentType: 'text/plain', body: `at ${path}` };
+      };
+      const listening = await host.net.serve({ socketPath }, answer);
+      assert.deepEqual(await get('/a/b?c=d'), [203, 'at /a/b']);
+      assert.deepEqual(await get('/broken'), [500, '']);
+      assert.equal((await get('/a', 'POST'))[0], 405);
+      assert.equal(await host.net.socketAnswers(socketPath, 1000), true);
+      await listening.close();
+      await listening.close();
+      await assert.rejects(get('/a'), fails('connection'));
+      const again = await host.net.serve({ socketPath }, answer);
+      assert.deepEqual(await get('/a'), [203, 'at /a']);
+      await again.close();
+    },
+  },
 ];

@@ -71,6 +71,8 @@ export const rules = {
     'containerd and kubelet that fail for a minute are restarted, not for ever, and whatever the API server does.',
   'unit-conditions': 'The Node says whether its units are as documents ask, when that changes and seldom otherwise.',
   'node-after-node': 'One node after the other begins with a change, and none once another failed with it.',
+  drift: 'What is no longer as it was put in place is put back or reported, as the AgentConfig says, and said once.',
+  endpoints: 'The agent tells whether it runs and is ready, and what it counts; who looks does not hold it up.',
   'node-kept':
     'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',

@@ -35,6 +35,7 @@ export function desiredState(context: AgentContext): ControllerBody {
   const { source, host, cluster, config, tokensTried } = context;
   const serial = cluster && createSerial(cluster, host.clock);
   let last: Read | undefined;
+  let lastDrift: string | undefined;
 
   const reconcile = async (turn: ReconcileContext): Promise<Reconciled> => {
     if (last && turn.reasons.every((reason) => reason === 'change')) {
@@ -49,6 +50,7 @@ export function desiredState(context: AgentContext): ControllerBody {
       read: undefined,
       kept: undefined,
       postponed: undefined,
+      drift: undefined,
       node: undefined,
       serial,
     };
@@ -57,6 +59,9 @@ export function desiredState(context: AgentContext): ControllerBody {
       context.applied.isWorking = false;
     });
     last = run.read;
+    if (run.read && !run.read.error && !run.kept) context.applied.setReady();
+    if (run.drift !== undefined && run.drift !== lastDrift) tellDrift(run, run.drift);
+    lastDrift = run.drift;
     if (run.postponed) return postponed(run, run.postponed);
     // Who stops the agent is told nothing about what it did not finish.
     if (isStopped(turn.signal)) return { outcome: 'done' };
@@ -81,15 +86,25 @@ export function desiredState(context: AgentContext): ControllerBody {
   };
 }
 
+/** Said when it is another drift than the last time. */
+function tellDrift({ cluster, config, onNotice }: Run, drift: string): void {
+  const event =
+    config.drift === 'repair'
+      ? ({ type: 'Normal', reason: 'DriftRepaired', message: `put back as documents ask: ${drift}` } as const)
+      : ({ type: 'Warning', reason: 'Drifted', message: `not as documents ask, and left so: ${drift}` } as const);
+  cluster?.event(event);
+  onNotice?.(event);
+}
+
 /** For people who look at the Node. What a document asks to be kept secret is in no error. */
-function tellCluster({ cluster, source }: Run, { outcome, changes, generation, error }: AgentReport): void {
+function tellCluster({ cluster, source, drift }: Run, { outcome, changes, generation, error }: AgentReport): void {
   if (error instanceof NodekilnError)
     cluster?.event({
       type: 'Warning',
       reason: 'DesiredStateFailed',
       message: `${source.address}: ${error.code}: ${error.message}`,
     });
-  else if (changes > 0 && outcome === 'converged')
+  else if (changes > 0 && outcome === 'converged' && drift === undefined)
     cluster?.event({
       type: 'Normal',
       reason: 'DesiredStateApplied',
@@ -154,6 +169,8 @@ interface Run extends AgentContext {
   /** Why the last good state was kept instead of what the source says now, which is not known or makes no sense. */
   kept: NodekilnError | undefined;
   postponed: Waiting | undefined;
+  /** What is no longer as it was put in place. */
+  drift: string | undefined;
   node: NodePart | undefined;
   readonly serial: Serial | undefined;
 }
@@ -195,6 +212,7 @@ async function apply(run: Run): Promise<Applied> {
         onPrepared: async (prepared) => {
           const resources = [...prepared.effective.values()].map(({ resource }) => resource);
           run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
+          judgeDrift(run, state.journal, prepared);
           await awaitTurn(run, state.journal, prepared);
           await enterLine(run, state.journal, prepared);
         },
@@ -228,6 +246,19 @@ function lastGoodState(journal: Journal): DesiredState | undefined {
 }
 
 const defaultLongestDelayMs = 5 * 60_000;
+
+/**
+ * What was in place and is no longer, with nothing new asked for, is drift. Ends the run where it is to be reported alone; what
+ * is unfinished is carried out together with it.
+ */
+function judgeDrift(run: Run, journal: Journal, { plan }: Prepared): void {
+  const { read, kept, config } = run;
+  const isAsked = !kept && (!read || read.error || turnNote(journal).applied !== read.digest);
+  if (isAsked || plan.changes.length === 0 || !plan.changes.every(({ touched }) => touched?.done === true)) return;
+  run.drift = plan.changes.map(({ id, facets }) => `${id} (${facets.join(', ')})`).join(', ');
+  if (config.drift === 'repair') return;
+  putOff(run, { untilMs: undefined, waitMs: config.resync, why: `it is only reported: ${run.drift}`, isNew: false });
+}
 
 /** Ends the run when the change has to wait for its turn. What is applied for the first time, or was begun, does not wait. */
 async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared): Promise<void> {

@@ -119,6 +119,49 @@ describe('the condition of units', () => {
   });
 });
 
+describe('what the agent serves about itself', () => {
+  const get = async (path: string, socketPath = '/run/nodekiln/agent.sock'): Promise<readonly [number, string]> => {
+    const { net } = agent.machine.open();
+    const { status, body } = await net.request({ url: `http://localhost${path}`, socketPath, timeoutMs: 1000 });
+    return [status, new TextDecoder().decode(body)];
+  };
+
+  it('is that it runs, that it is ready once it has read and reconciled, and what it counts', async () => {
+    await play({ prepare: (cluster) => cluster.delete(poolKey) });
+    assert.deepEqual(await get('/healthz'), [200, 'ok\n']);
+    assert.equal((await get('/readyz'))[0], 503);
+    agent.cluster.put(poolKey, secretOf({ '10-node.json': nodeDocument() }));
+    await agent.pass(5000);
+    assert.deepEqual(await get('/readyz'), [200, 'ok\n']);
+    agent.cluster.delete(poolKey);
+    await agent.pass(5000);
+    assert.equal((await get('/readyz'))[0], 200, 'what was applied stays');
+    const [status, metrics] = await get('/metrics');
+    assert.equal(status, 200);
+    assert.match(metrics, /^nodekiln_reconciliations_total\{controller="desired-state",outcome="done"\} [1-9]/m);
+    assert.equal((await get('/other'))[0], 404);
+    await agent.stop();
+    await assert.rejects(get('/healthz'), { code: 'NK_SOURCE_UNAVAILABLE' });
+  });
+
+  it('is at another place, or nowhere, where the AgentConfig says so; what is taken is said, and holds up nothing', async () => {
+    await play({ spec: { endpoint: '127.0.0.1:2752' } });
+    const { net } = agent.machine.open();
+    assert.equal((await net.request({ url: 'http://127.0.0.1:2752/healthz', timeoutMs: 1000 })).status, 200);
+    await agent.stop();
+    await play({ spec: { endpoint: 'none' } });
+    await assert.rejects(get('/healthz'), { code: 'NK_SOURCE_UNAVAILABLE' });
+    await agent.stop();
+    await play({
+      spec: { endpoint: '127.0.0.1:2752' },
+      prepare: (_cluster, machine) => machine.serve('http://127.0.0.1:2752', () => ({ body: 'other' })),
+    });
+    const troubles = agent.events.flatMap(({ event }) => (event.type === 'trouble' ? [event.controller] : []));
+    assert.ok(troubles.includes('endpoint'));
+    assert.equal((await agent.machine.units.get('kubelet.service')).activeState, 'active');
+  });
+});
+
 describe('the name of the host', () => {
   it('that has changed ends the agent, to begin anew', async () => {
     const machine = await createMemoryNode();

@@ -100,25 +100,25 @@ describe('the certificate of an agent', () => {
 
   it('is renewed with itself between seven and nine tenths of its time, with another key', async () => {
     await play(own());
-    signLast(100 * minute);
+    signLast(20 * minute);
     await agent.pass(10_000);
     const first = await contentOf(certificatePath);
-    await agent.pass(68 * minute);
+    await agent.pass(13.5 * minute);
     assert.equal(asked(), 1);
-    await agent.pass(23 * minute);
+    await agent.pass(5 * minute);
     assert.equal(asked(), 2);
     assert.equal(await contentOf(certificatePath), first, 'the old one holds until then');
-    signLast(100 * minute);
+    signLast(20 * minute);
     await agent.pass(10_000);
     assert.notEqual(await contentOf(certificatePath), first);
   });
 
   it('that has expired is asked for with a token again, and without one that is said', async () => {
     await play(own());
-    signLast(60 * minute);
+    signLast(10 * minute);
     await agent.pass(10_000);
     agent.cluster.stop();
-    await agent.pass(100 * minute);
+    await agent.pass(15 * minute);
     agent.cluster.start();
     await agent.pass(2 * minute);
     assert.equal(asked(), 1);
@@ -213,7 +213,7 @@ describe('tokens', () => {
 
   it('are in files of their own mode, and follow their Secrets by time', async () => {
     await play({
-      spec: { tokens },
+      spec: { tokens, tokensPeriod: '2m' },
       prepare: (cluster) => {
         cluster.put('secrets/kube-system/one', secretOf({ token: 'first' }));
         cluster.put('secrets/kube-system/two', secretOf({ key: 'second' }));
@@ -227,14 +227,14 @@ describe('tokens', () => {
     );
     agent.cluster.put('secrets/kube-system/one', secretOf({ token: 'renewed' }));
     await agent.machine.files.write([textFile('/etc/two', 'second', 0o644)]);
-    await agent.pass(3_600_000);
+    await agent.pass(121_000);
     assert.equal(await contentOf('/var/lib/one/token'), 'renewed');
     assert.equal((await agent.machine.files.stat('/etc/two'))?.mode, 0o640);
   });
 
   it('that are away leave their file as it is, and hold up no other', async () => {
     await play({
-      spec: { tokens },
+      spec: { tokens, tokensPeriod: '2m' },
       prepare: (cluster) => cluster.put('secrets/kube-system/two', secretOf({ key: 'second' })),
     });
     assert.equal(await contentOf('/etc/two'), 'second');
@@ -244,7 +244,7 @@ describe('tokens', () => {
     await agent.pass(70_000);
     assert.equal(await contentOf('/var/lib/one/token'), 'late');
     agent.cluster.put('secrets/kube-system/one', secretOf({ token: '' }));
-    await agent.pass(3_600_000);
+    await agent.pass(121_000);
     assert.equal(await contentOf('/var/lib/one/token'), 'late');
   });
 
@@ -282,7 +282,7 @@ describe('tokens', () => {
 
   it('never appear in what the agent says', async () => {
     await play({
-      spec: { tokens },
+      spec: { tokens, tokensPeriod: '2m' },
       prepare: (cluster) => cluster.put('secrets/kube-system/one', secretOf({ token: 'hunter2' })),
     });
     assert.doesNotMatch(JSON.stringify(agent.events), /hunter2|aHVudGVyMg/);

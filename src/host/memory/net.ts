@@ -23,7 +23,7 @@ export type Endpoint = (request: HttpExchange) => EndpointResponse | Promise<End
 const defaultMaxBytes = 1024 * 1024;
 
 export interface MemoryNetOptions {
-  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly endpoints: Map<string, Endpoint>;
   readonly clock: MemoryClock;
   /** Called before each use: a crashed process asks nobody. */
   readonly alive: () => void;
@@ -57,6 +57,27 @@ export function createMemoryNet({ endpoints, clock, alive }: MemoryNetOptions): 
     stream: ask,
     download: (wanted) => inTime(wanted, intoFile),
     request: (wanted) => inTime(wanted, whole),
+    serve: async (at, answer) => {
+      alive();
+      const address = 'socketPath' in at ? at.socketPath : `http://${at.host}:${at.port}`;
+      const isTaken = endpoints.has(address) && !('socketPath' in at);
+      if (isTaken) throw new NodekilnError('NK_UNSUPPORTED', `nothing can be served at ${address}: EADDRINUSE`);
+      const endpoint: Endpoint = async ({ url, method = 'GET' }) => {
+        if (method !== 'GET') return { status: 405 };
+        try {
+          const { status, contentType, body } = await answer(new URL(url).pathname);
+          return { status, headers: { 'content-type': contentType }, body };
+        } catch {
+          return { status: 500 };
+        }
+      };
+      endpoints.set(address, endpoint);
+      return {
+        close: async () => {
+          if (endpoints.get(address) === endpoint) endpoints.delete(address);
+        },
+      };
+    },
     socketAnswers: async (path) => {
       alive();
       return endpoints.has(path);

@@ -122,6 +122,26 @@ export class NetError extends NodekilnError {
   }
 }
 
+/** Where something is served: a Unix socket, only root's, or a loopback address. */
+export type ListenAt = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+/** A small answer. */
+export interface Answer {
+  readonly status: number;
+  /** `text/plain; charset=utf-8` */
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** What is answered to a GET of a path, without its query. What it throws is a 500 without words. */
+export type Answering = (path: string) => Answer | Promise<Answer>;
+
+/** Something that is served. */
+export interface Listening {
+  /** When nobody is answered any more. Idempotent. */
+  close(): Promise<void>;
+}
+
 /** All methods: NetError when no whole response came, NK_TIMEOUT after the deadline, NK_INTERRUPTED when the signal fired. */
 export interface Net {
   /** One request with its whole answer, whatever its status. */
@@ -133,6 +153,11 @@ export interface Net {
    * What went wrong after the headers came is an outcome, not an error; NK_FILE_WRITE when the file cannot be written.
    */
   download(download: HttpDownload): Promise<Download>;
+  /**
+   * Answers GET until it is closed; other methods are refused. It does not keep the process alive. A socket that is there is
+   * taken over. NK_UNSUPPORTED when nothing can be served there.
+   */
+  serve(at: ListenAt, answer: Answering): Promise<Listening>;
   /** True when something accepts connections at the Unix socket. */
   socketAnswers(path: string, timeoutMs: number): Promise<boolean>;
 }

@@ -9,6 +9,7 @@ import { NetError } from '../../port/net.ts';
 import type { HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../../port/net.ts';
 import { createAgents, type Agents } from './agents.ts';
 import { download } from './download.ts';
+import { serve } from './serve.ts';
 import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts';
 
 const defaultMaxBytes = 1024 * 1024;
@@ -26,6 +27,7 @@ export function createLinuxNet(): LinuxNet {
     request: (wanted) => request(agents, wanted),
     stream: (wanted) => stream(agents, wanted),
     download: (wanted) => download(agents, wanted),
+    serve,
     socketAnswers,
     close: () => agents.close(),
   };
