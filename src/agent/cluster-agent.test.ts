@@ -1,9 +1,16 @@
 /** The agent that follows a Secret of a cluster: what it does while the API is away, and when a change has its turn. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { playAgent, poolKey, secretOf, type PlayedAgent, type PlayOptions } from '../../test/support/cluster-agent.ts';
+import {
+  contentOf as contentIn,
+  playPool,
+  poolKey,
+  putInTheWay,
+  secretOf,
+  type PlayedAgent,
+  type PlayOptions,
+} from '../../test/support/cluster-agent.ts';
 import { nodeDocument, textFile } from '../../test/support/memory-node.ts';
-import { textOf } from '../model/bytes.ts';
 import { ownDelay } from './turn.ts';
 
 const documentOf = (content: string, spec: Readonly<Record<string, unknown>> = {}): object =>
@@ -13,21 +20,10 @@ let agent: PlayedAgent;
 afterEach(() => agent.stop());
 
 async function play(options: PlayOptions = {}): Promise<void> {
-  agent = await playAgent({
-    ...options,
-    prepare: (cluster, machine) => {
-      cluster.put('nodes/node-1', { metadata: {} });
-      cluster.put(poolKey, documentOf('one'));
-      return options.prepare?.(cluster, machine);
-    },
-  });
-  await agent.pass(2000);
+  agent = await playPool(documentOf('one'), options);
 }
 
-const contentOf = async (path: string): Promise<string | undefined> => {
-  const content = await agent.machine.files.read(path);
-  return content && textOf(content);
-};
+const contentOf = (path: string): Promise<string | undefined> => contentIn(agent, path);
 
 describe('an agent of a cluster', () => {
   it('applies what its Secret says, and each change of it', async () => {
@@ -199,9 +195,7 @@ describe('the Node of an agent', () => {
     assert.match(first ?? '', /^[0-9a-f]{64}$/);
     assert.equal(labelsOf()['worker.gardener.cloud/kubernetes-version'], '1.34.3');
     assert.equal(labelsOf()['node-role.kubernetes.io/worker'], '');
-    const folderInTheWay = { type: 'directory', path: '/etc/a', mode: 0o755, uid: 0, gid: 0 } as const;
-    await agent.machine.files.remove(['/etc/a']);
-    await agent.machine.files.write([folderInTheWay, textFile('/etc/a/b', 'x')]);
+    await putInTheWay(agent, '/etc/a');
     agent.cluster.put(poolKey, secretOf({ 'osc.yaml': osc('two') }));
     await agent.pass(100);
     assert.match(agent.summary().at(-1) ?? '', /^failed/);

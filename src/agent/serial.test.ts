@@ -1,10 +1,17 @@
 /** One node after the other: who may begin, and what a node leaves behind. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { playAgent, poolKey, secretOf, type PlayedAgent, type PlayOptions } from '../../test/support/cluster-agent.ts';
-import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
+import {
+  contentOf as contentIn,
+  playPool,
+  poolKey,
+  putInTheWay,
+  secretOf,
+  type PlayedAgent,
+  type PlayOptions,
+} from '../../test/support/cluster-agent.ts';
+import { createMemoryNode, nodeDocument } from '../../test/support/memory-node.ts';
 import { microTime, type Lease } from '../kube/lease.ts';
-import { textOf } from '../model/bytes.ts';
 import { judgeTurn } from './serial.ts';
 
 const key = 'leases/kube-system/pool-a';
@@ -60,10 +67,7 @@ let agent: PlayedAgent;
 const serial = { 'reconciliation.osc.node-agent.gardener.cloud/serial': 'true' };
 const documentOf = (content: string, spec: Readonly<Record<string, unknown>> = {}): object =>
   secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content }], ...spec }) }, serial);
-const contentOf = async (path: string): Promise<string | undefined> => {
-  const content = await agent.machine.files.read(path);
-  return content && textOf(content);
-};
+const contentOf = (path: string): Promise<string | undefined> => contentIn(agent, path);
 const lease = (): Lease['spec'] => agent.cluster.get(key)?.['spec'] as Lease['spec'];
 const takenBy = (holderIdentity: string): void =>
   agent.cluster.put(key, {
@@ -73,15 +77,7 @@ const takenBy = (holderIdentity: string): void =>
 const markNow = (): unknown => agent.cluster.get(key)?.metadata.annotations?.[mark];
 
 async function play(options: PlayOptions = {}): Promise<void> {
-  agent = await playAgent({
-    ...options,
-    prepare: (cluster, machine) => {
-      cluster.put('nodes/node-1', { metadata: {} });
-      cluster.put(poolKey, documentOf('one'));
-      return options.prepare?.(cluster, machine);
-    },
-  });
-  await agent.pass(3000);
+  agent = await playPool(documentOf('one'), options);
 }
 
 describe('an agent whose Secret is applied node after node', () => {
@@ -121,9 +117,7 @@ describe('an agent whose Secret is applied node after node', () => {
 
   it('that fails stops the line, and clears it when it succeeds after all', async () => {
     await play();
-    const inTheWay = { type: 'directory', path: '/etc/a', mode: 0o755, uid: 0, gid: 0 } as const;
-    await agent.machine.files.remove(['/etc/a']);
-    await agent.machine.files.write([inTheWay, textFile('/etc/a/b', 'x')]);
+    await putInTheWay(agent, '/etc/a');
     agent.cluster.put(poolKey, documentOf('two'));
     await agent.pass(1000);
     assert.match(String(markNow()), /"node":"node-1"/);
@@ -136,9 +130,7 @@ describe('an agent whose Secret is applied node after node', () => {
 
   it('does not begin with what another failed with, until it is another', async () => {
     await play();
-    const inTheWay = { type: 'directory', path: '/etc/a', mode: 0o755, uid: 0, gid: 0 } as const;
-    await agent.machine.files.remove(['/etc/a']);
-    await agent.machine.files.write([inTheWay, textFile('/etc/a/b', 'x')]);
+    await putInTheWay(agent, '/etc/a');
     agent.cluster.put(poolKey, documentOf('two'));
     await agent.pass(1000);
     // As another node would have left it.

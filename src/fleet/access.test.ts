@@ -33,8 +33,11 @@ describe('the rights of agents', () => {
       'Role kube-system: coordination.k8s.io/leases * create',
       'Role other: /secrets b get,list,watch',
       'Role other: coordination.k8s.io/leases b get,list,watch,update',
-      'Role other: coordination.k8s.io/leases * create',
     ]);
+    const made = objects
+      .filter(({ kind }) => kind === 'Lease')
+      .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+    assert.deepEqual(made, ['kube-system/a', 'other/b', 'kube-system/t']);
     for (const { subjects = [] } of objects)
       for (const { kind, name } of subjects) assert.deepEqual([kind, name], ['User', 'nodekiln:node-agent:n']);
     assert.doesNotMatch(JSON.stringify(objects), /"\*"/);

@@ -1,6 +1,7 @@
 /**
  * What agents may do in a cluster, as objects of `rbac.authorization.k8s.io/v1`: what all of them may, and what the agent of one
- * node may beside that, by the names of its own objects. Nothing is given by a wildcard. Pure.
+ * node may beside that, by the names of its own objects; and the Leases of Secrets, which are there before anybody takes them.
+ * Nothing is given by a wildcard. Pure.
  */
 import { agentGroup, agentUser } from '../model/agent-identity.ts';
 
@@ -71,6 +72,11 @@ export function nodeAccess({
     { apiGroups: [''], resources: ['nodes'], resourceNames: [nodeName], verbs: ['get', 'list', 'watch', 'patch'] },
     { apiGroups: [''], resources: ['nodes/status'], resourceNames: [nodeName], verbs: ['patch'] },
   ]);
+  // Made here, since an agent may make its heartbeat's alone.
+  const serial = secrets.map((secret): AccessObject => {
+    const [namespace = '', one = ''] = secret.split('/');
+    return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: one, namespace, labels } };
+  });
   const inNamespaces = [...byNamespace].flatMap(([namespace, names]) => {
     const resourceNames = [...new Set([...(namespace === heartbeatNamespace ? heartbeats : []), ...names])].sort();
     return bound(name, namespace, subject, [
@@ -91,10 +97,12 @@ export function nodeAccess({
         verbs: ['get', 'list', 'watch', 'update'],
       },
       // What is made has no name yet when it is asked whether it may be: the admission policy looks at the name.
-      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+      ...(namespace === heartbeatNamespace
+        ? [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] }]
+        : []),
     ]);
   });
-  return [...own, ...inNamespaces];
+  return [...own, ...inNamespaces, ...serial];
 }
 
 /** A role and its binding: of the cluster without a namespace. */

@@ -2,6 +2,7 @@
 import { runAgentOn, type AgentEvent } from '../../src/agent/agent.ts';
 import { NodekilnError } from '../../src/errors.ts';
 import type { MemoryMachine } from '../../src/host/memory/machine.ts';
+import { textOf } from '../../src/model/bytes.ts';
 import type { AgentReport } from '../../src/telemetry/agent-report.ts';
 import { clusterAddress, createKubeCluster, type KubeCluster } from './kube-cluster.ts';
 import { createMemoryNode, textFile } from './memory-node.ts';
@@ -99,4 +100,30 @@ export async function playAgent({ spec = {}, prepare, ...given }: PlayOptions = 
 function summaryOf(report: AgentReport): string {
   const error = report.error as { code?: string } | undefined;
   return `${report.outcome} ${error?.code ?? report.changes}`;
+}
+
+/** An agent of a pool: its Node and its Secret are there before it starts, and it has had two seconds. */
+export async function playPool(secret: object, options: PlayOptions = {}): Promise<PlayedAgent> {
+  const agent = await playAgent({
+    ...options,
+    prepare: async (cluster, machine) => {
+      cluster.put('nodes/node-1', { metadata: {} });
+      cluster.put(poolKey, secret);
+      await options.prepare?.(cluster, machine);
+    },
+  });
+  await agent.pass(2000);
+  return agent;
+}
+
+/** Undefined when there is none. */
+export async function contentOf({ machine }: Pick<PlayedAgent, 'machine'>, path: string): Promise<string | undefined> {
+  const content = await machine.files.read(path);
+  return content && textOf(content);
+}
+
+/** Puts a folder with something in it where the agent has a file: it cannot write it. */
+export async function putInTheWay({ machine: { files } }: PlayedAgent, path: string): Promise<void> {
+  await files.remove([path]);
+  await files.write([{ type: 'directory', path, mode: 0o755, uid: 0, gid: 0 }, textFile(`${path}/in-the-way`, 'x')]);
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import {
   playAgent,
+  playPool,
   poolKey,
   secretOf,
   type PlayedAgent,
@@ -15,15 +16,8 @@ let agent: PlayedAgent;
 afterEach(() => agent.stop());
 
 async function play(options: PlayOptions = {}, spec: Readonly<Record<string, unknown>> = {}): Promise<void> {
-  agent = await playAgent({
-    ...options,
-    prepare: async (cluster, machine) => {
-      cluster.put('nodes/node-1', { metadata: {} });
-      cluster.put(poolKey, secretOf({ '10-node.json': nodeDocument(spec) }));
-      await options.prepare?.(cluster, machine);
-    },
-  });
-  await agent.pass(5000);
+  agent = await playPool(secretOf({ '10-node.json': nodeDocument(spec) }), options);
+  await agent.pass(3000);
 }
 
 const invocation = async (unit: string): Promise<string> => (await agent.machine.units.get(unit)).invocationId;

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import {
-  playAgent,
+  contentOf as contentIn,
+  playPool,
   poolKey,
   secretOf,
   type PlayedAgent,
@@ -12,7 +13,6 @@ import { clusterAddress } from '../../../test/support/kube-cluster.ts';
 import { nodeDocument, textFile } from '../../../test/support/memory-node.ts';
 import { deny, requestsIn, sign } from '../../../test/support/signer.ts';
 import { exampleAuthority } from '../../../test/support/authority.ts';
-import { textOf } from '../../model/bytes.ts';
 
 const certificatePath = '/var/lib/nodekiln/agent/client-current.pem';
 const minute = 60_000;
@@ -21,22 +21,13 @@ const day = 24 * 60 * minute;
 let agent: PlayedAgent;
 afterEach(() => agent.stop());
 
+const documents = secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content: 'one' }] }) });
+
 async function play(options: PlayOptions = {}): Promise<void> {
-  agent = await playAgent({
-    ...options,
-    prepare: async (cluster, machine) => {
-      cluster.put('nodes/node-1', { metadata: {} });
-      cluster.put(poolKey, secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content: 'one' }] }) }));
-      await options.prepare?.(cluster, machine);
-    },
-  });
-  await agent.pass(1000);
+  agent = await playPool(documents, options);
 }
 
-const contentOf = async (path: string): Promise<string | undefined> => {
-  const content = await agent.machine.files.read(path);
-  return content && textOf(content);
-};
+const contentOf = (path: string): Promise<string | undefined> => contentIn(agent, path);
 const troubles = (): string[] =>
   agent.events.flatMap(({ event }) => (event.type === 'trouble' ? [event.error.code] : []));
 
@@ -259,7 +250,7 @@ describe('tokens', () => {
         prepare: async (cluster, machine) => {
           cluster.put(poolKey, document);
           machine.units.behave('mine.service', {
-            onActive: () => void contentOf('/var/lib/one/token').then((text) => seen.push(text)),
+            onActive: () => void contentIn({ machine }, '/var/lib/one/token').then((text) => seen.push(text)),
           });
           await prepare?.(cluster, machine);
         },

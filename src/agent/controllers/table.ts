@@ -39,8 +39,9 @@ export function makeController(name: ControllerName, context: AgentContext): Con
   return body && { name, ...body };
 }
 
+export const controllerNames = Object.keys(controllers) as ControllerName[];
+
 /** Those that an agent has, in the order of the table. */
 export function makeControllers(context: AgentContext): readonly Controller[] {
-  const names = Object.keys(controllers) as ControllerName[];
-  return names.map((name) => makeController(name, context)).filter((one) => one !== undefined);
+  return controllerNames.map((name) => makeController(name, context)).filter((one) => one !== undefined);
 }

@@ -4,16 +4,13 @@
  * and the approver, nothing else; the administrator only writes Secrets.
  */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import { stringify } from 'yaml';
+import { agentUnit, grantAgents, nodekiln, putSecret, startAgent, startApprover } from '../../demo/agents.ts';
 import { bakedRoot } from '../../demo/baked.ts';
 import { bakedNode, untilBooted } from '../../demo/nodes.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
 import type { KubeObject } from '../../lab/control-plane/api.ts';
-import { adminKubeconfig } from '../../lab/control-plane/pki.ts';
 import { joinDocument } from '../../lab/join.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { installPrerequisites } from '../../lab/prerequisites.ts';
@@ -23,8 +20,6 @@ const cases: readonly { readonly name: string; readonly suite: Suite; readonly p
   { name: 'old', suite: 'bookworm', podSubnet: '10.88.1.0/24' },
   { name: 'new', suite: 'trixie', podSubnet: '10.88.2.0/24' },
 ];
-const nodekiln = '/opt/nodekiln/bin/nodekiln';
-const agentUnit = 'nodekiln-agent.service';
 const nodePath = (name: string): string => `/api/v1/nodes/${name}`;
 const secretPath = (name: string): string => `/api/v1/namespaces/kube-system/secrets/${name}`;
 const leasePath = (name: string): string => `/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${name}`;
@@ -60,13 +55,7 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     });
   };
   const give = async (name: string, words: string, spec: Readonly<Record<string, unknown>> = {}): Promise<void> => {
-    const object = {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name: `pool-${name}`, namespace: 'kube-system' },
-      data: { '10-node.yaml': Buffer.from(documentOf(name, words, spec)).toString('base64') },
-    };
-    await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object) });
+    await putSecret(cluster, `pool-${name}`, { '10-node.yaml': documentOf(name, words, spec) });
   };
   const invocation = async (host: LabHost, unit: string): Promise<string> =>
     (await host.check(['systemctl', 'show', '-P', 'InvocationID', unit])).trim();
@@ -95,35 +84,12 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     await Promise.all([...hosts.values()].map((host) => untilBooted(host)));
     const [host] = hosts.values();
     assert.ok(host);
-    const access = [
-      await host.check([nodekiln, 'cluster', 'rbac']),
-      ...(await Promise.all(
-        cases.map(({ name }) =>
-          host.check([
-            nodekiln,
-            'cluster',
-            'rbac',
-            name,
-            '--secrets',
-            `kube-system/pool-${name},kube-system/pool-both,kube-system/token-${name}`,
-          ]),
-        ),
-      )),
-    ];
-    await cluster.kubectl(['apply', '-f', '-'], { input: access.join('\n---\n') });
-    // The approver is somebody with an administrator's rights here; what it may do at least is in packaging/kubernetes.
-    await host.writeFile('/root/approver.conf', await readFile(join(cluster.folder, adminKubeconfig), 'utf8'), {
-      mode: 0o600,
-    });
-    await host.check([
-      'systemd-run',
-      '--unit=approver',
-      nodekiln,
-      'cluster',
-      'approve',
-      '--kubeconfig',
-      '/root/approver.conf',
+    const secrets = cases.map(({ name }) => [
+      name,
+      [`kube-system/pool-${name}`, 'kube-system/pool-both', `kube-system/token-${name}`],
     ]);
+    await grantAgents(cluster, host, Object.fromEntries(secrets) as Record<string, string[]>);
+    await startApprover(cluster, host);
   });
   after(() => lab?.close());
 
@@ -142,18 +108,11 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
           `token-${name}`,
           '--from-literal=token=hunter2',
         ]);
-        const config = {
-          apiVersion: 'nodekiln.dev/v1alpha1',
-          kind: 'AgentConfig',
-          spec: {
-            source: `secret:kube-system/pool-${name}`,
-            cluster: { server: cluster.server, caBundle: cluster.caBundle },
-            tokens: [{ secret: `kube-system/token-${name}`, path: '/var/lib/collector/token' }],
-            restarts: { maxDelay: '2s' },
-          },
-        };
-        await host.writeFile('/etc/nodekiln/agent.yaml', stringify(config), { mode: 0o600 });
-        await host.check(['systemd-run', `--unit=${agentUnit}`, '-p', 'Restart=always', nodekiln, 'agent']);
+        await startAgent(cluster, host, {
+          source: `secret:kube-system/pool-${name}`,
+          tokens: [{ secret: `kube-system/token-${name}`, path: '/var/lib/collector/token' }],
+          restarts: { maxDelay: '2s' },
+        });
       }
       for (const [name, host] of hosts) {
         await untilWords(host, 'first\n');
@@ -274,19 +233,13 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     'node after node: the second begins when the first is done, and never when it failed',
     { timeout: 180_000 },
     async () => {
-      const both = async (words: string): Promise<void> => {
-        const object = {
-          apiVersion: 'v1',
-          kind: 'Secret',
-          metadata: {
-            name: 'pool-both',
-            namespace: 'kube-system',
-            annotations: { 'reconciliation.osc.node-agent.gardener.cloud/serial': 'true' },
-          },
-          data: { '10-node.yaml': Buffer.from(documentOf('old', words)).toString('base64') },
-        };
-        await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object) });
-      };
+      const both = (words: string): Promise<void> =>
+        putSecret(
+          cluster,
+          'pool-both',
+          { '10-node.yaml': documentOf('old', words) },
+          { 'reconciliation.osc.node-agent.gardener.cloud/serial': 'true' },
+        );
       const [old, young] = [...hosts.values()];
       assert.ok(old && young);
       await both('both\n');

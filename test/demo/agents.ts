@@ -1,0 +1,62 @@
+/** Agents of nodes that have joined a lab's cluster: their rights, who approves their certificates, and the agents themselves. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { Cluster } from '../lab/cluster.ts';
+import { adminKubeconfig } from '../lab/control-plane/pki.ts';
+import type { LabHost } from '../lab/lab.ts';
+
+export const nodekiln = '/opt/nodekiln/bin/nodekiln';
+export const agentUnit = 'nodekiln-agent.service';
+
+/** What agents may do, as `nodekiln cluster rbac` of the host prints it. `secrets`: by node, `kube-system/a`. */
+export async function grantAgents(
+  cluster: Cluster,
+  host: LabHost,
+  secrets: Readonly<Record<string, readonly string[]>>,
+): Promise<void> {
+  const access = [await host.check([nodekiln, 'cluster', 'rbac'])];
+  for (const [node, names] of Object.entries(secrets))
+    access.push(await host.check([nodekiln, 'cluster', 'rbac', node, '--secrets', names.join(',')]));
+  await cluster.kubectl(['apply', '-f', '-'], { input: access.join('\n---\n') });
+}
+
+/** `nodekiln cluster approve` on the host, with an administrator's rights; it stays. */
+export async function startApprover(cluster: Cluster, host: LabHost): Promise<void> {
+  const path = '/root/approver.conf';
+  await host.writeFile(path, await readFile(join(cluster.folder, adminKubeconfig), 'utf8'), { mode: 0o600 });
+  await host.check(['systemd-run', '--unit=approver', nodekiln, 'cluster', 'approve', '--kubeconfig', path]);
+}
+
+/** An agent with such an AgentConfig, beside the cluster, which is added; systemd starts it again when it ends. */
+export async function startAgent(
+  cluster: Cluster,
+  host: LabHost,
+  spec: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { server, caBundle } = cluster;
+  const config = {
+    apiVersion: 'nodekiln.dev/v1alpha1',
+    kind: 'AgentConfig',
+    spec: { cluster: { server, caBundle }, ...spec },
+  };
+  await host.writeFile('/etc/nodekiln/agent.yaml', stringify(config), { mode: 0o600 });
+  await host.check(['systemd-run', `--unit=${agentUnit}`, '-p', 'Restart=always', nodekiln, 'agent']);
+}
+
+/** Puts documents into a Secret of kube-system, by key. */
+export async function putSecret(
+  cluster: Cluster,
+  name: string,
+  documents: Readonly<Record<string, string>>,
+  annotations: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const data = Object.entries(documents).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+  const object = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: 'kube-system', annotations },
+    data: Object.fromEntries(data) as Record<string, string>,
+  };
+  await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object) });
+}
