@@ -7,7 +7,7 @@ import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Output } from '../host/port.ts';
 import { program } from '../host/program.ts';
 import { parseCommandLine } from './command-line.ts';
-import { envelopeLine, formatError, type Styler } from './output.ts';
+import { envelopeLine, formatError, withPriority, type Styler } from './output.ts';
 import { createProgress } from './progress.ts';
 import type { Answer, Call, Options, Parsed, Style, Verb } from './verb.ts';
 
@@ -42,7 +42,8 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
     terminal: { width: columnsOf(stdout), style: styler(stdout) },
     emit(kind, answer) {
       progress.stop();
-      void print(textOf(answer, { kind, json }), 0);
+      const text = textOf(answer, { kind, json });
+      void print(stdout.journal ? withPriority(text, answer.error) : text, 0);
     },
   };
   try {

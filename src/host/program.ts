@@ -1,5 +1,5 @@
 /** Our own process, by Node. */
-import { realpathSync } from 'node:fs';
+import { fstatSync, realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { asArch } from '../model/arch.ts';
@@ -29,10 +29,10 @@ export const program: Program = {
   },
   readInput: (path) => readFile(path),
   get stdout() {
-    return (outputs.stdout ??= outputOn(process.stdout));
+    return (outputs.stdout ??= outputOn(process.stdout, 1));
   },
   get stderr() {
-    return (outputs.stderr ??= outputOn(process.stderr));
+    return (outputs.stderr ??= outputOn(process.stderr, 2));
   },
   onSignal: (listener) => {
     const tell = (signal: NodeJS.Signals): void => {
@@ -52,7 +52,7 @@ function isEnd(signal: string): signal is EndSignal {
   return endSignals.some((known) => known === signal);
 }
 
-function outputOn(stream: NodeJS.WriteStream): Output {
+function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
   // A reader that went away.
   stream.on('error', () => undefined);
   return {
@@ -64,6 +64,21 @@ function outputOn(stream: NodeJS.WriteStream): Output {
       if (forced !== undefined) return forced !== '0';
       return stream.isTTY && stream.hasColors();
     },
+    get journal() {
+      return isJournal(descriptor);
+    },
     write: (text) => new Promise((resolve) => void stream.write(text, () => resolve())),
   };
+}
+
+/** As systemd says it: device and inode of the socket that leads there. */
+function isJournal(descriptor: number): boolean {
+  const wanted = process.env['JOURNAL_STREAM'];
+  if (wanted === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(descriptor);
+    return wanted === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
 }

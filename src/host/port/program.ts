@@ -6,6 +6,8 @@ export interface Output {
   readonly terminal?: { readonly columns: number } | undefined;
   /** Whether it shows colours: a terminal that can, and a person who does not forbid them (NO_COLOR, FORCE_COLOR). */
   readonly colours: boolean;
+  /** It goes to systemd's journal, which takes a priority before each line, `<6>` (sd-daemon(3)). */
+  readonly journal: boolean;
   /** Resolves when the text has left us; a reader that went away is no failure. */
   write(text: string): Promise<void>;
 }

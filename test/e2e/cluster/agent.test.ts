@@ -221,6 +221,12 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
       assert.fail(`the agent does not say ${code}`);
     };
     await said('NK_DOCUMENT_MISSING');
+    // By its priority, too: warnings are told from the rest.
+    assert.match(
+      await host.check(['journalctl', '-u', agentUnit, '-p', 'warning', '-o', 'cat']),
+      /NK_DOCUMENT_MISSING/,
+    );
+    assert.doesNotMatch(await host.check(['journalctl', '-u', agentUnit, '-p', 'warning', '-o', 'cat']), /^converged/m);
     assert.equal(await host.readFile('/etc/words'), 'third\n');
     await give(name, 'fourth\n', { filez: [] });
     await said('NK_DOCUMENT_INVALID');
