@@ -10,7 +10,9 @@ const page = readFileSync(join(root, 'docs/reference/controllers.md'), 'utf8');
 const rows = page.split('\n').filter((line) => line.startsWith('| `'));
 
 it('every controller has a row with tests and faults', () => {
-  assert.deepEqual(rows.map((row) => /^\| `([^`]+)`/.exec(row)?.[1]).toSorted(), [...controllerNames].toSorted());
+  const named = rows.map((row) => /^\| `([^`]+)`/.exec(row)?.[1]);
+  assert.deepEqual(new Set(named), new Set(controllerNames));
+  assert.equal(named.length, controllerNames.length);
   for (const row of rows) {
     const [, , , tests = '', faults = ''] = row.split('|');
     assert.match(tests, /test\.ts/);
