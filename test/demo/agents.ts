@@ -1,6 +1,7 @@
 /** Agents of nodes that have joined a lab's cluster: their rights, who approves their certificates, and the agents themselves. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { Cluster } from '../lab/cluster.ts';
 import { adminKubeconfig } from '../lab/control-plane/pki.ts';
@@ -9,7 +10,9 @@ import type { LabHost } from '../lab/lab.ts';
 export const nodekiln = '/opt/nodekiln/bin/nodekiln';
 export const agentUnit = 'nodekiln-agent.service';
 
-/** What agents may do, as `nodekiln cluster rbac` of the host prints it. `secrets`: by node, `kube-system/a`. */
+const policy = fileURLToPath(new URL('../../packaging/kubernetes/admission-policy.yaml', import.meta.url));
+
+/** What agents may do, as `nodekiln cluster rbac` of the host prints it, held by the admission policy. `secrets`: by node, `kube-system/a`. */
 export async function grantAgents(
   cluster: Cluster,
   host: LabHost,
@@ -18,6 +21,7 @@ export async function grantAgents(
   const access = [await host.check([nodekiln, 'cluster', 'rbac'])];
   for (const [node, names] of Object.entries(secrets))
     access.push(await host.check([nodekiln, 'cluster', 'rbac', node, '--secrets', names.join(',')]));
+  access.push(await readFile(policy, 'utf8'));
   await cluster.kubectl(['apply', '-f', '-'], { input: access.join('\n---\n') });
 }
 
