@@ -161,11 +161,16 @@ interface Usage {
 
 async function usageOf(host: LabHost): Promise<Usage> {
   const pid = (await host.check(['systemctl', 'show', '-P', 'MainPID', agentUnit])).trim();
-  const [status, cpu] = [
+  const [status, stat] = [
     await host.check(['cat', `/proc/${pid}/status`]),
-    await host.check(['systemctl', 'show', '-P', 'CPUUsageNSec', agentUnit]),
+    await host.check(['cat', `/proc/${pid}/stat`]),
   ];
-  return { resident: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024, cpuMs: Number(cpu) / 1e6 };
+  // User and system time are the 14th and 15th field, in hundredths of a second; the second one may hold blanks.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return {
+    resident: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024,
+    cpuMs: (Number(fields[11]) + Number(fields[12])) * 10,
+  };
 }
 
 const machine = await describeMachine();
