@@ -265,8 +265,13 @@ export const errors = {
   },
   NK_CLUSTER_CREDENTIAL_REFUSED: {
     class: 'cluster',
-    meaning: 'The API server does not accept kubelet’s certificate, or not for this node.',
-    hint: 'Was it made by another cluster or for another name? Remove /var/lib/kubelet/pki and give a bootstrap token.',
+    meaning: 'The API server does not accept the certificate or token that it is shown, or not for this node.',
+    hint: 'Was it made by another cluster or for another name, or has it expired? kubelet’s: remove /var/lib/kubelet/pki and give a bootstrap token.',
+  },
+  NK_CLUSTER_FORBIDDEN: {
+    class: 'cluster',
+    meaning: 'The API server knows who asks, and does not let it do that.',
+    hint: 'Compare its Roles with what `nodekiln cluster rbac NODE` prints.',
   },
   NK_CLUSTER_NAME_TAKEN: {
     class: 'cluster',

@@ -341,9 +341,14 @@ describe('what is wrong', () => {
       at: { 2000: give('{') },
       untilMs: 20_000,
     });
-    assert.deepEqual(
-      told.slice(1).map(({ atMs }) => atMs),
-      [2000, 3000, 5000, 9000, 17_000],
+    const times = told.slice(1).map(({ atMs }) => atMs);
+    const gaps = times.slice(1).map((atMs, index) => atMs - (times[index] ?? 0));
+    const least = [1000, 2000, 4000, 8000].slice(0, gaps.length);
+    assert.ok(times[0] === 2000 && gaps.length >= 3, String(times));
+    // Up to a quarter more: agents do not keep in step.
+    assert.ok(
+      gaps.every((gap, index) => gap >= (least[index] ?? NaN) && gap <= (least[index] ?? 0) * 1.25 + 1),
+      String(gaps),
     );
     assert.equal(await contentOf(machine, '/etc/a'), 'one');
   });

@@ -64,7 +64,7 @@ export interface NodeCluster {
 }
 
 export interface NodeClusterOptions {
-  readonly host: Pick<Host, 'files' | 'net' | 'clock'>;
+  readonly host: Pick<Host, 'files' | 'net' | 'clock' | 'exec'>;
   readonly cluster: AgentClusterItem;
   readonly nodeName: string;
   /** Ends everything. */
@@ -79,9 +79,9 @@ const conditionManager = 'nodekiln-agent-conditions';
 /** What reading a kubeconfig throws, where the cluster is that of one. */
 export async function openNodeCluster(options: NodeClusterOptions): Promise<NodeCluster> {
   const { host, cluster, nodeName, signal, onTrouble } = options;
-  const identity = await openIdentity(host, cluster);
-  const { server, credentials } = identity;
-  const client = createKubeClient(host.net, { server, credentials }, { keepAlive: true });
+  const identity = await openIdentity(host, cluster, onTrouble);
+  const { servers, credentials } = identity;
+  const client = createKubeClient(host.net, { servers, credentials }, { keepAlive: true });
   const api = createKubeApi(client, host.clock);
   const own = createNotices();
   let informer: Informer<NodeObject> | undefined;

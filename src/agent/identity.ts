@@ -10,7 +10,7 @@ import type { AgentClusterItem } from '../config/agent-config.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files, Host } from '../host/port.ts';
 import { kubeconfigCredentials, type Credentials } from '../kube/credentials.ts';
-import { readKubeconfig, type ApiServer } from '../kube/kubeconfig.ts';
+import { readKubeconfig, readKubeconfigWithPlugin, type ApiServer } from '../kube/kubeconfig.ts';
 import { textOf } from '../model/bytes.ts';
 import { certificatesIn } from '../model/certificate.ts';
 import { agentFolder } from '../model/state-paths.ts';
@@ -20,15 +20,15 @@ export const agentCertificatePath = `${agentFolder}/client-current.pem`;
 
 /** Who an agent is. */
 export interface AgentIdentity {
-  /** `https://api.example.org:6443` */
-  readonly server: string;
+  /** `https://api.example.org:6443`, and further addresses of it. */
+  readonly servers: readonly string[];
   /** The certificate is the agent's to get and renew. False: a kubeconfig of somebody else's. */
   readonly isOwn: boolean;
   /** What is shown now. */
   readonly credentials: Credentials;
   /**
    * What the first certificate is asked for with: kubelet's own, which proves that this is its node, else the bootstrap token;
-   * undefined when there is neither.
+   * undefined when there is neither. Its server is the first of `servers`.
    */
   bootstrap(): Promise<ApiServer | undefined>;
   /** When there is something to show; NK_INTERRUPTED when the signal fires before. */
@@ -45,18 +45,26 @@ const lookAgainMs = 5000;
 
 /** Throws for a kubeconfig that cannot be used. */
 export async function openIdentity(
-  { files, clock }: Pick<Host, 'files' | 'clock'>,
+  { files, clock, exec }: Pick<Host, 'files' | 'clock' | 'exec'>,
   cluster: AgentClusterItem,
+  onTrouble?: (trouble: unknown) => void,
 ): Promise<AgentIdentity> {
-  const { kubeconfig, servers } = cluster;
-  const [server = ''] = kubeconfig === undefined ? servers : [(await readKubeconfig(files, kubeconfig)).server];
+  const { kubeconfig, context } = cluster;
+  const chosen = context === undefined ? {} : { context };
+  const servers =
+    kubeconfig === undefined ? cluster.servers : [(await readKubeconfigWithPlugin(files, kubeconfig, chosen)).server];
+  const [server = ''] = servers;
   let wake = Promise.withResolvers<void>();
   const credentials: Credentials =
     kubeconfig === undefined
       ? async () => ({ server, ...(await authority(files, cluster)), clientCertificate: await certificate(files) })
-      : kubeconfigCredentials(files, kubeconfig);
+      : kubeconfigCredentials(files, kubeconfig, {
+          ...chosen,
+          programs: { exec, clock },
+          ...(onTrouble && { onTrouble }),
+        });
   return {
-    server,
+    servers,
     isOwn: kubeconfig === undefined,
     credentials,
     bootstrap: async () => {

@@ -6,6 +6,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Clock } from '../host/port.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
+import { KubeApiError } from '../kube/error.ts';
 import type { Controller, Input, ReconcileContext, Reconciled } from './controller.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
@@ -45,6 +46,7 @@ interface Play {
   readonly untilMs: number;
   readonly about?: Partial<Controller>;
   readonly at?: Readonly<Record<number, () => void>>;
+  readonly random?: number;
 }
 
 interface Played {
@@ -56,7 +58,7 @@ interface Played {
 }
 
 /** One controller, stopped at `untilMs`; what it was asked and when, on the machine's clock. */
-async function play({ reconcile, untilMs, about = {}, at = {} }: Play): Promise<Played> {
+async function play({ reconcile, untilMs, about = {}, at = {}, random = 0 }: Play): Promise<Played> {
   const machine = createMemoryMachine();
   const { clock } = machine;
   const startMs = clock.monotonic();
@@ -71,6 +73,7 @@ async function play({ reconcile, untilMs, about = {}, at = {} }: Play): Promise<
     host: machine.open(),
     signal: abort.signal,
     metrics,
+    random: () => random,
     onTrouble: (_controller, error) => troubles.push(error),
     controllers: [
       {
@@ -110,6 +113,27 @@ describe('the runtime of controllers', () => {
     assert.deepEqual(times(played), [0, 1000, 3000, 7000, 15_000, 31_000, 63_000, 123_000, 183_000]);
     assert.deepEqual(played.asked[1]?.reasons, ['retry']);
     assert.match(played.exposition, /^nodekiln_reconciliation_failures\{controller="tested"\} 9$/m);
+  });
+
+  it('leaves an API server alone for as long as that asks, and not in step with others', async () => {
+    const busy = (seconds: number): Reconciled => ({
+      outcome: 'failed',
+      error: new KubeApiError({
+        where: 'https://api',
+        method: 'GET',
+        path: '/',
+        status: 429,
+        retryAfterMs: seconds * 1000,
+      }),
+    });
+    const played = await play({
+      reconcile: (_context, turn) => busy(turn === 1 ? 30 : 0),
+      untilMs: 40_000,
+      random: 0.4,
+    });
+    assert.deepEqual(times(played), [0, 33_000, 35_200, 39_600]);
+    const endless = await play({ reconcile: () => busy(1e6), untilMs: 400_000 });
+    assert.deepEqual(times(endless), [0, 300_000]);
   });
 
   it('begins anew with its patience after a success', async () => {

@@ -9,6 +9,7 @@ import { withHostState } from '../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { untilAborted, withDeadline } from '../host/deadline.ts';
 import type { Host } from '../host/port.ts';
+import { KubeApiError } from '../kube/error.ts';
 import type { Reason } from '../telemetry/agent-report.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Controller, Input, ReconcileContext, Reconciled } from './controller.ts';
@@ -22,9 +23,14 @@ export interface RuntimeOptions {
   readonly metrics: Metrics;
   /** A watch that ended, a controller that failed: said once until it is another trouble, and gone on from. */
   readonly onTrouble?: (controller: string, error: NodekilnError) => void;
+  /** From 0 to below 1; spreads what many agents would try again at once. */
+  readonly random?: () => number;
 }
 
-/** The first retry comes so soon, every further one after twice the time, at most. */
+/**
+ * The first retry comes so soon, every further one after twice the time, at most; up to a quarter more, and never before the
+ * time that an API server asks for.
+ */
 const retryMinMs = 1000;
 const retryMaxMs = 60_000;
 /** Another nodekiln (a boot, a person's) is waited for so long before it counts as a failure. */
@@ -118,9 +124,18 @@ async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Pr
   // What failed before says nothing about inputs that have changed since.
   const failures = failed ? (reasons.includes('change') ? 0 : before.failures) + 1 : 0;
   measures.failures(controller.name, failures);
-  const waitMs = failed ? Math.min(retryMinMs * 2 ** (failures - 1), retryMaxMs) : controller.resyncMs;
+  const waitMs = failed ? retryAfter(runtime, failures, reconciled.error) : controller.resyncMs;
   const trouble = failed ? tellTrouble(runtime, { controller, error: reconciled.error, before }) : '';
   return { failures, trouble, next: { dueMs: nowMs + waitMs, reason: failed ? 'retry' : 'resync' } };
+}
+
+/** A server may ask for this at most. */
+const longestAskedMs = 5 * 60_000;
+
+function retryAfter({ random = Math.random }: Runtime, failures: number, error: NodekilnError): number {
+  const ownMs = Math.min(retryMinMs * 2 ** (failures - 1), retryMaxMs);
+  const askedMs = error instanceof KubeApiError ? Math.min(error.retryAfterMs ?? 0, longestAskedMs) : 0;
+  return Math.max(ownMs, askedMs) * (1 + random() / 4);
 }
 
 interface Failure {

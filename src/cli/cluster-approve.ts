@@ -42,9 +42,15 @@ export const clusterApproveVerb: Verb = {
     ]);
     const host = createLinuxHost();
     try {
-      const credentials = kubeconfigCredentials(host.local, path.resolve(textOption(call.options, 'kubeconfig') ?? ''));
+      const file = path.resolve(textOption(call.options, 'kubeconfig') ?? '');
+      const credentials = kubeconfigCredentials(host.local, file, {
+        programs: { exec: host.localExec, clock: host.clock },
+      });
       const { server } = await credentials();
-      const api = createKubeApi(createKubeClient(host.net, { server, credentials }, { keepAlive: true }), host.clock);
+      const api = createKubeApi(
+        createKubeClient(host.net, { servers: [server], credentials }, { keepAlive: true }),
+        host.clock,
+      );
       const options = {
         api,
         clock: host.clock,

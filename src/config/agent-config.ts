@@ -35,6 +35,7 @@ export interface AgentClusterItem {
   readonly bootstrapToken?: SensitiveText;
   readonly bootstrapTokenFile?: string;
   readonly kubeconfig?: string;
+  readonly context?: string;
 }
 
 /** A file that is kept equal to a value of a Secret. */
@@ -74,6 +75,7 @@ const clusterCompletion: Completion<Omit<ClusterDocument, 'server'>, AgentCluste
   bootstrapToken: sensitive,
   bootstrapTokenFile: kept,
   kubeconfig: kept,
+  context: kept,
 };
 
 /** What contradicts itself, or is not enough to reach a cluster with. */
@@ -83,7 +85,7 @@ const completeCluster: Completer<ClusterDocument | undefined, AgentClusterItem |
   scope,
 ) => {
   if (!document) return undefined;
-  const { server, servers, caBundle, caFile, bootstrapToken, bootstrapTokenFile, kubeconfig } = document;
+  const { server, servers, caBundle, caFile, bootstrapToken, bootstrapTokenFile, kubeconfig, context } = document;
   const others = { server, servers, caBundle, caFile, bootstrapToken, bootstrapTokenFile };
   const given = Object.entries(others).flatMap(([key, value]) => (value === undefined ? [] : [key]));
   const exclusive: readonly (readonly [keyof typeof others, keyof typeof others])[] = [
@@ -95,6 +97,7 @@ const completeCluster: Completer<ClusterDocument | undefined, AgentClusterItem |
     lack(scope, `has both kubeconfig and ${given.join(', ')}: the kubeconfig says all that`);
   for (const [one, other] of exclusive)
     if (others[one] !== undefined && others[other] !== undefined) lack(scope, `has both ${one} and ${other}`);
+  if (context !== undefined && kubeconfig === undefined) lack(scope, 'has a context, and no kubeconfig to have it');
   if (kubeconfig === undefined && server === undefined && (servers ?? []).length === 0)
     lack(scope, 'has neither a server nor a kubeconfig');
   return completed(clusterCompletion, document, scope);

@@ -13,6 +13,7 @@ import {
   mode,
   oneOf,
   opt,
+  text,
   wholeNumber,
 } from './schema-builders.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName } from './schema-cluster.ts';
@@ -42,9 +43,10 @@ const cluster = fields({
     absolutePath,
   ),
   kubeconfig: opt(
-    'Instead of all these: a kubeconfig on the host. Its credentials are somebody else’s to renew.',
+    'Instead of all these: a kubeconfig on the host. Its credentials are somebody else’s to renew; a credential program that it names (exec) is run.',
     absolutePath,
   ),
+  context: opt('Of `kubeconfig`: the context to use. Default: its current one.', text()),
 });
 
 const token = fields({

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import type { EndpointResponse, MemoryMachine } from '../host/memory/machine.ts';
-import type { HttpExchange } from '../host/port.ts';
+import { NetError, type HttpExchange } from '../host/port.ts';
 import { createKubeApi } from './api.ts';
 import type { KubeApi } from './api.ts';
 import { createKubeClient } from './client.ts';
 import { KubeApiError } from './error.ts';
+import type { ApiServer } from './kubeconfig.ts';
 
 const server = 'https://10.0.0.1:6443';
 const secrets = { apiVersion: 'v1', plural: 'secrets', namespace: 'kube-system' };
@@ -74,14 +75,72 @@ describe('an API', () => {
     });
     assert.deepEqual([items, resourceVersion], [[], '9']);
     answer = { status: 404 };
-    await api.get(nodes, '../../x?y');
+    await api.get(nodes, 'x?y#z');
     assert.deepEqual(asked(), [
       [
         'GET',
         '/api/v1/namespaces/kube-system/secrets?limit=500&fieldSelector=metadata.name%3Da&labelSelector=x+in+%281%2C2%29',
       ],
-      ['GET', '/api/v1/nodes/..%2F..%2Fx%3Fy'],
+      ['GET', '/api/v1/nodes/x%3Fy%23z'],
     ]);
+  });
+
+  for (const name of ['', '.', '..', '../x', 'a/b', 'a%2Fb', '/'])
+    it(`asks for nothing called ${JSON.stringify(name)}`, async () => {
+      const named = { metadata: { name } };
+      await assert.rejects(api.get(nodes, name), { code: 'NK_USAGE' });
+      await assert.rejects(api.delete(nodes, name), { code: 'NK_USAGE' });
+      await assert.rejects(api.update(nodes, named), { code: 'NK_USAGE' });
+      await assert.rejects(api.patch(nodes, name, { type: 'strategic', content: {} }), { code: 'NK_USAGE' });
+      await assert.rejects(api.apply(nodes, named, { fieldManager: 'nodekiln' }), { code: 'NK_USAGE' });
+      await assert.rejects(api.list({ ...secrets, namespace: name }), { code: 'NK_USAGE' });
+      assert.deepEqual(asked(), []);
+    });
+
+  it('reads no list that does not end', async () => {
+    answer = { body: '{"metadata":{"resourceVersion":"9","continue":"again"},"items":[]}' };
+    await assert.rejects(api.list(secrets), { code: 'NK_SOURCE_UNAVAILABLE', message: /does not end/ });
+    assert.equal(requests.length, 2, 'the same page a second time');
+    requests.length = 0;
+    machine.serve(server, (request) => {
+      requests.push(request);
+      return { body: `{"metadata":{"resourceVersion":"9","continue":"${requests.length}"},"items":[]}` };
+    });
+    await assert.rejects(api.list(secrets), { message: /does not end/ });
+    assert.ok(requests.length <= 1_001, 'an endless row of empty pages');
+  });
+
+  it('asks the next address when one does not answer, and stays with it', async () => {
+    const other = 'https://10.0.0.2:6443';
+    const { net, clock } = machine.open();
+    const credentials = async (): Promise<ApiServer> => ({ server });
+    const both = createKubeApi(createKubeClient(net, { servers: [server, other], credentials }), clock);
+    let [first, second] = [true, true];
+    const serve = (address: string, isUp: () => boolean): void => {
+      machine.serve(address, (request) => {
+        requests.push(request);
+        if (!isUp()) throw new NetError('connection', { where: address, why: 'refused', reason: 'refused' });
+        return answer;
+      });
+    };
+    serve(server, () => first);
+    serve(other, () => second);
+    const hosts = (): string[] => requests.splice(0).map(({ url }) => new URL(url).hostname);
+    await both.get(nodes, 'a');
+    assert.deepEqual([hosts(), both.where], [['10.0.0.1'], server]);
+    first = false;
+    await both.get(nodes, 'a');
+    await both.get(nodes, 'a');
+    assert.deepEqual([hosts(), both.where], [['10.0.0.1', '10.0.0.2', '10.0.0.2'], other]);
+    second = false;
+    first = true;
+    await assert.rejects(both.create(nodes, { metadata: { name: 'b' } }), { code: 'NK_SOURCE_UNAVAILABLE' });
+    assert.deepEqual(hosts(), ['10.0.0.2'], 'what may have been done is not done twice');
+    await both.create(nodes, { metadata: { name: 'b' } });
+    assert.deepEqual(hosts(), ['10.0.0.1']);
+    first = false;
+    await assert.rejects(both.get(nodes, 'a'), { code: 'NK_SOURCE_UNAVAILABLE' });
+    assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2'], 'each once');
   });
 
   it('takes what is not there for an answer', async () => {

@@ -32,8 +32,8 @@ export interface KubeList<T> {
   readonly resourceVersion: string;
 }
 
-/** How a change is written down: RFC 7396, or RFC 6902. */
-export type PatchType = 'merge' | 'json';
+/** How a change is written down: RFC 7396, RFC 6902, or Kubernetes' own, which knows keys of lists (built-in kinds only). */
+export type PatchType = 'merge' | 'json' | 'strategic';
 
 /** Of a server-side apply. */
 export interface ApplyOptions extends AskOptions {
@@ -82,30 +82,37 @@ const defaultMaxBytes = 16 * 1024 * 1024;
 const pageSize = 500;
 /** A version that is gone again and again is a server that forgets faster than it can be read. */
 const listAttempts = 3;
+/** The largest clusters have 5,000 nodes and 150,000 Pods; what goes on beyond that is no list of theirs. */
+const mostItems = 200_000;
+const mostPages = 1_000;
 
-const contentTypes = { merge: 'application/merge-patch+json', json: 'application/json-patch+json' } as const;
+const contentTypes = {
+  merge: 'application/merge-patch+json',
+  json: 'application/json-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+} as const;
 
 /** Asks through the client; holds nothing itself. */
 export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
-  const { where } = client;
-
   const request = requestThrough(client, clock);
   const object = async <T extends KubeObject>(wanted: ApiRequest): Promise<T> => {
     const content = await request(wanted);
-    if (!isKubeObject(content)) throw unusableServer(where, `answered ${wanted.path} with what is no object`);
+    if (!isKubeObject(content)) throw unusableServer(client.where, `answered ${wanted.path} with what is no object`);
     return content as T;
   };
 
   const write = <T extends KubeObject>(wanted: ApiRequest, content: unknown): Promise<T> =>
     object<T>({ ...wanted, body: JSON.stringify(content) });
 
-  const page = async <T extends KubeObject>(wanted: ApiRequest): Promise<KubeList<T> & { readonly next: string }> => {
+  const readPage = async <T extends KubeObject>(
+    wanted: ApiRequest,
+  ): Promise<KubeList<T> & { readonly next: string }> => {
     const content = await request(wanted);
     const items = fieldOf(content, 'items') ?? [];
     const version = fieldOf(fieldOf(content, 'metadata'), 'resourceVersion');
     const next = fieldOf(fieldOf(content, 'metadata'), 'continue') ?? '';
     if (!Array.isArray(items) || !items.every(isKubeObject) || typeof version !== 'string' || typeof next !== 'string')
-      throw unusableServer(where, `answered ${wanted.path} with what is no list`);
+      throw unusableServer(client.where, `answered ${wanted.path} with what is no list`);
     return { items: items as unknown as T[], resourceVersion: version, next };
   };
 
@@ -115,29 +122,37 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
   ): Promise<KubeList<T>> => {
     const { timeoutMs = defaultTimeoutMs, signal } = options;
     const items: T[] = [];
-    for (let next = ''; ;) {
+    for (let next = '', page = 1; ; page++) {
       const query = {
         limit: String(pageSize),
         ...selectionOf(options),
         ...(next !== '' && { continue: next }),
       };
-      const read = await page<T>({ path: pathOf(resource), query, timeoutMs, ...(signal && { signal }) });
+      const read = await readPage<T>({ path: pathOf(resource), query, timeoutMs, ...(signal && { signal }) });
       items.push(...read.items);
+      // A page may be empty, all of it filtered out, and another follow.
+      if (items.length > mostItems || page > mostPages || (read.next !== '' && read.next === next))
+        throw unusableServer(client.where, `answered ${pathOf(resource)} with a list that does not end`);
       if (read.next === '') return { items, resourceVersion: read.resourceVersion };
       next = read.next;
     }
   };
 
   return {
-    where,
+    get where() {
+      return client.where;
+    },
     request,
     stream: async (wanted) => {
       const { status, headers, body } = await client.stream(wanted);
       if (status !== 200)
-        throw refusal({ where, wanted, status, askedMs: retryAfterMs(headers['retry-after'], clock.now()) }, undefined);
+        throw refusal(
+          { where: client.where, wanted, status, askedMs: retryAfterMs(headers['retry-after'], clock.now()) },
+          undefined,
+        );
       return body;
     },
-    get: (resource, name, options = {}) => unlessMissing(object({ path: pathOf(resource, name), ...options })),
+    get: async (resource, name, options = {}) => unlessMissing(object({ path: pathOf(resource, name), ...options })),
     list: async <T extends KubeObject>(resource: Resource, options: Selection & AskOptions = {}) => {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -147,13 +162,14 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
         }
       }
     },
-    create: (resource, content, options = {}) => write({ method: 'POST', path: pathOf(resource), ...options }, content),
-    update: (resource, content, { subresource, ...options } = {}) =>
+    create: async (resource, content, options = {}) =>
+      write({ method: 'POST', path: pathOf(resource), ...options }, content),
+    update: async (resource, content, { subresource, ...options } = {}) =>
       write(
         { method: 'PUT', path: pathOf(resource, content.metadata.name, ...partOf(subresource)), ...options },
         content,
       ),
-    patch: (resource, name, { type, content }, { subresource, ...options } = {}) =>
+    patch: async (resource, name, { type, content }, { subresource, ...options } = {}) =>
       write(
         {
           method: 'PATCH',
@@ -163,7 +179,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
         },
         content,
       ),
-    apply: (resource, content, { fieldManager, force, subresource, ...options }) =>
+    apply: async (resource, content, { fieldManager, force, subresource, ...options }) =>
       write(
         {
           method: 'PATCH',

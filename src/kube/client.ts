@@ -40,7 +40,7 @@ export interface KubeStreamRequest extends KubeExchange {
  * NK_SOURCE_UNAVAILABLE when there is no answer or it is too large; what reading the credentials throws.
  */
 export interface KubeClient {
-  /** `https://host:6443`, for messages. */
+  /** `https://host:6443`, for messages: the address that is asked now. */
   readonly where: string;
   /** An answer of whatever status, asked for as JSON. */
   ask(request: KubeRequest): Promise<HttpResponse>;
@@ -54,18 +54,35 @@ export interface KubeClientOptions {
   readonly keepAlive?: boolean;
 }
 
-/** `credentials`: what they are for good, or where to look for them at each request. `server` must stay the same. */
+/**
+ * `api`: what credentials are for good, or where to look for them at each request. Of several addresses of one API server
+ * the one that answered last is asked; when it does not answer, the next one is asked from then on.
+ */
 export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: KubeClientOptions = {}): KubeClient {
-  const { server, credentials } = 'credentials' in api ? api : { server: api.server, credentials: async () => api };
-  const base = server.replace(/\/+$/, '');
-  const { protocol, host } = new URL(base);
-  const where = `${protocol}//${host}`;
+  const { servers, credentials } = 'credentials' in api ? api : { servers: [api.server], credentials: async () => api };
+  const bases = servers.map((server) => {
+    const base = server.replace(/\/+$/, '');
+    const { protocol, host } = new URL(base);
+    return { base, where: `${protocol}//${host}` };
+  });
+  const [first] = bases;
+  if (!first) throw new NodekilnError('NK_INTERNAL', 'an API server has no address');
+  let turn = 0;
+  const current = (): { readonly base: string; readonly where: string } => bases[turn % bases.length] ?? first;
+  /** What was answered 401; whoever gives the credentials is told at the next request. */
+  let refused: ApiServer | undefined;
+  const judged = <T extends { readonly status: number }>(shown: ApiServer, answer: T): T => {
+    refused = answer.status === 401 ? shown : undefined;
+    return answer;
+  };
 
-  const exchange = async ({ method, path, query, body, contentType, signal }: KubeExchange): Promise<HttpExchange> => {
-    const { ca, serverName, clientCertificate, token } = await credentials();
+  const exchange = async (wanted: KubeExchange): Promise<Shown> => {
+    const { method, path, query, body, contentType, signal } = wanted;
+    const shown = await credentials(refused);
+    const { ca, serverName, clientCertificate, token } = shown;
     const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
-    return {
-      url: `${base}${path}${search}`,
+    const about: HttpExchange = {
+      url: `${current().base}${path}${search}`,
       headers: {
         accept: 'application/json',
         'user-agent': 'nodekiln',
@@ -82,40 +99,70 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
       ...(options.keepAlive === true && { keepAlive: true }),
       ...(signal && { signal }),
     };
+    return { about, shown };
+  };
+
+  /** Asks; when nobody answers, the next address has its turn, at once where asking twice does no harm. */
+  const askEach = async <T extends { readonly status: number }>(
+    wanted: KubeExchange,
+    ask: (about: HttpExchange) => Promise<T>,
+    named: (where: string, thrown: unknown) => unknown,
+  ): Promise<T> => {
+    const tries = (wanted.method ?? 'GET') === 'GET' ? bases.length : 1;
+    for (let attempt = 1; ; attempt++) {
+      const { about, shown } = await exchange(wanted);
+      const { where } = current();
+      const asked = turn;
+      try {
+        return judged(shown, await ask(about));
+      } catch (thrown) {
+        const silent = isSilent(thrown);
+        // Those who ask beside each other have one turn.
+        if (silent && turn === asked) turn += 1;
+        if (!silent || attempt >= tries) throw named(where, thrown);
+      }
+    }
   };
 
   return {
-    where,
-    ask: async ({ timeoutMs, maxBytes, ...wanted }) => {
-      const about = await exchange(wanted);
-      try {
-        return await net.request({ ...about, timeoutMs, ...(maxBytes !== undefined && { maxBytes }) });
-      } catch (thrown) {
-        if (thrown instanceof NodekilnError && thrown.code === 'NK_TIMEOUT')
-          throw new NodekilnError('NK_TIMEOUT', `no answer from the API server ${where} within ${timeoutMs} ms`, {
-            cause: thrown,
-          });
-        if (thrown instanceof NetError && thrown.failure === 'too-large' && maxBytes !== undefined)
-          throw unusableServer(where, `answered with more than ${maxBytes} bytes`, thrown);
-        throw asUnusable(where, thrown);
-      }
+    get where() {
+      return current().where;
     },
-    stream: async ({ headersTimeoutMs, ...wanted }) => {
-      const about = await exchange(wanted);
-      try {
-        // A connection of its own: it lasts, and what is wrong with an earlier one must not be inherited.
-        return await net.stream({ ...about, keepAlive: false, headersTimeoutMs });
-      } catch (thrown) {
-        throw asUnusable(where, thrown);
-      }
-    },
+    ask: ({ timeoutMs, maxBytes, ...wanted }) =>
+      askEach(
+        wanted,
+        (about) => net.request({ ...about, timeoutMs, ...(maxBytes !== undefined && { maxBytes }) }),
+        (where, thrown) => {
+          if (thrown instanceof NodekilnError && thrown.code === 'NK_TIMEOUT')
+            return new NodekilnError('NK_TIMEOUT', `no answer from the API server ${where} within ${timeoutMs} ms`, {
+              cause: thrown,
+            });
+          if (thrown instanceof NetError && thrown.failure === 'too-large' && maxBytes !== undefined)
+            return unusableServer(where, `answered with more than ${maxBytes} bytes`, thrown);
+          return asUnusable(where, thrown);
+        },
+      ),
+    // A connection of its own: it lasts, and what is wrong with an earlier one must not be inherited.
+    stream: ({ headersTimeoutMs, ...wanted }) =>
+      askEach(wanted, (about) => net.stream({ ...about, keepAlive: false, headersTimeoutMs }), asUnusable),
   };
 }
 
-/** A server, and where to look for whom to trust and who we are. */
+interface Shown {
+  readonly about: HttpExchange;
+  readonly shown: ApiServer;
+}
+
+/** There is no answer, and another address may have one. */
+function isSilent(thrown: unknown): boolean {
+  if (thrown instanceof NetError) return thrown.failure !== 'too-large';
+  return thrown instanceof NodekilnError && thrown.code === 'NK_TIMEOUT';
+}
+
+/** An API server, and where to look for whom to trust and who we are. */
 export interface ClientOf {
-  /** `https://host:6443` */
-  readonly server: string;
+  /** Its addresses, `https://host:6443`; at least one. */
+  readonly servers: readonly string[];
   readonly credentials: Credentials;
 }
 
@@ -133,6 +180,6 @@ function reasonOf(thrown: unknown): string {
 export function unusableServer(where: string, why: string, cause?: unknown): NodekilnError {
   return new NodekilnError('NK_SOURCE_UNAVAILABLE', `the API server ${where} ${why}`, {
     ...(cause !== undefined && { cause }),
-    hint: 'Check the server, its CA and the credentials in the kubeconfig, or give --cluster-version.',
+    hint: 'Check the server, its CA and the credentials that are shown to it.',
   });
 }

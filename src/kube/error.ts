@@ -13,7 +13,10 @@ export interface KubeApiRefusal {
   readonly retryAfterMs?: number | undefined;
 }
 
-/** NK_SOURCE_UNAVAILABLE with what the server said. Its words are not quoted: they may repeat what was sent. */
+/**
+ * What the server said: NK_CLUSTER_CREDENTIAL_REFUSED for 401, NK_CLUSTER_FORBIDDEN for 403, else NK_SOURCE_UNAVAILABLE. Its
+ * words are not quoted: they may repeat what was sent.
+ */
 export class KubeApiError extends NodekilnError {
   readonly status: number;
   /** '' when the server gave none. */
@@ -24,9 +27,12 @@ export class KubeApiError extends NodekilnError {
   constructor({ where, method, path, status, reason = '', retryAfterMs }: KubeApiRefusal) {
     const word = /^[A-Za-z]{1,64}$/.test(reason) ? reason : '';
     super(
-      'NK_SOURCE_UNAVAILABLE',
+      status === 401
+        ? 'NK_CLUSTER_CREDENTIAL_REFUSED'
+        : status === 403
+          ? 'NK_CLUSTER_FORBIDDEN'
+          : 'NK_SOURCE_UNAVAILABLE',
       `the API server ${where} answered ${method} ${path} with status ${status}${word && ` (${word})`}`,
-      status === 401 || status === 403 ? { hint: 'Check the credentials, and what the cluster lets them do.' } : {},
     );
     this.name = 'KubeApiError';
     this.status = status;

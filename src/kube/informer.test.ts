@@ -356,6 +356,28 @@ describe('an informer holds out when', () => {
       else assert.deepEqual(troubles, []);
     });
 
+  it('every connection brings an event and is cut: pauses grow, and begin anew after one that lasted', async () => {
+    await start().synced;
+    await pass(10);
+    for (let turn = 0; turn < 7; turn++) {
+      const before = server.asked.length;
+      server.put('a', String(turn));
+      connections((connection) => connection.end('cut'));
+      while (server.asked.length === before) await pass(50);
+      await pass(10);
+    }
+    const gaps = (from: number): number[] => {
+      const times = server.asked.slice(from).map(({ atMs }) => atMs);
+      return times.slice(1).map((time, index) => Math.round((time - (times[index] ?? 0)) / 100) * 100);
+    };
+    assert.deepEqual(gaps(1), [100, 200, 400, 800, 1600, 3200, 6400]);
+    await pass(60_000);
+    const last = server.asked.length - 1;
+    connections((connection) => connection.end('cut'));
+    await pass(150);
+    assert.equal(server.asked.length, last + 2, 'at once');
+  });
+
   it('the first list is refused', async () => {
     server.put('a', '1');
     answers({ status: 403, body: '{"reason":"Forbidden","message":"hunter2"}' }, { status: 503 });

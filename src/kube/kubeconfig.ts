@@ -1,9 +1,10 @@
 /**
- * The part of a kubeconfig that says how to ask the API server: server, CA, and a client certificate or a token of the
- * current context. Files it names are relative to its folder.
+ * The part of a kubeconfig that says how to ask the API server: server, CA, and a client certificate, a token or a
+ * credential program of one context. Files it names are relative to its folder.
  *
- * Errors: NK_DOCUMENT_MISSING, NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID; the last also for what would run programs
- * (`exec`, `auth-provider`), go through a proxy, or talk to a server that is not verified. Secrets are never in messages.
+ * Errors: NK_DOCUMENT_MISSING, NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID; the last also for what would run programs where
+ * the caller runs none (`exec`; `auth-provider` everywhere), go through a proxy, or talk to a server that is not verified.
+ * Secrets are never in messages.
  */
 import { array, boolean, looseObject, nullish, optional, string, unknown } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
@@ -12,7 +13,8 @@ import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
 import { dirname, isAbsolute, join } from '../model/path.ts';
-import { fromBase64, textOf } from '../model/bytes.ts';
+import { bytesOf, fromBase64, textOf, toBase64 } from '../model/bytes.ts';
+import { execPluginOf, type ExecPlugin } from './exec-credential.ts';
 
 /** Where an API server is, whom to trust, and who we are to it. */
 export interface ApiServer {
@@ -24,6 +26,16 @@ export interface ApiServer {
   /** PEM. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string };
   readonly token?: string;
+}
+
+/** An API server whose credentials a program gives: none is in it yet. */
+export interface ApiServerWithPlugin extends ApiServer {
+  readonly exec?: ExecPlugin;
+}
+
+export interface KubeconfigOptions {
+  /** The context to take instead of the current one. */
+  readonly context?: string;
 }
 
 const secret = nullish(string({ error: () => 'must be a string (a secret: not shown)' }));
@@ -68,8 +80,28 @@ const schema = looseObject(
   map,
 );
 
-/** `file`: absolute. */
-export async function readKubeconfig(files: Pick<Files, 'read'>, file: string): Promise<ApiServer> {
+/** For callers that run no programs. `file`: absolute. */
+export async function readKubeconfig(
+  files: Pick<Files, 'read'>,
+  file: string,
+  options: KubeconfigOptions = {},
+): Promise<ApiServer> {
+  const { exec, ...api } = await readKubeconfigWithPlugin(files, file, options);
+  if (exec)
+    throw new NodekilnError(
+      'NK_DOCUMENT_INVALID',
+      `the kubeconfig ${file} gets its credentials with exec, and no programs are run here`,
+      { place: { file, path: 'users.user.exec' }, hint: 'Use a kubeconfig with a token or a client certificate.' },
+    );
+  return api;
+}
+
+/** The same, with the program that gives the credentials where there is one; it is not run here. */
+export async function readKubeconfigWithPlugin(
+  files: Pick<Files, 'read'>,
+  file: string,
+  options: KubeconfigOptions = {},
+): Promise<ApiServerWithPlugin> {
   const text = await readText(files, file);
   if (text === undefined)
     throw new NodekilnError('NK_DOCUMENT_MISSING', `the kubeconfig ${file} does not exist`, { place: { file } });
@@ -77,10 +109,17 @@ export async function readKubeconfig(files: Pick<Files, 'read'>, file: string): 
   const invalid = (message: string, path: string, hint = 'Correct the kubeconfig.'): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_INVALID', `the kubeconfig ${file} ${message}`, { place: { file, path }, hint });
 
-  const current = document['current-context'];
+  const current = options.context ?? document['current-context'];
   if (!current) throw invalid('has no current context', 'current-context');
   const chosen = document.contexts?.find(({ name }) => name === current)?.context;
-  if (!chosen) throw invalid('does not have the context it names as the current one', 'contexts');
+  if (!chosen)
+    throw options.context === undefined
+      ? invalid('does not have the context it names as the current one', 'contexts')
+      : invalid(
+          `does not have the context ${JSON.stringify(current)}`,
+          'contexts',
+          `It has ${(document.contexts ?? []).map(({ name }) => JSON.stringify(name)).join(', ') || 'none'}.`,
+        );
   const target = document.clusters?.find(({ name }) => name === chosen.cluster)?.cluster;
   if (!target) throw invalid('does not have the cluster of its current context', 'clusters');
   const who: Infer<typeof user> = document.users?.find(({ name }) => name === chosen.user)?.user ?? {};
@@ -97,13 +136,12 @@ export async function readKubeconfig(files: Pick<Files, 'read'>, file: string): 
       'Give certificate-authority-data instead.',
     );
   if (target['proxy-url']) throw invalid('wants a proxy, which is not supported here', 'clusters.cluster.proxy-url');
-  for (const key of ['exec', 'auth-provider'] as const)
-    if (who[key] !== undefined && who[key] !== null)
-      throw invalid(
-        `gets its credentials with ${key}, and no programs are run here`,
-        `users.user.${key}`,
-        'Use a kubeconfig with a token or a client certificate, or give --cluster-version.',
-      );
+  if (who['auth-provider'] !== undefined && who['auth-provider'] !== null)
+    throw invalid(
+      'gets its credentials with auth-provider, which Kubernetes no longer has',
+      'users.user.auth-provider',
+      'Use a kubeconfig with a token, a client certificate or exec.',
+    );
   if (who.username)
     throw invalid('has a user name and password, which Kubernetes no longer accepts', 'users.user.username');
 
@@ -134,8 +172,23 @@ export async function readKubeconfig(files: Pick<Files, 'read'>, file: string): 
   // As client-go: the file wins, since it is the one that is renewed.
   const token = (tokenFromFile ?? who.token ?? '').trim();
   if (/[^\x21-\x7e]/.test(token)) throw invalid('has a token with blanks or control characters', 'users.user.token');
+  let exec: ExecPlugin | undefined;
+  // As client-go: what stands in the kubeconfig itself wins.
+  if (who.exec !== undefined && who.exec !== null && cert === undefined && token === '') {
+    const plugin = execPluginOf(who.exec, {
+      folder: dirname(file),
+      cluster: {
+        server,
+        ...(target['tls-server-name'] && { 'tls-server-name': target['tls-server-name'] }),
+        ...(ca !== undefined && { 'certificate-authority-data': toBase64(bytesOf(ca)) }),
+      },
+    });
+    if (typeof plugin === 'string') throw invalid(plugin, 'users.user.exec');
+    exec = plugin;
+  }
   return {
     server,
+    ...(exec && { exec }),
     ...(ca !== undefined && { ca }),
     ...(target['tls-server-name'] && { serverName: target['tls-server-name'] }),
     ...(cert !== undefined && key !== undefined && { clientCertificate: { cert, key } }),

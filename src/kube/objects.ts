@@ -1,4 +1,5 @@
 /** Objects of an API server, and where they are. */
+import { NodekilnError } from '../errors.ts';
 
 /** What every object has. Kinds add their own. */
 export interface KubeObject {
@@ -32,7 +33,11 @@ export interface Selection {
   readonly labelSelector?: string;
 }
 
-/** `/api/v1/namespaces/kube-system/secrets/x`. Segments are encoded: no name leads elsewhere. */
+/**
+ * `/api/v1/namespaces/kube-system/secrets/x`. Segments are encoded, and what servers refuse as a segment never gets there:
+ * `''` would be the list of all, `..` another object, `%2F` a way around whoever reads the path before (apimachinery's
+ * IsValidPathSegmentName). NK_USAGE for such a name.
+ */
 export function pathOf({ apiVersion, plural, namespace }: Resource, ...rest: readonly string[]): string {
   const segments = [
     ...(apiVersion.includes('/') ? ['apis', ...apiVersion.split('/')] : ['api', apiVersion]),
@@ -40,7 +45,16 @@ export function pathOf({ apiVersion, plural, namespace }: Resource, ...rest: rea
     plural,
     ...rest,
   ];
+  const wrong = segments.find((segment) => !isSegment(segment));
+  if (wrong !== undefined)
+    throw new NodekilnError('NK_USAGE', `${JSON.stringify(wrong)} cannot be in the path of an object (${plural})`, {
+      hint: 'Names of objects are not empty, not . or .., and have neither / nor %.',
+    });
   return `/${segments.map((segment) => encodeURIComponent(segment)).join('/')}`;
+}
+
+function isSegment(segment: string): boolean {
+  return segment !== '' && segment !== '.' && segment !== '..' && !/[/%]/.test(segment);
 }
 
 /** `namespace/name`, or the name alone. */

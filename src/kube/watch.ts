@@ -48,6 +48,8 @@ const maxLineBytes = 8 * 1024 * 1024;
 const headersTimeoutMs = 30_000;
 /** A server ends a watch after five to ten minutes, each at its own time. */
 const shortestWatchSeconds = 300;
+/** Longer than the longest pause between two tries. */
+const lastingMs = 45_000;
 const types = { ADDED: 'added', MODIFIED: 'modified', DELETED: 'deleted' } as const;
 
 /** Ends when the signal fires, and throws nothing of what an API server does. */
@@ -60,12 +62,14 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
     let waitMs: number | undefined;
     // Whether the connection brought anything: one that did is gone on from after a silence, too.
     let heard = false;
+    let connectedAtMs: number | undefined;
     try {
       if (version === undefined) {
         const list = await api.list<T>(resource, { ...selectionOf(options), signal });
         version = list.resourceVersion;
         yield { type: 'listed', objects: list.items };
       }
+      connectedAtMs = clock.monotonic();
       for await (const line of connection<T>(options, version)) {
         if (isBefore(line.version, version)) {
           version = undefined;
@@ -73,7 +77,6 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
         }
         ({ version } = line);
         heard = true;
-        backOff.reset();
         if (line.type !== 'bookmark') yield { type: line.type, object: line.object };
       }
     } catch (thrown) {
@@ -84,6 +87,8 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       onTrouble?.(thrown);
     }
     if (signal.aborted) return;
+    // One that lasted; a server that accepts, says a line and hangs up would be asked as fast as it can.
+    if (connectedAtMs !== undefined && clock.monotonic() - connectedAtMs >= lastingMs) backOff.reset();
     try {
       await backOff.wait(waitMs, signal);
     } catch {

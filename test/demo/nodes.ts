@@ -51,5 +51,8 @@ export async function untilBootEnded(host: LabHost): Promise<BootResult> {
     if (text !== undefined) return JSON.parse(text) as BootResult;
     await sleep(50);
   }
-  throw new Error(`host ${host.name}: no result of the boot after ${bootDeadlineMs} ms`);
+  const why =
+    'systemctl list-jobs; systemctl status nodekiln-boot; journalctl -b -n 60 --no-pager -u nodekiln-boot -u kubelet';
+  const seen = await host.exec(['sh', '-c', why]).catch((thrown: unknown) => ({ stdout: String(thrown) }));
+  throw new Error(`host ${host.name}: no result of the boot after ${bootDeadlineMs} ms\n${seen.stdout}`);
 }

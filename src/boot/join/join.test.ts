@@ -211,6 +211,23 @@ describe('a node that joins', () => {
 describe('what stands in the way', () => {
   const netError = (failure: NetFailure, reason?: NetReason): Error =>
     new NetError(failure, { where: server, why: 'because', reason });
+
+  it('is what the server said, though it answers too late afterwards', async () => {
+    const { machine, cluster } = await machineWith({ broken: netError('certificate', 'untrusted') });
+    after(machine, 6_500, () => (cluster.broken = netError('connection')));
+    const { joined, said } = await follow(machine);
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_AUTHORITY');
+    assert.deepEqual(said, ['NK_CLUSTER_AUTHORITY']);
+  });
+
+  it('is its silence, when that lasts', async () => {
+    const { machine, cluster } = await machineWith({ broken: netError('certificate', 'untrusted') });
+    after(machine, 1_000, () => (cluster.broken = netError('connection')));
+    const { joined, said } = await follow(machine, { deadlineMs: 15_000 });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_UNREACHABLE');
+    assert.deepEqual(said, ['NK_CLUSTER_AUTHORITY', 'NK_CLUSTER_UNREACHABLE']);
+  });
+
   const approved = { status: { conditions: [{ type: 'Approved' }] } };
   const denied = { status: { conditions: [{ type: 'Denied', message: 'who is this?' }] } };
 

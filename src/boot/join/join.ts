@@ -8,6 +8,7 @@ import type { Host } from '../../host/port.ts';
 import { nodeCertificatePath } from '../../model/facts.ts';
 import type { Milestone } from '../../telemetry/result.ts';
 import { createLooker, type Sight } from './look.ts';
+import { isSilence } from './obstacles.ts';
 
 /** How a node that joined stands, or one that did not. */
 export interface Joined {
@@ -39,6 +40,8 @@ const quickForMs = 5_000;
  * (nodeStatusUpdateFrequency).
  */
 const correctionMs = 12_000;
+/** For so long an obstacle that was answered stays the cause while the server is silent: three answers that did not come in time. */
+const silenceMs = 10_000;
 
 /** Resolves when the goal is reached, when something known stands in the way for too long, or when the signal fires. */
 export async function followJoin(host: Host, join: Join, options: JoinOptions): Promise<Joined> {
@@ -81,6 +84,8 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
   let older = false;
   /** Two kubelets write one Node in turns: who looks in between sees now the one, now the other. */
   let taken: { readonly obstacle: NodekilnError; readonly atMs: number } | undefined;
+  /** The last look that was answered, though it were by a refusal. */
+  let answered: { readonly obstacle: NodekilnError | undefined; readonly atMs: number } | undefined;
   const pass = (stage: Stage, atMs: number): void => {
     if (!passed.has(stage)) passed.set(stage, atMs);
   };
@@ -96,6 +101,8 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
       const atMs = host.clock.monotonic();
       if (sight.obstacle?.code === 'NK_CLUSTER_NAME_TAKEN') taken = { obstacle: sight.obstacle, atMs };
       else if (taken && atMs - taken.atMs >= correctionMs) taken = undefined;
+      if (!sight.obstacle || !isSilence(sight.obstacle)) answered = { obstacle: sight.obstacle, atMs };
+      else if (answered && atMs - answered.atMs >= silenceMs) answered = undefined;
       last = sight;
       const obstacle = course.obstacle();
       if (!obstacle || obstacle.code === said) return;
@@ -116,7 +123,8 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
       !hadCertificate(passed, startedMs) &&
       sinceStartMs < correctionMs,
     obstacle() {
-      const known = taken?.obstacle ?? last?.obstacle;
+      const silent = last?.obstacle !== undefined && isSilence(last.obstacle);
+      const known = taken?.obstacle ?? (silent ? answered?.obstacle : undefined) ?? last?.obstacle;
       if (known) return known;
       if (join.goal !== 'ready' || last?.node?.ours !== true || last.node.ready) return undefined;
       return notReady(join, last.node.why);

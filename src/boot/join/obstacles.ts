@@ -56,6 +56,11 @@ export function unanswered(thrown: unknown, server: string, now: number): Nodeki
   }
 }
 
+/** Nothing came back in time: that says less than any answer, of whatever kind. */
+export function isSilence({ code, cause }: NodekilnError): boolean {
+  return code === 'NK_CLUSTER_UNREACHABLE' && cause instanceof NetError && cause.reason === undefined;
+}
+
 /** Certificates hold on neither side when the clocks are too far apart. Undefined when they are not. */
 export function clocksApart(server: string, now: number, serverTime: number | undefined): NodekilnError | undefined {
   if (serverTime === undefined || Math.abs(now - serverTime) <= mostSkewMs) return undefined;

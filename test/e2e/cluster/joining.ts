@@ -16,6 +16,8 @@ import { issueCertificate, makeAuthority } from '../../servers/certificates.ts';
 /** What the API server's certificate does not name, and where servers with other certificates are. */
 const alias = '10.77.0.253';
 const manualGroup = 'system:bootstrappers:nodekiln:manual';
+/** Longer than the default: several hosts start beside each other, and the first answers may be late ones. */
+const joinDeadline = '16s';
 const dayMs = 24 * 60 * 60 * 1000;
 
 /** What a document says differently; a good token unless it names one, none with null. */
@@ -160,7 +162,13 @@ export async function openJoinLab(): Promise<JoinLab> {
     async started(name, { token, ...parts } = {}) {
       const podSubnet = `10.88.${hosts.size + 1}.0/24`;
       const shown = token === null ? {} : { token: token ?? (await cluster.newToken()) };
-      const document = joinDocument(cluster, { podSubnet, ...parts, ...shown });
+      const { boot, ...spec } = parts.spec ?? {};
+      const document = joinDocument(cluster, {
+        podSubnet,
+        ...parts,
+        ...shown,
+        spec: { ...spec, boot: { joinDeadline, ...(boot as object | undefined) } },
+      });
       const host = await bakedNode(lab, { name, network: true, document });
       hosts.set(name, host);
       await host.start();
@@ -168,6 +176,15 @@ export async function openJoinLab(): Promise<JoinLab> {
     },
   };
 }
+
+/** Says nothing but its certificate, to as many as ask at a time. */
+const tlsServer = `
+const { readFileSync } = require('node:fs');
+const [host, port, cert, key] = process.argv.slice(1);
+const server = require('node:tls').createServer({ cert: readFileSync(cert), key: readFileSync(key) });
+server.on('tlsClientError', () => undefined).on('secureConnection', (socket) => socket.on('error', () => undefined).end());
+server.listen(Number(port), host);
+`;
 
 /** Servers that the cluster's authority vouches for, yesterday and tomorrow. */
 async function serveOtherTimes(lab: Lab, cluster: Cluster): Promise<void> {
@@ -179,8 +196,8 @@ async function serveOtherTimes(lab: Lab, cluster: Cluster): Promise<void> {
   ] as const) {
     const about = { subject: '/CN=api', names: [`IP:${alias}`], ...times };
     const { certificate, key } = await issueCertificate(folder, name, cluster.authority, about);
-    const argv = ['openssl', 's_server', '-quiet', '-www', '-accept', `${alias}:${port}`, '-cert', certificate];
-    lab.spawnInNetwork([...argv, '-key', key], { stdio: 'ignore' }).unref();
+    const argv = [process.execPath, '-e', tlsServer, alias, String(port), certificate, key];
+    lab.spawnInNetwork(argv, { stdio: 'ignore' }).unref();
   }
 }
 

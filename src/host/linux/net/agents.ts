@@ -16,16 +16,19 @@ export interface Agents {
   close(): void;
 }
 
+/** A certificate that is renewed is another trust, and an agent runs for years: what was not used for longest goes. */
+const mostKept = 16;
+
 /** None is made before it is needed. */
 export function createAgents(): Agents {
-  const agents = new Map<string, Promise<Agent>>();
-  const contexts = new Map<string, Promise<SecureContext>>();
+  const agents = createRecent<Promise<Agent>>(
+    (agent) => void agent.then((open) => open.destroy()).catch(() => undefined),
+  );
+  const contexts = createRecent<Promise<SecureContext>>();
 
   const contextFor = (tls: TlsOptions | undefined): Promise<SecureContext> => {
     const key = JSON.stringify([tls?.ca, tls?.clientCertificate]);
-    const known = contexts.get(key) ?? makeContext(tls);
-    contexts.set(key, known);
-    return known;
+    return contexts.get(key, () => makeContext(tls));
   };
 
   return {
@@ -43,13 +46,36 @@ export function createAgents(): Agents {
       };
       if (!keepAlive) return make();
       const key = JSON.stringify([secure, proxy, socketPath, tls]);
-      const known = agents.get(key) ?? make();
-      agents.set(key, known);
-      return known;
+      return agents.get(key, make);
     },
     close: () => {
-      for (const agent of agents.values()) void agent.then((open) => open.destroy());
       agents.clear();
+    },
+  };
+}
+
+interface Recent<T> {
+  /** What was made for this key, or is made now. */
+  get(key: string, make: () => T): T;
+  clear(): void;
+}
+
+/** Keeps what was used last, `mostKept` at most. */
+function createRecent<T>(onLeft: (value: T) => void = () => undefined): Recent<T> {
+  const kept = new Map<string, T>();
+  return {
+    get: (key, make) => {
+      const known = kept.get(key) ?? make();
+      kept.delete(key);
+      kept.set(key, known);
+      const [eldest] = kept.keys();
+      const old = kept.size > mostKept && eldest !== undefined ? kept.get(eldest) : undefined;
+      if (old !== undefined && eldest !== undefined && kept.delete(eldest)) onLeft(old);
+      return known;
+    },
+    clear: () => {
+      for (const value of kept.values()) onLeft(value);
+      kept.clear();
     },
   };
 }

@@ -54,6 +54,25 @@ describe('HTTP over a Unix socket', () => {
     assert.equal(response.headers['x-method'], 'PUT h');
   });
 
+  test('a trust that changes again and again leaves no connections open', async () => {
+    const host = createLinuxNet();
+    const open = (): Promise<number> =>
+      new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+    const before = await open();
+    for (let renewed = 0; renewed < 40; renewed++)
+      await host.request({
+        ...at('/'),
+        method: 'POST',
+        body: 'x',
+        keepAlive: true,
+        tls: { serverName: `n${renewed}` },
+      });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const kept = (await open()) - before;
+    assert.ok(kept >= 1 && kept <= 16, `${kept} connections`);
+    await host.close();
+  });
+
   test('redirects are answers', async () => {
     assert.equal((await net.request(at('/redirect'))).status, 302);
   });
