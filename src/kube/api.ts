@@ -18,6 +18,7 @@ export interface AskOptions {
   /** For the whole exchange; 30 s unless told. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  readonly fresh?: boolean;
 }
 
 /** A question in its own words. */
@@ -120,7 +121,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
     resource: Resource,
     options: Selection & AskOptions,
   ): Promise<KubeList<T>> => {
-    const { timeoutMs = defaultTimeoutMs, signal } = options;
+    const { timeoutMs = defaultTimeoutMs, signal, fresh = false } = options;
     const items: T[] = [];
     for (let next = '', page = 1; ; page++) {
       const query = {
@@ -128,7 +129,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
         ...selectionOf(options),
         ...(next !== '' && { continue: next }),
       };
-      const read = await readPage<T>({ path: pathOf(resource), query, timeoutMs, ...(signal && { signal }) });
+      const read = await readPage<T>({ path: pathOf(resource), query, timeoutMs, fresh, ...(signal && { signal }) });
       items.push(...read.items);
       // A page may be empty, all of it filtered out, and another follow.
       if (items.length > mostItems || page > mostPages || (read.next !== '' && read.next === next))

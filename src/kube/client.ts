@@ -19,6 +19,8 @@ export interface KubeExchange {
   /** Of the body. */
   readonly contentType?: string;
   readonly signal?: AbortSignal;
+  /** By a connection of its own: the one that is kept may be as dead as another that has fallen silent. */
+  readonly fresh?: boolean;
 }
 
 /** What is answered in one piece. */
@@ -77,7 +79,7 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
   };
 
   const exchange = async (wanted: KubeExchange): Promise<Shown> => {
-    const { method, path, query, body, contentType, signal } = wanted;
+    const { method, path, query, body, contentType, signal, fresh = false } = wanted;
     const shown = await credentials(refused);
     const { ca, serverName, clientCertificate, token } = shown;
     const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
@@ -96,7 +98,7 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
       },
       ...(method !== undefined && { method }),
       ...(body !== undefined && { body }),
-      ...(options.keepAlive === true && { keepAlive: true }),
+      ...(options.keepAlive === true && !fresh && { keepAlive: true }),
       ...(signal && { signal }),
     };
     return { about, shown };
@@ -143,9 +145,25 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
         },
       ),
     // A connection of its own: it lasts, and what is wrong with an earlier one must not be inherited.
-    stream: ({ headersTimeoutMs, ...wanted }) =>
-      askEach(wanted, (about) => net.stream({ ...about, keepAlive: false, headersTimeoutMs }), asUnusable),
+    stream: async ({ headersTimeoutMs, ...wanted }) => {
+      const answer = await askEach(
+        wanted,
+        (about) => net.stream({ ...about, keepAlive: false, headersTimeoutMs }),
+        asUnusable,
+      );
+      return { ...answer, body: pieces(answer.body, current().where) };
+    },
   };
+}
+
+/** What goes wrong while they come is the API server's, too. */
+async function* pieces(body: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError && thrown.code === 'NK_INTERRUPTED') throw thrown;
+    throw unusableServer(where, `broke off: ${reasonOf(thrown)}`, thrown);
+  }
 }
 
 interface Shown {

@@ -58,6 +58,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
   const backOff = createBackOff({ clock, random });
   /** Undefined: nothing is known, or it can no longer be gone on from. */
   let version: string | undefined;
+  let fresh = false;
   for (;;) {
     let waitMs: number | undefined;
     // Whether the connection brought anything: one that did is gone on from after a silence, too.
@@ -65,7 +66,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
     let connectedAtMs: number | undefined;
     try {
       if (version === undefined) {
-        const list = await api.list<T>(resource, { ...selectionOf(options), signal });
+        const list = await api.list<T>(resource, { ...selectionOf(options), signal, fresh });
         version = list.resourceVersion;
         yield { type: 'listed', objects: list.items };
       }
@@ -81,6 +82,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       }
     } catch (thrown) {
       if (signal.aborted) return;
+      fresh = isSilence(thrown);
       // A server that was restored from an older copy says nothing to who asks from a version to come.
       if (isGone(thrown) || (isSilence(thrown) && !heard)) version = undefined;
       if (thrown instanceof KubeApiError) waitMs = thrown.retryAfterMs;

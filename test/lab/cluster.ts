@@ -63,6 +63,8 @@ export interface Cluster {
   readonly lab: Lab;
   /** `https://10.77.0.254:6443` */
   readonly server: string;
+  /** On the machine, outside the lab's network: the API server's TLS, byte by byte. */
+  readonly socket: string;
   /** The authority of the API server and of its clients, PEM. */
   readonly caBundle: string;
   /** Paths of the authority's certificate and key, to issue certificates that the cluster trusts. */
@@ -162,6 +164,7 @@ export async function openCluster(lab: Lab, options: ClusterOptions = {}): Promi
   return {
     lab,
     server: `https://${networkAddress}:${port}`,
+    socket,
     caBundle,
     authority: { certificate: join(folder, 'pki/ca.crt'), key: join(folder, 'pki/ca.key') },
     folder,
