@@ -106,7 +106,7 @@ describe('credentials on disk', () => {
   it('are of the context that is asked for', async () => {
     await write(
       'kubeconfig',
-      `${kubeconfig('token')}`.replace(
+      kubeconfig('token').replace(
         'contexts: [',
         'contexts: [{name: other, context: {cluster: c, user: certificate}}, ',
       ),

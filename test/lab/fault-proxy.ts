@@ -64,7 +64,7 @@ export async function openFaultProxy(socket: string): Promise<FaultProxy> {
   let listening = await listen(0, take);
   const { port } = listening.address() as AddressInfo;
   const toEach = (work: (pair: Pair) => void): void => {
-    for (const pair of [...open]) work(pair);
+    for (const pair of open) work(pair);
   };
   const proxy: FaultProxy = {
     server: `https://127.0.0.1:${port}`,

@@ -70,7 +70,7 @@ describe('HTTP over a Unix socket', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const kept = (await open()) - before;
     assert.ok(kept >= 1 && kept <= 16, `${kept} connections`);
-    await host.close();
+    host.close();
   });
 
   test('redirects are answers', async () => {
