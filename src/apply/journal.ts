@@ -69,6 +69,8 @@ export interface Journal {
   markDone(id: ResourceId): void;
   /** What is in place is what this source now asks for, though nothing had to change. */
   markAdopted(id: ResourceId, source: ClaimSource, resource: Resource): void;
+  /** Another agent put these in place, and they are ours from now on. One durable transaction; what we touched stays as it is. */
+  takeOver(source: ClaimSource, resources: readonly Resource[], notes: Readonly<Record<string, unknown>>): void;
   /** Nothing of the resource is left. */
   markRemoved(id: ResourceId): void;
   /** The unit's process was started with this fingerprint. */
@@ -157,6 +159,24 @@ function journalOn(parts: Parts): Journal {
     begin: (intent) => {
       flush();
       return begin(parts, memory, intent);
+    },
+    takeOver: (source, resources, notes) => {
+      flush();
+      const entries = resources
+        .filter(({ id }) => !memory.touched.has(id))
+        .map((resource): Touched => ({
+          id: resource.id,
+          source,
+          definitions: [resource],
+          done: true,
+          startedWith: undefined,
+          original: false,
+        }));
+      transaction(database, () => {
+        for (const entry of entries) tables.setTouched(entry);
+        for (const [key, value] of Object.entries(notes)) tables.setNote(key, value);
+      });
+      for (const entry of entries) memory.touched.set(entry.id, entry);
     },
     ...marking(tables, memory),
     seal: (path) => tables.seal(path) as FileSeal | undefined,

@@ -76,6 +76,8 @@ export const rules = {
   'node-kept':
     'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',
+  'taken-over':
+    'A node that another agent tended is taken over once, without a restart of what did not change, and nothing of it is left over.',
   'restarts-spread':
     'Nodes restart kubelet and containerd for one change at different times, kept over restarts of the agent',
   'api-followed':

@@ -13,6 +13,7 @@ import { loadNodeDocuments, overImage } from '../../documents/documents.ts';
 import type { NodeAsk, NodePart } from '../../documents/kinds/kind.ts';
 import { digestOf, settledReading, type Delivery, type SourcedText } from '../../documents/sources/source.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
+import { sealInPlace } from '../../kinds/file/image.ts';
 import { sha256 } from '../../host/digest.ts';
 import { observeFacts, readHostName } from '../../host/facts.ts';
 import type { Host } from '../../host/port.ts';
@@ -199,8 +200,9 @@ async function apply(run: Run): Promise<Applied> {
           run.read = await readOrMake(run, state);
           try {
             if (run.read.error) throw run.read.error;
-            const { desired, node } = await render(run.host, run.read.texts);
+            const { desired, node, predecessor } = await render(run.host, run.read.texts);
             run.node = node;
+            if (predecessor) await takeOver(run, state.journal, predecessor);
             return { desired };
           } catch (thrown) {
             const desired = lastGoodState(state.journal);
@@ -243,6 +245,28 @@ function lastGoodState(journal: Journal): DesiredState | undefined {
   const claims = journal.claims().agent ?? [];
   if (claims.length === 0) return undefined;
   return { resources: new Map(claims.map((resource) => [resource.id, resource])), goal: undefined, warnings: [] };
+}
+
+const predecessorNote = 'predecessor';
+
+/**
+ * What another agent put in place is ours before the first document is applied: what that still asks for is left alone and
+ * restarts nothing, and what it no longer asks for goes.
+ */
+async function takeOver(run: Run, journal: Journal, predecessor: NonNullable<NodeAsk['predecessor']>): Promise<void> {
+  const { host, cluster, onNotice } = run;
+  if (journal.note(predecessorNote) !== undefined || (journal.claims().agent ?? []).length > 0) return;
+  const found = await predecessor(host.files);
+  if (!found) return;
+  const { resources, remarks } = found;
+  for (const resource of resources) if (resource.kind === 'file') await sealInPlace({ host, notes: journal }, resource);
+  journal.takeOver('agent', resources, { [predecessorNote]: { resources: resources.length } });
+  const message = [
+    `what gardener-node-agent put in place is taken over: ${resources.length} resources`,
+    ...remarks,
+  ].join('; ');
+  const type = remarks.length > 0 ? 'Warning' : 'Normal';
+  for (const say of [cluster?.event, onNotice]) say?.({ type, reason: 'NodeTakenOver', message });
 }
 
 const defaultLongestDelayMs = 5 * 60_000;
@@ -331,7 +355,7 @@ function postponed({ onPostponed }: Run, { isNew, untilMs, waitMs, why }: Waitin
   return { outcome: 'postponed', waitMs };
 }
 
-async function render(host: Host, texts: readonly SourcedText[]): Promise<Pick<NodeAsk, 'desired' | 'node'>> {
+async function render(host: Host, texts: readonly SourcedText[]): Promise<Omit<NodeAsk, 'budgetMs'>> {
   if (texts.length === 0) return { desired: nothing };
   const ask = await loadNodeDocuments(texts);
   return ask(await observeFacts(host));

@@ -116,13 +116,13 @@ function nodeOf({ id = machineId, ready = false, why = '', createdAt = start + 3
 }
 
 /** kubelet's request, as far as its subject goes: the common name with its tag and its length before it. */
-function requestOf(name: string, about: Body = {}, nodeName = 'node-1'): Body {
+function requestOf(name: string, about: Body = {}, nodeName = 'node-1', username = 'system:bootstrap:abcdef'): Body {
   const subject = `system:node:${nodeName}`;
   const der = Uint8Array.of(0x0c, subject.length, ...bytesOf(subject), 0x30);
   const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${toBase64(der)}\n-----END CERTIFICATE REQUEST-----\n`;
   return {
     metadata: { name, creationTimestamp: '2030-01-01T00:00:00Z' },
-    spec: { request: toBase64(bytesOf(pem)) },
+    spec: { request: toBase64(bytesOf(pem)), username },
     ...about,
   };
 }
@@ -229,6 +229,7 @@ describe('what stands in the way', () => {
   });
 
   const approved = { status: { conditions: [{ type: 'Approved' }] } };
+  const issued = { status: { ...approved.status, certificate: 'LS0t' } };
   const denied = { status: { conditions: [{ type: 'Denied', message: 'who is this?' }] } };
 
   for (const [name, about, code, says] of [
@@ -264,6 +265,18 @@ describe('what stands in the way', () => {
       /who is this/,
     ],
     [
+      'a request that nobody has signed',
+      { requests: [requestOf('csr-1', approved)] },
+      'NK_CLUSTER_REQUEST_PENDING',
+      /csr-1 is approved, and nobody has signed it/,
+    ],
+    [
+      'a request that waits, while another machine of this name was given a certificate',
+      { requests: [requestOf('csr-1'), requestOf('csr-2', issued, 'node-1', 'system:bootstrap:fedcba')] },
+      'NK_CLUSTER_REQUEST_PENDING',
+      /csr-1/,
+    ],
+    [
       'a later request that waits',
       { requests: [requestOf('csr-1', denied), requestOf('csr-2')] },
       'NK_CLUSTER_REQUEST_PENDING',
@@ -285,7 +298,8 @@ describe('what stands in the way', () => {
 
   for (const [name, requests] of [
     ['another node’s request', [requestOf('csr-1', {}, 'node-10'), requestOf('csr-2', {}, 'a-node-1')]],
-    ['a request that was approved', [requestOf('csr-1', approved)]],
+    ['a request that was approved and signed', [requestOf('csr-1', issued)]],
+    ['what another machine of this name asks for', [requestOf('csr-1', {}, 'node-1', 'system:bootstrap:fedcba')]],
     ['what is no request', [{}, { spec: { request: 7 } }]],
   ] as const) {
     it(`is not ${name}`, async () => {

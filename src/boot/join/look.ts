@@ -131,7 +131,7 @@ async function lookAsBootstrap({ net, clock }: Host, join: Join, api: Api): Prom
 
 interface CertificateRequest {
   readonly name: string;
-  readonly state: 'pending' | 'approved' | 'refused';
+  readonly state: 'pending' | 'approved' | 'issued' | 'refused';
   readonly why: string;
 }
 
@@ -151,19 +151,31 @@ async function requests({
   const path = `/apis/certificates.k8s.io/v1/certificatesigningrequests?limit=500&fieldSelector=${selector}`;
   const { body } = await ask(net, api, path).catch(() => ({ body: undefined }));
   return listAt(body, 'items')
-    .filter((item) => isForNode(item, join.nodeName))
+    .filter((item) => isForNode(item, join.nodeName) && isOf(item, requesterOf(api)))
     .toSorted((a, b) => (created(a) < created(b) ? -1 : 1))
     .map((item) => {
       const conditions = listAt(item, 'status', 'conditions');
       const refusal = conditions.find((one) => ['Denied', 'Failed'].includes(textAt(one, 'type')));
       return {
         name: textAt(item, 'metadata', 'name'),
-        state: refusal ? 'refused' : conditions.length > 0 ? 'approved' : 'pending',
+        state: refusal ? 'refused' : conditions.length === 0 ? 'pending' : isIssued(item) ? 'issued' : 'approved',
         why: textAt(refusal, 'message') || textAt(refusal, 'reason'),
       };
     });
 }
 
+/** As whom a bootstrap token asks; undefined where the API server alone knows. */
+function requesterOf({ token }: Api): string | undefined {
+  const [, id] = /^([a-z0-9]{6})\.[a-z0-9]{16}$/.exec(token ?? '') ?? [];
+  return id === undefined ? undefined : `system:bootstrap:${id}`;
+}
+
+/** Another machine of this name asks with a token of its own, and what becomes of that says nothing of ours. */
+function isOf(item: unknown, requester: string | undefined): boolean {
+  return requester === undefined || textAt(item, 'spec', 'username') === requester;
+}
+
+const isIssued = (item: unknown): boolean => textAt(item, 'status', 'certificate') !== '';
 const created = (item: unknown): string => textAt(item, 'metadata', 'creationTimestamp');
 
 /** The subject stands in the request as it is: its common name ends where a tag or the end of a name follows. */
@@ -183,6 +195,14 @@ function requestObstacle(found: readonly CertificateRequest[]): NodekilnError | 
       `the certificate request ${last.name} waits for somebody to approve it`,
       {
         hint: `On the cluster: \`kubectl certificate approve ${last.name}\`.`,
+      },
+    );
+  if (last?.state === 'approved')
+    return new NodekilnError(
+      'NK_CLUSTER_REQUEST_PENDING',
+      `the certificate request ${last.name} is approved, and nobody has signed it`,
+      {
+        hint: 'Does kube-controller-manager run, with the key of the cluster’s authority (--cluster-signing-key-file)?',
       },
     );
   if (last?.state !== 'refused') return undefined;

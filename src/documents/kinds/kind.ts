@@ -6,7 +6,8 @@ import type { LoadedDocument } from '../../config/load.ts';
 import { isMap } from '../../config/paths.ts';
 import type { ParsedDocument } from '../../config/problems.ts';
 import type { Join } from '../../desired/join.ts';
-import type { DesiredState } from '../../model/resources.ts';
+import type { Files } from '../../host/port.ts';
+import type { DesiredState, Resource } from '../../model/resources.ts';
 import type { Facts } from '../../model/facts.ts';
 
 /** One text of the kind, parsed but not checked. */
@@ -33,6 +34,16 @@ export interface NodeAsk {
   readonly join?: Join;
   /** What the agent keeps on the Node. */
   readonly node?: NodePart;
+  /** Of kinds that another agent tended nodes by: what it left here. Asked once, before the first of them is applied. */
+  readonly predecessor?: (files: Files) => Promise<Predecessor | undefined>;
+}
+
+/** What another agent has put in place on this host. */
+export interface Predecessor {
+  /** As our own documents would have asked for it; content that only its source knew is not known. */
+  readonly resources: readonly Resource[];
+  /** What could not be read of it, in words for people. */
+  readonly remarks: readonly string[];
 }
 
 export type KindOfDocument =

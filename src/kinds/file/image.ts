@@ -98,6 +98,17 @@ async function fetchInto(
   return digest;
 }
 
+/** What another agent placed from this image counts as placed by us, as it is now. */
+export async function sealInPlace(
+  about: { readonly host: PerformContext['host']; readonly notes: Pick<Notes, 'setSeal'> },
+  resource: FileResource,
+): Promise<void> {
+  const wanted = wantedEntry(resource);
+  const entry = wanted.type === 'placed' ? await observeEntry(about.host.files, resource.path) : undefined;
+  if (wanted.type === 'placed' && entry?.type === 'file')
+    await seal(about, wanted, { path: resource.path, digest: entry.digest });
+}
+
 async function seal(
   { host, notes }: { readonly host: PerformContext['host']; readonly notes: Pick<Notes, 'setSeal'> },
   { image }: PlacedEntry,

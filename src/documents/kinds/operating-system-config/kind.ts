@@ -6,6 +6,7 @@ import { parseDuration } from '../../../config/duration.ts';
 import { NodekilnError, type Place } from '../../../errors.ts';
 import type { KindOfDocument, KindText } from '../kind.ts';
 import { allFiles } from './merge.ts';
+import { readPredecessor } from './predecessor.ts';
 import { readOperatingSystemConfig } from './read.ts';
 import { renderOperatingSystemConfig } from './render.ts';
 import type { OperatingSystemConfig } from './schema.ts';
@@ -31,6 +32,7 @@ export const operatingSystemConfig = {
         desired: { ...desired, warnings: [...remarks, ...desired.warnings] },
         budgetMs: parseDuration(bootBudget),
         node: { labels: { [roleLabel(document)]: '' }, annotations: {}, taints: [] },
+        predecessor: (files) => readPredecessor(files, facts),
       };
     };
   },
