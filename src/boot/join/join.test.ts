@@ -277,6 +277,12 @@ describe('what stands in the way', () => {
       /csr-1/,
     ],
     [
+      'a request that waits, while another machine of this name with this token was given a certificate',
+      { requests: [requestOf('csr-1'), requestOf('csr-2', issued)] },
+      'NK_CLUSTER_REQUEST_PENDING',
+      /csr-1/,
+    ],
+    [
       'a later request that waits',
       { requests: [requestOf('csr-1', denied), requestOf('csr-2')] },
       'NK_CLUSTER_REQUEST_PENDING',

@@ -188,7 +188,8 @@ function isForNode(item: unknown, nodeName: string): boolean {
 }
 
 function requestObstacle(found: readonly CertificateRequest[]): NodekilnError | undefined {
-  const last = found.at(-1);
+  // What was issued and is not here is another machine's, or on its way.
+  const last = found.findLast(({ state }) => state !== 'issued');
   if (last?.state === 'pending')
     return new NodekilnError(
       'NK_CLUSTER_REQUEST_PENDING',
