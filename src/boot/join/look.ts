@@ -158,7 +158,7 @@ async function requests({
       const refusal = conditions.find((one) => ['Denied', 'Failed'].includes(textAt(one, 'type')));
       return {
         name: textAt(item, 'metadata', 'name'),
-        state: refusal ? 'refused' : conditions.length === 0 ? 'pending' : isIssued(item) ? 'issued' : 'approved',
+        state: refusal ? 'refused' : unrefused(item),
         why: textAt(refusal, 'message') || textAt(refusal, 'reason'),
       };
     });
@@ -175,7 +175,11 @@ function isOf(item: unknown, requester: string | undefined): boolean {
   return requester === undefined || textAt(item, 'spec', 'username') === requester;
 }
 
-const isIssued = (item: unknown): boolean => textAt(item, 'status', 'certificate') !== '';
+function unrefused(item: unknown): CertificateRequest['state'] {
+  if (textAt(item, 'status', 'certificate') !== '') return 'issued';
+  return listAt(item, 'status', 'conditions').length > 0 ? 'approved' : 'pending';
+}
+
 const created = (item: unknown): string => textAt(item, 'metadata', 'creationTimestamp');
 
 /** The subject stands in the request as it is: its common name ends where a tag or the end of a name follows. */
