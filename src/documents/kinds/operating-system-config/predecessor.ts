@@ -84,7 +84,7 @@ function withChanges(
   changes: Changes | undefined,
 ): OperatingSystemConfig | undefined {
   if (!changes || (changes.files.length === 0 && changes.units.length === 0)) return applied;
-  const { spec } = applied ?? { spec: { type: 'unknown', purpose: 'reconcile' } as const };
+  const spec: OperatingSystemConfig['spec'] = applied?.spec ?? { type: 'unknown', purpose: 'reconcile' };
   const status = applied?.status ?? {};
   const known = new Set([...(spec.files ?? []), ...(status.extensionFiles ?? [])].map(({ path }) => path));
   const knownUnits = new Set([...(spec.units ?? []), ...(status.extensionUnits ?? [])].map(({ name }) => name));
