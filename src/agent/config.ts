@@ -2,13 +2,15 @@
 import { completeAgentConfig, defaultAgentSpec, type AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { refuseExposed } from '../config/inspect.ts';
-import { parseDocument, type DocumentText } from '../config/load.ts';
+import { checkDocument, parseText, type DocumentText } from '../config/load.ts';
+import { keyOf } from '../documents/kinds/kind.ts';
+import { nodeAgentConfigurationKey, readNodeAgentConfiguration } from '../documents/kinds/node-agent-configuration.ts';
 import { readText } from '../documents/sources/folder.ts';
 import type { Files } from '../host/port.ts';
 
 /** Where it is said, both on the host. */
 export interface ConfigFiles {
-  /** An AgentConfig; `/etc/nodekiln/agent.yaml` when it is there, else defaults. */
+  /** An AgentConfig, or the NodeAgentConfiguration of gardener-node-agent; `/etc/nodekiln/agent.yaml` when it is there, else defaults. */
   readonly config?: string;
   /** The cluster, instead of the one in the AgentConfig. Absolute. */
   readonly kubeconfig?: string;
@@ -25,7 +27,9 @@ export async function readAgentConfig(files: Files, { config, kubeconfig }: Conf
 }
 
 async function loadAgentConfig(text: DocumentText & { readonly mode: number }): Promise<AgentSpec> {
-  const loaded = await parseDocument(text, 'AgentConfig');
+  const parsed = await parseText(text);
+  if (keyOf(parsed) === nodeAgentConfigurationKey) return (await readNodeAgentConfiguration(parsed)).spec;
+  const loaded = await checkDocument(parsed, 'AgentConfig');
   refuseExposed(loaded, text.mode);
   return completeAgentConfig(loaded);
 }

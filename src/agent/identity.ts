@@ -37,8 +37,15 @@ export interface AgentIdentity {
   renewed(): void;
 }
 
-/** Where nodekiln lets kubelet have it. */
-const kubeletKubeconfig = '/var/lib/kubelet/kubeconfig';
+/**
+ * Who may ask for this node's agent: kubelet, by the kubeconfig that nodekiln lets it have or that Gardener does, and the agent
+ * that tended the node before.
+ */
+const otherIdentities = [
+  '/var/lib/kubelet/kubeconfig',
+  '/var/lib/kubelet/kubeconfig-real',
+  '/var/lib/gardener-node-agent/credentials/kubeconfig',
+];
 
 /** Nobody need be in a hurry: who writes the certificate says so. */
 const lookAgainMs = 5000;
@@ -68,10 +75,12 @@ export async function openIdentity(
     isOwn: kubeconfig === undefined,
     credentials,
     bootstrap: async () => {
-      const kubelet = await readKubeconfig(files, kubeletKubeconfig).catch(() => undefined);
-      const [holding] = certificatesIn(kubelet?.clientCertificate?.cert ?? '') ?? [];
-      if (kubelet && holding && clock.now() < holding.notAfter)
-        return { ...kubelet, server, ...(await authority(files, cluster)) };
+      for (const path of otherIdentities) {
+        const other = await readKubeconfig(files, path).catch(() => undefined);
+        const [holding] = certificatesIn(other?.clientCertificate?.cert ?? '') ?? [];
+        if (other && holding && clock.now() < holding.notAfter)
+          return { ...other, server, ...(await authority(files, cluster)) };
+      }
       const token = await bootstrapToken(files, cluster);
       return token === undefined ? undefined : { server, ...(await authority(files, cluster)), token };
     },

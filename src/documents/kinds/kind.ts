@@ -66,8 +66,12 @@ export type KindOfDocument =
       readonly describes: 'image';
       readonly load: (text: KindText) => Promise<ImageDocument>;
     }
-  /** Says how an agent goes about its work (`config/agent-config.ts`). */
-  | { readonly describes: 'agent' }
+  | {
+      /** Says how an agent goes about its work (`config/agent-config.ts`). */
+      readonly describes: 'agent';
+      /** Of kinds that are not ours, as above. */
+      readonly check?: (text: ParsedDocument) => Promise<readonly string[]>;
+    }
   /** Data that other documents are made of. */
   | { readonly describes: 'data' };
 

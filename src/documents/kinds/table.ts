@@ -8,7 +8,8 @@ import type { KindOfDocument } from './kind.ts';
 /** A new kind of ours that is not in the table does not compile. */
 export type KindKey =
   | `nodekiln.dev/v1alpha1/${DocumentKind}`
-  | 'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig';
+  | 'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig'
+  | 'nodeagent.config.gardener.cloud/v1alpha1/NodeAgentConfiguration';
 
 export type KindTable = Readonly<Record<string, () => Promise<KindOfDocument>>>;
 
@@ -19,4 +20,6 @@ export const documentKinds = {
   'nodekiln.dev/v1alpha1/Inventory': () => Promise.resolve({ describes: 'data' }),
   'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig': () =>
     import('./operating-system-config/kind.ts').then((module) => module.operatingSystemConfig),
+  'nodeagent.config.gardener.cloud/v1alpha1/NodeAgentConfiguration': () =>
+    import('./node-agent-configuration.ts').then((module) => module.nodeAgentConfiguration),
 } as const satisfies Record<KindKey, () => Promise<KindOfDocument>>;

@@ -289,6 +289,7 @@ describe('the client of the API', { concurrency: 1 }, () => {
         await following.stop();
         // The one that is kept for further requests, too, which may have stalled.
         proxy.end('reset');
+        await sleep(100);
       }
       const before = proxy.connections;
       await api.get(configMaps, 'followed');
