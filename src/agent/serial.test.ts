@@ -10,7 +10,7 @@ import {
   type PlayedAgent,
   type PlayOptions,
 } from '../../test/support/cluster-agent.ts';
-import { createMemoryNode, nodeDocument } from '../../test/support/memory-node.ts';
+import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
 import { microTime, type Lease } from '../kube/lease.ts';
 import { judgeTurn } from './serial.ts';
 
@@ -103,6 +103,18 @@ describe('an agent whose Secret is applied node after node', () => {
     await agent.pass(20_000);
     assert.equal(await contentOf('/etc/a'), 'two');
     assert.equal(lease()?.holderIdentity, null);
+  });
+
+  it('repairs what drifted without asking anybody, also while the API server is away', async () => {
+    await play();
+    await agent.machine.files.write([textFile('/etc/a', 'drifted', 0o644)]);
+    takenBy('node-0');
+    await agent.pass(61_000);
+    assert.equal(await contentOf('/etc/a'), 'one', 'another is at it');
+    agent.cluster.stop();
+    await agent.machine.files.write([textFile('/etc/a', 'drifted', 0o644)]);
+    await agent.pass(121_000);
+    assert.equal(await contentOf('/etc/a'), 'one', 'the API server is away');
   });
 
   it('goes on when the Lease of one that died has run out', async () => {

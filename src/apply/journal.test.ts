@@ -237,6 +237,18 @@ describe('journal', () => {
     assert.equal(again.note('agent'), 2);
   });
 
+  test('who notes something reads it back before it is written', async () => {
+    const journal = await openJournal(createMemoryMachine().open());
+    journal.setNote('agent', { a: 1 });
+    assert.deepEqual(journal.note('agent'), { a: 1 });
+    journal.setNote('agent', { ...(journal.note('agent') as object), b: 2 });
+    const seal = { size: 1, mtimeNs: '2', inode: '3', digest: 'd' };
+    journal.setSeal('/etc/a', seal);
+    assert.deepEqual([journal.note('agent'), journal.seal('/etc/a')], [{ a: 1, b: 2 }, seal]);
+    journal.flush();
+    assert.deepEqual([journal.note('agent'), journal.seal('/etc/a')], [{ a: 1, b: 2 }, seal]);
+  });
+
   test('what was asked for in a generation can be read as long as its file is there', async () => {
     const journal = await openJournal(host);
     for (let number = 1; number <= 12; number += 1) await journal.begin(intent([file('/etc/a', String(number))]));

@@ -81,7 +81,7 @@ export interface Journal {
   /** Stands no later than the mark that the resource is done: what is done has its record. */
   setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
   artifact(id: ResourceId): RecordedArtifact | undefined;
-  /** Free notes by key (the agent's status, the last report), JSON. */
+  /** Free notes by key (the agent's status, the last report), JSON; also one that is still pending. */
   note(key: string): unknown;
   setNote(key: string, value: unknown): void;
   /** Writes pending marks; when it throws they are still pending. */
@@ -146,9 +146,19 @@ function journalOn(parts: Parts): Journal {
       for (const mark of marks) mark();
     });
     memory.pending = memory.pending.slice(marks.length);
+    if (memory.pending.length === 0) unwritten.clear();
   };
-  const note: Journal['note'] = (key) => tables.note(key);
-  const setNote: Journal['setNote'] = (key, value) => void memory.pending.push(() => tables.setNote(key, value));
+  /** Who writes something reads it back before it is written. */
+  const unwritten = new Map<string, string>();
+  const readBack = (key: string, written: () => unknown): unknown => {
+    const pending = unwritten.get(key);
+    return pending === undefined ? written() : (JSON.parse(pending) as unknown);
+  };
+  const note: Journal['note'] = (key) => readBack(`note ${key}`, () => tables.note(key));
+  const setNote: Journal['setNote'] = (key, value) => {
+    unwritten.set(`note ${key}`, JSON.stringify(value));
+    memory.pending.push(() => tables.setNote(key, value));
+  };
   return {
     rebuilt: damaged,
     claims: () => tables.claims(),
@@ -179,8 +189,11 @@ function journalOn(parts: Parts): Journal {
       for (const entry of entries) memory.touched.set(entry.id, entry);
     },
     ...marking(tables, memory),
-    seal: (path) => tables.seal(path) as FileSeal | undefined,
-    setSeal: (path, seal) => void memory.pending.push(() => tables.setSeal(path, seal)),
+    seal: (path) => readBack(`seal ${path}`, () => tables.seal(path)) as FileSeal | undefined,
+    setSeal: (path, seal) => {
+      unwritten.set(`seal ${path}`, JSON.stringify(seal));
+      memory.pending.push(() => tables.setSeal(path, seal));
+    },
     note,
     setNote,
     setArtifact: (id, artifact) => setNote(`artifact ${id}`, artifact),

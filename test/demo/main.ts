@@ -4,14 +4,16 @@
  * stage, when anything does not do what it says.
  */
 import { parseArgs } from 'node:util';
+import { runCluster } from './cluster.ts';
 import { runDemo, StageFailure } from './demo.ts';
 import { runImmutable } from './immutable.ts';
 import { repeat } from './repeat.ts';
 import { isSabotage, sabotages } from './sabotage.ts';
 
-const usage = `usage: ./dev demo [--immutable] [--keep] [--sabotage ${Object.keys(sabotages).join('|')}] [--repeat N [--load N]]
+const usage = `usage: ./dev demo [--immutable | --cluster] [--keep] [--sabotage ${Object.keys(sabotages).join('|')}] [--repeat N [--load N]]
 
   --immutable a host with a read-only /usr instead, whose kubelet is a system extension
+  --cluster   two hosts instead that join a real control plane and are tended from it
   --keep      leave the host up at the end and say how to enter and remove it
   --sabotage  break the named thing on purpose; the demo must fail at its stage
   --repeat    run it so often, and say how often it passed and how long it took
@@ -20,6 +22,7 @@ const usage = `usage: ./dev demo [--immutable] [--keep] [--sabotage ${Object.key
 const { values } = parseArgs({
   options: {
     immutable: { type: 'boolean' },
+    cluster: { type: 'boolean' },
     keep: { type: 'boolean' },
     sabotage: { type: 'string' },
     repeat: { type: 'string' },
@@ -32,7 +35,8 @@ const load = Number(values.load ?? 0);
 const wrong =
   (values.sabotage !== undefined && !isSabotage(values.sabotage)) ||
   !(Number.isInteger(times) && times >= 1 && Number.isInteger(load) && load >= 0) ||
-  (values.load !== undefined && values.repeat === undefined);
+  (values.load !== undefined && values.repeat === undefined) ||
+  (values.cluster === true && (values.immutable === true || values.keep === true || values.sabotage !== undefined));
 if (values.help === true || wrong) {
   console.log(usage);
   process.exit(values.help === true ? 0 : 2);
@@ -40,6 +44,7 @@ if (values.help === true || wrong) {
 
 async function demo(say: (line: string) => void): Promise<void> {
   if (values.immutable === true) return runImmutable(say);
+  if (values.cluster === true) return runCluster(say);
   return runDemo({
     keep: values.keep === true,
     ...(values.sabotage !== undefined && isSabotage(values.sabotage) && { sabotage: values.sabotage }),

@@ -12,7 +12,7 @@ export const sabotages = {
 } as const satisfies Record<string, { stage: StageName; code: string }>;
 
 export type Sabotage = keyof typeof sabotages;
-export type StageName = 'prepare' | 'bake' | 'boot' | 'tend' | 'reboot' | 'timeline';
+export type StageName = 'prepare' | 'bake' | 'boot' | 'tend' | 'away' | 'upgrade' | 'reboot' | 'timeline';
 
 export function isSabotage(name: string): name is Sabotage {
   return name in sabotages;

@@ -311,6 +311,8 @@ async function enterLine(run: Run, journal: Journal, { plan }: Prepared): Promis
   const { kept, serial, turn } = run;
   const target = lineOf(run);
   if (!serial || !target || kept || plan.changes.length === 0) return;
+  // What this node alone has lost asks nobody: the API server may be away, and no change of the source goes round.
+  if (run.drift !== undefined && turnNote(journal).inLine !== true) return;
   const note = turnNote(journal);
   // On the disk before it is held: whoever dies with it gives it back in the next run.
   setTurnNote(journal, { ...note, inLine: true });
