@@ -39,7 +39,7 @@ interface Show {
   readonly say: (line: string) => void;
   readonly cluster: Cluster;
   readonly hosts: readonly LabHost[];
-  fail(message: string): never;
+  readonly fail: (message: string) => never;
 }
 
 export async function runCluster(say: (line: string) => void): Promise<void> {
