@@ -472,6 +472,7 @@ const testsOfTheirOwn: Readonly<Record<string, string>> = {
   boot: 'test/e2e/image/image.test.ts',
   agent: 'test/demo/agents.ts',
   'cluster approve': 'test/demo/agents.ts',
+  reset: 'test/e2e/cluster/agent.test.ts',
   status: 'src/cli/status.test.ts',
   'tools-image resolve': 'src/cli/tools-image.test.ts',
   'tools-image publish': 'src/cli/tools-image.test.ts',

@@ -44,6 +44,9 @@ ExecStart=/opt/nodekiln/bin/nodekiln \\
   agent \\
   --source \\
   "dir:/a b"
+Environment=MALLOC_ARENA_MAX=1
+Environment=MALLOC_TRIM_THRESHOLD_=131072
+Environment=NODE_OPTIONS=--max-semi-space-size=1
 Restart=always
 RestartSec=2
 UMask=0077

@@ -38,6 +38,16 @@ export function bootUnit(): string {
   });
 }
 
+/**
+ * A process that waits for most of its life keeps what each piece of work leaves behind: glibc in an arena a thread and above
+ * its top, V8 in a young generation of 16 MiB. With these it stays at half of that (measured: `./dev bench agent`).
+ */
+export const agentEnvironment: readonly string[] = [
+  'MALLOC_ARENA_MAX=1',
+  'MALLOC_TRIM_THRESHOLD_=131072',
+  'NODE_OPTIONS=--max-semi-space-size=1',
+];
+
 /** Without a source it is the AgentConfig's to say. */
 export function agentUnit(source: string | undefined): string {
   return unitText({
@@ -51,6 +61,7 @@ export function agentUnit(source: string | undefined): string {
     Service: [
       'Type=exec',
       execStart([program, 'agent', ...(source === undefined ? [] : ['--source', source])]),
+      ...agentEnvironment.map((variable) => `Environment=${variable}`),
       'Restart=always',
       'RestartSec=2',
       'UMask=0077',

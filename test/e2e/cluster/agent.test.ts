@@ -334,4 +334,23 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
       assert.deepEqual(watched, new Set(['secrets', 'nodes']));
     }
   });
+
+  test('a node that is reset is nobody, and becomes a node again with a new token', { timeout: 120_000 }, async () => {
+    const host = hosts.get('new');
+    assert.ok(host);
+    assert.match(await host.check([nodekiln, 'reset', '--dry-run']), /nothing was changed/);
+    assert.equal(await host.readFile('/etc/words'), 'onwards\n');
+    const refused = await host.exec([nodekiln, 'reset']);
+    assert.equal(refused.status, 2, refused.stderr);
+    await host.check([nodekiln, 'reset', '--yes']);
+    const gone = ['/etc/words', '/etc/systemd/system/words.service', '/var/lib/kubelet/pki', '/var/lib/nodekiln/agent'];
+    for (const path of gone) assert.notEqual((await host.exec(['test', '-e', path])).status, 0, path);
+    for (const unit of ['words.service', 'kubelet.service', agentUnit])
+      assert.notEqual((await host.exec(['systemctl', 'is-active', '--quiet', unit])).status, 0, unit);
+    assert.match(await host.check([nodekiln, 'reset', '--yes']), /nothing to do/);
+    const { podSubnet = '' } = cases.find(({ name }) => name === 'new') ?? {};
+    const document = joinDocument(cluster, { token: await cluster.newToken(), podSubnet });
+    await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', document, { mode: 0o600 });
+    assert.match(await host.check([nodekiln, 'boot']), /converged.* registered after/);
+  });
 });
