@@ -85,6 +85,7 @@ describe('a node that is reset', () => {
     await machine.units.start('nodekiln-agent.service');
     const { stopped } = await resetNode(machine.open());
     assert.deepEqual(stopped, ['nodekiln-agent.service', 'kubelet.service']);
+    assert.equal(await active('nodekiln-agent.service'), 'inactive');
   });
 
   it('says what stands in the way, and keeps the credentials until the rest is gone', async () => {
