@@ -326,6 +326,11 @@ export const errors = {
     meaning: 'An image is larger than its budget.',
     hint: 'Leave out what takes the most, or raise --size-budget.',
   },
+  NK_AGENT_RUNNING: {
+    class: 'state',
+    meaning: 'Another agent tends this host: two would undo each other’s work.',
+    hint: 'Its process id is in the message; `systemctl status nodekiln-agent.service`.',
+  },
   NK_AGENT_RESTART: {
     class: 'interrupted',
     meaning: 'The agent ended to start anew: it was asked to, or what it was started with holds no longer.',

@@ -127,6 +127,41 @@ describe('the agent', () => {
     assert.equal(told[1]?.report.generation, 2);
   });
 
+  it('is the only one on its host: a second one ends with a code, and the first goes on', async () => {
+    let second: unknown;
+    const { machine, summary } = await play({
+      documents: { '10-node.json': one },
+      at: {
+        1000: async (shared) => {
+          second = await runAgentOn(shared.open(), { source: `dir:${folder}` }).catch((thrown: unknown) => thrown);
+        },
+        8000: give(two),
+      },
+      untilMs: 10_000,
+    });
+    assert.ok(second instanceof NodekilnError);
+    assert.equal(second.code, 'NK_AGENT_RUNNING');
+    assert.equal(await contentOf(machine, '/etc/a'), 'two');
+    assert.deepEqual(summary.slice(1), ['converged 1']);
+    const { summary: later } = await play({ machine, untilMs: 1000 });
+    assert.equal(later.length, 1, 'after its end there is room for another');
+  });
+
+  it('runs where there can be no lock, and says so', async () => {
+    const { summary, troubles } = await play({
+      documents: { '10-node.json': one },
+      untilMs: 2000,
+      host: (own) => ({
+        ...own,
+        locks: {
+          take: (place, options) =>
+            place.endsWith('/agent') ? Promise.reject(new Error('no lock here')) : own.locks.take(place, options),
+        },
+      }),
+    });
+    assert.deepEqual([summary.length, troubles], [1, ['no lock here']]);
+  });
+
   it('waits until what is written in place is written, and takes it once', async () => {
     const half = two.slice(0, two.length / 2);
     const { summary, told, machine } = await play({

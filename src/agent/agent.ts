@@ -2,11 +2,12 @@
 import { openSource } from '../documents/sources/table.ts';
 import type { AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
-import { asNodekilnError, type NodekilnError } from '../errors.ts';
+import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { readHostName } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
-import type { Host } from '../host/port.ts';
+import type { HeldLock, Host } from '../host/port.ts';
+import { agentFolder } from '../model/state-paths.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
@@ -58,6 +59,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
   if (options.signal?.aborted === true) end();
   options.signal?.addEventListener('abort', end, { once: true });
   const { signal } = ended;
+  let onlyAgent: HeldLock | undefined;
   try {
     const metrics = createMetrics();
     const onTrouble =
@@ -82,6 +84,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
     const context = contextOf({ host, options, config, cluster, metrics, end: endAgent });
     const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
     if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
+    onlyAgent = await beOnlyAgent(host, signal, (thrown) => onTrouble?.('agent', thrown));
     onEvent?.({ type: 'watching', source: context.source.address });
     const closeEndpoint = await openEndpoint({
       net: host.net,
@@ -100,8 +103,38 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
     }
     if (why) throw why;
   } finally {
+    onlyAgent?.release();
     options.signal?.removeEventListener('abort', end);
     end();
+  }
+}
+
+/** So long the one before may take to end. */
+const lockWaitMs = 5_000;
+
+/**
+ * Held for as long as the agent runs. NK_AGENT_RUNNING when another one does; where there can be no lock, each reconciliation
+ * says so itself.
+ */
+async function beOnlyAgent(
+  { locks }: Host,
+  signal: AbortSignal,
+  onTrouble: (thrown: unknown) => void,
+): Promise<HeldLock | undefined> {
+  try {
+    return await locks.take(agentFolder, { waitMs: lockWaitMs, signal });
+  } catch (cause) {
+    const { code } = asNodekilnError(cause);
+    if (code === 'NK_INTERRUPTED') throw cause;
+    if (code !== 'NK_STATE_LOCKED') {
+      onTrouble(cause);
+      return undefined;
+    }
+    throw new NodekilnError(
+      'NK_AGENT_RUNNING',
+      `an agent runs on this host already: ${asNodekilnError(cause).message}`,
+      { cause },
+    );
   }
 }
 
