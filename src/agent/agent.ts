@@ -20,6 +20,7 @@ import type { NodeEvent } from './events.ts';
 import { openEndpoint } from './endpoint.ts';
 import { createGate } from './gate.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
+import { sourceInForce } from './renamed-secret.ts';
 import { runControllers, runOnce } from './runtime.ts';
 
 export interface AgentOptions extends ConfigFiles {
@@ -81,7 +82,9 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
       why ??= error;
       ended.abort(error);
     };
-    const context = contextOf({ host, options, config, cluster, metrics, end: endAgent });
+    const configured = options.source ?? config.source ?? `dir:${documentPaths.desired}`;
+    const source = await sourceInForce(host.files, configured);
+    const context = contextOf({ host, options, config, cluster, metrics, end: endAgent, configured, source });
     const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
     if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
     onlyAgent = await beOnlyAgent(host, signal, (thrown) => onTrouble?.('agent', thrown));
@@ -145,15 +148,18 @@ interface Making {
   readonly cluster: NodeCluster | undefined;
   readonly metrics: Metrics;
   readonly end: AgentContext['end'];
+  readonly configured: string;
+  readonly source: string;
 }
 
-function contextOf({ host, options, config, cluster, metrics, end }: Making): AgentContext {
+function contextOf(making: Making): AgentContext {
+  const { host, options, config, cluster, metrics, end, configured, source } = making;
   const { onEvent } = options;
   const measureStep = measureSteps(metrics);
-  const source = options.source ?? config.source ?? `dir:${documentPaths.desired}`;
   return {
     host,
     config,
+    configured,
     source: openSource(source, {
       host,
       ...(cluster && { cluster: { api: cluster.api, available: (until) => cluster.identity.available(until) } }),

@@ -262,6 +262,54 @@ describe('an annotation that asks for restarts', () => {
   });
 });
 
+describe('a Node that names another Secret', () => {
+  const label = 'worker.gardener.cloud/gardener-node-agent-secret-name';
+  const name = (secret: string | undefined): void => {
+    const own = agent.cluster.get('nodes/node-1') ?? assert.fail();
+    const { [label]: _before, ...labels } = own.metadata.labels ?? {};
+    agent.cluster.put('nodes/node-1', {
+      ...own,
+      metadata: { ...own.metadata, labels: { ...labels, ...(secret !== undefined && { [label]: secret }) } },
+    });
+  };
+
+  it('is followed to it, over restarts, until it names yet another one; none and nonsense change nothing', async () => {
+    await play();
+    agent.cluster.put('secrets/kube-system/pool-b', documentOf('from b'));
+    name('pool-b');
+    await assert.rejects(agent.ended(), { code: 'NK_AGENT_RESTART' });
+    agent.start();
+    await agent.pass(1000);
+    assert.equal(await contentOf('/etc/a'), 'from b');
+    for (const nonsense of [undefined, '', '../pool-a', 'Pool_A']) {
+      name(nonsense);
+      await agent.pass(1000);
+      await agent.stop();
+      agent.start();
+      await agent.pass(1000);
+      assert.equal(await contentOf('/etc/a'), 'from b', String(nonsense));
+    }
+    agent.cluster.put('secrets/kube-system/pool-b', documentOf('other words'));
+    await agent.pass(1000);
+    assert.equal(await contentOf('/etc/a'), 'other words');
+    name('pool-a');
+    await assert.rejects(agent.ended(), { code: 'NK_AGENT_RESTART' });
+    agent.start();
+    await agent.pass(1000);
+    assert.equal(await contentOf('/etc/a'), 'one');
+  });
+
+  it('that may not be read or is not there keeps what is in force', async () => {
+    await play();
+    name('pool-c');
+    await assert.rejects(agent.ended(), { code: 'NK_AGENT_RESTART' });
+    agent.start();
+    await agent.pass(1000);
+    assert.equal(await contentOf('/etc/a'), 'one');
+    assert.match(agent.summary().at(-1) ?? '', /^failed NK_DOCUMENT_MISSING/);
+  });
+});
+
 const newer = documentOf('two', { kubernetes: { version: '1.34.4' } });
 const delayMs = ownDelay('node-1', 300_000);
 

@@ -54,6 +54,8 @@ export interface AgentContext {
   readonly cluster?: NodeCluster;
   /** What is in force, as the controller of the desired state tells it. */
   readonly applied: AppliedBoard;
+  /** The source that the configuration names; `source` is another one when the Node names another Secret. */
+  readonly configured: string;
   /** Tokens have been looked at once: units that read them may start. */
   readonly tokensTried: Gate;
   /** Ends the agent with this error, so that systemd starts it anew. */

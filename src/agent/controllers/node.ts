@@ -11,6 +11,7 @@ import type { Applied } from '../applied.ts';
 import { nodes, type NodeCluster, type NodeObject } from '../cluster.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
 import { nodeChange } from '../node-patch.ts';
+import { keepRename, renamedBy } from '../renamed-secret.ts';
 import { agentUnit, restartUnits } from '../restart-units.ts';
 
 /** `unit,unit`: these restart once, and the annotation goes. */
@@ -47,6 +48,7 @@ async function reconcile(context: AgentContext, cluster: NodeCluster, turn: Reco
   if (!own) return { outcome: 'unchanged' };
   const now = context.applied.current();
   if (now) await keep(cluster, wantedOf(now, own), turn.signal);
+  if (await secretRenamed(context, own)) return { outcome: 'done' };
   await restartAsked(context, cluster, turn);
   return { outcome: 'done' };
 }
@@ -87,6 +89,20 @@ async function keep(cluster: NodeCluster, wanted: NodePart, signal: AbortSignal)
 }
 
 /** The annotation goes first: else an agent that restarts itself would do so for ever. */
+/** What it follows is opened once: the agent starts anew with it. */
+async function secretRenamed(
+  { host, configured, source, cluster, end }: AgentContext,
+  own: NodeObject,
+): Promise<boolean> {
+  const name = renamedBy(own, source.address);
+  if (name === undefined) return false;
+  await keepRename(host.files, configured, name);
+  const message = `the documents are in the Secret ${name} now, as a label of the Node says`;
+  cluster?.event({ type: 'Normal', reason: 'SourceChanged', message });
+  end(new NodekilnError('NK_AGENT_RESTART', `the agent starts anew: ${message}`));
+  return true;
+}
+
 async function restartAsked(context: AgentContext, cluster: NodeCluster, turn: ReconcileContext): Promise<void> {
   const annotations = cluster.node()?.metadata.annotations ?? {};
   const asked = restartAnnotations.filter((key) => (annotations[key] ?? '') !== '');

@@ -249,17 +249,10 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
       const [old, young] = [...hosts.values()];
       assert.ok(old && young);
       await both('both\n');
-      for (const host of hosts.values()) {
-        const config = await host.readFile('/etc/nodekiln/agent.yaml');
-        await host.writeFile(
-          '/etc/nodekiln/agent.yaml',
-          config.replace(/secret:kube-system\/pool-\w+/, 'secret:kube-system/pool-both'),
-          {
-            mode: 0o600,
-          },
-        );
-        await host.check(['systemctl', 'restart', agentUnit]);
-      }
+      // As Gardener says that a pool is made anew: each agent starts anew with the other Secret.
+      const label = 'worker.gardener.cloud/gardener-node-agent-secret-name';
+      for (const node of hosts.keys())
+        await cluster.admin.request('PATCH', nodePath(node), { metadata: { labels: { [label]: 'pool-both' } } });
       await Promise.all([...hosts.values()].map((host) => untilWords(host, 'both\n')));
       const untilFree = (): Promise<Lease> =>
         cluster.admin.until<Lease>(
