@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { agentEnvironment } from '../../src/desired/own-units.ts';
+import { agentUnit as agentUnitText } from '../../src/desired/own-units.ts';
 import type { Cluster } from '../lab/cluster.ts';
 import { adminKubeconfig } from '../lab/control-plane/pki.ts';
 import type { LabHost } from '../lab/lab.ts';
@@ -46,8 +46,10 @@ export async function startAgent(
     spec: { cluster: { server, caBundle }, ...spec },
   };
   await host.writeFile('/etc/nodekiln/agent.yaml', stringify(config), { mode: 0o600 });
-  const environment = agentEnvironment.map((variable) => `--setenv=${variable}`);
-  await host.check(['systemd-run', `--unit=${agentUnit}`, '-p', 'Restart=always', ...environment, nodekiln, 'agent']);
+  // The unit of an image, as it is.
+  await host.writeFile(`/etc/systemd/system/${agentUnit}`, agentUnitText(undefined));
+  await host.check(['systemctl', 'daemon-reload']);
+  await host.check(['systemctl', 'start', agentUnit]);
 }
 
 /** Puts documents into a Secret of kube-system, by key. */
