@@ -57,6 +57,43 @@ describe('kubelet', () => {
     assert.deepEqual(notices(), ['ComponentUnhealthy', 'ComponentHealthy']);
   });
 
+  const nodeSays = (addresses: readonly object[], ready = 'True'): void => {
+    const own = agent.cluster.get('nodes/node-1') ?? assert.fail();
+    const status = { ...(own['status'] as object), addresses, conditions: [{ type: 'Ready', status: ready }] };
+    agent.cluster.put('nodes/node-1', { ...own, status });
+  };
+  const address = { type: 'InternalIP', address: '10.0.0.1' };
+
+  it('whose Node has lost its addresses for a minute is restarted, and never for not being Ready', async () => {
+    await play();
+    const before = await invocation('kubelet.service');
+    nodeSays([{ type: 'Hostname', address: 'node-1' }]);
+    await agent.pass(180_000);
+    assert.equal(await invocation('kubelet.service'), before, 'it never had any');
+    nodeSays([address]);
+    await agent.pass(20_000);
+    nodeSays([], 'False');
+    await agent.pass(30_000);
+    nodeSays([address], 'False');
+    await agent.pass(300_000);
+    assert.equal(await invocation('kubelet.service'), before, 'they came back in time');
+    nodeSays([]);
+    await agent.pass(100_000);
+    assert.notEqual(await invocation('kubelet.service'), before);
+    assert.match(JSON.stringify(agent.events), /its Node has lost its addresses/);
+  });
+
+  it('whose Node flaps is said, and left alone', async () => {
+    await play();
+    const before = await invocation('kubelet.service');
+    for (let turn = 0; turn < 12; turn++) {
+      nodeSays([address], turn % 2 === 0 ? 'True' : 'False');
+      await agent.pass(20_000);
+    }
+    assert.deepEqual(notices(), ['NodeFlapping']);
+    assert.equal(await invocation('kubelet.service'), before);
+  });
+
   it('is not restarted for ever', async () => {
     const machine = await createMemoryNode();
     await play({ machine, spec: { health: { maxRestarts: 2 } } });

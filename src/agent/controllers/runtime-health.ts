@@ -1,12 +1,14 @@
 /**
  * Watches over containerd and kubelet by what they themselves answer, and restarts one that has not answered well for a minute.
- * Entirely local: it goes on while the API server is away. Nothing is ever restarted for what the API says of the node: an
- * overloaded API server would have every node restarted.
+ * It goes on while the API server is away. Nothing is restarted for what others make of the node, as whether it is Ready: an
+ * overloaded API server would have every node restarted. The one thing of the Node that counts is that it has lost the addresses
+ * that kubelet alone writes; a Node that flaps is said.
  */
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { probeReadiness } from '../../kinds/unit/readiness.ts';
 import type { UnitResource } from '../../model/resources.ts';
 import type { AgentContext, ControllerBody, Reconciled, ReconcileContext } from '../controller.ts';
+import { judgeNode, unseenNode } from '../health/node.ts';
 import { healthyComponent, judgeComponent, type ComponentState } from '../health/component.ts';
 
 const watched = ['containerd.service', 'kubelet.service'];
@@ -17,15 +19,37 @@ const probeMs = 5000;
 const restartMs = 90_000;
 
 export function runtimeHealth(context: AgentContext): ControllerBody {
+  const { cluster } = context;
   const states = new Map<string, ComponentState>();
+  let nodeHealth = unseenNode;
+  const judgeOwnNode = (): string | undefined => {
+    const node = cluster?.node();
+    if (!node) return undefined;
+    const judged = judgeNode(nodeHealth, {
+      nowMs: context.host.clock.monotonic(),
+      isReady: node.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+      hasAddress: (node.status?.addresses ?? []).some(({ type }) => type === 'InternalIP' || type === 'ExternalIP'),
+    });
+    nodeHealth = judged.state;
+    if (judged.news === 'flapping') {
+      const message = 'the Node became Ready five times within ten minutes';
+      for (const say of [cluster?.event, context.onNotice]) say?.({ type: 'Warning', reason: 'NodeFlapping', message });
+    }
+    return judged.failure;
+  };
   return {
-    inputs: [],
+    inputs: cluster ? [{ name: 'node', watch: (signal) => cluster.watchNode(signal) }] : [],
     outputs: watched.map((unit) => `restart:${unit}`),
     resyncMs,
     deadlineMs,
     reconcile: async (turn) => {
       const units = context.applied.units().filter(({ name, state }) => watched.includes(name) && state === 'started');
-      const failures = await Promise.all(units.map((unit) => look(context, turn, { unit, states })));
+      const lost = judgeOwnNode();
+      const failures = await Promise.all(
+        units.map((unit) =>
+          look(context, turn, { unit, states, lost: unit.name === 'kubelet.service' ? lost : undefined }),
+        ),
+      );
       const [error] = failures.filter((one) => one !== undefined);
       return error ? ({ outcome: 'failed', error } satisfies Reconciled) : { outcome: 'done' };
     },
@@ -35,17 +59,19 @@ export function runtimeHealth(context: AgentContext): ControllerBody {
 interface Looking {
   readonly unit: UnitResource;
   readonly states: Map<string, ComponentState>;
+  /** What the Node lacks of it. */
+  readonly lost: string | undefined;
 }
 
 /** Gives what must be told as the controller's own failure: a component that cannot be brought back. */
 async function look(
   context: AgentContext,
   turn: ReconcileContext,
-  { unit, states }: Looking,
+  { unit, states, lost }: Looking,
 ): Promise<NodekilnError | undefined> {
   const { host, applied, config, cluster } = context;
   const { name } = unit;
-  const failure = await probeReadiness(host.net, unit.readiness, { timeoutMs: probeMs, signal: turn.signal });
+  const failure = (await probeReadiness(host.net, unit.readiness, { timeoutMs: probeMs, signal: turn.signal })) ?? lost;
   const { activeState } = await host.units.get(name);
   const stopped = activeState === 'inactive' || activeState === 'failed' ? `it is ${activeState}` : undefined;
   const judged = judgeComponent(
