@@ -10,6 +10,7 @@ import type { HeldLock, Host } from '../host/port.ts';
 import { agentFolder } from '../model/state-paths.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import { measureBoot } from '../telemetry/boot-metrics.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
 import type { AgentContext, Postponed } from './controller.ts';
@@ -63,6 +64,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
   let onlyAgent: HeldLock | undefined;
   try {
     const metrics = createMetrics();
+    await measureBoot(host.files, metrics);
     const onTrouble =
       onEvent &&
       ((controller: string, thrown: unknown): void => {
