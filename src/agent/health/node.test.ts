@@ -5,7 +5,7 @@ import { judgeNode, unseenNode, type NodeHealth } from './node.ts';
 /** Looks at readiness, one each `stepMs`: `+` Ready, `-` not. Gives when it was said to flap, by look. */
 function flapping(looks: string, stepMs: number): number[] {
   let state: NodeHealth = unseenNode;
-  return [...looks].flatMap((look, index) => {
+  return looks.split('').flatMap((look, index) => {
     const judged = judgeNode(state, { nowMs: index * stepMs, isReady: look === '+', hasAddress: true });
     ({ state } = judged);
     return judged.news === 'flapping' ? [index] : [];
@@ -34,7 +34,7 @@ describe('readiness', () => {
 describe('addresses', () => {
   const failures = (looks: string): (string | undefined)[] => {
     let state: NodeHealth = unseenNode;
-    return [...looks].map((look, index) => {
+    return looks.split('').map((look, index) => {
       const judged = judgeNode(state, { nowMs: index, isReady: true, hasAddress: look === '+' });
       ({ state } = judged);
       return judged.failure;
