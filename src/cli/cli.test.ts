@@ -470,7 +470,7 @@ const testsOfTheirOwn: Readonly<Record<string, string>> = {
   verify: 'test/e2e/image/verify.test.ts',
   seal: 'test/e2e/image/image.test.ts',
   boot: 'test/e2e/image/image.test.ts',
-  agent: 'test/demo/agents.ts',
+  agent: 'test/demo/demo.ts',
   'cluster approve': 'test/demo/agents.ts',
   reset: 'test/e2e/cluster/agent.test.ts',
   status: 'src/cli/status.test.ts',

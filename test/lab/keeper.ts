@@ -167,7 +167,9 @@ async function makeSwitch(): Promise<void> {
   await makeNamespace('switch');
   await inNamespace(
     'switch',
-    'ip link add lab0 type bridge; ip address add 10.77.0.254/24 dev lab0; ip link set lab0 up',
+    // Without an address of its own it takes the least of its ports’, anew with each host that comes or goes: neighbours then
+    // send to one that nobody has.
+    'ip link add lab0 address 02:00:0a:4d:00:fe type bridge; ip address add 10.77.0.254/24 dev lab0; ip link set lab0 up',
   );
 }
 
