@@ -100,6 +100,7 @@ describe('a node of gardener-node-agent', () => {
       ['enabled', '', 'disabled'],
     );
     assert.equal(await text('/etc/kept'), 'kept');
+    assert.equal((await machine.files.stat(`${units}/kept.service`))?.mode, 0o600, 'its unit file is not written anew');
     assert.deepEqual([await text('/etc/gone'), await text('/etc/secret')], [undefined, undefined]);
     assert.equal(await text(`${units}/gone.service`), undefined);
     assert.deepEqual([await state('kept'), await state('gardener-node-agent')], ['active', 'inactive']);

@@ -9,7 +9,6 @@ import type { Host } from '../host/port.ts';
 import type { Report } from '../model/report.ts';
 import type { DesiredState } from '../model/resources.ts';
 import { agentFolder } from '../model/state-paths.ts';
-
 import { agentUnit } from './restart-units.ts';
 
 /** What was done. */
