@@ -10,10 +10,14 @@ export const clusterApproveVerb: Verb = {
     name: 'cluster approve',
     summary: 'approve the certificate requests of agents that fit, and deny those that do not',
     description:
-      'A request fits when subject, usages and requester do: a bootstrap token only for a node that is not there yet, an agent and a kubelet only for their own node. Requests of anybody else are left alone. Runs until it is stopped.',
+      'A request fits when subject, usages and requester do: a bootstrap token only for a node that is not there yet, an agent and a kubelet only for their own node. With --kubelet-serving the certificates that kubelets serve with are answered, too. Requests of anybody else are left alone. Runs until it is stopped.',
     arguments: [],
     options: [
       { flag: '--kubeconfig', value: 'FILE', about: 'the cluster, and who approves', required: true },
+      {
+        flag: '--kubelet-serving',
+        about: 'answer requests of kubelets for what they serve, too: for names and addresses of their own Node',
+      },
       { flag: '--once', about: 'answer those that wait now, and end' },
     ],
     examples: [
@@ -56,6 +60,7 @@ export const clusterApproveVerb: Verb = {
         clock: host.clock,
         signatures: host.signatures,
         signal: call.signal,
+        kubeletServing: flagOption(call.options, 'kubelet-serving'),
         onAnswered: (answered: Answered) => call.emit('CertificateAnswered', answerOf(answered)),
         onTrouble: (thrown: unknown) => {
           const error = asNodekilnError(thrown);

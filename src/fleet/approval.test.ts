@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ReadRequest } from '../model/certificate-request.ts';
-import { judgeAgentRequest, type Judged, type JudgedRequest } from './approval.ts';
+import { judgeAgentRequest, judgeServingRequest, type Judged, type JudgedRequest } from './approval.ts';
 
 const request: ReadRequest = {
   commonName: 'nodekiln:node-agent:node-1',
@@ -94,5 +94,80 @@ describe('a request for the certificate of an agent', () => {
     assert.equal(judge({ ...byToken, signerName: 'kubernetes.io/kubelet-serving' }).verdict, 'left');
     const kubelets = { commonName: 'system:node:node-1', organizations: ['system:nodes'] };
     assert.equal(judge(withRequest(byToken, kubelets)).verdict, 'left');
+  });
+});
+
+describe('a request of a kubelet for what it serves', () => {
+  const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
+  const serverNames = { dns: ['node-1'], addresses: [bytes(10, 0, 0, 1)] };
+  const good: JudgedRequest = {
+    signerName: 'kubernetes.io/kubelet-serving',
+    usages: ['digital signature', 'key encipherment', 'server auth'],
+    username: 'system:node:node-1',
+    groups: ['system:nodes', 'system:authenticated'],
+    request: {
+      ...request,
+      commonName: 'system:node:node-1',
+      organizations: ['system:nodes'],
+      hasExtensions: true,
+      serverNames,
+    },
+  };
+  const addresses = [
+    { type: 'Hostname', address: 'node-1' },
+    { type: 'InternalIP', address: '10.0.0.1' },
+    { type: 'InternalIP', address: '2001:DB8::1' },
+  ];
+  const asking = (change: Partial<ReadRequest>): JudgedRequest => ({
+    ...good,
+    request: { ...(good.request ?? request), ...change },
+  });
+
+  it('is approved for names and addresses of its Node', () => {
+    assert.equal(judgeServingRequest(good, addresses).verdict, 'approved');
+    const six = { dns: ['Node-1'], addresses: [bytes(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)] };
+    assert.equal(judgeServingRequest(asking({ serverNames: six }), addresses).verdict, 'approved');
+  });
+
+  const wrong: Readonly<Record<string, readonly [JudgedRequest, RegExp]>> = {
+    'for another node': [asking({ commonName: 'system:node:node-2' }), /itself only/],
+    'for another group': [asking({ organizations: ['system:masters'] }), /system:nodes alone/],
+    'for a second group': [asking({ organizations: ['system:nodes', 'system:masters'] }), /system:nodes alone/],
+    'with other names in its subject': [asking({ hasOtherNames: true }), /other names/],
+    'for a name of somebody else': [
+      asking({ serverNames: { ...serverNames, dns: ['node-1', 'kubernetes.default'] } }),
+      /its Node does not have/,
+    ],
+    'for an address of somebody else': [
+      asking({ serverNames: { ...serverNames, addresses: [bytes(10, 0, 0, 2)] } }),
+      /its Node does not have/,
+    ],
+    'as a client': [{ ...good, usages: [...good.usages, 'client auth'] }, /usages/],
+    'without being a server': [{ ...good, usages: ['digital signature'] }, /usages/],
+    'for more than a year': [{ ...good, expirationSeconds: 400 * 24 * 3600 }, /more than a year/],
+    'that is signed by another key': [{ ...good, request: undefined }, /signature/],
+  };
+  for (const [name, [asked, why]] of Object.entries(wrong)) {
+    it(`is denied ${name}`, () => {
+      const judged = judgeServingRequest(asked, addresses);
+      assert.equal(judged.verdict, 'denied');
+      assert.match(judged.why, why);
+    });
+  }
+
+  it('is denied for something other than names, and without a Node', () => {
+    const { serverNames: _none, ...bare } = good.request ?? request;
+    assert.match(judgeServingRequest({ ...good, request: bare }, addresses).why, /other than names/);
+    assert.match(judgeServingRequest(good, undefined).why, /no Node/);
+    assert.equal(judgeServingRequest(good, []).verdict, 'denied');
+  });
+
+  it('of somebody else is left to somebody else', () => {
+    for (const other of [
+      { ...good, signerName: 'kubernetes.io/kube-apiserver-client' },
+      { ...good, username: 'somebody' },
+      { ...good, groups: [] },
+    ])
+      assert.equal(judgeServingRequest(other, addresses).verdict, 'left');
   });
 });

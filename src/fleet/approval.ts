@@ -3,6 +3,8 @@
  * subject, usages, lifetime and requester fit each other; whatever else comes is somebody else's to judge. Pure.
  */
 import { isNodeName } from '../config/schema-cluster.ts';
+import { equalBytes } from '../model/bytes.ts';
+import { addressBytes } from '../model/ip-address.ts';
 import { agentGroup, nodeOfAgent } from '../model/agent-identity.ts';
 import type { ReadRequest } from '../model/certificate-request.ts';
 
@@ -73,6 +75,43 @@ export function judgeAgentRequest(asked: JudgedRequest, known: Known): Judged {
   if (known.hasNode(nodeName))
     return deny('the cluster has a Node of this name, and a bootstrap token is for new ones');
   return { verdict: 'approved', why: 'a new node gets the certificate of its agent', nodeName };
+}
+
+/** What a node may be called and where it may be reached, as the cluster has it. */
+export type NodeAddresses = readonly { readonly type: string; readonly address: string }[];
+
+const servingSigner = 'kubernetes.io/kubelet-serving';
+const servingUsages = new Set(['server auth', 'digital signature', 'key encipherment']);
+
+/**
+ * Of requests that kubelets make for what they serve (`serverTLSBootstrap`): approved for names and addresses that the Node of
+ * the kubelet has, since the API server talks to it by these. `addresses`: undefined where there is no such Node.
+ */
+export function judgeServingRequest(asked: JudgedRequest, addresses: NodeAddresses | undefined): Judged {
+  const { request, username, groups } = asked;
+  if (asked.signerName !== servingSigner) return left('it is for another signer');
+  const nodeName = username.startsWith('system:node:') ? username.slice('system:node:'.length) : '';
+  if (!isNodeName(nodeName) || !groups.includes('system:nodes')) return left('it is of no kubelet');
+  const deny = (why: string): Judged => ({ ...denied(why), nodeName });
+  if (!request) return deny('what it holds is no request, or its signature is not good');
+  if (request.commonName !== username) return deny('a kubelet may ask for itself only');
+  if (request.organizations.length !== 1 || request.organizations[0] !== 'system:nodes')
+    return deny('its organization is not system:nodes alone');
+  if (request.hasOtherNames) return deny('its subject has other names');
+  const usages = new Set(asked.usages);
+  if (!usages.has('server auth') || [...usages].some((usage) => !servingUsages.has(usage)))
+    return deny('its usages are not those of a server');
+  if ((asked.expirationSeconds ?? 0) > longestSeconds) return deny('it asks for more than a year');
+  const { serverNames } = request;
+  if (!serverNames) return deny('it asks for something other than names of a server');
+  if (!addresses) return deny('the cluster has no Node of this name');
+  const names = new Set(addresses.map(({ address }) => address.toLowerCase()));
+  const known = addresses.flatMap(({ address }) => addressBytes(address) ?? []);
+  const isForeign =
+    serverNames.dns.some((name) => !names.has(name.toLowerCase())) ||
+    serverNames.addresses.some((address) => !known.some((one) => equalBytes(one, address)));
+  if (isForeign) return deny('it asks for a name or an address that its Node does not have');
+  return { verdict: 'approved', why: 'a kubelet serves what its Node is called', nodeName };
 }
 
 function left(why: string): Judged {

@@ -85,6 +85,36 @@ describe('the approver', () => {
     assert.ok(cluster.told.includes(`update certificatesigningrequests/approval/${fits}`), cluster.told.join('\n'));
   });
 
+  it('answers kubelets for what they serve where it is told to, and leaves them else', async () => {
+    const { signatures, clock } = machine.open();
+    const abort = new AbortController();
+    const pending = Promise.withResolvers<string>();
+    requestCertificate(
+      { api, clock, signatures, signal: abort.signal, onPending: pending.resolve },
+      {
+        key: await signatures.newKey(),
+        commonName: 'system:node:one',
+        organizations: ['system:nodes'],
+        prefix: 'a',
+        validityMs: 3_600_000,
+      },
+    ).catch(() => undefined);
+    const name = await pending.promise;
+    abort.abort();
+    const key = `certificatesigningrequests/${name}`;
+    const object = cluster.get(key) ?? assert.fail();
+    const asked = { signerName: 'kubernetes.io/kubelet-serving', usages: ['server auth'], groups: ['system:nodes'] };
+    cluster.put(key, {
+      ...object,
+      spec: { ...(object['spec'] as object), ...asked, username: 'system:node:one' },
+    });
+    assert.deepEqual(await approveOnce(options()), []);
+    const [answered] = await approveOnce({ ...options(), kubeletServing: true });
+    // It names no servers: what it may be is judged, and by which Node.
+    assert.deepEqual([answered?.verdict, answered?.nodeName], ['denied', 'one']);
+    assert.match(JSON.stringify(cluster.get(key)?.['status']), /KubeletDoesNotFit/);
+  });
+
   it('denies a request that its key did not sign', async () => {
     const name = await ask('new', 'nodekiln:node-agent:new', ['nodekiln:node-agents']);
     const key = `certificatesigningrequests/${name}`;

@@ -6,7 +6,13 @@ import { startInformer } from '../kube/informer.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import { fromBase64, textOf } from '../model/bytes.ts';
 import { readCertificateRequest, type ReadRequest } from '../model/certificate-request.ts';
-import { judgeAgentRequest, type Judged } from './approval.ts';
+import {
+  judgeAgentRequest,
+  judgeServingRequest,
+  type Judged,
+  type JudgedRequest,
+  type NodeAddresses,
+} from './approval.ts';
 
 /** What became of one request. */
 export interface Answered extends Judged {
@@ -19,6 +25,8 @@ export interface ApproverOptions {
   readonly clock: Clock;
   readonly signatures: Signatures;
   readonly signal: AbortSignal;
+  /** Requests of kubelets for what they serve are answered, too. */
+  readonly kubeletServing?: boolean;
   /** Of each request that was approved or denied. */
   readonly onAnswered?: (answered: Answered) => void;
   readonly onTrouble?: (trouble: unknown) => void;
@@ -79,16 +87,21 @@ async function answer(options: ApproverOptions, object: CertificateRequestObject
   const { username = '', groups = [], signerName = '', usages = [], expirationSeconds } = spec;
   const request = await readVerified(options.signatures, spec.request ?? '');
   // Asked of the server itself: what a cache says of who is there may be old.
-  const node = request && (await api.get<KubeObject>(nodes, nodeIn(request), { signal }));
-  const judged = judgeAgentRequest(
-    { username, groups, signerName, usages, request, ...(expirationSeconds !== undefined && { expirationSeconds }) },
-    { hasNode: () => node !== undefined },
-  );
+  const node = request && (await api.get<AddressedNode>(nodes, nodeIn(request), { signal }));
+  const asked: JudgedRequest = {
+    ...{ username, groups, signerName, usages, request },
+    ...(expirationSeconds !== undefined && { expirationSeconds }),
+  };
+  const ofAgent = judgeAgentRequest(asked, { hasNode: () => node !== undefined });
+  const judged =
+    ofAgent.verdict === 'left' && options.kubeletServing === true
+      ? judgeServingRequest(asked, node && (node.status?.addresses ?? []))
+      : ofAgent;
   if (judged.verdict === 'left') return undefined;
   const condition = {
     type: judged.verdict === 'approved' ? 'Approved' : 'Denied',
     status: 'True',
-    reason: judged.verdict === 'approved' ? 'AgentFits' : 'AgentDoesNotFit',
+    reason: reasonOf(judged, judged === ofAgent),
     message: judged.why,
   };
   const answered = { ...object, status: { ...status, conditions: [...(status?.conditions ?? []), condition] } };
@@ -96,6 +109,14 @@ async function answer(options: ApproverOptions, object: CertificateRequestObject
   const result = { ...judged, name, username };
   options.onAnswered?.(result);
   return result;
+}
+
+interface AddressedNode extends KubeObject {
+  readonly status?: { readonly addresses?: NodeAddresses };
+}
+
+function reasonOf({ verdict }: Judged, isAgent: boolean): string {
+  return `${isAgent ? 'Agent' : 'Kubelet'}${verdict === 'approved' ? 'Fits' : 'DoesNotFit'}`;
 }
 
 /** A name that no Node has, for what names none. */

@@ -52,6 +52,26 @@ describe('a certificate request', () => {
     assert.deepEqual(read('-subj', '/'), ['', [], false, false]);
   });
 
+  it('names servers when it asks for that and nothing else', () => {
+    const names = (...extensions: readonly string[]): unknown => {
+      const added = extensions.flatMap((extension) => ['-addext', extension]);
+      const { serverNames, hasExtensions } =
+        readCertificateRequest(theirs('-subj', '/O=system:nodes/CN=system:node:a', ...added)) ?? {};
+      assert.equal(hasExtensions, extensions.length > 0);
+      return serverNames && [serverNames.dns, serverNames.addresses.map((address) => [...address].join('.'))];
+    };
+    assert.deepEqual(names('subjectAltName=DNS:a,DNS:b,IP:10.0.0.1'), [['a', 'b'], ['10.0.0.1']]);
+    assert.deepEqual(names('subjectAltName=critical,IP:::1'), [[], [`${'0.'.repeat(15)}1`]]);
+    for (const other of [
+      'subjectAltName=DNS:a,email:a@b.c',
+      'subjectAltName=URI:https://a',
+      'basicConstraints=CA:TRUE',
+    ])
+      assert.equal(names(other), undefined, other);
+    assert.equal(names('subjectAltName=DNS:a', 'basicConstraints=CA:TRUE'), undefined);
+    assert.equal(names(), undefined);
+  });
+
   it('that is none is refused, whatever it is', () => {
     const good = made('a', ['b']);
     const der = Buffer.from(good.replaceAll(/-----[^-]*-----|\s/g, ''), 'base64');

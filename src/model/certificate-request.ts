@@ -1,6 +1,6 @@
 /** Requests for certificates, PKCS #10 (RFC 2986): made as DER, and read strictly, since others make them, too. Pure. */
-import { concatBytes, fromBase64, fromHex, toBase64 } from './bytes.ts';
-import { commonNameOid, namesIn, organizationOid, tags, valuesIn } from './der.ts';
+import { concatBytes, fromBase64, fromHex, latin1Of, toBase64 } from './bytes.ts';
+import { commonNameOid, hexOf, namesIn, organizationOid, tags, valuesIn } from './der.ts';
 
 /** Whom a certificate is asked for. */
 export interface RequestedSubject {
@@ -66,11 +66,50 @@ export interface ReadRequest extends RequestedSubject {
   readonly hasOtherNames: boolean;
   /** It asks for extensions: alternative names, usages, anything. */
   readonly hasExtensions: boolean;
+  /** Present when it asks for alternative names of servers and for no other extension. */
+  readonly serverNames?: ServerNames;
   /** SubjectPublicKeyInfo, in PEM form. */
   readonly publicKey: string;
   /** What the requester signed, and the signature: DER for ECDSA. */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
+}
+
+/** Alternative names, of the two types that servers have. */
+export interface ServerNames {
+  readonly dns: readonly string[];
+  /** Four bytes or sixteen each. */
+  readonly addresses: readonly Uint8Array[];
+}
+
+/** extensionRequest (PKCS #9) and subjectAltName, in hexadecimal digits. */
+const extensionRequestOid = '2a864886f70d01090e';
+const alternativeNameOid = '551d11';
+
+/** Undefined for anything that is not one request of one extension of these names. */
+function serverNamesIn(attributes: Uint8Array): ServerNames | undefined {
+  const [attribute, ...others] = valuesIn(attributes) ?? [];
+  const [type, set, ...behind] = attribute ? (valuesIn(attribute.content) ?? []) : [];
+  if (others.length > 0 || behind.length > 0 || type?.tag !== tags.oid || hexOf(type.content) !== extensionRequestOid)
+    return undefined;
+  const [extensions, ...more] = set?.tag === tags.set ? (valuesIn(set.content) ?? []) : [];
+  const [extension, ...further] = extensions ? (valuesIn(extensions.content) ?? []) : [];
+  if (more.length > 0 || further.length > 0 || !extension) return undefined;
+  const parts = valuesIn(extension.content) ?? [];
+  const [oid, octets] = [parts[0], parts.at(-1)];
+  if (oid?.tag !== tags.oid || hexOf(oid.content) !== alternativeNameOid || octets?.tag !== tags.octets)
+    return undefined;
+  const [names, ...rest] = valuesIn(octets.content) ?? [];
+  const each = names?.tag === tags.sequence && rest.length === 0 ? valuesIn(names.content) : undefined;
+  if (!each || each.length === 0) return undefined;
+  const dns: string[] = [];
+  const addresses: Uint8Array[] = [];
+  for (const { tag, content } of each) {
+    if (tag === tags.dnsName) dns.push(latin1Of(content));
+    else if (tag === tags.ipAddress && (content.length === 4 || content.length === 16)) addresses.push(content);
+    else return undefined;
+  }
+  return { dns, addresses };
 }
 
 const pemPattern = /^\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE REQUEST-----\s*$/;
@@ -87,6 +126,7 @@ export function readCertificateRequest(pem: string): ReadRequest | undefined {
   const [version, subject, key, attributes] = valuesIn(info.content) ?? [];
   if (version?.tag !== tags.integer || subject?.tag !== tags.sequence || key?.tag !== tags.sequence) return undefined;
   const names = namesIn(subject.content);
+  const serverNames = attributes && serverNamesIn(attributes.content);
   const ofType = (oid: string): string[] => names.filter(({ type }) => type === oid).map(({ value: text }) => text);
   const commonNames = ofType(commonNameOid);
   const organizations = ofType(organizationOid);
@@ -96,6 +136,7 @@ export function readCertificateRequest(pem: string): ReadRequest | undefined {
     organizations,
     hasOtherNames: commonNames.length > 1 || names.length !== commonNames.length + organizations.length,
     hasExtensions: attributes !== undefined && attributes.content.length > 0,
+    ...(serverNames && { serverNames }),
     publicKey: ['-----BEGIN PUBLIC KEY-----', ...lines, '-----END PUBLIC KEY-----', ''].join('\n'),
     signed: info.whole,
     signature: bits.content.subarray(1),

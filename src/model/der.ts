@@ -11,6 +11,7 @@ export interface Value {
 export const tags = {
   integer: 0x02,
   bits: 0x03,
+  octets: 0x04,
   oid: 0x06,
   utf8: 0x0c,
   utcTime: 0x17,
@@ -19,6 +20,9 @@ export const tags = {
   set: 0x31,
   /** `[0]`, constructed: attributes of a request. */
   attributes: 0xa0,
+  /** `[2]` and `[7]` of a GeneralName. */
+  dnsName: 0x82,
+  ipAddress: 0x87,
 } as const;
 
 /** Types of names, in hexadecimal digits. */
@@ -56,6 +60,7 @@ export function namesIn(subject: Uint8Array): { readonly type: string; readonly 
   );
 }
 
-function hexOf(bytes: Uint8Array): string {
+/** Two digits a byte. */
+export function hexOf(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -1,17 +1,17 @@
 /** Agents of nodes that have joined a lab's cluster: their rights, who approves their certificates, and the agents themselves. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { agentUnit as agentUnitText } from '../../src/desired/own-units.ts';
 import type { Cluster } from '../lab/cluster.ts';
-import { adminKubeconfig } from '../lab/control-plane/pki.ts';
 import type { LabHost } from '../lab/lab.ts';
 
 export const nodekiln = '/opt/nodekiln/bin/nodekiln';
 export const agentUnit = 'nodekiln-agent.service';
 
-const policy = fileURLToPath(new URL('../../packaging/kubernetes/admission-policy.yaml', import.meta.url));
+const packaging = new URL('../../packaging/kubernetes/', import.meta.url);
+const policy = fileURLToPath(new URL('admission-policy.yaml', packaging));
+const approver = fileURLToPath(new URL('approver.yaml', packaging));
 
 /** What agents may do, as `nodekiln cluster rbac` of the host prints it, held by the admission policy. `secrets`: by node, `kube-system/a`. */
 export async function grantAgents(
@@ -26,11 +26,23 @@ export async function grantAgents(
   await cluster.kubectl(['apply', '-f', '-'], { input: access.join('\n---\n') });
 }
 
-/** `nodekiln cluster approve` on the host, with an administrator's rights; it stays. */
-export async function startApprover(cluster: Cluster, host: LabHost): Promise<void> {
+/** `nodekiln cluster approve` on the host, as the service account of the manifests and nobody else; it stays. */
+export async function startApprover(cluster: Cluster, host: LabHost, flags: readonly string[] = []): Promise<void> {
   const path = '/root/approver.conf';
-  await host.writeFile(path, await readFile(join(cluster.folder, adminKubeconfig), 'utf8'), { mode: 0o600 });
-  await host.check(['systemd-run', '--unit=approver', nodekiln, 'cluster', 'approve', '--kubeconfig', path]);
+  await cluster.kubectl(['apply', '-f', '-'], { input: await readFile(approver, 'utf8') });
+  const token = await cluster.kubectl(['-n', 'kube-system', 'create', 'token', 'nodekiln-approver']);
+  const { server, caBundle } = cluster;
+  const kubeconfig = {
+    'current-context': 'approver',
+    contexts: [{ name: 'approver', context: { cluster: 'lab', user: 'approver' } }],
+    clusters: [
+      { name: 'lab', cluster: { server, 'certificate-authority-data': Buffer.from(caBundle).toString('base64') } },
+    ],
+    users: [{ name: 'approver', user: { token: token.trim() } }],
+  };
+  await host.writeFile(path, stringify(kubeconfig), { mode: 0o600 });
+  const argv = [nodekiln, 'cluster', 'approve', '--kubeconfig', path, ...flags];
+  await host.check(['systemd-run', '--unit=approver', ...argv]);
 }
 
 /** An agent with such an AgentConfig, beside the cluster, which is added; systemd starts it again when it ends. */

@@ -11,13 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { controlPlanePrograms } from './binaries.ts';
-import {
-  createApiClient,
-  type ApiClient,
-  type Credentials,
-  type KubeList,
-  type KubeObject,
-} from './control-plane/api.ts';
+import { createApiClient, type ApiClient, type Credentials } from './control-plane/api.ts';
 import { adminKubeconfig, allowBootstrap, makePki, type RunProgram } from './control-plane/pki.ts';
 import { createServers, etcdFolder, serverNames, type Server, type ServerName } from './control-plane/servers.ts';
 import { networkAddress, type ExecOptions, type Lab } from './lab.ts';
@@ -86,8 +80,6 @@ export interface Cluster {
   readonly kubectlCommand: readonly string[];
   /** A bootstrap token, `abcdef.0123456789abcdef`. */
   newToken(options?: TokenOptions): Promise<string>;
-  /** Waits until kubelet of a node asks for a serving certificate, and approves it: the administrator's task. */
-  approveServingCertificate(node: string, timeoutMs?: number): Promise<void>;
   /** Starts the API server after `servers['kube-apiserver'].stop()`, and returns when it is ready. */
   startApiServer(flags?: readonly string[]): Promise<void>;
   /** A copy of all that the cluster knows now, as a power cut would leave it; a folder for `restoreEtcd`. */
@@ -176,7 +168,6 @@ export async function openCluster(lab: Lab, options: ClusterOptions = {}): Promi
     kubectl: (args, options) => checked(lab, [...kubectlCommand, ...args], options),
     tryKubectl: (args, options) => lab.execInNetwork([...kubectlCommand, ...args], withDeadline(options)),
     newToken: (options) => makeToken(admin, options),
-    approveServingCertificate: (node, timeoutMs) => approveServingCertificate(admin, node, timeoutMs),
     startApiServer,
     async saveEtcd() {
       copies += 1;
@@ -288,32 +279,4 @@ async function makeToken(admin: ApiClient, options: TokenOptions = {}): Promise<
     },
   });
   return `${id}.${secret}`;
-}
-
-interface CertificateRequest extends KubeObject {
-  readonly spec: { readonly signerName: string; readonly username: string };
-  readonly status?: { readonly conditions?: readonly { readonly type: string }[] };
-}
-
-async function approveServingCertificate(admin: ApiClient, node: string, timeoutMs?: number): Promise<void> {
-  const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
-  const isWaiting = ({ spec, status }: CertificateRequest): boolean =>
-    spec.signerName === 'kubernetes.io/kubelet-serving' &&
-    spec.username === `system:node:${node}` &&
-    (status?.conditions ?? []).length === 0;
-  const found = await admin.until<KubeList<CertificateRequest>>(
-    requests,
-    ({ items }) => items.some(isWaiting),
-    `asked for a serving certificate by ${node}`,
-    timeoutMs,
-  );
-  for (const request of found.items.filter(isWaiting)) {
-    const name = request.metadata.name;
-    const conditions = [
-      { type: 'Approved', status: 'True', reason: 'LabAdministrator', message: 'asked for by a test' },
-    ];
-    const approved = { ...request, status: { ...request.status, conditions } };
-    const { status, body } = await admin.request('PUT', `${requests}/${name}/approval`, approved);
-    if (status !== 200) throw new Error(`approval of ${name}: ${status} ${JSON.stringify(body)}`);
-  }
 }

@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
+import { startApprover } from '../../demo/agents.ts';
 import { bakedRoot } from '../../demo/baked.ts';
 import { bakedNode, untilBooted } from '../../demo/nodes.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
@@ -174,8 +175,10 @@ describe('hosts in a real cluster', { concurrency: 1 }, () => {
         const early = await cluster.tryKubectl(['logs', `web-${name}`]);
         assert.notEqual(early.status, 0, early.stdout);
         assert.match(early.stderr, /tls/i);
-        await cluster.approveServingCertificate(name);
       }
+      const [host] = hosts.values();
+      assert.ok(host);
+      await startApprover(cluster, host, ['--kubelet-serving']);
       for (const { name } of cases) {
         // kubelet looks for its certificate now and then.
         const deadline = performance.now() + 60_000;
