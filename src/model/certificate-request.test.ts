@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, sign, createPublicKey } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { subjectOf } from '../../test/support/signer.ts';
+import { valuesIn } from './der.ts';
 import { certificateRequest, readCertificateRequest, requestInfo, requestPem } from './certificate-request.ts';
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -19,6 +20,18 @@ function made(commonName: string, organizations: readonly string[]): string {
 function theirs(...args: readonly string[]): string {
   const all = ['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '/dev/null'];
   return execFileSync('openssl', [...all, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+}
+
+/** A value in DER, below 65,536 bytes. */
+function der(tag: number, ...parts: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const head = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.of(tag, ...head), content]);
+}
+
+function oid(hex: string): Buffer {
+  return der(0x06, Buffer.from(hex, 'hex'));
 }
 
 describe('a certificate request', () => {
@@ -70,6 +83,58 @@ describe('a certificate request', () => {
       assert.equal(names(other), undefined, other);
     assert.equal(names('subjectAltName=DNS:a', 'basicConstraints=CA:TRUE'), undefined);
     assert.equal(names(), undefined);
+  });
+
+  it('names no servers when anything about that is not as it is to be', () => {
+    const name = der(0x82, Buffer.from('a'));
+    const extensionOf = (...parts: readonly Buffer[]): Buffer => der(0x30, ...parts);
+    const alternativeName = oid('551d11');
+    const octets = der(0x04, der(0x30, name));
+    const askingFor = (...extensions: readonly Buffer[]): Buffer =>
+      der(0x30, oid('2a864886f70d01090e'), der(0x31, der(0x30, ...extensions)));
+    const good = extensionOf(alternativeName, octets);
+    const asked = (...attributes: readonly Buffer[]): unknown => {
+      const info = requestInfo({ commonName: 'a', organizations: [] }, keyDer);
+      const parts = valuesIn(valuesIn(info)?.[0]?.content ?? Buffer.of())?.slice(0, 3) ?? [];
+      const whole = der(0x30, ...parts.map((part) => Buffer.from(part.whole)), der(0xa0, ...attributes));
+      const read = readCertificateRequest(requestPem(certificateRequest(whole, sign('sha256', whole, privateKey))));
+      assert.equal(read?.hasExtensions, true);
+      return read.serverNames?.dns;
+    };
+    assert.deepEqual(asked(askingFor(good)), ['a']);
+    assert.deepEqual(asked(askingFor(extensionOf(alternativeName, der(0x01, Buffer.of(0xff)), octets))), ['a']);
+    const namesOf = (...names: readonly Buffer[]): Buffer =>
+      askingFor(extensionOf(alternativeName, der(0x04, der(0x30, ...names))));
+    assert.deepEqual(asked(namesOf(name, der(0x87, Buffer.alloc(4)))), ['a']);
+    for (const [about, ...attributes] of [
+      ['two attributes', askingFor(good), askingFor(good)],
+      ['an attribute of another form', der(0x31, oid('2a864886f70d01090e'), der(0x31, der(0x30, good)))],
+      ['another attribute', der(0x30, oid('2a864886f70d010907'), der(0x31, der(0x30, good)))],
+      [
+        'a type that is none',
+        der(0x30, der(0x04, Buffer.from('2a864886f70d01090e', 'hex')), der(0x31, der(0x30, good))),
+      ],
+      ['an attribute without values', der(0x30, oid('2a864886f70d01090e'))],
+      ['values that are no set', der(0x30, oid('2a864886f70d01090e'), der(0x30, der(0x30, good)))],
+      ['something behind the values', der(0x30, oid('2a864886f70d01090e'), der(0x31, der(0x30, good)), der(0x31))],
+      ['two lists', der(0x30, oid('2a864886f70d01090e'), der(0x31, der(0x30, good), der(0x30, good)))],
+      ['a list that is none', der(0x30, oid('2a864886f70d01090e'), der(0x31, der(0x31, good)))],
+      ['no extension', askingFor()],
+      ['two extensions', askingFor(good, good)],
+      ['an extension of another form', askingFor(der(0x31, alternativeName, octets))],
+      ['another extension', askingFor(extensionOf(oid('551d13'), octets))],
+      ['an extension without a value', askingFor(extensionOf(alternativeName))],
+      ['a value of another form', askingFor(extensionOf(alternativeName, der(0x03, der(0x30, name))))],
+      ['two values', askingFor(extensionOf(alternativeName, octets, octets))],
+      ['three', askingFor(extensionOf(alternativeName, der(0x01, Buffer.of(0xff)), octets, octets))],
+      ['no names', namesOf()],
+      ['two lists of names', askingFor(extensionOf(alternativeName, der(0x04, der(0x30, name), der(0x30, name))))],
+      ['names that are no list', askingFor(extensionOf(alternativeName, der(0x04, der(0x31, name))))],
+      ['a name of another kind', namesOf(name, der(0x81, Buffer.from('a@b')))],
+      ['an address of five bytes', namesOf(name, der(0x87, Buffer.alloc(5)))],
+      ['a name that ends too early', namesOf(Buffer.of(0x82, 5, 0x61))],
+    ] as const)
+      assert.equal(asked(...attributes), undefined, about);
   });
 
   it('that is none is refused, whatever it is', () => {

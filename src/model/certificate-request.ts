@@ -1,6 +1,6 @@
 /** Requests for certificates, PKCS #10 (RFC 2986): made as DER, and read strictly, since others make them, too. Pure. */
 import { concatBytes, fromBase64, fromHex, latin1Of, toBase64 } from './bytes.ts';
-import { commonNameOid, hexOf, namesIn, organizationOid, tags, valuesIn } from './der.ts';
+import { commonNameOid, hexOf, namesIn, organizationOid, tags, valuesIn, type Value } from './der.ts';
 
 /** Whom a certificate is asked for. */
 export interface RequestedSubject {
@@ -18,22 +18,22 @@ export function requestInfo({ commonName, organizations }: RequestedSubject, pub
     ...organizations.map((organization) => name(organizationOid, organization)),
     name(commonNameOid, commonName),
   ];
-  return value(
+  return encoded(
     tags.sequence,
-    value(tags.integer, Uint8Array.of(0)),
-    value(tags.sequence, ...names),
+    encoded(tags.integer, Uint8Array.of(0)),
+    encoded(tags.sequence, ...names),
     publicKey,
-    value(tags.attributes),
+    encoded(tags.attributes),
   );
 }
 
 /** `signature`: ECDSA over SHA-256 of the information, DER. */
 export function certificateRequest(info: Uint8Array, signature: Uint8Array): Uint8Array {
-  return value(
+  return encoded(
     tags.sequence,
     info,
-    value(tags.sequence, value(tags.oid, fromHex(ecdsaSha256Oid))),
-    value(tags.bits, Uint8Array.of(0), signature),
+    encoded(tags.sequence, encoded(tags.oid, fromHex(ecdsaSha256Oid))),
+    encoded(tags.bits, Uint8Array.of(0), signature),
   );
 }
 
@@ -44,11 +44,15 @@ export function requestPem(der: Uint8Array): string {
 }
 
 function name(oid: string, text: string): Uint8Array {
-  const pair = value(tags.sequence, value(tags.oid, fromHex(oid)), value(tags.utf8, new TextEncoder().encode(text)));
-  return value(tags.set, pair);
+  const pair = encoded(
+    tags.sequence,
+    encoded(tags.oid, fromHex(oid)),
+    encoded(tags.utf8, new TextEncoder().encode(text)),
+  );
+  return encoded(tags.set, pair);
 }
 
-function value(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
+function encoded(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const content = concatBytes(parts);
   return concatBytes([Uint8Array.from([tag, ...lengthOf(content.length)]), content]);
 }
@@ -88,28 +92,41 @@ const alternativeNameOid = '551d11';
 
 /** Undefined for anything that is not one request of one extension of these names. */
 function serverNamesIn(attributes: Uint8Array): ServerNames | undefined {
-  const [attribute, ...others] = valuesIn(attributes) ?? [];
-  const [type, set, ...behind] = attribute ? (valuesIn(attribute.content) ?? []) : [];
-  if (others.length > 0 || behind.length > 0 || type?.tag !== tags.oid || hexOf(type.content) !== extensionRequestOid)
-    return undefined;
-  const [extensions, ...more] = set?.tag === tags.set ? (valuesIn(set.content) ?? []) : [];
-  const [extension, ...further] = extensions ? (valuesIn(extensions.content) ?? []) : [];
-  if (more.length > 0 || further.length > 0 || !extension) return undefined;
-  const parts = valuesIn(extension.content) ?? [];
-  const [oid, octets] = [parts[0], parts.at(-1)];
-  if (oid?.tag !== tags.oid || hexOf(oid.content) !== alternativeNameOid || octets?.tag !== tags.octets)
-    return undefined;
-  const [names, ...rest] = valuesIn(octets.content) ?? [];
-  const each = names?.tag === tags.sequence && rest.length === 0 ? valuesIn(names.content) : undefined;
-  if (!each || each.length === 0) return undefined;
+  const [type, set, ...behind] = partsOf(onlyIn(attributes, tags.sequence));
+  if (!isOid(type, extensionRequestOid) || set?.tag !== tags.set || behind.length > 0) return undefined;
+  const [extension, ...further] = partsOf(onlyIn(set.content, tags.sequence));
+  if (extension?.tag !== tags.sequence || further.length > 0) return undefined;
+  const [oid, ...rest] = partsOf(extension);
+  // Whether it is critical stands between, or nothing does.
+  const octets = rest.length === 2 && rest[0]?.tag === tags.boolean ? rest[1] : rest[0];
+  if (!isOid(oid, alternativeNameOid) || octets?.tag !== tags.octets || octets !== rest.at(-1)) return undefined;
+  return generalNamesOf(partsOf(onlyIn(octets.content, tags.sequence)));
+}
+
+function generalNamesOf(names: readonly Value[]): ServerNames | undefined {
+  if (names.length === 0) return undefined;
   const dns: string[] = [];
   const addresses: Uint8Array[] = [];
-  for (const { tag, content } of each) {
+  for (const { tag, content } of names) {
     if (tag === tags.dnsName) dns.push(latin1Of(content));
     else if (tag === tags.ipAddress && (content.length === 4 || content.length === 16)) addresses.push(content);
     else return undefined;
   }
   return { dns, addresses };
+}
+
+/** The one value there is, when it is of that type. */
+function onlyIn(content: Uint8Array, tag: number): Value | undefined {
+  const [one, ...others] = valuesIn(content) ?? [];
+  return one?.tag === tag && others.length === 0 ? one : undefined;
+}
+
+function partsOf(value: Value | undefined): readonly Value[] {
+  return (value && valuesIn(value.content)) ?? [];
+}
+
+function isOid(value: Value | undefined, oid: string): boolean {
+  return value?.tag === tags.oid && hexOf(value.content) === oid;
 }
 
 const pemPattern = /^\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE REQUEST-----\s*$/;

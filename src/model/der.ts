@@ -9,6 +9,7 @@ export interface Value {
 }
 
 export const tags = {
+  boolean: 0x01,
   integer: 0x02,
   bits: 0x03,
   octets: 0x04,

@@ -259,10 +259,13 @@ describe('the rights of an agent', { concurrency: 1 }, () => {
     assert.ok(await may({ group, resource, subresource: 'approval', verb: 'update' }));
     assert.ok(await may({ group, resource: 'signers', name: 'kubernetes.io/kube-apiserver-client', verb: 'approve' }));
     assert.ok(await may({ resource: 'nodes', name: 'own', verb: 'get' }));
-    assert.equal(
-      await may({ group, resource: 'signers', name: 'kubernetes.io/kubelet-serving', verb: 'approve' }),
-      false,
-    );
+    assert.ok(await may({ group, resource: 'signers', name: 'kubernetes.io/kubelet-serving', verb: 'approve' }));
+    for (const name of [
+      'kubernetes.io/kube-apiserver-client-kubelet',
+      'kubernetes.io/legacy-unknown',
+      'example.com/own',
+    ])
+      assert.equal(await may({ group, resource: 'signers', name, verb: 'approve' }), false, name);
     assert.equal(await may({ resource: 'secrets', namespace: 'kube-system', verb: 'get' }), false);
     assert.equal(await may({ resource: 'nodes', verb: 'list' }), false);
   });
