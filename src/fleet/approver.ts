@@ -89,7 +89,11 @@ async function answer(options: ApproverOptions, object: CertificateRequestObject
   // Asked of the server itself: what a cache says of who is there may be old.
   const node = request && (await api.get<AddressedNode>(nodes, nodeIn(request), { signal }));
   const asked: JudgedRequest = {
-    ...{ username, groups, signerName, usages, request },
+    username,
+    groups,
+    signerName,
+    usages,
+    request,
     ...(expirationSeconds !== undefined && { expirationSeconds }),
   };
   const ofAgent = judgeAgentRequest(asked, { hasNode: () => node !== undefined });
