@@ -336,6 +336,16 @@ export const errors = {
     meaning: 'The agent ended to start anew: it was asked to, or what it was started with holds no longer.',
     hint: 'Nothing is to be done where systemd runs it: it starts it again.',
   },
+  NK_UPDATE_FAILED: {
+    class: 'apply',
+    meaning: 'An update in place could not be made.',
+    hint: 'The reason is in the message and on the Node; put it right and label the Node `nodekiln.dev/update=ready` again.',
+  },
+  NK_KUBELET_TOO_NEW: {
+    class: 'cluster',
+    meaning: 'A kubelet newer than its API server is asked for, which Kubernetes does not support.',
+    hint: 'Update the control plane first, or ask for a kubelet that is no newer.',
+  },
   NK_INTERRUPTED: { class: 'interrupted', meaning: 'Asked to stop.', hint: 'Run the same command again to go on.' },
   NK_INTERNAL: {
     class: 'internal',

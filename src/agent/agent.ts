@@ -17,6 +17,7 @@ import type { AgentContext, Postponed } from './controller.ts';
 import { createAppliedBoard } from './applied.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
+import { createErrand } from './errand.ts';
 import type { NodeEvent } from './events.ts';
 import { openEndpoint } from './endpoint.ts';
 import { createGate } from './gate.ts';
@@ -169,6 +170,8 @@ function contextOf(making: Making): AgentContext {
     ...(cluster && { cluster }),
     applied: createAppliedBoard(),
     tokensTried: createGate(host.clock),
+    certificateErrand: createErrand(),
+    tokensErrand: createErrand(),
     end,
     onStep: (event) => {
       measureStep(event);

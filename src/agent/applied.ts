@@ -1,6 +1,8 @@
 /** What was applied last, as controllers that report it are told. Not kept over restarts: the first reconciliation says it anew. */
 import type { NodePart } from '../documents/kinds/kind.ts';
 import type { UnitResource } from '../model/resources.ts';
+import type { InPlaceUpdates } from '../desired/in-place.ts';
+import type { DueUpdate } from './in-place/due.ts';
 import { createNotices } from './cluster.ts';
 
 /** Documents that are in force. */
@@ -13,6 +15,17 @@ export interface Applied {
   readonly node?: NodePart;
 }
 
+/** What documents ask to be updated in place, and how far it is. */
+export interface InPlaceState {
+  readonly asked: InPlaceUpdates;
+  /** As the last run found it. */
+  readonly due: readonly DueUpdate[];
+  /** `waiting`: nothing was touched. `applied`, `failed`: how the rest of the documents went. */
+  readonly state: 'waiting' | 'applied' | 'failed';
+  /** Why it failed. */
+  readonly reason?: string;
+}
+
 export interface AppliedBoard {
   /** Undefined until something was applied, and while what is asked for is not. */
   current(): Applied | undefined;
@@ -20,13 +33,16 @@ export interface AppliedBoard {
   /** Units that are asked for by any source, as the last run found; empty before the first. */
   units(): readonly UnitResource[];
   setUnits(units: readonly UnitResource[]): void;
+  /** What is updated in place; undefined while no document says anything of that. */
+  inPlace(): InPlaceState | undefined;
+  setInPlace(state: InPlaceState | undefined): void;
   /** Why the agent is not ready: nothing was read or reconciled yet. Undefined once it was, whatever comes later. */
   unready(): string | undefined;
   /** What it follows was read, and a run about it has ended. */
   setReady(): void;
   /** A run is under way: units may be about to start or stop. */
   isWorking: boolean;
-  /** Yields at once, and at each change of what is applied. Ends with the signal. */
+  /** Yields at once, and at each change of what is applied or updated. Ends with the signal. */
   watch(signal: AbortSignal): AsyncIterable<void>;
 }
 
@@ -34,11 +50,19 @@ export function createAppliedBoard(): AppliedBoard {
   const notices = createNotices();
   let current: Applied | undefined;
   let units: readonly UnitResource[] = [];
+  let inPlace: InPlaceState | undefined;
+  let isToldOnce = false;
   let ready = false;
   return {
     units: () => units,
     setUnits: (now) => {
       units = now;
+    },
+    inPlace: () => inPlace,
+    setInPlace: (state) => {
+      const isSame = JSON.stringify(state) === JSON.stringify(inPlace);
+      inPlace = state;
+      if (!isSame) notices.tell();
     },
     unready: () => (ready ? undefined : 'what it follows was not read and reconciled yet'),
     setReady: () => {
@@ -47,8 +71,10 @@ export function createAppliedBoard(): AppliedBoard {
     isWorking: false,
     current: () => current,
     set: (applied) => {
+      const isSame = isToldOnce && JSON.stringify(applied) === JSON.stringify(current);
+      isToldOnce = true;
       current = applied;
-      notices.tell();
+      if (!isSame) notices.tell();
     },
     watch: (signal) => notices.listen(signal),
   };

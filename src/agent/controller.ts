@@ -9,6 +9,7 @@ import type { DocumentSource } from '../documents/sources/source.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import type { Errand } from './errand.ts';
 import type { SayEvent } from './events.ts';
 import type { Gate } from './gate.ts';
 import type { AppliedBoard } from './applied.ts';
@@ -58,6 +59,9 @@ export interface AgentContext {
   readonly configured: string;
   /** Tokens have been looked at once: units that read them may start. */
   readonly tokensTried: Gate;
+  /** A certificate of the agent before its time, tokens before theirs: after a rotation in the cluster. */
+  readonly certificateErrand: Errand;
+  readonly tokensErrand: Errand;
   /** Ends the agent with this error, so that systemd starts it anew. */
   readonly end: (why: NodekilnError) => void;
   readonly onReport?: (report: AgentReport) => void;

@@ -185,9 +185,11 @@ async function follow(runtime: Runtime, { controller, input, queue }: Watch): Pr
   const { host, signal, measures, onTrouble } = runtime;
   let waitMs = retryMinMs;
   while (!signal.aborted) {
+    const beganMs = host.clock.monotonic();
     try {
       for await (const _change of input.watch(signal)) {
-        waitMs = retryMinMs;
+        // One that ends as soon as it began is no better for having told something.
+        if (host.clock.monotonic() - beganMs >= waitMs) waitMs = retryMinMs;
         measures.changed(controller.name, input.name);
         queue.add(controller.name, 'change');
       }

@@ -72,6 +72,9 @@ type CredentialProvidersDocument = NonNullable<Section<'kubelet'>['credentialPro
 type CredentialProvidersItem = With<CredentialProvidersDocument, 'binDir'>;
 type StaticPodDocument = Item<Section<'kubelet'>['staticPods']>;
 type ClientCertificateDocument = NonNullable<Section<'cluster'>['clientCertificate']>;
+type InPlaceDocument = Section<'inPlaceUpdates'>;
+type InPlaceItem = With<InPlaceDocument, 'drain'>;
+type OperatingSystemDocument = NonNullable<InPlaceDocument['operatingSystem']>;
 type StaticPodItem = With<StaticPodDocument, 'manifest'>;
 
 /**
@@ -107,6 +110,7 @@ export interface NodeSpec {
   readonly units: readonly UnitItem[];
   readonly actions: readonly ActionItem[];
   readonly boot: With<Section<'boot'>, 'deadline' | 'goal' | 'joinDeadline' | 'unjoined' | 'deferrable'>;
+  readonly inPlaceUpdates?: InPlaceItem;
   readonly takeover: boolean;
 }
 
@@ -286,6 +290,18 @@ const boot: Completion<Section<'boot'>, NodeSpec['boot']> = {
   },
 };
 
+const operatingSystem: Completion<OperatingSystemDocument, OperatingSystemDocument> = {
+  version: kept,
+  command: kept,
+};
+
+const inPlaceUpdates: Completion<InPlaceDocument, InPlaceItem> = {
+  drain: or(true),
+  operatingSystem: section(operatingSystem),
+  certificateAuthorities: kept,
+  serviceAccountKey: kept,
+};
+
 const spec: Completion<NodeSpecDocument, NodeSpec> = {
   kubernetes: sectionOrDefaults(kubernetes, {}),
   cluster: section(cluster),
@@ -301,6 +317,7 @@ const spec: Completion<NodeSpecDocument, NodeSpec> = {
   units: each(completeUnit),
   actions: each(completeAction),
   boot: sectionOrDefaults(boot, {}),
+  inPlaceUpdates: section(inPlaceUpdates),
   takeover: given,
 };
 

@@ -275,6 +275,34 @@ const boot = fields({
   ),
 });
 
+const inPlaceUpdates = fields({
+  drain: opt(
+    'Wait until the Node is drained before what disturbs pods: another minor version of kubelet, other reservations, evictions or CPU manager policy, another operating system, rotated credentials. Default: true.',
+    flag(),
+  ),
+  operatingSystem: opt(
+    'The operating system.',
+    fields({
+      version: doc(
+        'Version that it shall be of, as PRETTY_NAME of os-release(5) has it: `1877.3`.',
+        matching(/^v?\d+(?:\.\d+)*(?:[-+~]\S*)?$/, 'a version like "1877.3"'),
+      ),
+      command: opt(
+        'Program that brings it there, with arguments; it may reboot. Absent: something else does.',
+        list(text()),
+      ),
+    }),
+  ),
+  certificateAuthorities: opt(
+    'When a rotation of the cluster’s authorities was begun. Another value: kubelet and agent get new certificates.',
+    text('a time'),
+  ),
+  serviceAccountKey: opt(
+    'When a rotation of the key for service accounts was begun. Another value: the agent’s tokens are synced anew.',
+    text('a time'),
+  ),
+});
+
 const trustAnchor = fields({
   name: doc('A name for the files that hold it.', name),
   certificates: opt('Its certificates in PEM form.', pem),
@@ -304,6 +332,10 @@ export const nodeSpec = fields({
   units: opt('Further units, or additions to ours; merged by name.', units),
   actions: opt('Commands with a guard; merged by name.', actions),
   boot: opt('How the first boot behaves.', boot),
+  inPlaceUpdates: opt(
+    'What the agent updates without replacing the machine, and when. Absent: kubelet is changed at once, whatever its version.',
+    inPlaceUpdates,
+  ),
   takeover: opt(
     'Take over whatever another source brought before and this document names too: for a document of the agent that carries on what the boot began. Default: false.',
     flag(),

@@ -20,6 +20,7 @@ import { kinds, parseDocument, type DocumentKind } from '../config/load.ts';
 import { resolveNodeConfig } from '../config/resolve.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
+import { inPlaceOf } from './in-place.ts';
 import { joinOf } from './join.ts';
 import { renderImage } from './render-image.ts';
 import { renderNode } from './render-node.ts';
@@ -61,6 +62,7 @@ const effects: { readonly [Kind in DocumentKind]: (text: string) => Promise<unkn
     const { cluster } = config.spec;
     return machines.map((facts) => ({
       ...shown(renderNode(config, facts)),
+      inPlace: inPlaceOf(config.spec),
       join: cluster && joinOf(config.spec, cluster, facts),
     }));
   },

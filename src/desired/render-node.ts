@@ -86,6 +86,12 @@ const parts: Parts<NodeSpec, NodeRendering> = {
   units: renderUnits,
   actions: renderActions,
   boot: overrideDeferral,
+  inPlaceUpdates: readBy<NonNullable<NodeSpec['inPlaceUpdates']>>({
+    drain: 'in-place.ts, for the agent',
+    operatingSystem: 'in-place.ts, for the agent',
+    certificateAuthorities: 'in-place.ts, for the agent',
+    serviceAccountKey: 'in-place.ts, for the agent',
+  }),
   takeover: takeOver,
 };
 

@@ -89,3 +89,11 @@ export async function orAborted<T>(signal: AbortSignal | undefined, work: Promis
     signal.removeEventListener('abort', stop);
   }
 }
+
+/** Resolves when the signal fires; at once when it has. */
+export function whenAborted(signal: AbortSignal): Promise<void> {
+  const fired = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => fired.resolve(), { once: true });
+  if (signal.aborted) fired.resolve();
+  return fired.promise;
+}

@@ -41,6 +41,8 @@ export interface CertificateWanted extends RequestedSubject {
   /** Begins the name of the object: `nodekiln-agent`. */
   readonly prefix: string;
   readonly validityMs: number;
+  /** Who signs; `kubernetes.io/kube-apiserver-client` unless told. */
+  readonly signerName?: string;
 }
 
 export interface CertificateAsk {
@@ -52,7 +54,9 @@ export interface CertificateAsk {
   readonly onPending?: (name: string) => void;
 }
 
-const signerName = 'kubernetes.io/kube-apiserver-client';
+const clientSigner = 'kubernetes.io/kube-apiserver-client';
+/** Signs what kubelets show the API server. */
+export const kubeletSigner = 'kubernetes.io/kube-apiserver-client-kubelet';
 const usages = ['digital signature', 'client auth'];
 /** Somebody has to approve it: a person, perhaps. */
 const waitMs = 15 * 60_000;
@@ -129,7 +133,7 @@ async function made(
 }
 
 async function requestObject(signatures: Signatures, wanted: CertificateWanted): Promise<CertificateRequestObject> {
-  const { key, commonName, organizations, prefix, validityMs } = wanted;
+  const { key, commonName, organizations, prefix, validityMs, signerName = clientSigner } = wanted;
   const publicKey = await signatures.publicKeyOf(key);
   if (!publicKey) throw new NodekilnError('NK_INTERNAL', 'the key of a certificate request is none');
   const info = requestInfo({ commonName, organizations }, publicKey);

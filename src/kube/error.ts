@@ -45,3 +45,16 @@ export class KubeApiError extends NodekilnError {
 export function isGone(thrown: unknown): boolean {
   return thrown instanceof KubeApiError && (thrown.status === 410 || thrown.reason === 'Expired');
 }
+
+const passingCodes: ReadonlySet<string> = new Set([
+  'NK_CLUSTER_UNREACHABLE',
+  'NK_SOURCE_UNAVAILABLE',
+  'NK_TIMEOUT',
+  'NK_STATE_LOCKED',
+]);
+
+/** Nothing was said about what was asked: it is worth asking again later. */
+export function isPassing(error: NodekilnError): boolean {
+  if (error instanceof KubeApiError) return error.status >= 500 || [408, 409, 429].includes(error.status);
+  return passingCodes.has(error.code);
+}

@@ -35,6 +35,8 @@ export interface KubeCluster {
   readonly asked: readonly ClusterRequest[];
   /** `get secrets/kube-system/a`, one for each request. */
   readonly told: readonly string[];
+  /** `v1.34.4`, unless told. */
+  version: string;
   /** Answers instead, while it gives an answer. */
   instead: ((request: ClusterRequest) => EndpointResponse | undefined) | undefined;
   /** Nobody answers, and connections break. */
@@ -133,6 +135,7 @@ export function createKubeCluster(machine: MemoryMachine): KubeCluster {
   };
   const endpoint: Endpoint = ({ url, method = 'GET', headers = {}, body }) => {
     const { searchParams, pathname } = new URL(url);
+    if (pathname === '/version') return json({ gitVersion: cluster.version });
     const target = targetOf(pathname);
     const request: ClusterRequest = {
       verb: verbOf(method, target, searchParams, headers),
@@ -175,6 +178,7 @@ export function createKubeCluster(machine: MemoryMachine): KubeCluster {
         [verb, [resource, namespace, name].filter((part) => part !== undefined && part !== '').join('/')].join(' '),
       );
     },
+    version: 'v1.34.4',
     instead: undefined,
     stop: () => {
       unserve?.();

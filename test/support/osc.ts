@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { NodekilnError, type Problem } from '../../src/errors.ts';
 import { loadNodeDocuments } from '../../src/documents/documents.ts';
-import type { SecretData } from '../../src/documents/kinds/kind.ts';
+import type { NodeAsk, SecretData } from '../../src/documents/kinds/kind.ts';
 import { exampleFacts, type Facts } from '../../src/model/facts.ts';
 import type { DesiredState, FileResource, Resource, UnitResource } from '../../src/model/resources.ts';
 import { reveal } from '../../src/model/resources.ts';
@@ -29,9 +29,18 @@ export async function renderOsc(
   about: Partial<Facts> = {},
   secrets?: ReadonlyMap<string, SecretData>,
 ): Promise<DesiredState> {
+  return (await askOsc(document, about, secrets)).desired;
+}
+
+/** All that a document asks for. */
+export async function askOsc(
+  document: Json | string,
+  about: Partial<Facts> = {},
+  secrets?: ReadonlyMap<string, SecretData>,
+): Promise<NodeAsk> {
   const text = typeof document === 'string' ? document : JSON.stringify(document, undefined, 1);
   const ask = await loadNodeDocuments([{ file: 'osc.yaml', text, mode: 0o600, ...(secrets && { secrets }) }]);
-  return ask({ ...exampleFacts, ...about }).desired;
+  return ask({ ...exampleFacts, ...about });
 }
 
 /** What is wrong with a document: `path: message`, in the order of the document. */

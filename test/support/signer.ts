@@ -34,7 +34,7 @@ export function sign(cluster: KubeCluster, { name, notBefore, notAfter, commonNa
   if (!object) throw new Error(`there is no request ${name}`);
   const request = Buffer.from((object['spec'] as { request: string }).request, 'base64').toString();
   const subject = /CN=([^,]*),O=([^,]*)/.exec(subjectOf(request)) ?? [];
-  const pem = certificate({
+  const pem = certificateFor({
     commonName: commonName ?? subject[1] ?? '',
     organization: subject[2] ?? '',
     notBefore,
@@ -62,7 +62,7 @@ interface Content {
   readonly notAfter: number;
 }
 
-function certificate({ commonName, organization, notBefore, notAfter }: Content): string {
+export function certificateFor({ commonName, organization, notBefore, notAfter }: Content): string {
   const name = der(0x30, rdn([0x55, 0x04, 0x0a], organization), rdn([0x55, 0x04, 0x03], commonName));
   const algorithm = der(0x30, der(0x06, Buffer.from([0x2a, 0x03])));
   const signed = der(

@@ -13,6 +13,7 @@ import { agentGroup, agentUser } from '../../model/agent-identity.ts';
 import { textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { agentFolder } from '../../model/state-paths.ts';
+import { keptKey, secretFile } from '../kept-key.ts';
 import { agentCertificatePath, type AgentIdentity } from '../identity.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 
@@ -23,19 +24,25 @@ const resyncMs = 60_000;
 const deadlineMs = 16 * 60_000;
 
 /** Undefined without a cluster, and where a kubeconfig of somebody else's says who we are. */
-export function clientCertificate({ host, cluster, config }: AgentContext): ControllerBody | undefined {
+export function clientCertificate({
+  host,
+  cluster,
+  config,
+  certificateErrand,
+}: AgentContext): ControllerBody | undefined {
   if (!cluster?.identity.isOwn) return undefined;
   const { identity, nodeName } = cluster;
   const tokenFile = config.cluster?.bootstrapTokenFile;
   return {
-    inputs: [],
+    // Other authorities sign, perhaps, long before its time is over.
+    inputs: [{ name: 'rotation', watch: (signal) => certificateErrand.watch(signal) }],
     outputs: [`file:${agentCertificatePath}`],
     resyncMs,
     deadlineMs,
     reconcile: async ({ signal }) => {
       const current = await readCurrent(host, nodeName);
       const nowMs = host.clock.now();
-      if (current && nowMs < current.renewAtMs) {
+      if (current && nowMs < current.renewAtMs && !certificateErrand.isWanted) {
         await removeToken(host, tokenFile);
         return { outcome: 'done' };
       }
@@ -51,7 +58,7 @@ export function clientCertificate({ host, cluster, config }: AgentContext): Cont
             { hint: 'Give cluster.bootstrapToken in the AgentConfig, or write one into cluster.bootstrapTokenFile.' },
           ),
         };
-      const key = await nextKey(host);
+      const key = await keptKey(host, nextKeyPath);
       const wanted = {
         key,
         commonName: agentUser(nodeName),
@@ -65,6 +72,7 @@ export function clientCertificate({ host, cluster, config }: AgentContext): Cont
       await host.files.write([secretFile(agentCertificatePath, `${pem.trimEnd()}\n${key}`)]);
       await host.files.remove([nextKeyPath]);
       identity.renewed();
+      certificateErrand.done();
       await removeToken(host, tokenFile);
       return { outcome: 'done' };
     },
@@ -92,23 +100,6 @@ async function readCurrent({ files }: Host, nodeName: string): Promise<Current |
 function isFor(pem: string, nodeName: string): boolean {
   const [certificate] = certificatesIn(pem) ?? [];
   return certificate?.commonName === agentUser(nodeName);
-}
-
-/** That of a request that may be under way. */
-async function nextKey({ files, signatures }: Host): Promise<string> {
-  const content = await files.read(nextKeyPath);
-  const before = content && textOf(content);
-  if (before !== undefined && (await signatures.publicKeyOf(before))) return before;
-  const key = await signatures.newKey();
-  await files.write([
-    { type: 'directory', path: agentFolder, mode: 0o700, uid: 0, gid: 0 },
-    secretFile(nextKeyPath, key),
-  ]);
-  return key;
-}
-
-function secretFile(path: string, text: string) {
-  return { type: 'file', path, content: new TextEncoder().encode(text), mode: 0o600, uid: 0, gid: 0 } as const;
 }
 
 async function bootstrapApi({ net, clock }: Host, identity: AgentIdentity): Promise<KubeApi | undefined> {

@@ -16,11 +16,25 @@ import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { sealInPlace } from '../../kinds/file/image.ts';
 import { sha256 } from '../../host/digest.ts';
 import { observeFacts, readHostName } from '../../host/facts.ts';
+import { parseOsRelease } from '../../host/os-release.ts';
 import type { Host } from '../../host/port.ts';
+import type { InPlaceUpdates } from '../../desired/in-place.ts';
+import { textOf } from '../../model/bytes.ts';
 import type { DesiredState } from '../../model/resources.ts';
 import { keepReport, type AgentReport } from '../../telemetry/agent-report.ts';
 import type { AgentContext, ControllerBody, Postponed, ReconcileContext, Reconciled } from '../controller.ts';
 import { createSerial, serialTarget, type Serial, type SerialTarget } from '../serial.ts';
+import {
+  dueUpdates,
+  inPlaceNote,
+  clearInPlaceNote,
+  noteOf,
+  setInPlaceNote,
+  systemVersionIn,
+  type DueUpdate,
+} from '../in-place/due.ts';
+import { drainedBy } from '../in-place/drained.ts';
+import { createSkewCheck, type RefuseNewerKubelet } from '../kubelet-skew.ts';
 import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnAt, turnNote } from '../turn.ts';
 
 /** What an empty source asks for. */
@@ -35,6 +49,7 @@ const tokensPatienceMs = 10_000;
 export function desiredState(context: AgentContext): ControllerBody {
   const { source, host, cluster, config, tokensTried } = context;
   const serial = cluster && createSerial(cluster, host.clock);
+  const refuseNewerKubelet = createSkewCheck(cluster?.api);
   let last: Read | undefined;
   let lastDrift: string | undefined;
 
@@ -53,7 +68,10 @@ export function desiredState(context: AgentContext): ControllerBody {
       postponed: undefined,
       drift: undefined,
       node: undefined,
+      inPlace: undefined,
+      due: [],
       serial,
+      refuseNewerKubelet,
     };
     context.applied.isWorking = true;
     const { report, error } = await apply(run).finally(() => {
@@ -144,7 +162,12 @@ async function readAll({ host, source, cluster }: AgentContext, signal: AbortSig
     const texts = await overImage(host.files, own);
     const digest = digestOf(texts);
     // Whether others can read a document decides about it, too.
-    const key = [digest, ...texts.map(({ mode }) => mode), annotatedDelay(cluster?.node())].join(' ');
+    const key = [
+      digest,
+      ...texts.map(({ mode }) => mode),
+      annotatedDelay(cluster?.node()),
+      drainedBy(cluster?.node()),
+    ].join(' ');
     return { key, texts, digest, delivery };
   } catch (thrown) {
     const error = asNodekilnError(thrown);
@@ -173,7 +196,11 @@ interface Run extends AgentContext {
   /** What is no longer as it was put in place. */
   drift: string | undefined;
   node: NodePart | undefined;
+  inPlace: InPlaceUpdates | undefined;
+  /** Updates in place that are to be made. */
+  due: readonly DueUpdate[];
   readonly serial: Serial | undefined;
+  readonly refuseNewerKubelet: RefuseNewerKubelet;
 }
 
 interface Waiting extends Postponed {
@@ -200,8 +227,10 @@ async function apply(run: Run): Promise<Applied> {
           run.read = await readOrMake(run, state);
           try {
             if (run.read.error) throw run.read.error;
-            const { desired, node, predecessor } = await render(run.host, run.read.texts);
+            const { desired, node, predecessor, inPlace } = await render(run.host, run.read.texts);
+            await run.refuseNewerKubelet({ desired, inPlace }, turn.signal);
             run.node = node;
+            run.inPlace = inPlace;
             if (predecessor) await takeOver(run, state.journal, predecessor);
             return { desired };
           } catch (thrown) {
@@ -215,6 +244,7 @@ async function apply(run: Run): Promise<Applied> {
           const resources = [...prepared.effective.values()].map(({ resource }) => resource);
           run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
           judgeDrift(run, state.journal, prepared);
+          await awaitDrain(run, state.journal);
           await awaitTurn(run, state.journal, prepared);
           await enterLine(run, state.journal, prepared);
         },
@@ -228,6 +258,7 @@ async function apply(run: Run): Promise<Applied> {
             const { inLine } = turnNote(state.journal);
             setTurnNote(state.journal, { applied: read.digest, ...(inLine !== undefined && { inLine }) });
           }
+          noteInPlace(run, state.journal, applied.report);
           const left = await leaveLine(run, state.journal, applied.report.outcome);
           state.journal.flush();
           return left && !applied.error ? { ...applied, error: left } : applied;
@@ -284,14 +315,70 @@ function judgeDrift(run: Run, journal: Journal, { plan }: Prepared): void {
   putOff(run, { untilMs: undefined, waitMs: config.resync, why: `it is only reported: ${run.drift}`, isNew: false });
 }
 
+/**
+ * Ends the run, with nothing touched, while pods are on the Node that a change would disturb. What was begun goes on. A Node
+ * that is not there has no pods.
+ */
+async function awaitDrain(run: Run, journal: Journal): Promise<void> {
+  const { inPlace, kept, host, cluster, read, config, applied } = run;
+  if (!inPlace || kept || !read || read.error) return;
+  const running = inPlace.operatingSystem && (await runningSystem(host));
+  run.due = dueUpdates(inPlaceNote(journal), inPlace, running);
+  const [first] = run.due;
+  const node = cluster?.node();
+  const isFree = !inPlace.drain || !cluster || (cluster.isNodeKnown && !node) || drainedBy(node) !== undefined;
+  if (!first || isFree || turnNote(journal).applied === read.digest) {
+    await forgetCpuManager(run, journal);
+    return;
+  }
+  const before = applied.inPlace();
+  applied.setInPlace({ asked: inPlace, due: run.due, state: 'waiting' });
+  const why = `${run.due.map(({ what }) => what).join(', ')}: until the Node is drained`;
+  putOff(run, { untilMs: undefined, waitMs: config.resync, why, isNew: before?.state !== 'waiting' });
+}
+
+const cpuManagerStatePath = '/var/lib/kubelet/cpu_manager_state';
+
+/** kubelet does not start with what it noted under another policy. */
+async function forgetCpuManager({ inPlace, host }: Run, journal: Journal): Promise<void> {
+  const before = inPlaceNote(journal)?.kubelet.cpuManagerPolicy;
+  if (!inPlace || before === undefined || before === inPlace.kubelet.cpuManagerPolicy) return;
+  await host.files.remove([cpuManagerStatePath]);
+}
+
+/** Of the system that runs, not of one that was made ready to boot. */
+async function runningSystem({ files }: Host): Promise<string | undefined> {
+  const content = await files.read('/etc/os-release');
+  return systemVersionIn(parseOsRelease(textOf(content) ?? '')['PRETTY_NAME'] ?? '');
+}
+
+/** A machine begins with what its first documents say; what is due later is noted by whoever makes it. */
+function noteInPlace(run: Run, journal: Journal, { outcome, error }: AgentReport): void {
+  const { inPlace, due, kept, applied, read } = run;
+  if (kept || !read || read.error) return;
+  if (!inPlace) {
+    if (inPlaceNote(journal)) clearInPlaceNote(journal);
+    applied.setInPlace(undefined);
+    return;
+  }
+  if (outcome === 'failed') {
+    const reason =
+      error instanceof NodekilnError ? `${error.code}: ${error.message}` : 'the documents could not be applied';
+    applied.setInPlace({ asked: inPlace, due, state: 'failed', reason });
+    return;
+  }
+  if (!inPlaceNote(journal)) setInPlaceNote(journal, noteOf(inPlace));
+  applied.setInPlace({ asked: inPlace, due, state: 'applied' });
+}
+
 /** Ends the run when the change has to wait for its turn. What is applied for the first time, or was begun, does not wait. */
 async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared): Promise<void> {
   const { read, kept, host, cluster, config, source } = run;
   const note = turnNote(journal);
   const units = disruptionOf(plan.impact);
   if (!read || read.error || kept || units.length === 0) return;
-  // Nodes that follow each other need not keep apart.
-  if (read.delivery?.serial === true) return;
+  // Nodes that follow each other need not keep apart, and who drained the Node decided when.
+  if (read.delivery?.serial === true || run.due.length > 0) return;
   if (note.applied === undefined || note.applied === read.digest) return;
   const shared = source.address.startsWith('secret:');
   const longestMs = config.restarts.maxDelay ?? (shared ? defaultLongestDelayMs : 0);

@@ -202,6 +202,21 @@ describe('tokens', () => {
     { secret: 'kube-system/two', key: 'key', path: '/etc/two', mode: '0640' },
   ];
 
+  it('are asked for by time, and not more often', async () => {
+    agent = await playPool(documents, {
+      spec: { tokens, tokensPeriod: '2m' },
+      prepare: (cluster) => {
+        cluster.put('secrets/kube-system/one', secretOf({ token: 'first' }));
+        cluster.put('secrets/kube-system/two', secretOf({ key: 'second' }));
+      },
+    });
+    await agent.pass(10_000);
+    const before = agent.cluster.told.length;
+    await agent.pass(60 * minute);
+    const asked = agent.cluster.told.slice(before).filter((what) => what === 'get secrets/kube-system/one');
+    assert.ok(asked.length >= 29 && asked.length <= 31, `${asked.length} times`);
+  });
+
   it('are in files of their own mode, and follow their Secrets by time', async () => {
     await play({
       spec: { tokens, tokensPeriod: '2m' },

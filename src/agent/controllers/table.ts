@@ -4,6 +4,7 @@ import { clientCertificate } from './client-certificate.ts';
 import { desiredState } from './desired-state.ts';
 import { heartbeat } from './heartbeat.ts';
 import { hostName } from './host-name.ts';
+import { inPlace } from './in-place.ts';
 import { node } from './node.ts';
 import { runtimeHealth } from './runtime-health.ts';
 import { tokens } from './tokens.ts';
@@ -14,6 +15,7 @@ export type ControllerName =
   | 'desired-state'
   | 'heartbeat'
   | 'host-name'
+  | 'in-place'
   | 'node'
   | 'runtime-health'
   | 'tokens'
@@ -27,6 +29,7 @@ const controllers = {
   tokens,
   'desired-state': desiredState,
   node,
+  'in-place': inPlace,
   heartbeat,
   'runtime-health': runtimeHealth,
   'unit-conditions': unitConditions,

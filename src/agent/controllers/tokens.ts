@@ -4,6 +4,7 @@
  * API server can be reached; a Secret that is away leaves the file as it is.
  */
 import { NodekilnError } from '../../errors.ts';
+import { whenAborted } from '../../host/deadline.ts';
 import { equalBytes, fromBase64 } from '../../model/bytes.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import type { TokenItem } from '../../config/agent-config.ts';
@@ -27,10 +28,12 @@ export function tokens(context: AgentContext): ControllerBody | undefined {
         async *watch(signal) {
           await cluster.identity.available(signal);
           yield;
+          await whenAborted(signal);
         },
       },
       // What a document removed may be ours to bring back.
       { name: 'applied', watch: (signal) => context.applied.watch(signal) },
+      { name: 'rotation', watch: (signal) => context.tokensErrand.watch(signal) },
     ],
     outputs: config.tokens.map(({ path }) => `file:${path}`),
     resyncMs: config.tokensPeriod,
@@ -43,6 +46,7 @@ export function tokens(context: AgentContext): ControllerBody | undefined {
       }
       context.tokensTried.open();
       const [first] = failures;
+      if (!first) context.tokensErrand.done();
       return first ? { outcome: 'failed', error: first } : { outcome: 'done' };
     },
   };

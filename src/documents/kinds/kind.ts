@@ -5,6 +5,7 @@
 import type { LoadedDocument } from '../../config/load.ts';
 import { isMap } from '../../config/paths.ts';
 import type { ParsedDocument } from '../../config/problems.ts';
+import type { InPlaceUpdates } from '../../desired/in-place.ts';
 import type { Join } from '../../desired/join.ts';
 import type { Files } from '../../host/port.ts';
 import type { DesiredState, Resource } from '../../model/resources.ts';
@@ -34,6 +35,8 @@ export interface NodeAsk {
   readonly join?: Join;
   /** What the agent keeps on the Node. */
   readonly node?: NodePart;
+  /** What the agent updates in place. */
+  readonly inPlace?: InPlaceUpdates;
   /** Of kinds that another agent tended nodes by: what it left here. Asked once, before the first of them is applied. */
   readonly predecessor?: (files: Files) => Promise<Predecessor | undefined>;
 }

@@ -5,6 +5,8 @@ import { problemsOf, type ParsedDocument } from '../../../config/problems.ts';
 import { parseDuration } from '../../../config/duration.ts';
 import { NodekilnError, type Place } from '../../../errors.ts';
 import type { KindOfDocument, KindText } from '../kind.ts';
+import type { InPlaceUpdates } from '../../../desired/in-place.ts';
+import { inPlaceOf } from './in-place.ts';
 import { allFiles } from './merge.ts';
 import { readPredecessor } from './predecessor.ts';
 import { readOperatingSystemConfig } from './read.ts';
@@ -23,7 +25,7 @@ export const operatingSystemConfig = {
       throw invalidDocument('one OperatingSystemConfig describes a whole node', [
         { message: `a second one is in ${second.parsed.file}`, place: { file: second.parsed.file } },
       ]);
-    const { document, remarks } = await read(text.parsed);
+    const { document, remarks, inPlace } = await read(text.parsed);
     refuseExposed(document, text);
     return (facts) => {
       const options = { placeOf: placesIn(text.parsed), ...(text.secrets && { secrets: text.secrets }) };
@@ -32,6 +34,7 @@ export const operatingSystemConfig = {
         desired: { ...desired, warnings: [...remarks, ...desired.warnings] },
         budgetMs: parseDuration(bootBudget),
         node: { labels: { [roleLabel(document)]: '' }, annotations: {}, taints: [] },
+        ...(inPlace && { inPlace }),
         predecessor: (files) => readPredecessor(files, facts),
       };
     };
@@ -54,13 +57,19 @@ function roleLabel(document: OperatingSystemConfig): string {
   return `node-role.kubernetes.io/${isControlPlane ? 'control-plane' : 'worker'}`;
 }
 
-async function read(
-  parsed: ParsedDocument,
-): Promise<{ readonly document: OperatingSystemConfig; readonly remarks: string[] }> {
+interface Read {
+  readonly document: OperatingSystemConfig;
+  readonly remarks: string[];
+  readonly inPlace?: InPlaceUpdates;
+}
+
+async function read(parsed: ParsedDocument): Promise<Read> {
   const { document, unknownKeys } = readOperatingSystemConfig(parsed);
-  const problems = problemsOf(await brokenStaticPods(document), parsed);
+  const { inPlace, issues } = await inPlaceOf(document);
+  const problems = problemsOf([...(await brokenStaticPods(document)), ...issues], parsed);
   if (problems.length > 0) throw invalidDocument(`${parsed.file} is not a valid OperatingSystemConfig`, problems);
-  return { document, remarks: unknownKeys.map((problem) => `${formatProblem(problem)}; it is passed over`) };
+  const remarks = unknownKeys.map((problem) => `${formatProblem(problem)}; it is passed over`);
+  return { document, remarks, ...(inPlace && { inPlace }) };
 }
 
 function placesIn({ file, positions }: ParsedDocument): (path: Path) => Place {

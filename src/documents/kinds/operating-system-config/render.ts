@@ -58,8 +58,6 @@ export function renderOperatingSystemConfig(
   renderFiles(rendering);
   renderContainerd(rendering);
   renderUnits(rendering);
-  if (document.spec.inPlaceUpdates)
-    warnings.push('spec.inPlaceUpdates: updates in place are not made yet; the rest of the document is applied');
   rendering.refuseProblems('the OperatingSystemConfig cannot be applied here');
   const hasGoal = rendering.resources.has(nodeGoal);
   return { resources: sorted(rendering.resources), goal: hasGoal ? nodeGoal : undefined, warnings };

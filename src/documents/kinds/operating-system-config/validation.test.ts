@@ -1,7 +1,7 @@
 /** What is refused of an OperatingSystemConfig, and what is only remarked: each problem with its path and place. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { inlineFile, oscOf, problemsOfOsc, renderOsc, type Json } from '../../../../test/support/osc.ts';
+import { askOsc, inlineFile, oscOf, problemsOfOsc, renderOsc, type Json } from '../../../../test/support/osc.ts';
 import { checkDocuments } from '../../check.ts';
 
 const registry = {
@@ -423,7 +423,7 @@ status:
     assert.match(warnings.join('\n'), /permissions 644 are 1204 in octal; they are written in decimal$/);
   });
 
-  it('says that updates in place are not made', async () => {
+  it('cannot tell what an update in place disturbs without the settings of kubelet', async () => {
     const inPlaceUpdates = {
       operatingSystemVersion: '1.2.3',
       kubelet: '1.34.1',
@@ -433,10 +433,22 @@ status:
       },
     };
     const osUpdate = { command: '/opt/update', args: ['--to'] };
-    const { warnings } = await renderOsc(oscOf({ inPlaceUpdates }, { inPlaceUpdates: { osUpdate } }));
-    assert.deepEqual(warnings, [
-      'spec.inPlaceUpdates: updates in place are not made yet; the rest of the document is applied',
-    ]);
+    const status = { inPlaceUpdates: { osUpdate } };
+    await assert.rejects(
+      renderOsc(oscOf({ inPlaceUpdates }, status)),
+      /inPlaceUpdates|not a valid OperatingSystemConfig/,
+    );
+    const kubelet = inlineFile(
+      '/var/lib/kubelet/config/kubelet',
+      'cpuManagerPolicy: static\nkubeReserved: {cpu: 100m}\n',
+    );
+    const { inPlace } = await askOsc(oscOf({ inPlaceUpdates, files: [kubelet] }, status));
+    assert.deepEqual(inPlace, {
+      drain: true,
+      operatingSystem: { version: '1.2.3', command: ['/opt/update', '--to'] },
+      kubelet: { version: '1.34.1', cpuManagerPolicy: 'static', reservations: { 'kubeReserved.cpu': '100m' } },
+      credentials: { certificateAuthorities: '2026-01-01T00:00:00Z' },
+    });
   });
 });
 
