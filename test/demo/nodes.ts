@@ -1,6 +1,6 @@
 /** Hosts of a baked root that become nodes by themselves: a document on their disk, then their first boot. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BootResult } from '../../src/telemetry/result.ts';
 import type { HostOptions, Lab, LabHost } from '../lab/lab.ts';
@@ -14,11 +14,13 @@ export interface NodeOptions extends Pick<HostOptions, 'name' | 'network'> {
   /** Default: trixie. */
   readonly suite?: Suite;
   readonly progress?: Progress;
+  /** Files of this machine that the host has besides, by their path there. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** A host that has the document and was not started yet. */
 export async function bakedNode(lab: Lab, options: NodeOptions): Promise<LabHost> {
-  const { name, network = false, document, suite, progress } = options;
+  const { name, network = false, document, suite, progress, files = {} } = options;
   return lab.host({
     name,
     network,
@@ -28,6 +30,10 @@ export async function bakedNode(lab: Lab, options: NodeOptions): Promise<LabHost
       const folder = join(merged, 'etc/nodekiln/conf.d');
       await mkdir(folder, { recursive: true });
       await writeFile(join(folder, '10-node.yaml'), document, { mode: 0o600 });
+      for (const [path, source] of Object.entries(files)) {
+        await mkdir(join(merged, dirname(path)), { recursive: true });
+        await copyFile(source, join(merged, path));
+      }
     },
   });
 }

@@ -5,7 +5,7 @@
  */
 import { chmod, constants, copyFile, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { architecture, kubelet } from './binaries.ts';
+import { architecture, kubelet, type KubernetesVersion } from './binaries.ts';
 import { cached, exists, keyHash } from './cache.ts';
 import { debianPackage } from './debian.ts';
 import { writeImage } from './images.ts';
@@ -245,4 +245,14 @@ function makeImages(dir: string, busyboxPackage: string): Promise<Artifacts['ima
     };
     return { pause: await make('pause'), web: await make('web') };
   });
+}
+
+/** A package of any kubelet that the lab can have. */
+export async function kubeletPackage(version: KubernetesVersion, progress?: Progress): Promise<string> {
+  const binary = await kubelet(version, progress);
+  const key = keyHash(recipeHash, await digestOf(binary));
+  const dir = await cached(`artifacts/kubelet-${key}`, async (folder) => {
+    await makeDeb(folder, binary, `${version.slice(1)}-1.1`);
+  });
+  return join(dir, `kubelet_${version.slice(1)}-1.1_${architecture}.deb`);
 }
