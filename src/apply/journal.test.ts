@@ -181,6 +181,7 @@ describe('journal', () => {
     assert.equal(again.touched().size, 0);
     assert.equal(await again.begin(intent([file('/etc/b')])), 1);
     assert.deepEqual([...again.touched().keys()], ['file:/etc/b']);
+    await again.prune();
     again.close();
     assert.deepEqual(readdirSync(folder), ['1.json']);
     assert.match(readFileSync(join(folder, '1.json'), 'utf8'), /\/etc\/b/);
@@ -252,6 +253,7 @@ describe('journal', () => {
   test('what was asked for in a generation can be read as long as its file is there', async () => {
     const journal = await openJournal(host);
     for (let number = 1; number <= 12; number += 1) await journal.begin(intent([file('/etc/a', String(number))]));
+    await journal.prune();
     assert.equal(await journal.claimsOf(1), undefined);
     assert.equal(await journal.claimsOf(13), undefined);
     assert.deepEqual(await journal.claimsOf(3), { boot: [file('/etc/a', '3')] });
@@ -264,6 +266,8 @@ describe('journal', () => {
     await journal.begin(intent([file('/etc/a', 'good')]));
     journal.markGeneration(1, 'applied');
     for (let number = 2; number <= 14; number += 1) await journal.begin(intent([file('/etc/a', String(number))]));
+    journal.flush();
+    await journal.prune();
     assert.deepEqual(await journal.claimsOf(1), { boot: [file('/etc/a', 'good')] });
     assert.equal(await journal.claimsOf(2), undefined);
     journal.close();

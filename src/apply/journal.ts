@@ -84,6 +84,8 @@ export interface Journal {
   /** Free notes by key (the agent's status, the last report), JSON; also one that is still pending. */
   note(key: string): unknown;
   setNote(key: string, value: unknown): void;
+  /** Drops generation files that are old. Nothing depends on it. */
+  prune(): Promise<void>;
   /** Writes pending marks; when it throws they are still pending. */
   flush(): void;
   close(): void;
@@ -166,6 +168,11 @@ function journalOn(parts: Parts): Journal {
     touched: () => new Map(memory.touched),
     currentGeneration: () => tables.generations()[0],
     generations: () => tables.generations(),
+    prune: async () => {
+      const [newest, ...older] = tables.generations();
+      const applied = [newest, ...older].find((generation) => generation?.status === 'applied')?.number;
+      if (newest) await pruneGenerations(files, { newest: newest.number, applied });
+    },
     begin: (intent) => {
       flush();
       return begin(parts, memory, intent);
@@ -241,8 +248,6 @@ async function begin({ files, database, tables }: Parts, memory: Memory, intent:
     for (const [key, value] of Object.entries(notes)) tables.setNote(key, value);
   });
   for (const entry of entries) memory.touched.set(entry.id, entry);
-  const applied = tables.generations().find((generation) => generation.status === 'applied')?.number;
-  await pruneGenerations(files, { newest: number, applied });
   return number;
 }
 

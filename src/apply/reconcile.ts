@@ -35,6 +35,11 @@ export interface PrepareInput {
   readonly sharedOnly?: boolean;
   /** The systemd unit that runs us, if any: nothing we start may be ordered after it. */
   readonly selfUnit?: string;
+  /**
+   * Look at nothing that a run has put in place and that is asked for as it was: for who follows changes, and looks at
+   * everything now and then besides. What changes, what reads it, and what is unfinished is looked at all the same.
+   */
+  readonly onlyChanges?: boolean;
 }
 
 export interface Prepared extends Decision {
@@ -60,7 +65,8 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const effective = effectiveClaims(claims);
   checkNeeds([...effective.values()].map((claim) => claim.resource));
   const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();
-  const ids = inView({ source: input.source, own: resources, effective, touched });
+  const own = input.onlyChanges === true ? resources.filter((resource) => !isInPlace(resource, touched)) : resources;
+  const ids = inView({ source: input.source, own, all: resources, effective, touched });
   const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched, ids });
   const decision = decide({
     source: input.source,
@@ -153,6 +159,7 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
   } finally {
     journal.markGeneration(generation, outcome);
     journal.flush();
+    await journal.prune();
   }
 }
 
@@ -198,19 +205,30 @@ function changesState(step: Step): boolean {
   return ['job', 'stop'].includes(roleOf(step));
 }
 
+/** As far as the journal knows. */
+function isInPlace(resource: Resource, touched: ReadonlyMap<ResourceId, Touched>): boolean {
+  const entry = touched.get(resource.id);
+  const last = entry?.definitions.at(-1);
+  return entry?.done === true && last !== undefined && canonicalJson(last) === canonicalJson(resource);
+}
+
 /**
  * What this run looks at: what its source asks for or brought, what nobody asks for any more, what an earlier run left
  * unfinished, and the units that read any of it. What other sources brought and finished is theirs to check.
  */
 function inView(about: {
   source: ClaimSource;
+  /** To look at, of all that the source asks for. */
   own: readonly Resource[];
+  all: readonly Resource[];
   effective: ReadonlyMap<ResourceId, Claim>;
   touched: ReadonlyMap<ResourceId, Touched>;
 }): Set<ResourceId> {
   const ids = new Set(about.own.map((resource) => resource.id));
+  const passedOver = new Set(about.all.map((resource) => resource.id).filter((id) => !ids.has(id)));
   for (const entry of about.touched.values()) {
-    if (entry.source === about.source || !entry.done || !about.effective.has(entry.id)) ids.add(entry.id);
+    if ((entry.source === about.source && !passedOver.has(entry.id)) || !entry.done || !about.effective.has(entry.id))
+      ids.add(entry.id);
   }
   for (const { resource } of about.effective.values()) {
     if (readsOf(resource).some((id) => ids.has(id))) ids.add(resource.id);

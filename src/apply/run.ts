@@ -75,6 +75,8 @@ export interface RunRequest<T> extends CarryOutOptions {
   readonly ask: () => Promise<Asked>;
   /** Leave out resources of scope `node`: a half-booted machine to be captured. */
   readonly sharedOnly?: boolean;
+  /** See `PrepareInput`; asked when it is known what the source asks for. */
+  readonly onlyChanges?: () => boolean;
   /** The systemd unit that runs us, if any: nothing we start may be ordered after it. */
   readonly selfUnit?: string;
   /**
@@ -108,7 +110,7 @@ async function attempt<T>(state: HostState, request: RunRequest<T>): Promise<End
 }
 
 async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): Promise<Ended> {
-  const { source, sharedOnly, selfUnit, signal, leaveAfterMs, span = (_name, work) => work() } = request;
+  const { source, sharedOnly, onlyChanges, selfUnit, signal, leaveAfterMs, span = (_name, work) => work() } = request;
   const { desired, budgetMs } = await request.ask();
   const prepared = await span('observe and plan', () =>
     prepare({
@@ -117,6 +119,7 @@ async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): P
       source,
       desired,
       ...(sharedOnly !== undefined && { sharedOnly }),
+      ...(onlyChanges && { onlyChanges: onlyChanges() }),
       ...(selfUnit !== undefined && { selfUnit }),
     }),
   );

@@ -1,22 +1,42 @@
-/** The disk by Node's own calls. */
+/**
+ * The disk by Node's own calls. What may wait for the disk (to find a name, to read, to sync) runs in Node's threads; what only
+ * touches what the kernel has at hand, an open descriptor or a name that was just made, is called directly: a way to a
+ * thread and back takes longer than the call.
+ */
 import type { BigIntStats, Dirent } from 'node:fs';
-import { constants, readFileSync, readSync, watch } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import {
+  close as closeLater,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsync as fsyncLater,
+  ftruncate as ftruncateLater,
+  open as openLater,
+  openSync,
+  read as readLater,
+  readFileSync,
+  readSync,
+  renameSync,
+  watch,
+  write as writeLater,
+  writeSync,
+} from 'node:fs';
 import {
   copyFile,
   link,
   lstat,
   mkdir,
-  open,
   readdir,
   readlink,
   realpath,
-  rename,
   rmdir,
   statfs,
   symlink,
   unlink,
 } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import type { FileType } from '../model/files.ts';
 import { startTimeIn, type Descriptor, type Disk, type EntryStat, type OpenMode } from './disk.ts';
 
@@ -40,7 +60,9 @@ export const nodeDisk: Disk = {
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
   },
-  open: async (path, how) => descriptorOf(await open(path, flags[how], 0o600)),
+  // A file that is made lies in a folder that was just looked up.
+  open: async (path, how) =>
+    descriptorOf(how === 'create' ? openSync(path, flags[how], 0o600) : await open(path, flags[how], 0o600)),
   stat: async (path) => statOf(await lstat(path, { bigint: true })),
   readlink: (path) => readlink(path),
   realpath: (path) => realpath(path),
@@ -53,7 +75,7 @@ export const nodeDisk: Disk = {
   link: (from, to) => link(from, to),
   reflink: (from, to) => copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE),
   copy: (from, to) => copyFile(from, to, constants.COPYFILE_EXCL),
-  rename: (from, to) => rename(from, to),
+  rename: async (from, to) => renameSync(from, to),
   unlink: (path) => unlink(path),
   rmdir: (path) => rmdir(path),
   space: async (path) => {
@@ -68,18 +90,35 @@ export const nodeDisk: Disk = {
   },
 };
 
-function descriptorOf(handle: FileHandle): Descriptor {
+const open = promisify(openLater);
+const close = promisify(closeLater);
+const read = promisify(readLater);
+const write = promisify(writeLater);
+const fsync = promisify(fsyncLater);
+const ftruncate = promisify(ftruncateLater);
+
+/** As much goes into the kernel's memory at once. */
+const smallBytes = 64 * 1024;
+
+function descriptorOf(fd: number): Descriptor {
+  let written = 0;
   return {
-    fd: handle.fd,
-    stat: async () => statOf(await handle.stat({ bigint: true })),
-    read: async (buffer, position) => (await handle.read(buffer, 0, buffer.length, position)).bytesRead,
-    readNow: (buffer, position) => readSync(handle.fd, buffer, 0, buffer.length, position),
-    write: async (bytes, position) => (await handle.write(bytes, 0, bytes.length, position)).bytesWritten,
-    truncate: (length) => handle.truncate(length),
-    chown: (uid, gid) => handle.chown(uid, gid),
-    chmod: (mode) => handle.chmod(mode),
-    sync: () => handle.sync(),
-    close: () => handle.close(),
+    fd,
+    stat: async () => statOf(fstatSync(fd, { bigint: true })),
+    read: async (buffer, position) => (await read(fd, buffer, 0, buffer.length, position)).bytesRead,
+    readNow: (buffer, position) => readSync(fd, buffer, 0, buffer.length, position),
+    write: async (bytes, position) => {
+      written += bytes.length;
+      // Of much data, what does not fit into memory waits for the disk.
+      if (written <= smallBytes) return writeSync(fd, bytes, 0, bytes.length, position);
+      return (await write(fd, bytes, 0, bytes.length, position)).bytesWritten;
+    },
+    truncate: (length) => ftruncate(fd, length),
+    chown: async (uid, gid) => fchownSync(fd, uid, gid),
+    chmod: async (mode) => fchmodSync(fd, mode),
+    sync: () => fsync(fd),
+    // The last one of a file that was removed meanwhile frees its blocks.
+    close: async () => (written <= smallBytes ? closeSync(fd) : close(fd)),
   };
 }
 

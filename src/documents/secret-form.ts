@@ -85,6 +85,8 @@ function decoded(content: Uint8Array, file: string): string {
 export async function secretsNamedIn(texts: readonly Pick<SourcedText, 'file' | 'text'>[]): Promise<string[]> {
   const names = new Set<string>();
   for (const text of texts) {
+    // Parsed only where it may name one.
+    if (!text.text.includes('secretRef')) continue;
     const parsed = await parseText(text).catch(() => undefined);
     for (const list of fileLists) {
       const files = valueAt(parsed?.value, list);

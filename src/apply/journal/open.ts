@@ -45,13 +45,21 @@ async function setAside({ files }: Host, path: string): Promise<void> {
     if (await files.stat(path + suffix)) await files.move(path + suffix, `${path}${suffix}.damaged`);
 }
 
+/** Looked through once by each process: what breaks under it later shows when it is read. */
+const checked = new WeakSet<Host['databases']>();
+
 async function prepare({ databases }: Host, path: string): Promise<Database> {
   const database = await databases.open(path, { busyMs });
   try {
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
-    if (versionOf(database) > 0 && database.prepare('PRAGMA quick_check').get()?.['quick_check'] !== 'ok')
+    if (
+      !checked.has(databases) &&
+      versionOf(database) > 0 &&
+      database.prepare('PRAGMA quick_check').get()?.['quick_check'] !== 'ok'
+    )
       throw Object.assign(new Error('database disk image is malformed'), { code: 'SQLITE_CORRUPT' });
     makeTables(database);
+    checked.add(databases);
     return database;
   } catch (thrown) {
     database.close();

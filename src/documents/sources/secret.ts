@@ -49,6 +49,8 @@ function followSecret(clock: Clock, cluster: SourceCluster, { namespace, name }:
   const address = `secret:${namespace}/${name}`;
   const secrets: Resource = { apiVersion: 'v1', plural: 'secrets', namespace };
   let informer: Informer<SecretObject> | undefined;
+  /** What was made of an object; of another version it is another object. */
+  let known: { readonly secret: SecretObject; readonly reading: Reading } | undefined;
 
   /** As the watch has it; before it has it, as the server says now. */
   const current = async (): Promise<SecretObject | undefined> =>
@@ -73,10 +75,14 @@ function followSecret(clock: Clock, cluster: SourceCluster, { namespace, name }:
           place: { file: address },
           hint: 'Make it again, or name another one. What is applied stays.',
         });
+      if (known?.secret === secret) return known.reading;
       const { texts: own, checksum, serial } = readSecretForm(secret);
       const texts = await named(own);
       const delivery: Delivery = { serial, ...(checksum !== undefined && { checksum }) };
-      return { texts, digest: digestOf(texts), whole: true, delivery };
+      const reading: Reading = { texts, digest: digestOf(texts), whole: true, delivery };
+      // Secrets that it names may have changed by the next reading.
+      known = texts === own ? { secret, reading } : undefined;
+      return reading;
     },
     async *watch(signal) {
       await cluster.available(signal);
