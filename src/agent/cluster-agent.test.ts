@@ -19,8 +19,8 @@ const documentOf = (content: string, spec: Readonly<Record<string, unknown>> = {
 let agent: PlayedAgent;
 afterEach(() => agent.stop());
 
-async function play(options: PlayOptions = {}): Promise<void> {
-  agent = await playPool(documentOf('one'), options);
+async function play(options: PlayOptions = {}, spec: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  agent = await playPool(documentOf('one', spec), options);
 }
 
 const contentOf = (path: string): Promise<string | undefined> => contentIn(agent, path);
@@ -115,6 +115,67 @@ describe('drift', () => {
     agent.cluster.put(poolKey, documentOf('two'));
     await agent.pass(1000);
     assert.equal(await contentOf('/etc/a'), 'two');
+  });
+
+  it('of what a change leaves alone is put back when its time has come, not with the change', async () => {
+    await play({}, { files: [{ path: '/etc/b', content: 'kept' }] });
+    await agent.machine.files.write([textFile('/etc/b', 'drifted')]);
+    agent.cluster.put(
+      poolKey,
+      documentOf('two', {
+        files: [
+          { path: '/etc/a', content: 'two' },
+          { path: '/etc/b', content: 'kept' },
+        ],
+      }),
+    );
+    await agent.pass(1000);
+    assert.deepEqual([await contentOf('/etc/a'), await contentOf('/etc/b')], ['two', 'drifted']);
+    await agent.pass(60_000);
+    assert.equal(await contentOf('/etc/b'), 'kept');
+    assert.ok(
+      reasons().some((reason) => reason.includes('file:/etc/b')),
+      reasons().join(),
+    );
+  });
+
+  it('of what a change leaves alone is put back also while changes never end', async () => {
+    await play({}, { files: [{ path: '/etc/b', content: 'kept' }] });
+    await agent.machine.files.write([textFile('/etc/b', 'drifted')]);
+    for (let turn = 0; turn < 40; turn += 1) {
+      agent.cluster.put(
+        poolKey,
+        documentOf('', {
+          files: [
+            { path: '/etc/a', content: `${turn}` },
+            { path: '/etc/b', content: 'kept' },
+          ],
+        }),
+      );
+      await agent.pass(2000);
+    }
+    assert.deepEqual([await contentOf('/etc/a'), await contentOf('/etc/b')], ['39', 'kept']);
+  });
+
+  it('of what reads what changes is seen with the change', async () => {
+    const unit = (environment: string): Readonly<Record<string, unknown>> => ({
+      files: [{ path: '/etc/a', content: environment }],
+      units: [
+        {
+          name: 'reads.service',
+          content: '[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n',
+          state: 'started',
+          inputs: ['file:/etc/a'],
+        },
+      ],
+    });
+    await play({}, unit('one'));
+    const before = (await agent.machine.units.get('reads.service')).invocationId;
+    await agent.machine.files.remove(['/etc/systemd/system/reads.service']);
+    agent.cluster.put(poolKey, documentOf('', unit('two')));
+    await agent.pass(5000);
+    assert.notEqual((await agent.machine.units.get('reads.service')).invocationId, before);
+    assert.ok(await contentOf('/etc/systemd/system/reads.service'));
   });
 
   it('that is other drift is said again', async () => {

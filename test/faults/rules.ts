@@ -55,6 +55,8 @@ export const rules = {
 
   // ── agent ──
   'agent-follows': 'The agent follows its folder through renames and replacements, once per change.',
+  'agent-looks':
+    'A change looks at what it changes and what reads that; everything is looked at in time, however often documents change.',
   'agent-patient': 'It settles before it acts and backs off when it fails; the last good state stays in force.',
   'agent-ends': 'It ends when it is told to, in every wait.',
   'agent-reports': 'It says what it did, by the digest of the documents it did it for.',
