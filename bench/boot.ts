@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { untilBooted } from '../test/demo/nodes.ts';
 import { prepareBootHosts, type BootHosts, type Kind } from './lib/boot-hosts.ts';
+import { measureClusterBoots } from './boot-cluster.ts';
 import { describeMachine, dropCaches, load, preferLab, writeBack, type Machine } from './lib/machine.ts';
 import { ratioOfMedians, summarize, type Ratio } from './lib/statistics.ts';
 import { markdownTable } from './lib/table.ts';
@@ -21,6 +22,7 @@ const usage = `usage: ./dev bench boot [--quick] [--runs N] [--cold-runs N] [--j
   --runs N       boots of each kind with a warm page cache (default 12; --quick 4)
   --cold-runs N  boots of each kind with a dropped page cache (default 5; --quick 2; 0: none, others on this machine
                  keep their cache)
+  --cluster      hosts that join a real cluster: to Ready instead of healthz, warm boots only
   --json         everything measured, as JSON, instead of the table`;
 
 /** Targets of the project; see docs/benchmarks.md. */
@@ -79,6 +81,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean' },
     runs: { type: 'string' },
     'cold-runs': { type: 'string' },
+    cluster: { type: 'boolean' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
@@ -91,8 +94,11 @@ if (values.help === true || !Number.isInteger(runs) || !Number.isInteger(coldRun
   process.exit(values.help === true ? 0 : 2);
 }
 const started = performance.now();
-const measured = await measure();
-console.log(values.json === true ? JSON.stringify(asJson(measured), undefined, 2) : asText(measured));
+if (values.cluster === true) await measureClusterBoots({ runs, asJson: values.json === true, say });
+else {
+  const measured = await measure();
+  console.log(values.json === true ? JSON.stringify(asJson(measured), undefined, 2) : asText(measured));
+}
 
 function say(line: string): void {
   process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${line}\n`);

@@ -45,9 +45,24 @@ const identities: readonly string[] = [
 /** Folders that containerd (its `opt` plugin) and the lab make while a host runs. */
 const madeWhileRunning: readonly string[] = ['/opt/containerd', '/usr/local/lib/systemd'];
 
-export async function prepareBootHosts(lab: Lab, say: (line: string) => void): Promise<BootHosts> {
+/** What is other than in the demo. */
+export interface BootHostOptions {
+  /** A NodeConfig. */
+  readonly document?: string;
+  /** The hosts are on the lab’s network. */
+  readonly network?: boolean;
+  /** What a boot takes away again and the floor starts with: contents by path, root’s alone. */
+  readonly consumed?: Readonly<Record<string, string>>;
+}
+
+export async function prepareBootHosts(
+  lab: Lab,
+  say: (line: string) => void,
+  options: BootHostOptions = {},
+): Promise<BootHosts> {
   const root = await bakedRoot(say);
-  const document = await readFile(join(demoFolder, 'node.yaml'), 'utf8');
+  const { network = false, consumed = {} } = options;
+  const document = options.document ?? (await readFile(join(demoFolder, 'node.yaml'), 'utf8'));
   await mkdir(join(cacheFolder(), 'bench'), { recursive: true });
   const work = await mkdtemp(join(cacheFolder(), 'bench', 'boot-'));
   const brought = join(work, 'brought');
@@ -58,11 +73,15 @@ export async function prepareBootHosts(lab: Lab, say: (line: string) => void): P
     const host = await lab.host({
       name: `${kind}-${number}`,
       root,
+      network,
       seeds,
       prepare: async (merged) => {
         await mkdir(dirname(join(merged, documentPath)), { recursive: true });
         await writeFile(join(merged, documentPath), document, { mode: 0o600 });
-        if (kind === 'floor') await placeBrought(brought, merged);
+        if (kind !== 'floor') return;
+        await placeBrought(brought, merged);
+        for (const [path, content] of Object.entries(consumed))
+          await writeFile(join(merged, path), content, { mode: 0o600 });
       },
     });
     return host;
@@ -76,7 +95,7 @@ export async function prepareBootHosts(lab: Lab, say: (line: string) => void): P
     await model.poweroff();
     await takeBrought({ model, root, brought });
     const floor = await create('floor');
-    await assertSameFiles(model, floor);
+    await assertSameFiles(model, floor, Object.keys(consumed));
     for (const host of [model, floor]) await host.remove();
   } catch (error) {
     await rm(work, { recursive: true, force: true });
@@ -130,9 +149,12 @@ async function placeBrought(brought: string, merged: string): Promise<void> {
   await rm(join(merged, bootUnitLink));
 }
 
-async function assertSameFiles(model: LabHost, floor: LabHost): Promise<void> {
+async function assertSameFiles(model: LabHost, floor: LabHost, consumed: readonly string[]): Promise<void> {
   const [finished, copied] = [await listing(model), await listing(floor)];
-  const differences = diffTrees(finished, copied).filter((line) => !line.includes(`"/${bootUnitLink}"`));
+  const expected = [`/${bootUnitLink}`, ...consumed];
+  const differences = diffTrees(finished, copied).filter(
+    (line) => !expected.some((path) => line.includes(`"${path}"`)),
+  );
   if (differences.length > 0)
     throw new Error(`the floor is no copy of a finished boot:\n${differences.slice(0, 20).join('\n')}`);
 }

@@ -88,6 +88,19 @@ describe('a node that is reset', () => {
     assert.equal(await active('nodekiln-agent.service'), 'inactive');
   });
 
+  it('keeps its identity while kubelet cannot be stopped, and says so', async () => {
+    const own = machine.open();
+    const stop = async (name: string) => {
+      const job = await own.units.stop(name);
+      return name === 'kubelet.service' ? { ...job, result: Promise.resolve('timeout' as const) } : job;
+    };
+    await assert.rejects(resetNode({ ...own, units: { ...own.units, stop } }), {
+      code: 'NK_UNIT_FAILED',
+      message: /kubelet\.service could not be stopped: its job ended as timeout/,
+    });
+    assert.deepEqual((await all()).slice(3), ['secret', 'secret', 'secret']);
+  });
+
   it('says what stands in the way, and keeps the credentials until the rest is gone', async () => {
     machine.breakEffect('stop brought.service', new Error('it does not stop'));
     await assert.rejects(resetNode(machine.open()));

@@ -82,12 +82,21 @@ function firstError({ steps }: Report): NodekilnError | undefined {
   return steps.find(({ error }) => error)?.error;
 }
 
+/** NK_UNIT_FAILED when it runs on: with its identity gone it would only do harm. */
+async function stopped({ units }: Host, name: string): Promise<void> {
+  const result = await (await units.stop(name)).result;
+  if (result === 'done') return;
+  throw new NodekilnError('NK_UNIT_FAILED', `${name} could not be stopped: its job ended as ${result}`, {
+    resource: `unit:${name}`,
+  });
+}
+
 async function stop(host: Host, units: readonly string[], dryRun: boolean): Promise<string[]> {
   const running: string[] = [];
   for (const name of units) {
     const { activeState } = await host.units.get(name);
     if (!['active', 'activating', 'reloading'].includes(activeState)) continue;
-    if (!dryRun) await (await host.units.stop(name)).result;
+    if (!dryRun) await stopped(host, name);
     running.push(name);
   }
   return running;

@@ -11,7 +11,8 @@ export function createLinuxClock(): Clock {
     monotonic: () => Number(process.hrtime.bigint() / 1000n) / 1000,
     sleep: async (ms, signal) => {
       try {
-        await delay(ms, undefined, signal && { signal });
+        // What is due already.
+        await delay(Math.max(0, ms), undefined, signal && { signal });
       } catch (thrown) {
         throw new NodekilnError('NK_INTERRUPTED', 'interrupted while waiting', { cause: thrown });
       }

@@ -22,6 +22,7 @@ const mostKept = 16;
 /** None is made before it is needed. */
 export function createAgents(): Agents {
   const agents = createRecent<Promise<Agent>>(
+    (agent) => void agent.then(retire).catch(() => undefined),
     (agent) => void agent.then((open) => open.destroy()).catch(() => undefined),
   );
   const contexts = createRecent<Promise<SecureContext>>();
@@ -54,14 +55,23 @@ export function createAgents(): Agents {
   };
 }
 
+/** What is under way goes on to its end; nothing is kept for another request. */
+function retire(agent: Agent): void {
+  agent.maxFreeSockets = 0;
+  for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
+}
+
 interface Recent<T> {
   /** What was made for this key, or is made now. */
   get(key: string, make: () => T): T;
   clear(): void;
 }
 
-/** Keeps what was used last, `mostKept` at most. */
-function createRecent<T>(onLeft: (value: T) => void = () => undefined): Recent<T> {
+/** Keeps what was used last, `mostKept` at most; told of what goes for that, and of what is cleared. */
+function createRecent<T>(
+  onLeft: (value: T) => void = () => undefined,
+  onCleared: (value: T) => void = () => undefined,
+): Recent<T> {
   const kept = new Map<string, T>();
   return {
     get: (key, make) => {
@@ -74,7 +84,7 @@ function createRecent<T>(onLeft: (value: T) => void = () => undefined): Recent<T
       return known;
     },
     clear: () => {
-      for (const value of kept.values()) onLeft(value);
+      for (const value of kept.values()) onCleared(value);
       kept.clear();
     },
   };

@@ -107,6 +107,17 @@ describe('HTTP over a Unix socket', () => {
     while (seen.size > 0) await new Promise((resolve) => setImmediate(resolve));
   });
 
+  test('many ways beside each other end nothing that is under way', async () => {
+    const own = createLinuxNet();
+    const slow = await own.stream({ ...at('/drips'), keepAlive: true, tls: { serverName: 'first' } });
+    for (let other = 0; other < 40; other += 1)
+      await own.request({ ...at('/'), keepAlive: true, tls: { serverName: `other-${other}` } });
+    let dripped = 0;
+    for await (const drop of slow.body) if ((dripped += drop.length) > 5) break;
+    assert.ok(dripped > 5);
+    own.close();
+  });
+
   test('a socket answers when something listens there', async () => {
     assert.equal(await net.socketAnswers(socketPath, 1000), true);
     assert.equal(await net.socketAnswers(join(scratch, 'none'), 1000), false);
