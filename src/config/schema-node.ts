@@ -214,7 +214,10 @@ const network = fields({
       bridge: opt('Name of the bridge. Default: cni0.', matching(/^[^\s/]{1,15}$/, 'the name of a network interface')),
       masquerade: opt('Translate addresses of pods outside the subnet; needs iptables. Default: true.', flag()),
       mtu: opt('Default: the kernel’s.', wholeNumber()),
-      binDir: opt('Folder of the plugins. Default: containerd’s own.', absolutePath),
+      binDir: opt(
+        'Folder of the plugins. Default: where they are (/opt/cni/bin, /usr/lib/cni, /usr/libexec/cni), else containerd’s own.',
+        absolutePath,
+      ),
     }),
   ),
 });

@@ -21,13 +21,16 @@ export const containerdConfigPath = '/etc/containerd/config.toml';
 /** Where containerd looks for a registry's mirrors. */
 export const registryFolder = '/etc/containerd/certs.d';
 const cniFolder = '/etc/cni/net.d';
+/** Of containerd as its own project builds it. */
+const defaultPluginFolder = '/opt/cni/bin';
 /** containerd 2's own unit leaves the soft limit at 1024 open files for itself and for containers. */
 const openFiles = ['LimitNOFILE=1048576'];
 
 export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
   const scope = 'shared';
   const { registries, ...settings } = spec.containerd;
-  const { binDir, type, ...bridge } = spec.network.cni;
+  const { type, ...cni } = spec.network.cni;
+  const { binDir = pluginFolder(type, facts), ...bridge } = cni;
   return [
     textFile(containerdConfigPath, containerdToml({ ...settings, binDir }, facts), { scope }),
     folder(registryFolder, { scope }),
@@ -39,6 +42,11 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
       ? [textFile(`${cniFolder}/10-nodekiln.conflist`, stableJson(bridgeNetwork(bridge)), { scope })]
       : []),
   ];
+}
+
+/** Not every containerd looks where its distribution puts the plugins: Debian 12's does not. */
+function pluginFolder(type: CniItem['type'], { cniPlugins }: Facts): string | undefined {
+  return type === 'bridge' && cniPlugins !== defaultPluginFolder ? cniPlugins : undefined;
 }
 
 type Settings = Omit<NodeSpec['containerd'], 'registries'> & Pick<CniItem, 'binDir'>;

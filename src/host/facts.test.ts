@@ -54,6 +54,18 @@ test('facts are read from a host’s files', async () => {
   );
 });
 
+test('the plugins of the pod network are where one of the usual folders has them', async () => {
+  const folderOf = async (...folders: string[]): Promise<unknown> => {
+    const machine = createMemoryMachine();
+    await machine.files.write(folders.map((folder) => file(`${folder}/bridge`, '')));
+    return (await observeFacts(machine.open())).cniPlugins;
+  };
+  assert.equal(await folderOf(), undefined);
+  assert.equal(await folderOf('/usr/lib/cni'), '/usr/lib/cni');
+  assert.equal(await folderOf('/usr/libexec/cni'), '/usr/libexec/cni');
+  assert.equal(await folderOf('/usr/lib/cni', '/opt/cni/bin'), '/opt/cni/bin');
+});
+
 test('the three layouts of control groups are told apart', async () => {
   const layout = async (...paths: string[]): Promise<unknown> => {
     const machine = createMemoryMachine();

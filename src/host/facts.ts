@@ -21,6 +21,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     cache,
     systemdVersion,
     containerdVersion,
+    cniPlugins,
     kernel,
     cgroup,
     nodeCertificate,
@@ -34,6 +35,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     cachedVersions(files),
     systemdVersionOf(files),
     packageVersion(files, 'containerd'),
+    cniPluginsOf(files),
     readKernel(files),
     readCgroup(host),
     nodeCertificateOf(host),
@@ -49,6 +51,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     ...(nodeCertificate !== undefined && { nodeCertificate }),
     ...(systemdVersion !== undefined && { systemdVersion }),
     ...(containerdVersion !== undefined && { containerdVersion }),
+    ...(cniPlugins !== undefined && { cniPlugins }),
     cpus: countCpus(cpus),
     memoryBytes: Number(/^MemTotal:\s+(\d+) kB/m.exec(memory)?.[1] ?? 0) * 1024,
     interfaces: interfaces.filter((name) => name !== 'lo'),
@@ -146,6 +149,14 @@ async function systemdVersionOf(files: Files): Promise<string | undefined> {
       if (match?.[1] !== undefined) return match[1];
     }
   }
+  return undefined;
+}
+
+/** Upstream's folder, Debian's, Fedora's. */
+const cniFolders = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
+
+async function cniPluginsOf(files: Files): Promise<string | undefined> {
+  for (const folder of cniFolders) if (await files.stat(`${folder}/bridge`)) return folder;
   return undefined;
 }
 

@@ -53,6 +53,8 @@ export interface Facts {
   readonly nodeCertificate?: string;
   readonly systemdVersion?: string;
   readonly containerdVersion?: string;
+  /** The folder with the plugins of the pod network (`bridge`), where one of the usual ones has them. */
+  readonly cniPlugins?: string;
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly interfaces: readonly string[];
@@ -101,6 +103,7 @@ const schema: ZodMiniType<Facts> = map({
   nodeCertificate: exactOptional(text),
   systemdVersion: exactOptional(text),
   containerdVersion: exactOptional(text),
+  cniPlugins: exactOptional(text),
   cpus: count,
   memoryBytes: count,
   interfaces: texts,

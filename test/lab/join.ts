@@ -43,8 +43,7 @@ export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, opti
       },
       // A lab host has no CAP_SYS_RESOURCE.
       containerd: { restrictOomScoreAdj: true },
-      // Debian's folder of plugins, which containerd of bookworm does not look into by itself.
-      network: { cni: { type: 'bridge', subnet: podSubnet, masquerade: false, binDir: '/usr/lib/cni' } },
+      network: { cni: { type: 'bridge', subnet: podSubnet, masquerade: false } },
       binaries: { tools: { kubectl: { version: '1.32.3' } } },
       ...spec,
     },
