@@ -14,7 +14,7 @@ async function binDir(cni: object, cniPlugins?: string): Promise<string | undefi
   });
   const { config } = resolveNodeConfig([await parseDocument({ file: 'x', text }, 'NodeConfig')]);
   const { resources } = renderNode(config, { ...exampleFacts, ...(cniPlugins !== undefined && { cniPlugins }) });
-  return /bin_dir = "(.*)"/.exec(
+  return /bin_dir = "([^"]*)"/.exec(
     JSON.stringify(resources.get('file:/etc/containerd/config.toml')).replaceAll('\\"', '"'),
   )?.[1];
 }
