@@ -31,7 +31,7 @@ export interface ClusterBootOptions {
 }
 
 const target = 1.1;
-const bootstrapPath = 'etc/kubernetes/bootstrap-kubeconfig';
+const bootstrapPath = '/etc/kubernetes/bootstrap-kubeconfig';
 
 export async function measureClusterBoots({ runs, asJson, say }: ClusterBootOptions): Promise<void> {
   const [machine, loadBefore] = [await describeMachine(), load()];

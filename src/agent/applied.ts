@@ -26,10 +26,25 @@ export interface InPlaceState {
   readonly reason?: string;
 }
 
+/** What is not as documents ask, by the ids of resources. */
+export interface ResourcesState {
+  /** How many are asked for. */
+  readonly resources: number;
+  /** `unit:a.service: NK_UNIT_FAILED` */
+  readonly failed: readonly string[];
+  /** What waits for its turn, or for what failed. */
+  readonly pending: readonly string[];
+  /** What is no longer as it was put in place, where that is only reported. */
+  readonly drifted: readonly string[];
+}
+
 export interface AppliedBoard {
   /** Undefined until something was applied, and while what is asked for is not. */
   current(): Applied | undefined;
   set(applied: Applied | undefined): void;
+  /** Undefined before the first run that came so far. */
+  resources(): ResourcesState | undefined;
+  setResources(state: ResourcesState): void;
   /** Units that are asked for by any source, as the last run found; empty before the first. */
   units(): readonly UnitResource[];
   setUnits(units: readonly UnitResource[]): void;
@@ -50,6 +65,7 @@ export function createAppliedBoard(): AppliedBoard {
   const notices = createNotices();
   let current: Applied | undefined;
   let units: readonly UnitResource[] = [];
+  let resources: ResourcesState | undefined;
   let inPlace: InPlaceState | undefined;
   let isToldOnce = false;
   let ready = false;
@@ -57,6 +73,12 @@ export function createAppliedBoard(): AppliedBoard {
     units: () => units,
     setUnits: (now) => {
       units = now;
+    },
+    resources: () => resources,
+    setResources: (state) => {
+      const isSame = JSON.stringify(state) === JSON.stringify(resources);
+      resources = state;
+      if (!isSame) notices.tell();
     },
     inPlace: () => inPlace,
     setInPlace: (state) => {

@@ -374,6 +374,54 @@ describe('a Node that names another Secret', () => {
 const newer = documentOf('two', { kubernetes: { version: '1.34.4' } });
 const delayMs = ownDelay('node-1', 300_000);
 
+describe('the Node tells of resources', () => {
+  const status = (): unknown =>
+    JSON.parse(agent.cluster.get('nodes/node-1')?.metadata.annotations?.['nodekiln.dev/status'] ?? '{}');
+  const broken = {
+    name: 'broken.service',
+    content: '[Service]\nExecStart=/bin/x\n',
+    state: 'started',
+    importance: 'bestEffort',
+  };
+
+  it('that all are as documents ask, and writes it once', async () => {
+    await play();
+    const { resources, ...rest } = status() as { resources: number };
+    assert.ok(resources > 1);
+    assert.deepEqual(rest, { failed: [], pending: [], drifted: [] });
+    const before = agent.cluster.told.length;
+    await agent.pass(10 * 60_000);
+    assert.deepEqual(
+      agent.cluster.told.slice(before).filter((what) => what === 'apply nodes/node-1'),
+      [],
+    );
+  });
+
+  it('which of them failed, with the code, and that it is well again', async () => {
+    await play({
+      prepare: (_cluster, machine) => machine.units.behave('broken.service', { start: 'fail', startMs: 10 }),
+    });
+    agent.cluster.put(poolKey, documentOf('two', { units: [broken] }));
+    await agent.pass(5000);
+    assert.deepEqual((status() as { failed: unknown }).failed, ['unit:broken.service: NK_UNIT_FAILED']);
+    agent.machine.units.behave('broken.service', { startMs: 10 });
+    await agent.pass(120_000);
+    assert.deepEqual((status() as { failed: unknown }).failed, []);
+  });
+
+  it('which of them wait, and which have drifted where that is only reported', async () => {
+    await play({ spec: { drift: 'report' } });
+    await agent.machine.files.write([textFile('/etc/a', 'drifted', 0o644)]);
+    await agent.pass(61_000);
+    assert.deepEqual((status() as { drifted: unknown }).drifted, ['file:/etc/a']);
+    agent.cluster.put(poolKey, newer);
+    await agent.pass(1000);
+    const { pending, drifted } = status() as { pending: readonly string[]; drifted: unknown };
+    assert.ok(pending.includes('unit:kubelet.service') && pending.includes('file:/etc/a'), pending.join());
+    assert.deepEqual(drifted, []);
+  });
+});
+
 describe('a change that restarts kubelet', () => {
   const startsOf = async (): Promise<string> => (await agent.machine.units.get('kubelet.service')).invocationId ?? '';
   const postponed = (): unknown[] =>

@@ -16,6 +16,7 @@ import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from 
 import { awaitDrain, noteInPlace } from '../desired-state/drain.ts';
 import { readAll, readOrMake, type Read } from '../desired-state/reading.ts';
 import { createRendering, type Rendering } from '../desired-state/rendering.ts';
+import { resourcesState } from '../desired-state/resources-state.ts';
 import type { Run, Waiting } from '../desired-state/run.ts';
 import { takeOver } from '../desired-state/take-over.ts';
 import { awaitTurn, enterLine, judgeDrift, leaveLine } from '../desired-state/turns.ts';
@@ -61,6 +62,8 @@ export function desiredState(context: AgentContext): ControllerBody {
       due: [],
       serial,
       onlyChanges,
+      prepared: undefined,
+      result: undefined,
     };
     context.applied.isWorking = true;
     const { report, error } = await apply(run, tools).finally(() => {
@@ -72,6 +75,7 @@ export function desiredState(context: AgentContext): ControllerBody {
     if (run.read && !run.read.error && !run.kept) context.applied.setReady();
     if (run.drift !== undefined && run.drift !== lastDrift) tellDrift(run, run.drift);
     lastDrift = run.drift;
+    tellResources(run);
     if (run.postponed) return postponed(run, run.postponed);
     // Who stops the agent is told nothing about what it did not finish.
     if (isStopped(turn.signal)) return { outcome: 'done' };
@@ -120,6 +124,12 @@ function tellCluster({ cluster, source, drift }: Run, { outcome, changes, genera
       reason: 'DesiredStateApplied',
       message: `${source.address} is applied: ${changes} resources changed (generation ${generation ?? '?'})`,
     });
+}
+
+/** Of a run that ended before it knew what there is to do, nothing is known. */
+function tellResources({ applied, prepared, result, postponed: waits, drift }: Run): void {
+  if (!prepared || !(result ?? waits)) return;
+  applied.setResources(resourcesState({ prepared, result, isDrift: waits !== undefined && drift !== undefined }));
 }
 
 /** Others report it: only what is in place whole is told. */
@@ -174,6 +184,7 @@ async function apply(run: Run, { rendering, refuseNewerKubelet }: Tools): Promis
           }
         },
         onPrepared: async (prepared) => {
+          run.prepared = prepared;
           const resources = [...prepared.effective.values()].map(({ resource }) => resource);
           run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
           judgeDrift(run, state.journal, prepared);
@@ -183,6 +194,7 @@ async function apply(run: Run, { rendering, refuseNewerKubelet }: Tools): Promis
         },
         publish: async (ended) => {
           const applied = appliedOf(run, ended);
+          if (ended.type === 'applied') run.result = ended.result;
           if (isStopped(turn.signal) || run.postponed) return applied;
           keepReport(state.journal, applied.report);
           const { read } = run;

@@ -7,7 +7,7 @@
 import type { Journal } from '../../apply/journal.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { NodePart } from '../../documents/kinds/kind.ts';
-import type { Applied } from '../applied.ts';
+import type { Applied, ResourcesState } from '../applied.ts';
 import { nodes, type NodeCluster, type NodeObject } from '../cluster.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
 import { nodeChange } from '../node-patch.ts';
@@ -18,6 +18,8 @@ import { agentUnit, restartUnits } from '../restart-units.ts';
 const restartAnnotations = ['nodekiln.dev/restart-units', 'worker.gardener.cloud/restart-systemd-services'] as const;
 /** Digest of the documents that are in force. */
 const appliedAnnotation = 'nodekiln.dev/applied';
+/** Which resources are not as documents ask, JSON. */
+const statusAnnotation = 'nodekiln.dev/status';
 /** What others take for done. */
 const checksumAnnotation = 'checksum/cloud-config-data';
 const versionLabel = 'worker.gardener.cloud/kubernetes-version';
@@ -47,13 +49,17 @@ async function reconcile(context: AgentContext, cluster: NodeCluster, turn: Reco
   // kubelet registers it; its coming is a change.
   if (!own) return { outcome: 'unchanged' };
   const now = context.applied.current();
-  if (now) await keep(cluster, wantedOf(now, own), turn.signal);
+  if (now) await keep(cluster, wantedOf(now, own, context.applied.resources()), turn.signal);
   if (await secretRenamed(context, own)) return { outcome: 'done' };
   await restartAsked(context, cluster, turn);
   return { outcome: 'done' };
 }
 
-function wantedOf({ digest, checksum, node: part }: Applied, { status }: NodeObject): NodePart {
+function wantedOf(
+  { digest, checksum, node: part }: Applied,
+  { status }: NodeObject,
+  resources: ResourcesState | undefined,
+): NodePart {
   const version = status?.nodeInfo?.kubeletVersion?.replace(/^v/, '');
   return {
     labels: {
@@ -63,6 +69,7 @@ function wantedOf({ digest, checksum, node: part }: Applied, { status }: NodeObj
     annotations: {
       ...part?.annotations,
       ...(digest !== undefined && { [appliedAnnotation]: digest }),
+      ...(resources && { [statusAnnotation]: JSON.stringify(resources) }),
       ...(checksum !== undefined && { [checksumAnnotation]: checksum }),
     },
     taints: part?.taints ?? [],

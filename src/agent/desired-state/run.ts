@@ -1,4 +1,5 @@
 /** One run of the desired state, and how it ends where it has to wait. */
+import type { Prepared, Result } from '../../apply/reconcile.ts';
 import type { NodePart } from '../../documents/kinds/kind.ts';
 import type { InPlaceUpdates } from '../../desired/in-place.ts';
 import { NodekilnError } from '../../errors.ts';
@@ -22,6 +23,9 @@ export interface Run extends AgentContext {
   /** Updates in place that are to be made. */
   due: readonly DueUpdate[];
   readonly serial: Serial | undefined;
+  prepared: Prepared | undefined;
+  /** Of what was carried out. */
+  result: Result | undefined;
   /** What is in place and asked for as it was is not looked at. */
   readonly onlyChanges: boolean;
 }
