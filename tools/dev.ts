@@ -4,6 +4,7 @@ import { glob } from 'node:fs/promises';
 import { join } from 'node:path';
 import { samples } from '../test/support/sample.ts';
 import { buildBundle, nodeBinary, nodeFlag } from './build.ts';
+import { writeProgramArtifact } from './program-artifact.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
@@ -52,7 +53,15 @@ export const verbs: Readonly<Record<string, Verb>> = {
     about: 'draw the rooms of src/ and their imports: docs/floors.svg',
     run: (args) => node(['tools/floors.ts', ...args]),
   },
-  build: { about: 'build the bundle that runs on hosts', run: async () => (console.log(await buildBundle()), 0) },
+  build: {
+    about: 'build the bundle that runs on hosts, and the artifact that unbaked machines install it from',
+    run: async () => {
+      const nodekiln = await buildBundle();
+      const { folder, digest } = await writeProgramArtifact(join(root, 'build'), { node: nodeBinary, nodekiln });
+      console.log(`${nodekiln}\n${folder}\n${digest}`);
+      return 0;
+    },
+  },
   docs: { about: 'write the generated reference pages', run: (args) => node(['tools/docs.ts', ...args]) },
   nodekiln: {
     about: 'the command-line tool of this checkout, built when needed',

@@ -1,12 +1,12 @@
 /** `nodekiln artifact fetch ADDRESS --to PATH` */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { resolve as absolute } from 'node:path';
 import { parseArch } from '../model/arch.ts';
 import { asReference } from '../artifacts/reference.ts';
 import type { SourceSpec } from '../artifacts/sources/source.ts';
 import { parseDuration } from '../config/duration.ts';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { NodekilnError } from '../errors.ts';
+import { certificates } from './certificates.ts';
 import { onThisMachine } from './this-machine.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
@@ -91,15 +91,5 @@ function budget(options: Options): number {
     return parseDuration(text);
   } catch (cause) {
     throw new NodekilnError('NK_USAGE', `--budget ${text} is no duration`, { cause, hint: 'Write it like 90s or 5m.' });
-  }
-}
-
-async function certificates(options: Options): Promise<string | undefined> {
-  const path = textOption(options, 'ca-file');
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} cannot be read: ${errnoOf(cause) ?? ''}`, { cause });
   }
 }

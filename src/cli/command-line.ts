@@ -37,8 +37,10 @@ interface Found {
   readonly args: readonly string[];
 }
 
-/** Verbs are one word, or one of a group and one of its own. */
+/** Verbs are one word, or one of a group and one of its own; a verb of one word may have others below it. */
 function findVerb(first: string, rest: readonly string[]): Found {
+  const both = `${first} ${rest[0] ?? ''}`;
+  if (isVerb(both)) return { name: both, args: rest.slice(1) };
   if (isVerb(first)) return { name: first, args: rest };
   if (!Object.hasOwn(groups, first))
     throw unknownVerb(
@@ -50,8 +52,6 @@ function findVerb(first: string, rest: readonly string[]): Found {
     throw new NodekilnError('NK_USAGE', `${first} needs a verb`, { hint: `Run nodekiln ${first} --help.` });
   }
   if (isHelp(second)) return { name: undefined, args };
-  const name = `${first} ${second}`;
-  if (isVerb(name)) return { name, args };
   if (second.startsWith('-')) throw unknownOption(second, ['--help']);
   throw unknownVerb(
     second,

@@ -11,7 +11,8 @@ export async function overview(width: number): Promise<string> {
   const rows = new Map<string, string>();
   for (const { spec } of all) {
     const [first = ''] = spec.name.split(' ');
-    rows.set(first, groups[first] ?? spec.summary);
+    // The verb of one word stands for those below it.
+    if (!rows.has(first)) rows.set(first, groups[first] ?? spec.summary);
   }
   rows.set('help [VERB…]', 'print the help of a verb');
   return sections([

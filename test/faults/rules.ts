@@ -58,6 +58,8 @@ export const rules = {
   'agent-looks':
     'A change looks at what it changes and what reads that; everything is looked at in time, however often documents change.',
   'agent-patient': 'It settles before it acts and backs off when it fails; the last good state stays in force.',
+  'agent-bootstrap':
+    'An unbaked machine becomes a tended one once, each piece whole or absent; what is there is not taken back.',
   'agent-ends': 'It ends when it is told to, in every wait.',
   'agent-reports': 'It says what it did, by the digest of the documents it did it for.',
 

@@ -1,0 +1,156 @@
+/** An unbaked machine in memory and its registry: what user data makes of it, killed anywhere, and a second time. */
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'node:test';
+import { createMemoryMachine, type MemoryMachine, type OpenOptions } from '../host/memory/machine.ts';
+import { createHttpClient } from '../artifacts/sources/http-client.ts';
+import { textOf } from '../model/bytes.ts';
+import { textFile } from '../../test/support/memory-node.ts';
+import { artifact, digestOf } from '../../test/servers/registry.ts';
+import { bootstrapAgent, type BootstrapOptions, type BootstrapReport } from './bootstrap.ts';
+
+const origin = 'https://registry.example.org';
+const given = '/run/agent.yaml';
+const agent = 'nodekiln-agent.service';
+const own = 'nodekiln-agent-bootstrap.service';
+const certificate = '/var/lib/nodekiln/agent/client-current.pem';
+const parts = { nodekiln: Buffer.from('the program'), node: Buffer.from('what runs it') };
+const pushed = artifact(parts);
+const manifest = Buffer.from(JSON.stringify(pushed.manifest));
+const image = `registry.example.org/nodekiln@${digestOf(manifest)}`;
+const config = JSON.stringify({
+  apiVersion: 'nodekiln.dev/v1alpha1',
+  kind: 'AgentConfig',
+  spec: {
+    source: 'secret:kube-system/pool-a',
+    cluster: { server: 'https://10.0.0.1:6443', caFile: '/etc/ca.crt', bootstrapToken: 'abcdef.0123456789abcdef' },
+  },
+});
+
+let machine: MemoryMachine;
+let asked: string[];
+/** What the registry has under a digest. */
+let blobs: Map<string, Uint8Array>;
+
+const text = async (path: string): Promise<string | undefined> => textOf(await machine.files.read(path));
+const programs = (): Promise<(string | undefined)[]> =>
+  Promise.all(['node', 'nodekiln'].map((name) => text(`/opt/nodekiln/bin/${name}`)));
+
+/** One process of user data. */
+function run(open: OpenOptions = {}, options: Partial<BootstrapOptions> = {}): Promise<BootstrapReport> {
+  const host = machine.open(open);
+  const client = createHttpClient({ net: host.net, environment: {} });
+  return bootstrapAgent(host, { image, config: given, client, budgetMs: 5000, certificateMs: 60_000, ...options });
+}
+
+/** A machine with the unit that user data makes; its agent gets a certificate when `isApproved`. */
+async function unbaked(isApproved = true): Promise<void> {
+  machine = createMemoryMachine();
+  asked = [];
+  blobs = new Map([manifest, ...(pushed.blobs ?? [])].map((content) => [digestOf(content), content]));
+  machine.serve(origin, ({ url }) => {
+    const name = new URL(url).pathname.split('/').at(-1) ?? '';
+    asked.push(name);
+    const body = blobs.get(name);
+    return body ? { body, headers: { 'content-type': pushed.mediaType } } : { status: 404 };
+  });
+  machine.units.behave(agent, {
+    onActive: () => void (isApproved && machine.files.write([textFile(certificate, 'certificate')])),
+  });
+  const unit = '[Service]\nType=oneshot\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n';
+  await machine.files.write([textFile(given, config), textFile(`/etc/systemd/system/${own}`, unit, 0o644)]);
+  await machine.units.daemonReload();
+  await machine.open().units.setEnablement('enable', [own]);
+}
+
+async function assertTended(message?: string): Promise<void> {
+  assert.deepEqual(await programs(), ['what runs it', 'the program'], message);
+  for (const name of ['node', 'nodekiln'])
+    assert.equal((await machine.files.stat(`/opt/nodekiln/bin/${name}`))?.mode, 0o755, message);
+  assert.equal(await text('/etc/nodekiln/agent.yaml'), config, message);
+  assert.equal((await machine.files.stat('/etc/nodekiln/agent.yaml'))?.mode, 0o600, message);
+  assert.equal((await machine.units.get(agent)).activeState, 'active', message);
+  const { units } = machine.open();
+  assert.deepEqual([await units.enablement(agent), await units.enablement(own)], ['enabled', 'disabled'], message);
+  assert.deepEqual(
+    (await machine.files.list('/var/lib/nodekiln')).filter((name) => name !== 'agent'),
+    ['agent-bootstrap.json'],
+    message,
+  );
+}
+
+describe('an unbaked machine', () => {
+  beforeEach(() => unbaked());
+
+  it('gets program, configuration, unit and certificate, once', async () => {
+    const report = await run();
+    await assertTended();
+    assert.deepEqual(
+      report.steps.map(({ step, outcome }) => `${step} ${outcome}`),
+      ['program done', 'config done', 'unit done', 'certificate done', 'disable done'],
+    );
+    const effects = machine.effects.length;
+    asked.length = 0;
+    assert.deepEqual(await run(), { applied: true, steps: [] });
+    assert.deepEqual([machine.effects.length, asked], [effects, []], 'a second run does nothing');
+  });
+
+  it('is made one wherever the first run was killed', async () => {
+    await run();
+    const count = machine.effects.length;
+    assert.ok(count > 10);
+    for (let at = 1; at <= count; at += 1) {
+      for (const when of ['before', 'after'] as const) {
+        await unbaked();
+        await run({ crash: { at, when } }).catch(() => undefined);
+        const [node, nodekiln] = await programs();
+        assert.ok(nodekiln === undefined || node !== undefined, `a program that nothing runs, killed ${when} ${at}`);
+        await run();
+        await assertTended(`killed ${when} effect ${at}`);
+      }
+    }
+  });
+
+  it('keeps the program, the configuration and the agent that it has', async () => {
+    await machine.files.write([
+      textFile('/opt/nodekiln/bin/nodekiln', 'a newer one', 0o755),
+      textFile('/etc/nodekiln/agent.yaml', 'its own'),
+    ]);
+    const { steps } = await run();
+    assert.equal(await text('/opt/nodekiln/bin/nodekiln'), 'a newer one');
+    assert.equal(await text('/etc/nodekiln/agent.yaml'), 'its own');
+    assert.deepEqual(
+      steps.filter(({ outcome }) => outcome === 'kept').map(({ step }) => step),
+      ['program', 'config'],
+    );
+    assert.deepEqual(asked, []);
+  });
+
+  it('gets nothing of an artifact that is another or half there', async () => {
+    blobs.set(digestOf(parts.nodekiln), Buffer.from('the prograM'));
+    await assert.rejects(run(), { code: 'NK_ARTIFACT_DIGEST' });
+    blobs.delete(digestOf(parts.nodekiln));
+    await assert.rejects(run(), { code: 'NK_ARTIFACT_MISSING' });
+    assert.deepEqual(await programs(), [undefined, undefined]);
+    assert.deepEqual(await machine.files.list('/var/lib/nodekiln'), []);
+    blobs.set(digestOf(parts.nodekiln), parts.nodekiln);
+    await run();
+    await assertTended();
+  });
+
+  it('is not touched for a reference without digest, or a token that others can read', async () => {
+    const before = machine.effects.length;
+    await assert.rejects(run({}, { image: 'registry.example.org/nodekiln:1' }), { code: 'NK_USAGE' });
+    await machine.files.write([textFile(given, config, 0o644)]);
+    await assert.rejects(run(), { code: 'NK_DOCUMENT_EXPOSED' });
+    assert.equal(machine.effects.length, before);
+  });
+
+  it('says that somebody must approve, and goes on when it was done', async () => {
+    await unbaked(false);
+    await assert.rejects(run(), { code: 'NK_CLUSTER_REQUEST_PENDING' });
+    assert.equal((await machine.units.get(agent)).activeState, 'active', 'the agent goes on asking');
+    await machine.files.write([textFile(certificate, 'certificate')]);
+    await run();
+    await assertTended();
+  });
+});

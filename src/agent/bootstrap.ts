@@ -1,0 +1,173 @@
+/**
+ * Makes an unbaked machine one that an agent tends: nodekiln out of a registry by digest, the AgentConfig, the agent's unit, and
+ * its certificate, which the agent itself asks for with the bootstrap token. What is there already stays: user data that runs
+ * again, or says something older, takes nothing back. Each step is whole or absent, and run again after a crash this goes on.
+ */
+import { readAgentConfig } from './config.ts';
+import { agentCertificatePath } from './identity.ts';
+import { agentUnit } from './restart-units.ts';
+import { fetchTo } from '../artifacts/fetch-to.ts';
+import { parseReference } from '../artifacts/reference.ts';
+import type { HttpClient } from '../artifacts/sources/http-client.ts';
+import type { AgentSpec } from '../config/agent-config.ts';
+import { documentPaths } from '../config/defaults.ts';
+import { agentUnit as agentUnitText } from '../desired/own-units.ts';
+import { readText } from '../documents/sources/folder.ts';
+import { NodekilnError } from '../errors.ts';
+import type { Host } from '../host/port.ts';
+import { bytesOf } from '../model/bytes.ts';
+import { rootFile } from '../model/files.ts';
+import { stateFolder } from '../model/state-paths.ts';
+
+/** What was applied once: while it is there, nothing is done. */
+const markerPath = `${stateFolder}/agent-bootstrap.json`;
+/** The unit that calls this, where user data makes one. */
+const ownUnit = 'nodekiln-agent-bootstrap.service';
+
+const programFolder = '/opt/nodekiln/bin';
+/** The program last: where it is, what runs it is there, too. */
+const programFiles = ['node', 'nodekiln'] as const;
+const lookAgainMs = 500;
+
+/** One thing that was done, or was found done. */
+export interface BootstrapStep {
+  readonly step: 'program' | 'config' | 'unit' | 'certificate' | 'disable';
+  readonly outcome: 'done' | 'kept';
+  /** Which file or unit. */
+  readonly what: string;
+}
+
+/** What became of it. */
+export interface BootstrapReport {
+  /** It had been applied before: nothing was done. */
+  readonly applied: boolean;
+  readonly steps: readonly BootstrapStep[];
+}
+
+export interface BootstrapOptions {
+  /** An OCI artifact of `./dev build`, by digest. */
+  readonly image: string;
+  /** Speak plain HTTP with its registry. */
+  readonly plainHttp?: boolean;
+  /** Path of the AgentConfig. Absolute. */
+  readonly config: string;
+  /** Speaks to the registry, with whatever authorities it is trusted by. */
+  readonly client: HttpClient;
+  /** For fetching, retries included. */
+  readonly budgetMs: number;
+  /** How long somebody may take to approve the agent's certificate. */
+  readonly certificateMs: number;
+  readonly onStep?: (step: BootstrapStep) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * NK_USAGE for an image without a digest, and what reading the AgentConfig throws, before anything is changed; errors of the
+ * registry; NK_UNIT_FAILED; NK_CLUSTER_REQUEST_PENDING when there is no certificate in time.
+ */
+export async function bootstrapAgent(host: Host, options: BootstrapOptions): Promise<BootstrapReport> {
+  const { files, units } = host;
+  if (await files.stat(markerPath)) return { applied: true, steps: [] };
+  if (parseReference(options.image).digest === undefined)
+    throw new NodekilnError('NK_USAGE', `${options.image} names no digest`, {
+      hint: 'Write it like registry.example.org/nodekiln@sha256:…; `./dev build` prints it.',
+    });
+  const spec = await readAgentConfig(files, { config: options.config });
+  const steps: BootstrapStep[] = [];
+  const note = (step: BootstrapStep['step'], what: string, done: boolean): void => {
+    const noted = { step, what, outcome: done ? 'done' : 'kept' } as const;
+    steps.push(noted);
+    options.onStep?.(noted);
+  };
+  note('program', programFolder, await installProgram(host, options));
+  note('config', documentPaths.agent, await installConfig(host, options.config));
+  note('unit', agentUnit, await startAgent(host));
+  if (spec.cluster && spec.cluster.kubeconfig === undefined) {
+    await certificate(host, spec, options);
+    note('certificate', agentCertificatePath, true);
+  }
+  if ((await units.enablement(ownUnit)) === 'enabled') {
+    await units.setEnablement('disable', [ownUnit]);
+    note('disable', ownUnit, true);
+  }
+  // Last: whatever is missing before it is made up for by another run.
+  await files.write([rootFile(markerPath, bytesOf(`${JSON.stringify({ image: options.image })}\n`), 0o644)]);
+  return { applied: false, steps };
+}
+
+/** False when there is a program: a bake or an update put it there, and knows better than user data of the machine's first day. */
+async function installProgram(host: Host, options: BootstrapOptions): Promise<boolean> {
+  const { files, program } = host;
+  if (await files.stat(`${programFolder}/nodekiln`)) return false;
+  const folder = await files.temporaryFolder(stateFolder);
+  try {
+    // All of it is here and checked before any of it has its name.
+    for (const file of programFiles)
+      await fetchTo(
+        {
+          type: 'oci',
+          reference: options.image,
+          file,
+          architecture: program.architecture,
+          plainHttp: options.plainHttp ?? false,
+        },
+        `${folder}/${file}`,
+        {
+          ...host,
+          base: '/',
+          client: options.client,
+          budgetMs: options.budgetMs,
+          ...(options.signal && { signal: options.signal }),
+        },
+      );
+    for (const file of programFiles)
+      await files.place(`${folder}/${file}`, `${programFolder}/${file}`, { mode: 0o755, uid: 0, gid: 0 });
+  } finally {
+    await files.removeTree(folder);
+  }
+  return true;
+}
+
+/** False when there is one. It holds a token, perhaps: only root reads it. */
+async function installConfig({ files }: Host, from: string): Promise<boolean> {
+  if (await files.stat(documentPaths.agent)) return false;
+  const { text } = await readText(files, from);
+  await files.write([rootFile(documentPaths.agent, bytesOf(text), 0o600)]);
+  return true;
+}
+
+/** False when it ran already. A unit that an image or an administrator wrote stays as it is. */
+async function startAgent({ files, units }: Host): Promise<boolean> {
+  if ((await units.get(agentUnit)).loadState === 'not-found') {
+    await files.write([rootFile(`/etc/systemd/system/${agentUnit}`, bytesOf(agentUnitText(undefined)), 0o644)]);
+    await units.daemonReload();
+  }
+  await units.setEnablement('enable', [agentUnit]);
+  if ((await units.get(agentUnit)).activeState === 'active') return false;
+  const result = await (await units.start(agentUnit)).result;
+  if (result !== 'done')
+    throw new NodekilnError('NK_UNIT_FAILED', `${agentUnit} did not start: ${result}`, {
+      resource: `unit:${agentUnit}`,
+      lines: await units.log(agentUnit, 20),
+    });
+  return true;
+}
+
+/** Waits for what the agent asks for. */
+async function certificate({ files, clock, units }: Host, spec: AgentSpec, options: BootstrapOptions): Promise<void> {
+  const until = clock.monotonic() + options.certificateMs;
+  while (!(await files.stat(agentCertificatePath))) {
+    if (options.signal?.aborted)
+      throw new NodekilnError('NK_INTERRUPTED', 'stopped while the agent waits for its certificate');
+    if (clock.monotonic() >= until)
+      throw new NodekilnError(
+        'NK_CLUSTER_REQUEST_PENDING',
+        `the agent has no certificate of ${spec.cluster?.servers[0] ?? 'its cluster'} yet; it goes on asking`,
+        {
+          hint: 'Somebody must approve its request: run `nodekiln cluster approve` there, or `kubectl certificate approve`; then run this again.',
+          lines: await units.log(agentUnit, 20),
+        },
+      );
+    await clock.sleep(lookAgainMs, options.signal);
+  }
+}

@@ -1,0 +1,93 @@
+/** `nodekiln agent bootstrap`: what user data calls on a machine that no image was baked for. */
+import { resolve as absolute } from 'node:path';
+import type { BootstrapReport, BootstrapStep } from '../agent/bootstrap.ts';
+import { parseDuration } from '../config/duration.ts';
+import { NodekilnError } from '../errors.ts';
+import { certificates } from './certificates.ts';
+import { onThisMachine } from './this-machine.ts';
+import { flagOption, textOption, type Options, type Verb } from './verb.ts';
+
+export const agentBootstrapVerb: Verb = {
+  spec: {
+    name: 'agent bootstrap',
+    summary: 'make a machine that was not baked one that an agent tends',
+    description:
+      'Fetches nodekiln by digest and installs it below /opt/nodekiln, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run does nothing.',
+    arguments: [],
+    options: [
+      {
+        flag: '--config',
+        value: 'FILE',
+        about: 'the AgentConfig; only root may read one with a token',
+        required: true,
+      },
+      {
+        flag: '--image',
+        value: 'REFERENCE',
+        about: 'the OCI artifact with nodekiln, with its digest',
+        required: true,
+      },
+      { flag: '--plain-http', about: 'speak plain HTTP with the registry' },
+      {
+        flag: '--ca-file',
+        value: 'FILE',
+        about: 'certificates (PEM) the registry is trusted by, instead of the machine’s',
+      },
+      { flag: '--budget', value: 'DURATION', about: 'for fetching, retries included', default: '5m' },
+      {
+        flag: '--certificate-timeout',
+        value: 'DURATION',
+        about: 'how long somebody may take to approve the agent’s certificate',
+        default: '15m',
+      },
+    ],
+    examples: [
+      'nodekiln agent bootstrap --config /run/agent.yaml --image registry.example.org/nodekiln@sha256:… --ca-file /etc/registry-ca.pem',
+    ],
+    kind: 'BootstrapReport',
+    root: 'always',
+    systemd: true,
+    endsItself: true,
+  },
+  async run({ options, signal, onEvent }) {
+    const [{ bootstrapAgent }, { createHttpClient }] = await Promise.all([
+      import('../agent/bootstrap.ts'),
+      import('../artifacts/sources/http-client.ts'),
+    ]);
+    const ca = await certificates(options);
+    const [budgetMs, certificateMs] = [duration(options, 'budget'), duration(options, 'certificate-timeout')];
+    const report = await onThisMachine((host) => {
+      const { net, program } = host;
+      return bootstrapAgent(host, {
+        image: textOption(options, 'image') ?? '',
+        config: absolute(textOption(options, 'config') ?? ''),
+        plainHttp: flagOption(options, 'plain-http'),
+        client: createHttpClient({ net, environment: program.environment, ...(ca !== undefined && { ca }) }),
+        budgetMs,
+        certificateMs,
+        signal,
+        onStep: (step) => onEvent({ type: 'progress', step: 'bootstrap', message: stepText(step) }),
+      });
+    });
+    return { data: report, text: reportText(report) };
+  },
+};
+
+const stepText = ({ step, what, outcome }: BootstrapStep): string => `${step} ${what}: ${outcome}`;
+
+function reportText({ applied, steps }: BootstrapReport): string {
+  if (applied) return 'nothing to do: this machine was bootstrapped before';
+  return [...steps.map(stepText), 'bootstrapped: the agent tends this machine'].join('\n');
+}
+
+function duration(options: Options, name: string): number {
+  const text = textOption(options, name) ?? '';
+  try {
+    return parseDuration(text);
+  } catch (cause) {
+    throw new NodekilnError('NK_USAGE', `--${name} ${text} is no duration`, {
+      cause,
+      hint: 'Write it like 90s or 5m.',
+    });
+  }
+}
