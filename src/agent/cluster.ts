@@ -8,6 +8,7 @@ import { createKubeClient } from '../kube/client.ts';
 import { startInformer, type Informer } from '../kube/informer.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import type { Host } from '../host/port.ts';
+import { isSameMachine, readMachineIdentity } from '../host/machine-identity.ts';
 import { createEvents, type SayEvent } from './events.ts';
 import { openIdentity, type AgentIdentity } from './identity.ts';
 
@@ -51,6 +52,11 @@ export interface NodeCluster {
   readonly isNodeKnown: boolean;
   /** Yields when it begins to look, and whenever the Node may have changed. Ends with the signal. */
   watchNode(signal: AbortSignal): AsyncIterable<void>;
+  /**
+   * Another machine has the name of this node, too: its kubelet has said so of the Node after ours had. Nothing is written there
+   * until that was ten minutes ago.
+   */
+  readonly isContested: boolean;
   /** Says it on the Node; best effort, never throws. */
   readonly event: SayEvent;
   /**
@@ -73,6 +79,9 @@ export interface NodeClusterOptions {
   readonly onTrouble?: (trouble: unknown) => void;
 }
 
+/** Two kubelets write their Node every few seconds. */
+const contestMs = 10 * 60_000;
+
 /** Whose the conditions are. */
 const conditionManager = 'nodekiln-agent-conditions';
 
@@ -86,6 +95,16 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   const own = createNotices();
   let informer: Informer<NodeObject> | undefined;
   const node = (): NodeObject | undefined => informer?.objects.get(nodeName);
+  const ownMachine = await readMachineIdentity(host.files);
+  let wasOurs = false;
+  let contestedAtMs = -Infinity;
+  const judgeMachine = (): void => {
+    const told = node()?.status?.nodeInfo;
+    if (told?.machineID === undefined) return;
+    // What a machine that is gone has left is written over by our kubelet soon.
+    if (isSameMachine(told, ownMachine)) wasOurs = true;
+    else if (wasOurs) contestedAtMs = host.clock.monotonic();
+  };
 
   const follow = async (): Promise<void> => {
     await identity.available(signal);
@@ -95,10 +114,14 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
       resource: nodes,
       fieldSelector: `metadata.name=${nodeName}`,
       signal,
-      onChange: () => own.tell(),
+      onChange: () => {
+        judgeMachine();
+        own.tell();
+      },
       ...(onTrouble && { onTrouble }),
     });
     await informer.synced;
+    judgeMachine();
     own.tell();
   };
   let following: Promise<void> | undefined;
@@ -111,6 +134,9 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
     node,
     get isNodeKnown() {
       return informer?.isSynced === true;
+    },
+    get isContested() {
+      return host.clock.monotonic() - contestedAtMs < contestMs;
     },
     watchNode: (until) => {
       following ??= follow().catch((thrown: unknown) => {

@@ -98,6 +98,18 @@ async function play({ reconcile, untilMs, about = {}, at = {}, random = 0 }: Pla
 const times = ({ asked }: Played): number[] => asked.map(({ atMs }) => atMs);
 
 describe('the runtime of controllers', () => {
+  it('again when it is due after it found nothing changed, and not at once', async () => {
+    const { asked } = await play({
+      reconcile: () => ({ outcome: 'unchanged' }),
+      untilMs: 50_000,
+      about: { resyncMs: 10_000 },
+    });
+    assert.deepEqual(
+      asked.map(({ atMs }) => Math.round(atMs / 1000)),
+      [0, 10, 20, 30, 40],
+    );
+  });
+
   it('asks at the start, and again so long after a success', async () => {
     const played = await play({ reconcile: () => done, untilMs: 150_000 });
     assert.deepEqual(played.asked, [

@@ -117,7 +117,11 @@ async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Pr
   const reconciled = await attempt(runtime, controller, reasons);
   const nowMs = host.clock.monotonic();
   measures.reconciled(controller.name, { outcome: reconciled.outcome, durationMs: nowMs - beganMs });
-  if (reconciled.outcome === 'unchanged') return before;
+  if (reconciled.outcome === 'unchanged') {
+    // What was due has been looked at.
+    const isOver = before.next === undefined || before.next.dueMs <= nowMs;
+    return isOver ? { ...before, next: { dueMs: nowMs + controller.resyncMs, reason: 'resync' } } : before;
+  }
   if (reconciled.outcome === 'postponed')
     return { failures: 0, trouble: '', next: { dueMs: nowMs + reconciled.waitMs, reason: 'retry' } };
   const failed = reconciled.outcome === 'failed';

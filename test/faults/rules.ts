@@ -80,6 +80,7 @@ export const rules = {
   'node-kept':
     'The Node holds what documents in force say, nothing of others is lost, and what is applied is told only once it is',
   'last-good-state': 'While documents are away, bad or deleted, what was asked for last is kept, also against drift',
+  'node-alone': 'A Node that two machines write is written by neither agent, and the other machine is said.',
   'updated-in-place':
     'What disturbs pods waits until the Node is drained, is made once, and is said with its end; kubelet is never newer than its server.',
   renamed: 'A Node that names another Secret is followed to it, over restarts; nothing and nonsense change nothing.',

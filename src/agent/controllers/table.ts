@@ -6,6 +6,7 @@ import { heartbeat } from './heartbeat.ts';
 import { hostName } from './host-name.ts';
 import { inPlace } from './in-place.ts';
 import { node } from './node.ts';
+import { nodeMachine } from './node-machine.ts';
 import { runtimeHealth } from './runtime-health.ts';
 import { tokens } from './tokens.ts';
 import { unitConditions } from './unit-conditions.ts';
@@ -17,6 +18,7 @@ export type ControllerName =
   | 'host-name'
   | 'in-place'
   | 'node'
+  | 'node-machine'
   | 'runtime-health'
   | 'tokens'
   | 'unit-conditions';
@@ -28,6 +30,7 @@ const controllers = {
   'client-certificate': clientCertificate,
   tokens,
   'desired-state': desiredState,
+  'node-machine': nodeMachine,
   node,
   'in-place': inPlace,
   heartbeat,

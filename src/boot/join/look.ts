@@ -4,6 +4,7 @@
  */
 import type { Join } from '../../desired/join.ts';
 import { NodekilnError } from '../../errors.ts';
+import { isSameMachine, readMachineIdentity, type MachineIdentity } from '../../host/machine-identity.ts';
 import type { Host } from '../../host/port.ts';
 import { readKubeconfig } from '../../kube/kubeconfig.ts';
 import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
@@ -42,7 +43,7 @@ const leaseMs = 40_000;
 
 /** The signal ends what is asked at that moment. */
 export function createLooker(host: Host, join: Join, signal: AbortSignal): Looker {
-  const identity = machineIdentity(host);
+  const identity = readMachineIdentity(host.files);
   return {
     async look() {
       const api = await credentialOf(host, join);
@@ -276,28 +277,9 @@ function readiness(node: unknown): Pick<NodeSight, 'ready' | 'why'> {
   };
 }
 
-/** What kubelet says of the machine: cadvisor's machine ID, and the firmware's UUID. */
-interface MachineIdentity {
-  readonly machineId: string;
-  readonly systemUuid: string;
-}
-
-async function machineIdentity({ files }: Host): Promise<MachineIdentity> {
-  const read = async (path: string): Promise<string> =>
-    textOf(await files.read(path).catch(() => undefined))
-      ?.trim()
-      .toLowerCase() ?? '';
-  const [machineId, systemUuid] = await Promise.all(['/etc/machine-id', '/sys/class/dmi/id/product_uuid'].map(read));
-  return { machineId: machineId ?? '', systemUuid: systemUuid ?? '' };
-}
-
-/** A Node that says nothing of its machine yet is the one that kubelet has just made. */
-function isOurs(node: unknown, { machineId, systemUuid }: MachineIdentity): boolean {
-  const same = (theirs: string, ours: string): boolean => theirs === '' || ours === '' || theirs.toLowerCase() === ours;
-  return (
-    same(textAt(node, 'status', 'nodeInfo', 'machineID'), machineId) &&
-    same(textAt(node, 'status', 'nodeInfo', 'systemUUID'), systemUuid)
-  );
+function isOurs(node: unknown, identity: MachineIdentity): boolean {
+  const told = (field: string): string => textAt(node, 'status', 'nodeInfo', field);
+  return isSameMachine({ machineID: told('machineID'), systemUUID: told('systemUUID') }, identity);
 }
 
 /** The machine that has this name, if it lives; one that is gone leaves its Node to whoever comes after it. */

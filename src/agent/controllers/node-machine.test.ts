@@ -1,0 +1,77 @@
+/** Two machines of one name, as the agent of one of them sees their Node. */
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { playPool, poolKey, secretOf, contentOf, type PlayedAgent } from '../../../test/support/cluster-agent.ts';
+import { nodeDocument } from '../../../test/support/memory-node.ts';
+import { isSameMachine } from '../../host/machine-identity.ts';
+
+const own = '0123456789abcdef'.repeat(2);
+const other = 'fedcba9876543210'.repeat(2);
+const minute = 60_000;
+
+let agent: PlayedAgent;
+afterEach(() => agent.stop());
+
+const documents = (content: string): object =>
+  secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content }] }) });
+/** A kubelet writes its Node. */
+const tell = (machineID: string): void => {
+  const node = agent.cluster.get('nodes/node-1');
+  agent.cluster.put('nodes/node-1', { ...node, status: { ...(node?.['status'] as object), nodeInfo: { machineID } } });
+};
+const said = (): string[] =>
+  agent.events.flatMap(({ event }) => (event.type === 'notice' ? [event.notice.message] : []));
+/** Of the Node, its status and its Lease. */
+const writesWithin = async (ms: number): Promise<string[]> => {
+  const before = agent.cluster.told.length;
+  await agent.pass(ms);
+  return agent.cluster.told
+    .slice(before)
+    .filter((what) => /^(?:patch|apply|update|create) (?:nodes|leases)/.test(what));
+};
+
+async function play(first: string): Promise<void> {
+  agent = await playPool(documents('one'), {
+    prepare: (cluster) => cluster.put('nodes/node-1', { metadata: {}, status: { nodeInfo: { machineID: first } } }),
+  });
+}
+
+describe('a Node that two machines write', () => {
+  it('is written by neither agent while that goes on, and said with the other machine', async () => {
+    await play(own);
+    tell(other);
+    await agent.pass(1000);
+    tell(own);
+    await agent.pass(1000);
+    agent.cluster.put(poolKey, documents('two'));
+    assert.deepEqual(await writesWithin(9 * minute), []);
+    assert.equal(await contentOf(agent, '/etc/a'), 'two', 'what is on the machine goes on');
+    assert.deepEqual(
+      said().filter((message) => message.startsWith('NK_CLUSTER_NAME_TAKEN')),
+      [`NK_CLUSTER_NAME_TAKEN: the Node node-1 is another machine’s, too: its machine ID is ${other}`],
+    );
+    assert.ok(
+      agent.events.some(({ event }) => event.type === 'trouble' && event.error.code === 'NK_CLUSTER_NAME_TAKEN'),
+    );
+    assert.notDeepEqual(await writesWithin(5 * minute), [], 'once the other is gone');
+  });
+
+  it('is this one’s when it was of a machine that is gone', async () => {
+    await play(other);
+    await agent.pass(1000);
+    tell(own);
+    assert.notDeepEqual(await writesWithin(minute), []);
+    assert.deepEqual(said(), []);
+  });
+});
+
+describe('a machine', () => {
+  const machine = { machineId: own, systemUuid: 'a-b' };
+  for (const [name, told, same] of [
+    ['is the same by both', { machineID: own, systemUUID: 'A-B' }, true],
+    ['is another by its ID', { machineID: other, systemUUID: 'a-b' }, false],
+    ['is another by its UUID: a copy of a disk', { machineID: own, systemUUID: 'c-d' }, false],
+    ['may be the same while nothing is told', {}, true],
+  ] as const)
+    it(name, () => assert.equal(isSameMachine(told, machine), same));
+});
