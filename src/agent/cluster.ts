@@ -57,6 +57,8 @@ export interface NodeCluster {
    * until that was ten minutes ago.
    */
   readonly isContested: boolean;
+  /** The ID of the other machine, as its kubelet told it last; '' before. */
+  readonly contestant: string;
   /** Says it on the Node; best effort, never throws. */
   readonly event: SayEvent;
   /**
@@ -98,12 +100,16 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   const ownMachine = await readMachineIdentity(host.files);
   let wasOurs = false;
   let contestedAtMs = -Infinity;
+  let contestant = '';
   const judgeMachine = (): void => {
     const told = node()?.status?.nodeInfo;
     if (told?.machineID === undefined) return;
     // What a machine that is gone has left is written over by our kubelet soon.
     if (isSameMachine(told, ownMachine)) wasOurs = true;
-    else if (wasOurs) contestedAtMs = host.clock.monotonic();
+    else if (wasOurs) {
+      contestedAtMs = host.clock.monotonic();
+      contestant = told.machineID;
+    }
   };
 
   const follow = async (): Promise<void> => {
@@ -137,6 +143,9 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
     },
     get isContested() {
       return host.clock.monotonic() - contestedAtMs < contestMs;
+    },
+    get contestant() {
+      return contestant;
     },
     watchNode: (until) => {
       following ??= follow().catch((thrown: unknown) => {

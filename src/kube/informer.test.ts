@@ -334,6 +334,23 @@ const faults: readonly Fault[] = [
     withinMs: 130_000,
     trouble: /within 120000 ms/,
   },
+  {
+    name: 'the server is away and goes back to an older copy meanwhile, and says nothing: lists again soon',
+    happens: async () => {
+      const copy = server.save();
+      server.put('b', 'x');
+      server.put('b', 'y');
+      await pass(10);
+      server.stop();
+      server.restore(copy);
+      await pass(2000);
+      server.start();
+      server.put('lost', 'x');
+    },
+    asks: ['watch 4', 'list', 'watch 3'],
+    withinMs: 20_000,
+    trouble: /within 15000 ms/,
+  },
 ];
 
 describe('an informer holds out when', () => {

@@ -48,6 +48,8 @@ const maxLineBytes = 8 * 1024 * 1024;
 const headersTimeoutMs = 30_000;
 /** A server ends a watch after five to ten minutes, each at its own time. */
 const shortestWatchSeconds = 300;
+/** What a server that was away has to say within, before it is asked what there is now. */
+const returnedSilenceMs = 15_000;
 /** Longer than the longest pause between two tries. */
 const lastingMs = 45_000;
 const types = { ADDED: 'added', MODIFIED: 'modified', DELETED: 'deleted' } as const;
@@ -59,6 +61,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
   /** Undefined: nothing is known, or it can no longer be gone on from. */
   let version: string | undefined;
   let fresh = false;
+  let wasAway = false;
   for (;;) {
     let waitMs: number | undefined;
     // Whether the connection brought anything: one that did is gone on from after a silence, too.
@@ -68,10 +71,11 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       if (version === undefined) {
         const list = await api.list<T>(resource, { ...selectionOf(options), signal, fresh });
         version = list.resourceVersion;
+        wasAway = false;
         yield { type: 'listed', objects: list.items };
       }
       connectedAtMs = clock.monotonic();
-      for await (const line of connection<T>(options, version)) {
+      for await (const line of connection<T>(options, version, wasAway)) {
         if (isBefore(line.version, version)) {
           version = undefined;
           throw unusableServer(api.where, 'has gone back to an earlier state');
@@ -85,6 +89,8 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       fresh = isSilence(thrown);
       // A server that was restored from an older copy says nothing to who asks from a version to come.
       if (isGone(thrown) || (isSilence(thrown) && !heard)) version = undefined;
+      // One that could not be asked for a while may have been.
+      wasAway = !heard && version !== undefined;
       if (thrown instanceof KubeApiError) waitMs = thrown.retryAfterMs;
       onTrouble?.(thrown);
     }
@@ -100,7 +106,11 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
 }
 
 /** One connection, until it ends in order; throws when it breaks off, falls silent or brings what makes no sense. */
-async function* connection<T extends KubeObject>(options: WatchOptions, version: string): AsyncGenerator<Line<T>> {
+async function* connection<T extends KubeObject>(
+  options: WatchOptions,
+  version: string,
+  wasAway: boolean,
+): AsyncGenerator<Line<T>> {
   const { api, resource, random = Math.random } = options;
   const end = new AbortController();
   const stop = (): void => end.abort(options.signal.reason);
@@ -119,25 +129,30 @@ async function* connection<T extends KubeObject>(options: WatchOptions, version:
       headersTimeoutMs,
       signal: end.signal,
     });
-    yield* eventsOf<T>(options, body, end);
+    yield* eventsOf<T>({ ...options, firstSilenceMs: wasAway ? returnedSilenceMs : undefined }, body, end);
   } finally {
     options.signal.removeEventListener('abort', stop);
     end.abort();
   }
 }
 
+interface FirstSilence {
+  /** Until the first line; as any other when undefined. */
+  readonly firstSilenceMs: number | undefined;
+}
+
 /** `end`: ends the connection, also while it says nothing. */
 async function* eventsOf<T extends KubeObject>(
-  { api, clock, resource, silenceMs = 120_000 }: WatchOptions,
+  { api, clock, resource, silenceMs = 120_000, firstSilenceMs = silenceMs }: WatchOptions & FirstSilence,
   body: AsyncIterable<Uint8Array>,
   end: AbortController,
 ): AsyncGenerator<Line<T>> {
   const path = pathOf(resource);
   const lines = linesOf(body, maxLineBytes);
   try {
-    for (;;) {
+    for (let patienceMs = firstSilenceMs; ; patienceMs = silenceMs) {
       const line = await withDeadline(
-        { clock, ms: silenceMs, about: `the next event of ${path}`, signal: end.signal },
+        { clock, ms: patienceMs, about: `the next event of ${path}`, signal: end.signal },
         (signal) => orAborted(signal, lines.next()),
       );
       if (line.done === true) return;

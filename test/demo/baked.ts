@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
-import { cached, keyHash } from '../lab/cache.ts';
+import { cached, forgetOlder, keyHash } from '../lab/cache.ts';
 import { artifacts } from '../lab/packages.ts';
 import type { Progress } from '../lab/prerequisites.ts';
 import { unpackRoot, type Suite } from '../lab/root.ts';
@@ -73,5 +73,6 @@ export async function bakedRoot(progress: Progress = () => undefined, suite: Sui
     const lock = `${dir}.lock.json`;
     await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir, '--lock', lock], { timeoutMs: 600_000 });
     await rm(lock, { force: true });
+    await forgetOlder('baked', 6);
   });
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { cached, cacheFolder, keyHash } from './cache.ts';
+import { cached, cacheFolder, forgetOlder, keyHash } from './cache.ts';
 import { run } from './run.ts';
 
 describe('the cache', () => {
@@ -31,6 +31,18 @@ describe('the cache', () => {
     assert.equal(await cached('kind/key', make), one);
     assert.equal(made, 1);
     assert.equal(await readFile(join(one, 'content'), 'utf8'), 'made');
+  });
+
+  test('what was made for earlier recipes goes, but for the newest and what somebody may be at work with', async () => {
+    const keys = ['a', 'b', 'c', 'd'];
+    for (const key of keys) await cached(`old/${key}`, (dir) => writeFile(join(dir, 'content'), ''));
+    const now = Date.now();
+    const hour = 3_600_000;
+    for (const [index, key] of keys.entries())
+      await utimes(join(cacheFolder(), 'old', key), new Date(), new Date(now - (4 + index) * hour));
+    await cached('old/d', () => Promise.reject(new Error('it is there')));
+    await forgetOlder('old', 2, now);
+    assert.deepEqual((await readdir(join(cacheFolder(), 'old'))).sort(), ['a', 'd']);
   });
 
   test('what fails leaves nothing, and the next one makes it', async () => {

@@ -4,7 +4,7 @@
  * so a changed recipe is a new key. Two processes that want one key make it once.
  */
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -66,7 +66,11 @@ export function cached(key: string, make: (dir: string) => Promise<void>): Promi
 }
 
 async function makeOnce(key: string, final: string, make: (dir: string) => Promise<void>): Promise<string> {
-  if (await exists(final)) return final;
+  if (await exists(final)) {
+    // Asked for now.
+    await utimes(final, new Date(), new Date()).catch(() => undefined);
+    return final;
+  }
   return withLock(key, async () => {
     if (await exists(final)) return final;
     const parent = join(final, '..');
@@ -88,4 +92,21 @@ async function makeOnce(key: string, final: string, make: (dir: string) => Promi
     }
     return final;
   });
+}
+
+/** So long nobody is thought to use what was not asked for. */
+const unusedMs = 3 * 3_600_000;
+
+/**
+ * Removes what was made for earlier recipes in a folder of the cache (`baked`), but for the newest `keep` and what was made or
+ * asked for within three hours: somebody may be at work with it.
+ */
+export async function forgetOlder(kind: string, keep: number, nowMs = Date.now()): Promise<void> {
+  const parent = join(cacheFolder(), kind);
+  const entries = await Promise.all(
+    (await readdir(parent)).map(async (entry) => ({ entry, atMs: (await stat(join(parent, entry))).mtimeMs })),
+  );
+  const old = entries.sort((one, other) => other.atMs - one.atMs).slice(keep);
+  for (const { entry, atMs } of old)
+    if (nowMs - atMs > unusedMs) await rm(join(parent, entry), { recursive: true, force: true });
 }

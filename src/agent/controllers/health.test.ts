@@ -148,6 +148,17 @@ describe('the condition of units', () => {
     );
     assert.notEqual(condition()?.lastTransitionTime, since);
   });
+
+  it('is told to a Node that was made again', async () => {
+    await play({}, { units: [unit] });
+    await agent.pass(40_000);
+    agent.cluster.delete('nodes/node-1');
+    await agent.pass(1000);
+    agent.cluster.put('nodes/node-1', { metadata: {} });
+    assert.equal(condition(), undefined);
+    await agent.pass(40_000);
+    assert.equal(condition()?.status, 'True');
+  });
 });
 
 describe('what the agent serves about itself', () => {

@@ -27,7 +27,8 @@ export function unitConditions(context: AgentContext): ControllerBody | undefine
       if (!cluster.node() || cluster.isContested || applied.units().length === 0) return { outcome: 'done' };
       const verdicts = await judgeAll(context, changingSince);
       const condition = unitsCondition(verdicts);
-      const text = `${condition.status} ${condition.reason} ${condition.message}`;
+      // A Node that was made again says nothing of it yet.
+      const text = `${cluster.node()?.metadata.uid ?? ''} ${condition.status} ${condition.reason} ${condition.message}`;
       const nowMs = host.clock.monotonic();
       if (written?.text === text && nowMs - written.atMs < keepAliveMs) return { outcome: 'done' };
       if (condition.status === 'False' && written?.text !== text)
