@@ -64,7 +64,7 @@ export async function bakedRoot(progress: Progress = () => undefined, suite: Sui
     JSON.stringify(about),
     suite,
   );
-  return cached(`baked/${key}`, async (dir) => {
+  const root = await cached(`baked/${key}`, async (dir) => {
     progress(`baking the demo root of ${suite}`);
     await mkdir(dir, { recursive: true });
     await unpackRoot(suite, dir, progress);
@@ -73,6 +73,7 @@ export async function bakedRoot(progress: Progress = () => undefined, suite: Sui
     const lock = `${dir}.lock.json`;
     await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir, '--lock', lock], { timeoutMs: 600_000 });
     await rm(lock, { force: true });
-    await forgetOlder('baked', 6);
   });
+  await forgetOlder('baked', 6);
+  return root;
 }

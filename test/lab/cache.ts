@@ -85,6 +85,8 @@ async function makeOnce(key: string, final: string, make: (dir: string) => Promi
       await make(temporary);
       // mkdtemp makes it private, and a root folder's mode is that of the guest's /.
       await chmod(temporary, 0o755);
+      // A root's folder has the time of its archive.
+      await utimes(temporary, new Date(), new Date());
       await rename(temporary, final);
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
@@ -104,7 +106,9 @@ const unusedMs = 3 * 3_600_000;
 export async function forgetOlder(kind: string, keep: number, nowMs = Date.now()): Promise<void> {
   const parent = join(cacheFolder(), kind);
   const entries = await Promise.all(
-    (await readdir(parent)).map(async (entry) => ({ entry, atMs: (await stat(join(parent, entry))).mtimeMs })),
+    (await readdir(parent))
+      .filter((name) => !name.startsWith('.'))
+      .map(async (entry) => ({ entry, atMs: (await stat(join(parent, entry))).mtimeMs })),
   );
   const old = entries.sort((one, other) => other.atMs - one.atMs).slice(keep);
   for (const { entry, atMs } of old)
