@@ -18,6 +18,7 @@ import { openCluster, type Cluster } from '../../lab/cluster.ts';
 import { networkAddress, openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { installPrerequisites } from '../../lab/prerequisites.ts';
 import { rootFolder } from '../../lab/root.ts';
+import { issueCertificate, makeAuthority } from '../../servers/certificates.ts';
 import { artifact, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 
 const node = 'unbaked';
@@ -52,15 +53,22 @@ before(async () => {
   lab = await openLab();
   cluster = await openCluster(lab, { progress: console.error });
   const config = join(folder, 'registry.json');
+  // A private registry: nothing on the host trusts it but what user data says.
+  const authority = await makeAuthority(folder, 'ca');
+  const tls = await issueCertificate(folder, 'server', authority, {
+    subject: `/CN=${networkAddress}`,
+    names: [`IP:${networkAddress}`],
+  });
   const storage = { filesystem: { rootdirectory: registry.storage } };
   await writeFile(
     config,
-    JSON.stringify({ version: 0.1, storage, http: { addr: `${networkAddress}:${registryPort}` } }),
+    JSON.stringify({ version: 0.1, storage, http: { addr: `${networkAddress}:${registryPort}`, tls } }),
   );
   lab.spawnInNetwork(['docker-registry', 'serve', config], { stdio: 'ignore' });
   const image = `${networkAddress}:${registryPort}/nodekiln@${digest}`;
   const brought = ['/root/node', '/root/nodekiln'];
-  userData = [...brought, 'agent', 'bootstrap', '--config', '/root/agent.yaml', '--image', image, '--plain-http'];
+  const files = ['--config', '/root/agent.yaml', '--ca-file', '/root/registry-ca.pem'];
+  userData = [...brought, 'agent', 'bootstrap', '--image', image, ...files];
   host = await lab.host({
     name: node,
     network: true,
@@ -69,6 +77,7 @@ before(async () => {
       await mkdir(join(disk, 'root'), { recursive: true });
       await cp(nodeBinary, join(disk, 'root/node'));
       await cp(bundle, join(disk, 'root/nodekiln'));
+      await cp(authority.certificate, join(disk, 'root/registry-ca.pem'));
     },
   });
   await host.start();
