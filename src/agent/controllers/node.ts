@@ -95,7 +95,6 @@ async function keep(cluster: NodeCluster, wanted: NodePart, signal: AbortSignal)
     );
 }
 
-/** The annotation goes first: else an agent that restarts itself would do so for ever. */
 /** What it follows is opened once: the agent starts anew with it. */
 async function secretRenamed(
   { host, configured, source, cluster, end }: AgentContext,
@@ -110,6 +109,7 @@ async function secretRenamed(
   return true;
 }
 
+/** The annotation goes first: else an agent that restarts itself would do so for ever. */
 async function restartAsked(context: AgentContext, cluster: NodeCluster, turn: ReconcileContext): Promise<void> {
   const annotations = cluster.node()?.metadata.annotations ?? {};
   const asked = restartAnnotations.filter((key) => (annotations[key] ?? '') !== '');
