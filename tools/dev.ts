@@ -80,7 +80,8 @@ async function main([name = 'help', ...args]: readonly string[]): Promise<number
 /**
  * One process per file. Files that drive real hosts run one after the other: two at a time share two cores badly. The time
  * is for one test or hook that names none: long enough for whatever a bare machine builds first, so that only what hangs
- * is ended. Not `--test-force-exit`: results of files that ended well get lost with it.
+ * is ended, and `test-end.ts` ends the process that it hangs in. Not `--test-force-exit`: results of files that ended well
+ * get lost with it.
  */
 async function test(
   patterns: readonly string[],
@@ -97,6 +98,7 @@ async function test(
     nodeBinary,
     [
       '--disable-warning=ExperimentalWarning',
+      `--import=${join(root, 'tools', 'test-end.ts')}`,
       '--test',
       `--test-concurrency=${processes}`,
       `--test-timeout=${timeoutMs}`,

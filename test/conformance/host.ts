@@ -62,6 +62,16 @@ async function namesUntil(events: AsyncIterator<FolderEvent>, name: string): Pro
   return seen;
 }
 
+/** Whether a name is told of, before the whole folder is. */
+async function told(events: AsyncIterator<FolderEvent>, name: string): Promise<boolean> {
+  for (;;) {
+    const { value, done } = await events.next();
+    if (done === true || value.type === 'missing') throw new Error(`the watch lost the folder before ${name} was seen`);
+    if (value.type === 'present') return false;
+    if (value.names.includes(name)) return true;
+  }
+}
+
 const files: Expectation[] = [
   {
     name: 'a file is created, left alone, given attributes, replaced',
@@ -476,9 +486,12 @@ const files: Expectation[] = [
           if (value.type === type) return;
         }
       };
+      // A folder that is told to be there is to be read anew: nothing more is said of what was written before.
       const alive = async (name: string): Promise<void> => {
-        await host.files.write([file(`${watched}/${name}`, 'x')]);
-        await namesUntil(events, name);
+        for (let turn = 1; ; turn += 1) {
+          await host.files.write([file(`${watched}/${name}-${turn}`, 'x')]);
+          if (await told(events, `${name}-${turn}`)) return;
+        }
       };
       await host.files.write([directory(watched, 0o755)]);
       await next('present');
