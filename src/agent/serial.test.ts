@@ -18,16 +18,16 @@ const key = 'leases/kube-system/pool-a';
 const mark = 'nodekiln.dev/serial-failed';
 
 describe('the turn of a node', () => {
-  const nowMs = Date.UTC(2030, 0, 1);
   const lease = (spec: Lease['spec'], failed?: object): Lease => ({
     metadata: { name: 'a', ...(failed && { annotations: { [mark]: JSON.stringify(failed) } }) },
     ...(spec && { spec }),
   });
-  const judge = (one: Lease | undefined): unknown => judgeTurn(one, { nodeName: 'n', checksum: 'c', nowMs });
-  const heldBy = (holderIdentity: string, agoMs: number, seconds = 180): Lease['spec'] => ({
+  const judge = (one: Lease | undefined, unchangedMs = 0): unknown =>
+    judgeTurn(one, { nodeName: 'n', checksum: 'c', unchangedMs });
+  const heldBy = (holderIdentity: string, leaseDurationSeconds = 180, renewTime = microTime(0)): Lease['spec'] => ({
     holderIdentity,
-    renewTime: microTime(nowMs - agoMs),
-    leaseDurationSeconds: seconds,
+    renewTime,
+    leaseDurationSeconds,
   });
 
   it('is when nobody holds the Lease, it ran out, or it is its own', () => {
@@ -37,19 +37,19 @@ describe('the turn of a node', () => {
       lease({}),
       lease({ holderIdentity: null }),
       lease({ holderIdentity: '' }),
-      lease(heldBy('n', 0)),
-      lease(heldBy('other', 180_000)),
-      lease(heldBy('other', 0, 0)),
-      lease(heldBy('other', 0, -5)),
+      lease(heldBy('n')),
+      lease(heldBy('other', 0)),
+      lease(heldBy('other', -5)),
       lease({ holderIdentity: 'other' }),
-      lease({ holderIdentity: 'other', renewTime: 'soon', leaseDurationSeconds: 5 }),
     ])
       assert.equal(judge(one), undefined, JSON.stringify(one));
+    assert.equal(judge(lease(heldBy('other')), 180_000), undefined);
   });
 
   it('is not while another holds it; it is looked at again soon, and no later than it runs out', () => {
-    assert.deepEqual(judge(lease(heldBy('other', 0))), { waitMs: 15_000, why: 'other is at it' });
-    assert.deepEqual(judge(lease(heldBy('other', 175_000))), { waitMs: 5000, why: 'other is at it' });
+    for (const time of [microTime(0), microTime(Date.UTC(2100, 0)), 'soon'])
+      assert.deepEqual(judge(lease(heldBy('other', 180, time))), { waitMs: 15_000, why: 'other is at it' });
+    assert.deepEqual(judge(lease(heldBy('other')), 175_000), { waitMs: 5000, why: 'other is at it' });
   });
 
   it('never is for what another node failed with; another content, and its own failure, begin', () => {
@@ -69,10 +69,10 @@ const documentOf = (content: string, spec: Readonly<Record<string, unknown>> = {
   secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content }], ...spec }) }, serial);
 const contentOf = (path: string): Promise<string | undefined> => contentIn(agent, path);
 const lease = (): Lease['spec'] => agent.cluster.get(key)?.['spec'] as Lease['spec'];
-const takenBy = (holderIdentity: string): void =>
+const takenBy = (holderIdentity: string, aheadMs = 0): void =>
   agent.cluster.put(key, {
     metadata: agent.cluster.get(key)?.metadata ?? {},
-    spec: { holderIdentity, leaseDurationSeconds: 180, renewTime: microTime(agent.machine.clock.now()) },
+    spec: { holderIdentity, leaseDurationSeconds: 180, renewTime: microTime(agent.machine.clock.now() + aheadMs) },
   });
 const markNow = (): unknown => agent.cluster.get(key)?.metadata.annotations?.[mark];
 
@@ -126,6 +126,26 @@ describe('an agent whose Secret is applied node after node', () => {
     await agent.pass(30_000);
     assert.equal(await contentOf('/etc/a'), 'two');
   });
+
+  for (const [clocks, hours] of [
+    ['behind', -1],
+    ['ahead', 1],
+  ] as const)
+    it(`waits for a holder whose clock is ${clocks}, as long as that renews, and no longer`, async () => {
+      await play();
+      const renewed = (): void => takenBy('node-0', hours * 3_600_000);
+      renewed();
+      agent.cluster.put(poolKey, documentOf('two'));
+      for (let minute = 0; minute < 5; minute++) {
+        await agent.pass(60_000);
+        renewed();
+        assert.equal(await contentOf('/etc/a'), 'one');
+      }
+      await agent.pass(170_000);
+      assert.equal(await contentOf('/etc/a'), 'one');
+      await agent.pass(45_000);
+      assert.equal(await contentOf('/etc/a'), 'two');
+    });
 
   it('that fails stops the line, and clears it when it succeeds after all', async () => {
     await play();

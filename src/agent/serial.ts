@@ -3,7 +3,8 @@
  * name. The Lease is renewed while it is at it and given back on every path. A node that fails leaves its mark with the
  * checksum: no other begins with that one (the line stops), whoever waits how long; another checksum clears it.
  *
- * A node that dies holds the Lease until it runs out; the next one goes on then. An agent that starts anew finds its own.
+ * A node that dies holds the Lease until another has seen it unchanged for as long as it lasts; that one goes on then. An
+ * agent that starts anew finds its own.
  */
 import { NodekilnError } from '../errors.ts';
 import type { Clock } from '../host/port.ts';
@@ -38,20 +39,26 @@ const renewMs = 60_000;
 /** Nobody watches the Lease: a watch more for each node is more than a question now and then. */
 const askAgainMs = 15_000;
 
-/** What a Lease says to a node that wants it. */
+/**
+ * What a Lease says to a node that wants it. `unchangedMs` is for how long this node has seen it as it is: clocks of nodes
+ * differ, so what its holder wrote of the time says only that it was renewed, as in client-go's leader election.
+ */
 export function judgeTurn(
   lease: Lease | undefined,
-  { nodeName, checksum, nowMs }: { readonly nodeName: string; readonly checksum: string; readonly nowMs: number },
+  {
+    nodeName,
+    checksum,
+    unchangedMs,
+  }: { readonly nodeName: string; readonly checksum: string; readonly unchangedMs: number },
 ): SerialWait | undefined {
   const mark = markOf(lease);
   if (mark && mark.node !== nodeName && mark.checksum === checksum)
     return { waitMs: askAgainMs, why: `${mark.node} failed with it, and no other node begins` };
-  const { holderIdentity = '', renewTime, leaseDurationSeconds } = lease?.spec ?? {};
+  const { holderIdentity = '', leaseDurationSeconds } = lease?.spec ?? {};
   if (!holderIdentity || holderIdentity === nodeName) return undefined;
-  const endsMs = Date.parse(renewTime ?? '') + (leaseDurationSeconds ?? 0) * 1000;
-  // What says no time, or no duration, holds nothing.
-  if (!(endsMs > nowMs) || (leaseDurationSeconds ?? 0) <= 0) return undefined;
-  return { waitMs: Math.min(endsMs - nowMs, askAgainMs), why: `${holderIdentity} is at it` };
+  // What says no duration holds nothing.
+  const leftMs = (leaseDurationSeconds ?? 0) * 1000 - unchangedMs;
+  return leftMs > 0 ? { waitMs: Math.min(leftMs, askAgainMs), why: `${holderIdentity} is at it` } : undefined;
 }
 
 export interface Serial {
@@ -66,7 +73,15 @@ export function createSerial(
   clock: Clock,
 ): Serial {
   let renewing: AbortController | undefined;
+  /** The Lease as it was last found, and since when it is like that. */
+  let found: { readonly state: string; readonly sinceMs: number } | undefined;
 
+  const unchangedMs = ({ namespace, name }: SerialTarget, lease: Lease | undefined): number => {
+    const { holderIdentity, renewTime } = lease?.spec ?? {};
+    const state = JSON.stringify([namespace, name, holderIdentity, renewTime]);
+    if (found?.state !== state) found = { state, sinceMs: clock.monotonic() };
+    return clock.monotonic() - found.sinceMs;
+  };
   const write = (lease: Lease | undefined, target: SerialTarget, next: Lease, signal: AbortSignal): Promise<Lease> =>
     lease
       ? api.update<Lease>(leases(target.namespace), next, { signal })
@@ -89,11 +104,11 @@ export function createSerial(
   return {
     enter: async (target, signal) => {
       const lease = await read(target, signal);
-      const nowMs = clock.now();
-      const wait = judgeTurn(lease, { nodeName, checksum: target.checksum, nowMs });
+      const { checksum } = target;
+      const wait = judgeTurn(lease, { nodeName, checksum, unchangedMs: unchangedMs(target, lease) });
       if (wait) return wait;
       try {
-        await write(lease, target, held(lease, { target, nodeName, nowMs }), signal);
+        await write(lease, target, held(lease, { target, nodeName, nowMs: clock.now() }), signal);
       } catch (thrown) {
         if (thrown instanceof KubeApiError && thrown.status === 409)
           return { waitMs: Math.min(1000, askAgainMs), why: 'another node was faster' };
