@@ -195,6 +195,28 @@ describe('the runtime of controllers', () => {
     assert.deepEqual(times(played), [0, 1000, 3000, 3500, 4000, 7000, 15_000]);
   });
 
+  it('looks at what becomes due while a change says nothing new', async () => {
+    const input = handInput();
+    const played = await play({
+      reconcile: async ({ reasons }, turn, clock) => {
+        if (!reasons.includes('change')) return turn === 1 ? { outcome: 'postponed', waitMs: 3000 } : done;
+        await clock.sleep(500);
+        return { outcome: 'unchanged' };
+      },
+      about: { inputs: [input] },
+      at: { 2900: () => input.change() },
+      untilMs: 10_000,
+    });
+    assert.deepEqual(
+      played.asked.map(({ atMs, reasons }) => [atMs, ...reasons]),
+      [
+        [0, 'start'],
+        [2900, 'change'],
+        [3400, 'retry'],
+      ],
+    );
+  });
+
   it('watches anew what could not be watched, and looks', async () => {
     let begun = 0;
     const input: Input = {

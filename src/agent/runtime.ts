@@ -118,8 +118,9 @@ async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Pr
   const nowMs = host.clock.monotonic();
   measures.reconciled(controller.name, { outcome: reconciled.outcome, durationMs: nowMs - beganMs });
   if (reconciled.outcome === 'unchanged') {
-    // What was due has been looked at.
-    const isOver = before.next === undefined || before.next.dueMs <= nowMs;
+    const { next } = before;
+    // What has become due meanwhile is still to be looked at: a change that says nothing new looks at nothing.
+    const isOver = next === undefined || (next.dueMs <= nowMs && reasons.includes(next.reason));
     return isOver ? { ...before, next: { dueMs: nowMs + controller.resyncMs, reason: 'resync' } } : before;
   }
   if (reconciled.outcome === 'postponed')
