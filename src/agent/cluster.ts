@@ -8,9 +8,9 @@ import { createKubeClient } from '../kube/client.ts';
 import { startInformer, type Informer } from '../kube/informer.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import type { Host } from '../host/port.ts';
-import { isSameMachine, readMachineIdentity } from '../host/machine-identity.ts';
 import { createEvents, type SayEvent } from './events.ts';
 import { openIdentity, type AgentIdentity } from './identity.ts';
+import { openNodeOwner, type NodeContest } from './node-owner.ts';
 
 export const nodes: Resource = { apiVersion: 'v1', plural: 'nodes' };
 
@@ -52,13 +52,8 @@ export interface NodeCluster {
   readonly isNodeKnown: boolean;
   /** Yields when it begins to look, and whenever the Node may have changed. Ends with the signal. */
   watchNode(signal: AbortSignal): AsyncIterable<void>;
-  /**
-   * Another machine has the name of this node, too: its kubelet has said so of the Node after ours had. Nothing is written there
-   * until that was ten minutes ago.
-   */
-  readonly isContested: boolean;
-  /** The ID of the other machine, as its kubelet told it last; '' before. */
-  readonly contestant: string;
+  /** Another machine has the name of this node; undefined when none is known to. While there is one, nothing is written there. */
+  readonly contest: NodeContest | undefined;
   /** Says it on the Node; best effort, never throws. */
   readonly event: SayEvent;
   /**
@@ -81,9 +76,6 @@ export interface NodeClusterOptions {
   readonly onTrouble?: (trouble: unknown) => void;
 }
 
-/** Two kubelets write their Node every few seconds. */
-const contestMs = 10 * 60_000;
-
 /** Whose the conditions are. */
 const conditionManager = 'nodekiln-agent-conditions';
 
@@ -97,20 +89,8 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   const own = createNotices();
   let informer: Informer<NodeObject> | undefined;
   const node = (): NodeObject | undefined => informer?.objects.get(nodeName);
-  const ownMachine = await readMachineIdentity(host.files);
-  let wasOurs = false;
-  let contestedAtMs = -Infinity;
-  let contestant = '';
-  const judgeMachine = (): void => {
-    const told = node()?.status?.nodeInfo;
-    if (told?.machineID === undefined) return;
-    // What a machine that is gone has left is written over by our kubelet soon.
-    if (isSameMachine(told, ownMachine)) wasOurs = true;
-    else if (wasOurs) {
-      contestedAtMs = host.clock.monotonic();
-      contestant = told.machineID;
-    }
-  };
+  const owner = await openNodeOwner(host, onTrouble);
+  const judgeMachine = (): void => owner.judge(node()?.status?.nodeInfo ?? {});
 
   const follow = async (): Promise<void> => {
     await identity.available(signal);
@@ -141,11 +121,8 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
     get isNodeKnown() {
       return informer?.isSynced === true;
     },
-    get isContested() {
-      return host.clock.monotonic() - contestedAtMs < contestMs;
-    },
-    get contestant() {
-      return contestant;
+    get contest() {
+      return owner.contest;
     },
     watchNode: (until) => {
       following ??= follow().catch((thrown: unknown) => {

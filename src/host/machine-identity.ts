@@ -28,3 +28,13 @@ export function isSameMachine({ machineID = '', systemUUID = '' }: ToldMachine, 
   const same = (theirs: string, ours: string): boolean => theirs === '' || ours === '' || theirs.toLowerCase() === ours;
   return same(machineID, own.machineId) && same(systemUUID, own.systemUuid);
 }
+
+/** What tells a machine that is not this one from it, for people; whatever it told. */
+export function otherMachine({ machineID = '', systemUUID = '' }: ToldMachine, own: MachineIdentity): string {
+  if (machineID !== '' && machineID.toLowerCase() !== own.machineId) return `its machine ID is ${shown(machineID)}`;
+  return `its system UUID is ${shown(systemUUID)}, with this machine’s machine ID: one is a copy of the other’s disk`;
+}
+
+function shown(id: string): string {
+  return /^[\da-f-]{1,64}$/i.test(id) ? id : 'none that a machine has';
+}

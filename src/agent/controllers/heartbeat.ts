@@ -36,7 +36,7 @@ export function heartbeat({ cluster, config, host }: AgentContext): ControllerBo
     reconcile: async ({ signal }) => {
       const uid = cluster.node()?.metadata.uid;
       // Without a Node nobody waits for its heartbeat.
-      if (uid === undefined || cluster.isContested) return { outcome: 'done' };
+      if (uid === undefined || cluster.contest) return { outcome: 'done' };
       const before = last;
       // What a renewal that fails leaves is not known.
       last = undefined;

@@ -49,7 +49,7 @@ export function inPlace(context: AgentContext): ControllerBody | undefined {
     reconcile: async (turn) => {
       const state = applied.inPlace();
       const node = cluster.node();
-      if (!state || !node || cluster.isContested) return { outcome: 'done' };
+      if (!state || !node || cluster.contest) return { outcome: 'done' };
       return reconcile({ ...context, cluster, turn, state, node, by: drainedBy(node) });
     },
   };

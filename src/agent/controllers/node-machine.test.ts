@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { playPool, poolKey, secretOf, contentOf, type PlayedAgent } from '../../../test/support/cluster-agent.ts';
-import { nodeDocument } from '../../../test/support/memory-node.ts';
-import { isSameMachine } from '../../host/machine-identity.ts';
+import { nodeDocument, textFile } from '../../../test/support/memory-node.ts';
+import { isSameMachine, otherMachine } from '../../host/machine-identity.ts';
 
 const own = '0123456789abcdef'.repeat(2);
 const other = 'fedcba9876543210'.repeat(2);
@@ -15,12 +15,15 @@ afterEach(() => agent.stop());
 const documents = (content: string): object =>
   secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content }] }) });
 /** A kubelet writes its Node. */
-const tell = (machineID: string): void => {
+const tell = (machineID: string, systemUUID = ''): void => {
   const node = agent.cluster.get('nodes/node-1');
-  agent.cluster.put('nodes/node-1', { ...node, status: { ...(node?.['status'] as object), nodeInfo: { machineID } } });
+  const nodeInfo = { machineID, systemUUID };
+  agent.cluster.put('nodes/node-1', { ...node, status: { ...(node?.['status'] as object), nodeInfo } });
 };
 const said = (): string[] =>
   agent.events.flatMap(({ event }) => (event.type === 'notice' ? [event.notice.message] : []));
+const troubles = (): string[] =>
+  agent.events.flatMap(({ event }) => (event.type === 'trouble' ? [event.error.code] : []));
 /** Of the Node, its status and its Lease. */
 const writesWithin = async (ms: number): Promise<string[]> => {
   const before = agent.cluster.told.length;
@@ -50,13 +53,50 @@ describe('a Node that two machines write', () => {
       said().filter((message) => message.startsWith('NK_CLUSTER_NAME_TAKEN')),
       [`NK_CLUSTER_NAME_TAKEN: the Node node-1 is another machine’s, too: its machine ID is ${other}`],
     );
-    assert.ok(
-      agent.events.some(({ event }) => event.type === 'trouble' && event.error.code === 'NK_CLUSTER_NAME_TAKEN'),
-    );
+    assert.ok(troubles().includes('NK_CLUSTER_NAME_TAKEN'));
     assert.notDeepEqual(await writesWithin(5 * minute), [], 'once the other is gone');
   });
 
-  it('is this one’s when it was of a machine that is gone', async () => {
+  it('is left alone by an agent that starts while that goes on', async () => {
+    await play(own);
+    tell(other);
+    await agent.pass(1000);
+    tell(own);
+    await agent.pass(1000);
+    await agent.stop();
+    agent.start();
+    agent.cluster.put(poolKey, documents('two'));
+    assert.deepEqual(await writesWithin(9 * minute), []);
+    assert.notDeepEqual(await writesWithin(5 * minute), [], 'once the other is gone');
+  });
+
+  it('is named by its UUID where one machine is a copy of the other’s disk', async () => {
+    await play(own);
+    await agent.machine.files.write([textFile('/sys/class/dmi/id/product_uuid', 'A-1\n')]);
+    await agent.stop();
+    agent.start();
+    tell(own, 'b-2');
+    tell(own, 'a-1');
+    await agent.pass(1000);
+    tell(own, 'b-2');
+    await agent.pass(1000);
+    assert.match(said().join(), /its system UUID is b-2, with this machine’s machine ID/);
+  });
+});
+
+describe('a Node that another machine has written, and this one’s kubelet not', () => {
+  it('is left alone, and said after a while', async () => {
+    await play(other);
+    assert.deepEqual(await writesWithin(minute), []);
+    assert.deepEqual([said(), troubles()], [[], []]);
+    assert.deepEqual(await writesWithin(20 * minute), []);
+    assert.deepEqual(said(), [
+      `NK_CLUSTER_NAME_TAKEN: the Node node-1 is another machine’s, and the kubelet of this one has not written it: its machine ID is ${other}`,
+    ]);
+    assert.ok(troubles().includes('NK_CLUSTER_NAME_TAKEN'));
+  });
+
+  it('is this one’s as soon as it has: the other is gone', async () => {
     await play(other);
     await agent.pass(1000);
     tell(own);
@@ -74,4 +114,8 @@ describe('a machine', () => {
     ['may be the same while nothing is told', {}, true],
   ] as const)
     it(name, () => assert.equal(isSameMachine(told, machine), same));
+
+  it('is shown as no more than an ID', () => {
+    assert.equal(otherMachine({ machineID: `${other}\n` }, machine), 'its machine ID is none that a machine has');
+  });
 });

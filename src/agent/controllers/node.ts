@@ -47,7 +47,7 @@ export function node(context: AgentContext): ControllerBody | undefined {
 async function reconcile(context: AgentContext, cluster: NodeCluster, turn: ReconcileContext): Promise<Reconciled> {
   const own = cluster.node();
   // kubelet registers it; its coming is a change.
-  if (!own || cluster.isContested) return { outcome: 'done' };
+  if (!own || cluster.contest) return { outcome: 'done' };
   const now = context.applied.current();
   if (now) await keep(cluster, wantedOf(now, own, context.applied.resources()), turn.signal);
   if (await secretRenamed(context, own)) return { outcome: 'done' };

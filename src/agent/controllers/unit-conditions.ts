@@ -24,7 +24,7 @@ export function unitConditions(context: AgentContext): ControllerBody | undefine
     deadlineMs,
     reconcile: async ({ signal }) => {
       // Before the first run nothing is known to be asked for.
-      if (!cluster.node() || cluster.isContested || applied.units().length === 0) return { outcome: 'done' };
+      if (!cluster.node() || cluster.contest || applied.units().length === 0) return { outcome: 'done' };
       const verdicts = await judgeAll(context, changingSince);
       const condition = unitsCondition(verdicts);
       // A Node that was made again says nothing of it yet.

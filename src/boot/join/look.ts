@@ -4,7 +4,13 @@
  */
 import type { Join } from '../../desired/join.ts';
 import { NodekilnError } from '../../errors.ts';
-import { isSameMachine, readMachineIdentity, type MachineIdentity } from '../../host/machine-identity.ts';
+import {
+  isSameMachine,
+  otherMachine,
+  readMachineIdentity,
+  type MachineIdentity,
+  type ToldMachine,
+} from '../../host/machine-identity.ts';
 import type { Host } from '../../host/port.ts';
 import { readKubeconfig } from '../../kube/kubeconfig.ts';
 import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
@@ -278,12 +284,16 @@ function readiness(node: unknown): Pick<NodeSight, 'ready' | 'why'> {
 }
 
 function isOurs(node: unknown, identity: MachineIdentity): boolean {
+  return isSameMachine(machineOf(node), identity);
+}
+
+function machineOf(node: unknown): ToldMachine {
   const told = (field: string): string => textAt(node, 'status', 'nodeInfo', field);
-  return isSameMachine({ machineID: told('machineID'), systemUUID: told('systemUUID') }, identity);
+  return { machineID: told('machineID'), systemUUID: told('systemUUID') };
 }
 
 /** The machine that has this name, if it lives; one that is gone leaves its Node to whoever comes after it. */
-async function takenBy(node: unknown, { host, join, api }: AsNode): Promise<NodekilnError | undefined> {
+async function takenBy(node: unknown, { host, join, api, identity }: AsNode): Promise<NodekilnError | undefined> {
   const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${join.nodeName}`;
   const { body, serverTime } = await ask(host.net, api, path).catch(() => ({ body: undefined, serverTime: undefined }));
   const now = serverTime ?? host.clock.now();
@@ -291,10 +301,9 @@ async function takenBy(node: unknown, { host, join, api }: AsNode): Promise<Node
   // kubelet makes its Lease some seconds after its Node.
   const signs = [textAt(body, 'spec', 'renewTime'), created(node), ...heartbeat].map((time) => Date.parse(time));
   if (!signs.some((time) => now - time <= leaseMs)) return undefined;
-  const theirs = textAt(node, 'status', 'nodeInfo', 'machineID');
   return new NodekilnError(
     'NK_CLUSTER_NAME_TAKEN',
-    `the Node ${join.nodeName} is another machine’s: its machine ID is ${theirs}, and it lives`,
+    `the Node ${join.nodeName} is another machine’s, and it lives: ${otherMachine(machineOf(node), identity)}`,
   );
 }
 
