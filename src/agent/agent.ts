@@ -15,6 +15,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { measureSteps } from '../telemetry/step-metrics.ts';
 import type { AgentContext, Postponed } from './controller.ts';
 import { createAppliedBoard } from './applied.ts';
+import { openBulletin, type Bulletin } from './bulletin.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
 import { createErrand } from './errand.ts';
@@ -63,6 +64,11 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
   options.signal?.addEventListener('abort', end, { once: true });
   const { signal } = ended;
   let onlyAgent: HeldLock | undefined;
+  let bulletin: Bulletin | undefined;
+  const onNotice = (notice: NodeEvent): void => {
+    bulletin?.notice(notice);
+    onEvent?.({ type: 'notice', notice });
+  };
   try {
     const metrics = createMetrics();
     await measureBoot(host.files, metrics);
@@ -79,6 +85,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
         nodeName: config.nodeName ?? (await readHostName(host)).toLowerCase(),
         signal,
         ...(onTrouble && { onTrouble: (thrown) => onTrouble('cluster', thrown) }),
+        onNotice,
       }));
     let why: NodekilnError | undefined;
     const endAgent = (error: NodekilnError): void => {
@@ -87,10 +94,11 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
     };
     const configured = options.source ?? config.source ?? `dir:${documentPaths.desired}`;
     const source = await sourceInForce(host.files, configured);
-    const context = contextOf({ host, options, config, cluster, metrics, end: endAgent, configured, source });
+    const context = contextOf({ host, options, config, cluster, metrics, onNotice, end: endAgent, configured, source });
     const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
     if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
     onlyAgent = await beOnlyAgent(host, signal, (thrown) => onTrouble?.('agent', thrown));
+    bulletin = openBulletin(host, (thrown) => onTrouble?.('agent', thrown));
     onEvent?.({ type: 'watching', source: context.source.address });
     const closeEndpoint = await openEndpoint({
       net: host.net,
@@ -103,8 +111,17 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
       return () => Promise.resolve();
     });
     try {
-      await runControllers({ ...runtime, controllers: makeControllers(context) });
+      await runControllers({
+        ...runtime,
+        onTrouble: (controller, error) => {
+          bulletin?.trouble(controller, error);
+          onTrouble?.(controller, error);
+        },
+        onWell: (controller) => bulletin?.trouble(controller, undefined),
+        controllers: makeControllers(context),
+      });
     } finally {
+      await bulletin.close();
       await closeEndpoint();
     }
     if (why) throw why;
@@ -150,13 +167,14 @@ interface Making {
   readonly config: AgentSpec;
   readonly cluster: NodeCluster | undefined;
   readonly metrics: Metrics;
+  readonly onNotice: (notice: NodeEvent) => void;
   readonly end: AgentContext['end'];
   readonly configured: string;
   readonly source: string;
 }
 
 function contextOf(making: Making): AgentContext {
-  const { host, options, config, cluster, metrics, end, configured, source } = making;
+  const { host, options, config, cluster, metrics, onNotice, end, configured, source } = making;
   const { onEvent } = options;
   const measureStep = measureSteps(metrics);
   return {
@@ -173,13 +191,13 @@ function contextOf(making: Making): AgentContext {
     certificateErrand: createErrand(),
     tokensErrand: createErrand(),
     end,
+    onNotice,
     onStep: (event) => {
       measureStep(event);
       onEvent?.({ type: 'step', event });
     },
     ...(onEvent && {
       onReport: (report) => onEvent({ type: 'reconciled', report }),
-      onNotice: (notice) => onEvent({ type: 'notice', notice }),
       onPostponed: (postponed) => onEvent({ type: 'postponed', postponed }),
     }),
   };

@@ -8,7 +8,7 @@ import { createKubeClient } from '../kube/client.ts';
 import { startInformer, type Informer } from '../kube/informer.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import type { Host } from '../host/port.ts';
-import { createEvents, type SayEvent } from './events.ts';
+import { createEvents, type NodeEvent, type SayEvent } from './events.ts';
 import { openIdentity, type AgentIdentity } from './identity.ts';
 import { openNodeOwner, type NodeContest } from './node-owner.ts';
 
@@ -74,14 +74,22 @@ export interface NodeClusterOptions {
   readonly signal: AbortSignal;
   /** What went wrong and is tried again. */
   readonly onTrouble?: (trouble: unknown) => void;
+  readonly onNotice?: (notice: NodeEvent) => void;
 }
+
+const putBack: NodeEvent = {
+  type: 'Warning',
+  reason: 'ClusterPutBack',
+  message:
+    'the cluster is at an earlier state than it was: it was put back to an older copy; what it asks for now is followed',
+};
 
 /** Whose the conditions are. */
 const conditionManager = 'nodekiln-agent-conditions';
 
 /** What reading a kubeconfig throws, where the cluster is that of one. */
 export async function openNodeCluster(options: NodeClusterOptions): Promise<NodeCluster> {
-  const { host, cluster, nodeName, signal, onTrouble } = options;
+  const { host, cluster, nodeName, signal, onTrouble, onNotice } = options;
   const identity = await openIdentity(host, cluster, onTrouble);
   const { servers, credentials } = identity;
   const client = createKubeClient(host.net, { servers, credentials }, { keepAlive: true });
@@ -91,6 +99,15 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   const node = (): NodeObject | undefined => informer?.objects.get(nodeName);
   const owner = await openNodeOwner(host, onTrouble);
   const judgeMachine = (): void => owner.judge(node()?.status?.nodeInfo ?? {});
+
+  const event = createEvents({
+    api,
+    clock: host.clock,
+    nodeName,
+    nodeUid: () => node()?.metadata.uid,
+    signal,
+    ...(onTrouble && { onTrouble }),
+  });
 
   const follow = async (): Promise<void> => {
     await identity.available(signal);
@@ -103,6 +120,9 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
       onChange: () => {
         judgeMachine();
         own.tell();
+      },
+      onPutBack: () => {
+        for (const say of [event, onNotice]) say?.(putBack);
       },
       ...(onTrouble && { onTrouble }),
     });
@@ -130,14 +150,7 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
       });
       return own.listen(until);
     },
-    event: createEvents({
-      api,
-      clock: host.clock,
-      nodeName,
-      nodeUid: () => node()?.metadata.uid,
-      signal,
-      ...(onTrouble && { onTrouble }),
-    }),
+    event,
     setCondition: async (condition, until) => {
       const now = `${new Date(host.clock.now()).toISOString().slice(0, 19)}Z`;
       const before =

@@ -23,6 +23,8 @@ export interface RuntimeOptions {
   readonly metrics: Metrics;
   /** A watch that ended, a controller that failed: said once until it is another trouble, and gone on from. */
   readonly onTrouble?: (controller: string, error: NodekilnError) => void;
+  /** A controller that failed before does no longer. */
+  readonly onWell?: (controller: string) => void;
   /** From 0 to below 1; spreads what many agents would try again at once. */
   readonly random?: () => number;
 }
@@ -123,6 +125,7 @@ async function tend(runtime: Runtime, { controller, reasons, before }: Turn): Pr
     const isOver = next === undefined || (next.dueMs <= nowMs && reasons.includes(next.reason));
     return isOver ? { ...before, next: { dueMs: nowMs + controller.resyncMs, reason: 'resync' } } : before;
   }
+  if (before.trouble !== '' && reconciled.outcome !== 'failed') runtime.onWell?.(controller.name);
   if (reconciled.outcome === 'postponed')
     return { failures: 0, trouble: '', next: { dueMs: nowMs + reconciled.waitMs, reason: 'retry' } };
   const failed = reconciled.outcome === 'failed';

@@ -17,6 +17,7 @@ import { NodekilnError } from '../errors.ts';
 import { sha256 } from '../host/digest.ts';
 import { textOf } from '../model/bytes.ts';
 import { keepReport, type AgentReport } from '../telemetry/agent-report.ts';
+import { agentStatePath } from '../telemetry/agent-state.ts';
 
 const plain = (_style: string, text: string): string => text;
 const secret = 'hunter2-of-the-node';
@@ -139,6 +140,32 @@ describe('status', () => {
     );
     assert.equal(found.boot?.outcome, 'failed');
     assert.match(statusText(found, plain), /last boot +failed, .*: NK_FILE_WRITE no space left/);
+  });
+
+  it('shows what an agent that runs cannot put right, and what it remarked', async () => {
+    const error = new NodekilnError('NK_CLUSTER_NAME_TAKEN', 'the Node a is another machine’s, too').toJSON();
+    const at = '2026-01-02T03:04:05.000Z';
+    const said = {
+      troubles: [{ controller: 'node-machine', since: at, error }],
+      notices: [
+        { at, type: 'Warning', reason: 'ClusterPutBack', message: 'the cluster is at an earlier state' },
+        { at, type: 'Normal', reason: 'DriftRepaired', message: 'put back' },
+      ],
+    };
+    await host.files.write([textFile(agentStatePath, JSON.stringify(said))]);
+    const untouched = statusText(await status(host, undefined), plain);
+    await apply(file('/etc/a', 'a'));
+    for (const text of [untouched, statusText(await status(host, journal), plain)]) {
+      assert.match(
+        text,
+        /^trouble +node-machine, since 2026-01-02T03:04:05.000Z: NK_CLUSTER_NAME_TAKEN the Node a is/m,
+      );
+      assert.match(text, /Give each machine a name of its own/);
+      assert.match(text, /^warning +2026-01-02T03:04:05.000Z: the cluster is at an earlier state$/m);
+      assert.doesNotMatch(text, /put back/);
+    }
+    await host.files.write([textFile(agentStatePath, '{')]);
+    assert.equal((await status(host, journal)).agentState, undefined);
   });
 
   it('shows what the agent reported last, and whether its documents have changed since', async () => {

@@ -45,7 +45,10 @@ export const statusVerb: Verb = {
 
 export function statusText(found: HostStatus, style: Styler): string {
   const { generation, summary } = found;
-  if (!generation) return 'nodekiln has applied nothing here';
+  if (!generation)
+    return ['nodekiln has applied nothing here', ...stateRows(found).map(([name, value]) => `${name}  ${value}`)].join(
+      '\n',
+    );
   const sources = found.sources.map(({ source, resources }) => `${source} ${resources}`).join(', ');
   const outOfPlace = (['pending', 'failed', 'drifted'] as const)
     .filter((state) => summary[state] > 0)
@@ -56,6 +59,7 @@ export function statusText(found: HostStatus, style: Styler): string {
     ...(found.boot ? [['last boot', bootText(found.boot)]] : []),
     ...joinRows(found),
     ...agentRows(found),
+    ...stateRows(found),
     ...(found.rebuilt ? [['journal', 'was damaged; ownership was rebuilt from the generation files']] : []),
   ];
   const width = Math.max(...facts.map(([name]) => name?.length ?? 0));
@@ -125,4 +129,16 @@ function agentRows({ agent, agentDocuments }: HostStatus): string[][] {
       `${agent.outcome}, ${agent.finishedAt}${documents}${now}${error ? `: ${error.code} ${error.message}` : ''}`,
     ],
   ];
+}
+
+function stateRows({ agentState }: HostStatus): string[][] {
+  if (!agentState) return [];
+  const troubles = agentState.troubles.flatMap(({ controller, since, error: told }) => {
+    const error = errorFrom(told);
+    if (!error) return [];
+    const rows = [['trouble', `${controller}, since ${since}: ${error.code} ${error.message}`]];
+    return error.hint === undefined ? rows : [...rows, ['', error.hint]];
+  });
+  const warnings = agentState.notices.filter(({ type }) => type === 'Warning');
+  return [...troubles, ...warnings.map(({ at, message }) => ['warning', `${at}: ${message}`])];
 }

@@ -17,6 +17,7 @@ import type { Host, UnitStatus } from '../host/port.ts';
 import { effectiveClaims } from '../plan/claims.ts';
 import type { Change } from '../model/steps.ts';
 import { keptReports, lastReport, type AgentReport } from '../telemetry/agent-report.ts';
+import { agentStatePath, parseAgentState, type AgentState } from '../telemetry/agent-state.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { parseBootResult } from './boot-result.ts';
 import { textOf } from '../model/bytes.ts';
@@ -40,6 +41,8 @@ export interface HostStatus {
   readonly agentReports: readonly AgentReport[];
   /** What the agent's source says now, as against what was reported about; of a source on this host. */
   readonly agentDocuments: AgentDocuments | undefined;
+  /** What an agent that runs cannot put right, and what it remarked last. */
+  readonly agentState: AgentState | undefined;
 }
 
 export interface AgentDocuments {
@@ -77,6 +80,7 @@ export type BootLine = Pick<
 
 export async function status(host: Host, journal: Journal | undefined): Promise<HostStatus> {
   const boot = await readBoot(host);
+  const agentState = parseAgentState(textOf(await host.files.read(agentStatePath).catch(() => undefined)));
   if (!journal) {
     return {
       generation: undefined,
@@ -89,6 +93,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       agent: undefined,
       agentReports: [],
       agentDocuments: undefined,
+      agentState,
     };
   }
   const claims = journal.claims();
@@ -127,6 +132,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     agentReports: keptReports(journal),
     // Of a cluster only the agent knows, as itself.
     agentDocuments: agent?.source.startsWith('dir:') === true ? await documentsNow(host, agent) : undefined,
+    agentState,
   };
 }
 

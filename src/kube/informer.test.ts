@@ -15,12 +15,13 @@ let server: KubeServer;
 let stop: AbortController;
 let changes: string[];
 let troubles: string[];
+let putBacks: number;
 
 beforeEach(() => {
   machine = createMemoryMachine();
   server = createKubeServer(machine);
   stop = new AbortController();
-  [changes, troubles] = [[], []];
+  [changes, troubles, putBacks] = [[], [], 0];
 });
 afterEach(() => stop.abort());
 
@@ -35,6 +36,7 @@ function start(onChange: (change: Change<Thing>) => void = noted): Informer<Thin
     random: () => 0,
     onChange,
     onTrouble: (trouble) => troubles.push(trouble instanceof Error ? trouble.message : String(trouble)),
+    onPutBack: () => (putBacks += 1),
   });
 }
 
@@ -136,6 +138,8 @@ interface Fault {
   readonly asks: readonly string[];
   readonly withinMs?: number;
   readonly trouble: RegExp | undefined;
+  /** It is told that the server’s state is an earlier one. */
+  readonly isPutBack?: boolean;
 }
 
 const connections = (work: (connection: KubeServer['open'] extends ReadonlySet<infer C> ? C : never) => void): void => {
@@ -317,6 +321,7 @@ const faults: readonly Fault[] = [
     },
     asks: ['list', 'watch 3'],
     trouble: /gone back/,
+    isPutBack: true,
   },
   {
     name: 'the server goes back to an older copy, and says nothing: lists again',
@@ -333,6 +338,7 @@ const faults: readonly Fault[] = [
     asks: ['watch 4', 'list', 'watch 3'],
     withinMs: 130_000,
     trouble: /within 120000 ms/,
+    isPutBack: true,
   },
   {
     name: 'the server is away and goes back to an older copy meanwhile, and says nothing: lists again soon',
@@ -350,11 +356,12 @@ const faults: readonly Fault[] = [
     asks: ['watch 4', 'list', 'watch 3'],
     withinMs: 20_000,
     trouble: /within 15000 ms/,
+    isPutBack: true,
   },
 ];
 
 describe('an informer holds out when', () => {
-  for (const { name, happens, asks, withinMs = 10_000, trouble } of faults)
+  for (const { name, happens, asks, withinMs = 10_000, trouble, isPutBack = false } of faults)
     it(name, async () => {
       server.put('a', '1');
       const informer = start();
@@ -369,6 +376,7 @@ describe('an informer holds out when', () => {
       assert.deepEqual(known(informer), { 'here/a': '2', 'here/lost': 'x' });
       assert.equal(changes.filter((change) => change === 'added lost x').length, 1);
       assert.equal(server.open.size, 1);
+      assert.equal(putBacks, isPutBack ? 1 : 0);
       if (trouble) assert.match(troubles.join('\n'), trouble);
       else assert.deepEqual(troubles, []);
     });

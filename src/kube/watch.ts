@@ -24,6 +24,8 @@ export interface WatchOptions extends Selection {
   readonly signal: AbortSignal;
   /** Told of everything that went wrong, before it is tried again. */
   readonly onTrouble?: (trouble: unknown) => void;
+  /** What is listed next is of an earlier state than what was known: the API server's store was put back to an older copy. */
+  readonly onPutBack?: () => void;
   /**
    * A connection that brings neither event nor bookmark for so long is dead: API servers send a bookmark a minute. Two
    * minutes unless told.
@@ -60,7 +62,10 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
   const backOff = createBackOff({ clock, random });
   /** Undefined: nothing is known, or it can no longer be gone on from. */
   let version: string | undefined;
+  /** The last one of all. */
+  let known: string | undefined;
   let fresh = false;
+  let wentBack = false;
   let wasAway = false;
   for (;;) {
     let waitMs: number | undefined;
@@ -71,6 +76,10 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       if (version === undefined) {
         const list = await api.list<T>(resource, { ...selectionOf(options), signal, fresh });
         version = list.resourceVersion;
+        // A list that may come out of a cache may lag behind.
+        if (wentBack || (fresh && known !== undefined && isBefore(version, known))) options.onPutBack?.();
+        wentBack = false;
+        known = version;
         wasAway = false;
         yield { type: 'listed', objects: list.items };
       }
@@ -78,15 +87,17 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       for await (const line of connection<T>(options, version, wasAway)) {
         if (isBefore(line.version, version)) {
           version = undefined;
+          wentBack = true;
           throw unusableServer(api.where, 'has gone back to an earlier state');
         }
         ({ version } = line);
+        known = version;
         heard = true;
         if (line.type !== 'bookmark') yield { type: line.type, object: line.object };
       }
     } catch (thrown) {
       if (signal.aborted) return;
-      fresh = isSilence(thrown);
+      fresh = isSilence(thrown) || wentBack;
       // A server that was restored from an older copy says nothing to who asks from a version to come.
       if (isGone(thrown) || (isSilence(thrown) && !heard)) version = undefined;
       // One that could not be asked for a while may have been.

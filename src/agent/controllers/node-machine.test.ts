@@ -4,6 +4,7 @@ import { afterEach, describe, it } from 'node:test';
 import { playPool, poolKey, secretOf, contentOf, type PlayedAgent } from '../../../test/support/cluster-agent.ts';
 import { nodeDocument, textFile } from '../../../test/support/memory-node.ts';
 import { isSameMachine, otherMachine } from '../../host/machine-identity.ts';
+import { agentStatePath, parseAgentState } from '../../telemetry/agent-state.ts';
 
 const own = '0123456789abcdef'.repeat(2);
 const other = 'fedcba9876543210'.repeat(2);
@@ -24,6 +25,12 @@ const said = (): string[] =>
   agent.events.flatMap(({ event }) => (event.type === 'notice' ? [event.notice.message] : []));
 const troubles = (): string[] =>
   agent.events.flatMap(({ event }) => (event.type === 'trouble' ? [event.error.code] : []));
+/** What `nodekiln status` knows of. */
+const stated = async (): Promise<string[]> => {
+  const { troubles: told } =
+    parseAgentState(await contentOf(agent, agentStatePath)) ?? assert.fail('nothing is stated');
+  return told.map(({ error }) => (error as { code: string }).code);
+};
 /** Of the Node, its status and its Lease. */
 const writesWithin = async (ms: number): Promise<string[]> => {
   const before = agent.cluster.told.length;
@@ -54,7 +61,11 @@ describe('a Node that two machines write', () => {
       [`NK_CLUSTER_NAME_TAKEN: the Node node-1 is another machine’s, too: its machine ID is ${other}`],
     );
     assert.ok(troubles().includes('NK_CLUSTER_NAME_TAKEN'));
+    assert.deepEqual(await stated(), ['NK_CLUSTER_NAME_TAKEN']);
     assert.notDeepEqual(await writesWithin(5 * minute), [], 'once the other is gone');
+    assert.deepEqual(await stated(), []);
+    await agent.stop();
+    assert.equal(await contentOf(agent, agentStatePath), undefined);
   });
 
   it('is left alone by an agent that starts while that goes on', async () => {
