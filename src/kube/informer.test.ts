@@ -196,6 +196,16 @@ const faults: readonly Fault[] = [
     trouble: /within 120000 ms/,
   },
   {
+    name: 'the connection brings nothing from the start: lists again',
+    happens: () => {
+      connections((connection) => connection.silence());
+      server.put('lost', 'x');
+    },
+    asks: ['list', 'watch 3'],
+    withinMs: 130_000,
+    trouble: /within 120000 ms/,
+  },
+  {
     name: 'the version is gone, as an event: lists again',
     happens: () => {
       server.stop();
