@@ -27,7 +27,11 @@ test('a test file that hangs ends, and says what it left open', () => {
         join(folder, 'hanging.test.mjs'),
       ],
       // A runner of its own, not a file of the one around us.
-      { encoding: 'utf8', timeout: 60_000, env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+      {
+        encoding: 'utf8',
+        timeout: 60_000,
+        env: { ...process.env, NODE_TEST_CONTEXT: undefined, NODEKILN_TEST_END_MS: '500' },
+      },
     );
     assert.equal(status, 1);
     assert.match(stdout, /hanging\.test\.mjs: its tests have ended and left open: .*Timeout/);
