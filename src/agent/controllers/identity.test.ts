@@ -123,6 +123,18 @@ describe('the certificate of an agent', () => {
     assert.equal(await contentOf(tokenFile), undefined);
   });
 
+  it('is not asked for again because the clock is set by an hour', async () => {
+    await play(own());
+    signLast(30 * day);
+    await agent.pass(10_000);
+    const before = troubles();
+    for (const ahead of [60, -60, 0]) {
+      agent.machine.clock.setAhead(ahead * minute);
+      await agent.pass(20 * minute);
+    }
+    assert.deepEqual([asked(), troubles()], [1, before]);
+  });
+
   it('is not taken from a cluster that issues one for somebody else, or denies it', async () => {
     await play(own());
     signLast(30 * day, 'system:node:other');
@@ -135,6 +147,43 @@ describe('the certificate of an agent', () => {
     assert.equal(await contentOf(certificatePath), undefined);
     assert.ok(troubles().includes('NK_CLUSTER_REQUEST_DENIED'), troubles().join());
   });
+});
+
+describe('an agent whose clock is set by an hour', () => {
+  for (const [where, ahead] of [
+    ['ahead', 60 * minute],
+    ['back', -60 * minute],
+  ] as const)
+    it(`${where} goes on: documents, heartbeat, what is tried again`, async () => {
+      const restarts = { maxDelay: '5m' };
+      await play({ spec: { restarts, heartbeat: { period: '20s' } } });
+      const put = (content: string): void =>
+        agent.cluster.put(
+          poolKey,
+          secretOf({ '10-node.json': nodeDocument({ files: [{ path: '/etc/a', content }] }) }),
+        );
+      const renewalsWithin = async (ms: number): Promise<number> => {
+        const before = agent.cluster.told.length;
+        await agent.pass(ms);
+        return agent.cluster.told.slice(before).filter((what) => /^(?:update|patch|apply) leases/.test(what)).length;
+      };
+      const usual = await renewalsWithin(5 * minute);
+      agent.machine.clock.setAhead(ahead);
+      put('two');
+      await agent.pass(2000);
+      assert.equal(await contentOf('/etc/a'), 'two');
+      const after = await renewalsWithin(5 * minute);
+      assert.ok(usual >= 14 && Math.abs(after - usual) <= 1, `${usual} renewals before, ${after} after`);
+      agent.cluster.stop();
+      await agent.pass(3 * minute);
+      agent.machine.clock.setAhead(0);
+      put('three');
+      agent.cluster.start();
+      await agent.pass(75_000);
+      assert.equal(await contentOf('/etc/a'), 'three', 'the pause after a failure is not longer');
+      const changes = agent.events.flatMap(({ event }) => (event.type === 'reconciled' ? [event.report.changes] : []));
+      assert.deepEqual(changes.filter(Boolean).slice(1), [1, 1], 'nothing else was put in place again');
+    });
 });
 
 describe('the heartbeat', () => {

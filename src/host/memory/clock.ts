@@ -10,6 +10,8 @@ export interface MemoryClock extends Clock {
   after(ms: number, callback: () => void): () => void;
   /** Time stands still until this is done: work that takes real time and none of the machine's. */
   outside<T>(work: Promise<T>): Promise<T>;
+  /** Somebody sets the time of day so far ahead of its course, or behind; the monotonic clock knows nothing of it. */
+  setAhead(ms: number): void;
 }
 
 interface Timer {
@@ -26,6 +28,7 @@ export function createVirtualClock(): MemoryClock {
   let elapsed = uptimeMs;
   let order = 0;
   let pumping = false;
+  let aheadMs = 0;
   let outside = 0;
   const timers: Timer[] = [];
 
@@ -65,7 +68,7 @@ export function createVirtualClock(): MemoryClock {
   };
 
   return {
-    now: () => Math.floor(epoch + elapsed),
+    now: () => Math.floor(epoch + elapsed + aheadMs),
     monotonic: () => elapsed,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
@@ -82,6 +85,7 @@ export function createVirtualClock(): MemoryClock {
         });
       }),
     after,
+    setAhead: (ms) => (aheadMs = ms),
     outside: async (work) => {
       outside += 1;
       try {
