@@ -30,6 +30,9 @@ export async function samples(): Promise<ReadonlyMap<string, Sample>> {
   return found;
 }
 
+/** Of today, unless `NODEKILN_SEED` says another. Who samples prints it, so that the same points can be had again. */
+export const sampleSeed = Number(process.env['NODEKILN_SEED'] ?? Math.floor(Date.now() / 86_400_000));
+
 /** True where a sample is asked for. */
 export const sampled = (process.env['NODEKILN_SAMPLE'] ?? '') !== '';
 

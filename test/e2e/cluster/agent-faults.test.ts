@@ -4,6 +4,7 @@
  * is lost, nothing restarts that did not change, one message says what it is. It acts as itself.
  */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,14 +12,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { agentUnit, grantAgents, nodekiln, putSecret, startAgent, startApprover } from '../../demo/agents.ts';
 import { bakedRoot } from '../../demo/baked.ts';
-import { bakedNode, untilBooted } from '../../demo/nodes.ts';
+import { bakedNode, untilBooted, untilBootEnded } from '../../demo/nodes.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
 import type { KubeObject } from '../../lab/control-plane/api.ts';
 import { joinDocument } from '../../lab/join.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { installPrerequisites } from '../../lab/prerequisites.ts';
-import { issueCertificate } from '../../servers/certificates.ts';
-import { sampled, sampleOf } from '../../support/sample.ts';
+import { issueCertificate, makeAuthority } from '../../servers/certificates.ts';
+import { createChance } from '../../support/chance.ts';
+import { sampled, sampleOf, sampleSeed } from '../../support/sample.ts';
 import { effectsOf, killed } from '../crash/machine.ts';
 
 const name = 'new';
@@ -29,6 +31,7 @@ const nodePath = `/api/v1/nodes/${name}`;
 const secretPath = `/api/v1/namespaces/kube-system/secrets/${secret}`;
 const leasePath = (lease: string): string => `/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${lease}`;
 const agentPem = '/var/lib/nodekiln/agent/client-current.pem';
+const agentSpec = { source: `secret:kube-system/${secret}`, restarts: { maxDelay: '0s' } };
 const serial = { 'reconciliation.osc.node-agent.gardener.cloud/serial': 'true' };
 /** Killed at so many places of a change in a sample, and at every one without. */
 const pointsOfSample = 6;
@@ -81,8 +84,13 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     const units = ['words.service', 'kubelet.service', 'containerd.service'];
     return (await host.check(['systemctl', 'show', '-P', 'InvocationID', ...units])).trim().split(/\s+/);
   };
+  const environment = async (): Promise<string> => {
+    const pid = (await host.check(['systemctl', 'show', '-P', 'MainPID', 'words.service'])).trim();
+    return host.check(['cat', `/proc/${pid}/environ`]);
+  };
   const messages = (reason: string): Promise<string> =>
     cluster.kubectl(['get', 'events', '-o', 'jsonpath={.items[*].message}', '--field-selector', `reason=${reason}`]);
+  const status = async (of = host): Promise<string> => (await of.exec([nodekiln, 'status'])).stdout;
   const applied = (node: KubeObject): string | undefined => node.metadata.annotations?.['nodekiln.dev/applied'];
   const serialOfAgent = async (): Promise<string> =>
     (await host.check(['openssl', 'x509', '-noout', '-serial', '-in', agentPem])).trim();
@@ -100,7 +108,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     await grantAgents(cluster, host, { [name]: [`kube-system/${secret}`] });
     await startApprover(cluster, host);
     await give('first');
-    await startAgent(cluster, host, { source: `secret:kube-system/${secret}`, restarts: { maxDelay: '0s' } });
+    await startAgent(cluster, host, agentSpec);
     await untilWords('first');
     await cluster.admin.until<Node>(nodePath, (node) => applied(node) !== undefined, 'it reports', 30_000);
   });
@@ -115,7 +123,14 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       .split('')
       .map((letter, at) => `${letter}: &${letter} [${Array.from({ length: 9 }, () => `*${'abcdefghi'[at]}`).join()}]`),
   ];
-  for (const [what, data, code] of [
+  const torn = { 'osc.yaml': 'apiVersion: extensions.gardener.cloud/v1alpha1\nkind: OperatingSystemConfig\nspec: {un' };
+  for (const [what, data, code, annotations = {}] of [
+    [
+      'is torn',
+      torn,
+      'NK_DOCUMENT_CHECKSUM',
+      { 'checksum/data-script': createHash('sha256').update('the whole').digest('hex') },
+    ],
     ['makes no sense', { [key]: '{' }, 'NK_DOCUMENT_SYNTAX'],
     ['is a bomb of aliases', { [key]: bomb.join('\n') }, 'NK_DOCUMENT_'],
     ['is emptied', {}, 'NK_DOCUMENT_'],
@@ -127,13 +142,12 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
   ] as const)
     test(`keeps the last good state while its Secret ${what}, says so, and goes on`, { timeout: 90_000 }, async () => {
       const [good, before] = [await words(), await invocations()];
-      await putSecret(cluster, secret, data);
+      await putSecret(cluster, secret, data, annotations);
       // A key that is no longer named would stay by server-side apply.
       if (Object.keys(data).length === 0)
         await cluster.admin.request('PATCH', secretPath, { data: null }, 'application/merge-patch+json');
       await until(async () => (await messages('DesiredStateFailed')).includes(code), `an Event with ${code}`);
-      const status = await host.exec([nodekiln, 'status', '--json']);
-      assert.ok(status.stdout.includes(code), `nodekiln status names ${code}`);
+      assert.ok((await status()).includes(code), `nodekiln status names ${code}`);
       assert.deepEqual([await words(), await invocations()], [good, before]);
       await give(`after-${what.length}`);
       await untilWords(`after-${what.length}`);
@@ -144,6 +158,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     const [good, before] = [await words(), await invocations()];
     await cluster.kubectl(['-n', 'kube-system', 'delete', 'secret', secret]);
     await until(async () => (await messages('DesiredStateFailed')).includes('does not exist'), 'it is said');
+    assert.match(await status(), /NK_DOCUMENT_MISSING the Secret kube-system\/pool-new does not exist/);
     assert.deepEqual([await words(), await invocations()], [good, before]);
     await cluster.kubectl(['create', '-f', '-'], {
       input: JSON.stringify({
@@ -167,6 +182,8 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
 
   test('tells a Node that was deleted and made again all it told the one before', { timeout: 120_000 }, async () => {
     const told = await cluster.admin.get<Node>(nodePath);
+    const [wordsBefore, , runtimeBefore] = await invocations();
+    const agentBefore = await host.check(['systemctl', 'show', '-P', 'InvocationID', agentUnit]);
     await cluster.kubectl(['delete', 'node', name]);
     // kubelet registers when it starts.
     await host.check(['systemctl', 'restart', 'kubelet.service']);
@@ -185,6 +202,9 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       const [owner] = (lease.metadata as { ownerReferences?: readonly { uid: string }[] }).ownerReferences ?? [];
       return owner?.uid === again.metadata.uid;
     }, 'the Lease is the new Node’s');
+    const [wordsAfter, , runtimeAfter] = await invocations();
+    assert.deepEqual([wordsAfter, runtimeAfter], [wordsBefore, runtimeBefore]);
+    assert.equal(await host.check(['systemctl', 'show', '-P', 'InvocationID', agentUnit]), agentBefore);
   });
 
   test('gets another certificate when its own expired while it was off', { timeout: 90_000 }, async () => {
@@ -216,8 +236,77 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     await cluster.restoreEtcd(copy);
     await untilWords('copied');
     assert.deepEqual((await invocations()).slice(1), before.slice(1));
+    await until(async () => (await messages('ClusterPutBack')).includes('an earlier state'), 'it is said');
+    assert.match(await status(), /warning .*the cluster is at an earlier state than it was/);
     await give('on');
     await untilWords('on');
+  });
+
+  test(
+    'trusts no API server of another authority, says so, and goes on with the right one',
+    { timeout: 90_000 },
+    async () => {
+      const [good, before] = [await words(), await invocations()];
+      const other = await makeAuthority(scratch, 'other-ca');
+      const served = await issueCertificate(scratch, 'other-server', other, {
+        subject: '/CN=kube-apiserver',
+        names: ['IP:10.77.0.254'],
+      });
+      const apiServer = cluster.servers['kube-apiserver'];
+      await apiServer.stop('SIGKILL');
+      await apiServer.start([`--tls-cert-file=${served.certificate}`, `--tls-private-key-file=${served.key}`]);
+      await until(async () => /trouble .*NK_CLUSTER_AUTHORITY/.test(await status()), 'nodekiln status names it');
+      await host.writeFile('/etc/words', 'WORDS=drifted\n');
+      await until(async () => (await words()) === good, 'drift is repaired meanwhile', 90_000);
+      await apiServer.stop('SIGKILL');
+      await cluster.startApiServer();
+      await give('trusted');
+      await untilWords('trusted');
+      await until(async () => !(await status()).includes('NK_CLUSTER_AUTHORITY'), 'it is over');
+      assert.deepEqual((await invocations()).slice(1), before.slice(1));
+    },
+  );
+
+  test(
+    'without any credential that is taken goes on with what it has, and says which',
+    { timeout: 120_000 },
+    async () => {
+      const before = await invocations();
+      const kubeconfig = '/var/lib/kubelet/kubeconfig';
+      await host.check(['systemctl', 'stop', agentUnit]);
+      await host.check(['mv', agentPem, '/root/agent.pem']);
+      await host.check(['mv', kubeconfig, '/root/kubeconfig']);
+      const tokenFile = '/etc/nodekiln/bootstrap-token';
+      await host.writeFile(tokenFile, `${await cluster.newToken({ ttlMs: -3_600_000 })}\n`, { mode: 0o600 });
+      const { server, caBundle } = cluster;
+      await startAgent(cluster, host, { ...agentSpec, cluster: { server, caBundle, bootstrapTokenFile: tokenFile } });
+      await until(async () => /trouble .*NK_CLUSTER_TOKEN_REFUSED/.test(await status()), 'nodekiln status names it');
+      const good = await words();
+      await give('later');
+      await host.writeFile('/etc/words', 'WORDS=drifted\n');
+      await until(async () => (await words()) === good, 'drift is repaired meanwhile', 90_000);
+      // Who is the Node asks for the agent's certificate; a token is not approved any more where there is a Node.
+      await host.check(['mv', '/root/kubeconfig', kubeconfig]);
+      await untilWords('later');
+      await until(async () => !(await status()).includes('NK_CLUSTER_TOKEN_REFUSED'), 'it is over');
+      assert.deepEqual((await invocations()).slice(1), before.slice(1));
+      await startAgent(cluster, host, agentSpec);
+    },
+  );
+
+  test('killed again and again by systemd’s leave takes up each change', { timeout: 120_000 }, async (context) => {
+    const before = await invocations();
+    const chance = createChance(context);
+    for (let turn = 0; turn < 4; turn += 1) {
+      await give(`taken-up-${turn}`);
+      await sleep(chance.next() * 150);
+      await host.check(['systemctl', 'kill', '--signal=SIGKILL', agentUnit]);
+      await untilWords(`taken-up-${turn}`);
+      const restarted = await invocations();
+      await until(async () => (await environment()).includes(`WORDS=taken-up-${turn}`), 'the unit has its new words');
+      assert.deepEqual(restarted.slice(1), before.slice(1));
+    }
+    assert.ok(Number(await host.check(['systemctl', 'show', '-P', 'NRestarts', agentUnit])) >= 4);
   });
 
   test('killed at any effect of a change converges, and gives its turn back', { timeout: 400_000 }, async (context) => {
@@ -230,8 +319,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     const effects = await effectsOf(host, once);
     const others = (await invocations()).slice(1);
     const all = effects.flatMap((_effect, index) => [`before:${index + 1}`, `after:${index + 1}`]);
-    const seed = Math.floor(Date.now() / 86_400_000);
-    const points = sampled ? [...sampleOf(all, { count: pointsOfSample, seed })] : all;
+    const points = sampled ? [...sampleOf(all, { count: pointsOfSample, seed: sampleSeed })] : all;
     for (const [turn, fault] of points.entries()) {
       const wanted = `killed-${turn}`;
       const before = await invocations();
@@ -242,38 +330,43 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       assert.equal(await words(), wanted, about);
       const after = await invocations();
       assert.notEqual(after[0], before[0], `${about}: the unit has its new words`);
-      const pid = (await host.check(['systemctl', 'show', '-P', 'MainPID', 'words.service'])).trim();
-      assert.ok((await host.check(['cat', `/proc/${pid}/environ`])).includes(`WORDS=${wanted}`), about);
+      assert.ok((await environment()).includes(`WORDS=${wanted}`), about);
       const { spec } = await cluster.admin.get<Lease>(leasePath(secret));
       assert.ok((spec?.holderIdentity ?? '') === '', `${about}: the Lease is held by ${spec?.holderIdentity}`);
     }
     assert.deepEqual((await invocations()).slice(1), others);
-    context.diagnostic(`${points.length} of ${all.length} points`);
+    context.diagnostic(`${points.length} of ${all.length} points (seed ${sampleSeed})`);
     await host.check(['systemctl', 'start', agentUnit]);
   });
 
-  test('writes nothing to its Node while another machine does, and says so', { timeout: 120_000 }, async () => {
+  test('writes nothing to its Node while another machine does, and both say so', { timeout: 150_000 }, async () => {
     await give('alone');
     await untilWords('alone');
     await cluster.admin.until<Node>(nodePath, (node) => applied(node) !== undefined, 'it reports', 30_000);
-    // As the kubelet of another machine would.
-    const other = 'fedcba9876543210'.repeat(2);
-    await cluster.admin.request(
-      'PATCH',
-      `${nodePath}/status`,
-      { status: { nodeInfo: { machineID: other } } },
-      'application/merge-patch+json',
-    );
-    await until(
-      async () =>
-        (await messages('NodeNameTaken')).includes(
-          `NK_CLUSTER_NAME_TAKEN: the Node ${name} is another machine’s, too: its machine ID is ${other}`,
-        ),
-      'it is said',
-    );
+    const token = await cluster.newToken();
+    const document = joinDocument(cluster, { token, podSubnet: '10.88.3.0/24', nodeName: name });
+    const twin = await bakedNode(lab, { name: 'twin', network: true, document });
+    await twin.start();
+    assert.match(JSON.stringify((await untilBootEnded(twin)).join?.obstacle), /NK_CLUSTER_NAME_TAKEN/);
+    // A copy of who the agent is.
+    await twin.writeFile(agentPem, await host.readFile(agentPem), { mode: 0o600 });
+    await startAgent(cluster, twin, { ...agentSpec, nodeName: name });
+    const idOf = async (machine: LabHost): Promise<string> => (await machine.readFile('/etc/machine-id')).trim();
+    for (const [one, other] of [
+      [host, twin],
+      [twin, host],
+    ] as const) {
+      const message = `NK_CLUSTER_NAME_TAKEN the Node ${name} is another machine’s, too: its machine ID is ${await idOf(other)}`;
+      await until(async () => (await status(one)).includes(message), `${one.name} says: ${message}`);
+    }
+    assert.match(await messages('NodeNameTaken'), /NK_CLUSTER_NAME_TAKEN: the Node new is another machine’s, too/);
     await cluster.kubectl(['label', 'node', name, 'example.org/pool=other', '--overwrite']);
     await give('contested');
     await untilWords('contested');
+    // An agent that starts now, too.
+    await host.check(['systemctl', 'restart', agentUnit]);
+    await give('contested-still');
+    await untilWords('contested-still');
     await sleep(3000);
     const node = await cluster.admin.get<Node>(nodePath);
     assert.equal(node.metadata.labels?.['example.org/pool'], 'other', 'nobody put it back');

@@ -11,7 +11,7 @@ import { demoFolder } from '../../demo/baked.ts';
 import { replaceOnce } from '../../demo/sabotage.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { createChance } from '../../support/chance.ts';
-import { sampled, sampleIn, sampleOf } from '../../support/sample.ts';
+import { sampled, sampleIn, sampleOf, sampleSeed } from '../../support/sample.ts';
 import { waitHttp } from '../../lab/probe.ts';
 import {
   agentFolder,
@@ -115,12 +115,11 @@ describe('killed at any effect', { concurrency: 1 }, () => {
 
 /** Both hosts together. */
 const { points: pointsOfSample } = sampleIn(import.meta.dirname);
-const today = Math.floor(Date.now() / 86_400_000);
 
 /** Before and after each effect; "after" the last is the end. */
 function faultsFor(effects: readonly string[]): string[] {
   const all = effects.flatMap((_effect, index) => [`before:${index + 1}`, `after:${index + 1}`]);
-  return [...sampleOf(all, { count: pointsOfSample, seed: today })];
+  return [...sampleOf(all, { count: pointsOfSample, seed: sampleSeed })];
 }
 
 function effectAt(effects: readonly string[], fault: string): string {
