@@ -67,9 +67,10 @@ describe('an agent of a cluster', () => {
     assert.match(agent.summary().at(-1) ?? '', /^failed NK_(?:SOURCE_UNAVAILABLE|TIMEOUT|CLUSTER)/);
     agent.cluster.put(poolKey, documentOf('two'));
     agent.cluster.start();
+    const before = agent.summary().length;
     await agent.pass(76_000);
     assert.equal(await contentOf('/etc/a'), 'two');
-    assert.equal(agent.summary().at(-1), 'converged 1');
+    assert.deepEqual(agent.summary().slice(before).slice(0, 1), ['converged 1']);
   });
 
   for (const [name, bad] of [
