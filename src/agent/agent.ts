@@ -183,7 +183,13 @@ function contextOf(making: Making): AgentContext {
     configured,
     source: openSource(source, {
       host,
-      ...(cluster && { cluster: { api: cluster.api, available: (until) => cluster.identity.available(until) } }),
+      ...(cluster && {
+        cluster: {
+          api: cluster.api,
+          available: (until) => cluster.identity.available(until),
+          onPutBack: () => cluster.onPutBack(),
+        },
+      }),
     }),
     ...(cluster && { cluster }),
     applied: createAppliedBoard(),

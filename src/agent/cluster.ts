@@ -54,6 +54,8 @@ export interface NodeCluster {
   watchNode(signal: AbortSignal): AsyncIterable<void>;
   /** Another machine has the name of this node; undefined when none is known to. While there is one, nothing is written there. */
   readonly contest: NodeContest | undefined;
+  /** Whoever follows something else of the cluster has seen that it is at an earlier state than it was. */
+  onPutBack(): void;
   /** Says it on the Node; best effort, never throws. */
   readonly event: SayEvent;
   /**
@@ -77,6 +79,7 @@ export interface NodeClusterOptions {
   readonly onNotice?: (notice: NodeEvent) => void;
 }
 
+const putBackOnceMs = 5 * 60_000;
 const putBack: NodeEvent = {
   type: 'Warning',
   reason: 'ClusterPutBack',
@@ -109,6 +112,13 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
     ...(onTrouble && { onTrouble }),
   });
 
+  let toldMs = -Infinity;
+  // Each watch finds out for itself.
+  const tellPutBack = (): void => {
+    if (host.clock.monotonic() - toldMs < putBackOnceMs) return;
+    toldMs = host.clock.monotonic();
+    for (const say of [event, onNotice]) say?.(putBack);
+  };
   const follow = async (): Promise<void> => {
     await identity.available(signal);
     informer = startInformer<NodeObject>({
@@ -121,9 +131,7 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
         judgeMachine();
         own.tell();
       },
-      onPutBack: () => {
-        for (const say of [event, onNotice]) say?.(putBack);
-      },
+      onPutBack: tellPutBack,
       ...(onTrouble && { onTrouble }),
     });
     await informer.synced;
@@ -151,6 +159,7 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
       return own.listen(until);
     },
     event,
+    onPutBack: tellPutBack,
     setCondition: async (condition, until) => {
       const now = `${new Date(host.clock.now()).toISOString().slice(0, 19)}Z`;
       const before =

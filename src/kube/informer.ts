@@ -3,7 +3,7 @@ import { NodekilnError } from '../errors.ts';
 import { orAborted } from '../host/deadline.ts';
 import { keyOf } from './objects.ts';
 import type { KubeObject } from './objects.ts';
-import { watch } from './watch.ts';
+import { isBefore, watch } from './watch.ts';
 import type { WatchNews, WatchOptions } from './watch.ts';
 
 /** What became of one object. After a gap the changes in between are one. */
@@ -16,6 +16,8 @@ export type Change<T> =
 export interface InformerOptions<T> extends WatchOptions {
   /** Called in the order of the changes, after the store has them. What it throws ends the informer. */
   readonly onChange?: (change: Change<T>) => void;
+  /** What is listed is of an earlier state than what was known: the API server's store was put back to an older copy. */
+  readonly onPutBack?: () => void;
 }
 
 export interface Informer<T> {
@@ -50,9 +52,16 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
   const remove = (object: T): void => {
     if (objects.delete(keyOf(object))) tell({ type: 'deleted', object });
   };
+  const isEarlier = (object: T): boolean => {
+    const known = objects.get(keyOf(object))?.metadata;
+    const { uid, resourceVersion = '' } = object.metadata;
+    return known?.uid === uid && isBefore(resourceVersion, known?.resourceVersion ?? '');
+  };
   const take = (news: WatchNews<T>): void => {
     if (news.type === 'deleted') return remove(news.object);
     if (news.type !== 'listed') return put(news.object);
+    // A store that was put back may have got further than it was, by what others write.
+    if (news.isEarlier || (news.isCurrent && news.objects.some(isEarlier))) options.onPutBack?.();
     const keys = new Set(news.objects.map(keyOf));
     for (const [key, object] of objects) if (!keys.has(key)) remove(object);
     for (const object of news.objects) put(object);

@@ -7,7 +7,7 @@ import { NodekilnError } from '../errors.ts';
 import { orAborted, withDeadline } from '../host/deadline.ts';
 import type { Clock } from '../host/port.ts';
 import { selectionOf } from './api.ts';
-import type { KubeApi } from './api.ts';
+import type { KubeApi, KubeList } from './api.ts';
 import { createBackOff } from './back-off.ts';
 import { unusableServer } from './client.ts';
 import { isGone, KubeApiError } from './error.ts';
@@ -24,8 +24,6 @@ export interface WatchOptions extends Selection {
   readonly signal: AbortSignal;
   /** Told of everything that went wrong, before it is tried again. */
   readonly onTrouble?: (trouble: unknown) => void;
-  /** What is listed next is of an earlier state than what was known: the API server's store was put back to an older copy. */
-  readonly onPutBack?: () => void;
   /**
    * A connection that brings neither event nor bookmark for so long is dead: API servers send a bookmark a minute. Two
    * minutes unless told.
@@ -35,9 +33,16 @@ export interface WatchOptions extends Selection {
   readonly random?: () => number;
 }
 
-/** `listed`: all there are now, which replaces what was known. The others: one change since. */
+/** One change since, or all there are now, which replaces what was known. */
 export type WatchNews<T> =
-  | { readonly type: 'listed'; readonly objects: readonly T[] }
+  | {
+      readonly type: 'listed';
+      readonly objects: readonly T[];
+      /** No older than the request; what comes out of a server's cache may be. */
+      readonly isCurrent: boolean;
+      /** Of a state before what was known. */
+      readonly isEarlier: boolean;
+    }
   | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T };
 
 /** One line of a watch. */
@@ -50,8 +55,6 @@ const maxLineBytes = 8 * 1024 * 1024;
 const headersTimeoutMs = 30_000;
 /** A server ends a watch after five to ten minutes, each at its own time. */
 const shortestWatchSeconds = 300;
-/** What a server that was away has to say within, before it is asked what there is now. */
-const returnedSilenceMs = 15_000;
 /** Longer than the longest pause between two tries. */
 const lastingMs = 45_000;
 const types = { ADDED: 'added', MODIFIED: 'modified', DELETED: 'deleted' } as const;
@@ -60,48 +63,44 @@ const types = { ADDED: 'added', MODIFIED: 'modified', DELETED: 'deleted' } as co
 export async function* watch<T extends KubeObject>(options: WatchOptions): AsyncGenerator<WatchNews<T>, void> {
   const { api, clock, resource, signal, onTrouble, random = Math.random } = options;
   const backOff = createBackOff({ clock, random });
-  /** Undefined: nothing is known, or it can no longer be gone on from. */
+  /** What is gone on from; undefined: nothing is known, or all is to be asked for anew. */
   let version: string | undefined;
   /** The last one of all. */
   let known: string | undefined;
   let fresh = false;
   let wentBack = false;
-  let wasAway = false;
   for (;;) {
     let waitMs: number | undefined;
-    // Whether the connection brought anything: one that did is gone on from after a silence, too.
-    let heard = false;
+    // Whether the connection came about, and brought anything: one that did is gone on from after a silence, too.
+    const heard = { answer: false, line: false };
     let connectedAtMs: number | undefined;
     try {
       if (version === undefined) {
-        const list = await api.list<T>(resource, { ...selectionOf(options), signal, fresh });
+        const list: KubeList<T> = await api.list<T>(resource, { ...selectionOf(options), signal, fresh });
         version = list.resourceVersion;
-        // A list that may come out of a cache may lag behind.
-        if (wentBack || (fresh && known !== undefined && isBefore(version, known))) options.onPutBack?.();
-        wentBack = false;
-        known = version;
-        wasAway = false;
-        yield { type: 'listed', objects: list.items };
+        const isEarlier = wentBack || (fresh && known !== undefined && isBefore(version, known));
+        yield { type: 'listed', objects: list.items, isCurrent: fresh, isEarlier };
+        [known, wentBack] = [version, false];
       }
       connectedAtMs = clock.monotonic();
-      for await (const line of connection<T>(options, version, wasAway)) {
+      for await (const line of connection<T>(options, version, heard)) {
         if (isBefore(line.version, version)) {
           version = undefined;
           wentBack = true;
           throw unusableServer(api.where, 'has gone back to an earlier state');
         }
-        ({ version } = line);
-        known = version;
-        heard = true;
+        version = known = line.version;
+        heard.line = true;
         if (line.type !== 'bookmark') yield { type: line.type, object: line.object };
       }
     } catch (thrown) {
       if (signal.aborted) return;
-      fresh = isSilence(thrown) || wentBack;
-      // A server that was restored from an older copy says nothing to who asks from a version to come.
-      if (isGone(thrown) || (isSilence(thrown) && !heard)) version = undefined;
-      // One that could not be asked for a while may have been.
-      wasAway = !heard && version !== undefined;
+      // One that is away may be put back to an older copy meanwhile, and get further than it was before we ask again: nothing
+      // would tell. Nor does one say anything to who asks from a version to come.
+      const isAway = !heard.answer && !(thrown instanceof KubeApiError);
+      const mayBeAnother = isAway || (isSilence(thrown) && !heard.line) || wentBack;
+      if (isGone(thrown) || mayBeAnother) version = undefined;
+      fresh = mayBeAnother;
       if (thrown instanceof KubeApiError) waitMs = thrown.retryAfterMs;
       onTrouble?.(thrown);
     }
@@ -120,7 +119,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
 async function* connection<T extends KubeObject>(
   options: WatchOptions,
   version: string,
-  wasAway: boolean,
+  heard: { answer: boolean },
 ): AsyncGenerator<Line<T>> {
   const { api, resource, random = Math.random } = options;
   const end = new AbortController();
@@ -140,30 +139,26 @@ async function* connection<T extends KubeObject>(
       headersTimeoutMs,
       signal: end.signal,
     });
-    yield* eventsOf<T>({ ...options, firstSilenceMs: wasAway ? returnedSilenceMs : undefined }, body, end);
+    heard.answer = true;
+    yield* eventsOf<T>(options, body, end);
   } finally {
     options.signal.removeEventListener('abort', stop);
     end.abort();
   }
 }
 
-interface FirstSilence {
-  /** Until the first line; as any other when undefined. */
-  readonly firstSilenceMs: number | undefined;
-}
-
 /** `end`: ends the connection, also while it says nothing. */
 async function* eventsOf<T extends KubeObject>(
-  { api, clock, resource, silenceMs = 120_000, firstSilenceMs = silenceMs }: WatchOptions & FirstSilence,
+  { api, clock, resource, silenceMs = 120_000 }: WatchOptions,
   body: AsyncIterable<Uint8Array>,
   end: AbortController,
 ): AsyncGenerator<Line<T>> {
   const path = pathOf(resource);
   const lines = linesOf(body, maxLineBytes);
   try {
-    for (let patienceMs = firstSilenceMs; ; patienceMs = silenceMs) {
+    for (;;) {
       const line = await withDeadline(
-        { clock, ms: patienceMs, about: `the next event of ${path}`, signal: end.signal },
+        { clock, ms: silenceMs, about: `the next event of ${path}`, signal: end.signal },
         (signal) => orAborted(signal, lines.next()),
       );
       if (line.done === true) return;
@@ -210,7 +205,7 @@ function failure(status: unknown, where: string, path: string): KubeApiError {
 }
 
 /** Versions are numbers that grow, as API servers of this kind of store have them; others are not compared. */
-function isBefore(version: string, other: string): boolean {
+export function isBefore(version: string, other: string): boolean {
   if (!/^\d+$/.test(version) || !/^\d+$/.test(other)) return false;
   return BigInt(version) < BigInt(other);
 }

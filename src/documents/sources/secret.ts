@@ -98,6 +98,7 @@ function followSecret(clock: Clock, cluster: SourceCluster, { namespace, name }:
           changed = true;
           told.resolve();
         },
+        onPutBack: () => cluster.onPutBack?.(),
         ...(cluster.onTrouble && { onTrouble: (trouble: unknown) => cluster.onTrouble?.(trouble) }),
       });
       informer = following;

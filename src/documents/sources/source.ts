@@ -70,6 +70,8 @@ export interface SourceCluster {
   available(signal: AbortSignal): Promise<void>;
   /** Told of what went wrong and is tried again. */
   onTrouble?(trouble: unknown): void;
+  /** Its state is an earlier one than it was. */
+  onPutBack?(): void;
 }
 
 /** A member of the family: what follows the scheme in an address → the source. NK_USAGE when it is no address. */
