@@ -4,6 +4,7 @@
 import { NodekilnError, asNodekilnError, formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
 import type { SensitiveText } from '../model/resources.ts';
+import { redacted } from '../model/secret-value.ts';
 import { completeAgentConfig } from './agent-config.ts';
 import { parseDocument } from './load.ts';
 import type { DocumentText, LoadedDocument } from './load.ts';
@@ -67,8 +68,6 @@ export interface ConfigDump {
   /** Every value with its origin, in the order of the document. */
   readonly entries: readonly DumpEntry[];
 }
-
-const redacted = '<redacted>';
 
 /** The NodeConfig that documents make together, without secrets, and where each value comes from. */
 export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): ConfigDump {

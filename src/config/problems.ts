@@ -90,9 +90,19 @@ function lastPart(path: Path): Path {
 }
 
 function unknownKey(key: string, parent: Path, known: readonly string[], checked: Checked): Problem {
+  const place = checked.placeOf([...parent, key], 'key');
+  if (mayBeContent(key)) {
+    const message = 'unknown key, not shown: it may be content that lost its indentation';
+    return placed({ message }, place && { ...place, path: formatPath(parent) });
+  }
   const near = nearest(key, known);
   const hint = near ? `did you mean "${near}"?` : `known here: ${known.join(', ')}`;
-  return placed({ message: `unknown key "${key}"`, hint }, checked.placeOf([...parent, key], 'key'));
+  return placed({ message: `unknown key "${key}"`, hint }, place);
+}
+
+/** Longer than most names, and with what no name has. */
+function mayBeContent(key: string): boolean {
+  return key.length > 12 && /[^A-Za-z._/-]/.test(key);
 }
 
 export function placed(problem: Omit<Problem, 'place'>, place: Place | undefined): Problem {

@@ -43,6 +43,12 @@ export function wants(what: string): (issue: RawIssue) => string {
     input === undefined ? `is missing: it must be ${what}` : `must be ${what}, is ${inWords(input)}`;
 }
 
+/** For what is made of others: a text in its place may be content that lost its key, so it is not quoted. */
+function wantsForm(what: string): (issue: RawIssue) => string {
+  const said = wants(what);
+  return ({ input }) => (typeof input === 'string' && input !== '' ? `must be ${what}, is a string` : said({ input }));
+}
+
 /** The same for values that must not be shown. */
 function wantsSecret(what: string): (issue: RawIssue) => string {
   return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
@@ -52,7 +58,7 @@ function wantsSecret(what: string): (issue: RawIssue) => string {
 export function fields<Shape extends Record<string, ZodMiniType>>(shape: Shape): ZodMiniObject<Shape, $strict> {
   const known = Object.keys(shape).join(' ');
   return strictObject(shape, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? known : wants('a map')(issue)),
+    error: (issue) => (issue.code === 'unrecognized_keys' ? known : wantsForm('a map')(issue)),
   });
 }
 
@@ -67,7 +73,7 @@ export function opt<Schema extends ZodMiniType>(description: string, schema: Sch
 }
 
 export function list<Item extends ZodMiniType>(item: Item): ZodMiniArray<Item> {
-  return array(item, { error: wants('a list') });
+  return array(item, { error: wantsForm('a list') });
 }
 
 /** The field that tells the items of a keyed list apart, by the list's check: zod copies schemas, but keeps their checks. */
@@ -137,7 +143,7 @@ export function oneOf<const Values extends readonly [string, ...string[]]>(...va
 export function wantsOneOf(key: string, ...values: readonly string[]): (issue: RawIssue) => string {
   const wanted = alternatives(values.map((value) => `"${value}"`));
   return ({ input }) => {
-    if (!isMap(input)) return wants(`a map with ${key}: ${wanted}`)({ input });
+    if (!isMap(input)) return wantsForm(`a map with ${key}: ${wanted}`)({ input });
     return wants(wanted)({ input: input[key] });
   };
 }
@@ -161,7 +167,7 @@ export function wholeNumber() {
 
 /** A map whose values belong to somebody else's schema. */
 export function freeMap() {
-  return record(string(), unknown(), { error: wants('a map') });
+  return record(string(), unknown(), { error: wantsForm('a map') });
 }
 
 export const mode = matching(/^0[0-7]{3,4}$/, 'a string like "0644"');

@@ -31,7 +31,7 @@ const malformed: readonly (readonly [text: string, ...problems: readonly string[
   ['a: hunter2: b\n', 'a.yaml:1:4: Nested mappings are not allowed in compact mappings'],
   ['a: "hunter2\n', 'a.yaml:2:1: Missing closing "quote'],
   ['a: [hunter2\n', 'a.yaml:2:1: Flow sequence in block collection must be sufficiently indented and end with a ]'],
-  ['a: *hunter\n', 'a.yaml:1:1: Unresolved alias (the anchor must be set before the alias): hunter'],
+  ['a: *hunter\n', 'a.yaml:1:1: Unresolved alias (the anchor must be set before the alias)'],
 ];
 
 for (const [text, ...problems] of malformed) {

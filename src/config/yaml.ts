@@ -36,8 +36,8 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
     return { value, root: positionNode(document.contents, undefined, new Set()) };
   } catch (thrown) {
     // Alias bombs and aliases of missing anchors are found only while resolving.
-    const message = thrown instanceof Error ? thrown.message.split('\n')[0] : String(thrown);
-    throw syntaxError(file, [at(0, message ?? 'cannot be resolved')]);
+    const message = thrown instanceof Error ? (thrown.message.split(': ')[0] ?? '') : 'cannot be resolved';
+    throw syntaxError(file, [at(0, message)]);
   }
 
   function positionNode(node: unknown, keyStart: number | undefined, open: Set<unknown>): PositionNode {
@@ -75,6 +75,8 @@ function plain(code: string, message: string): string {
       return 'this key stands a second time in its map';
     case 'TAB_AS_INDENT':
       return 'a tab is used for indentation; use spaces';
+    case 'BAD_DIRECTIVE':
+      return 'this directive is not known';
     case 'TAG_RESOLVE_FAILED':
       return 'this tag is not known';
     case 'BAD_INDENT':

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { nodeDocument } from '../../test/support/memory-node.ts';
 import { oscOf } from '../../test/support/osc.ts';
 import { exampleFacts } from '../model/facts.ts';
+import { SecretValue } from '../model/secret-value.ts';
 import { loadNodeDocuments } from './documents.ts';
 import { readSecretForm, secretsNamedIn, withSecrets, type Secret } from './secret-form.ts';
 import { digestOf } from './sources/source.ts';
@@ -18,7 +19,7 @@ function secretOf(
 ): Secret {
   return {
     metadata: { namespace: 'kube-system', name: 'pool-a', annotations },
-    data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, base64(value)])),
+    data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, new SecretValue(base64(value))])),
   };
 }
 

@@ -10,8 +10,7 @@ import { parseText } from '../config/load.ts';
 import { isMap, valueAt } from '../config/paths.ts';
 import { NodekilnError } from '../errors.ts';
 import { sha256 } from '../host/digest.ts';
-import { fromBase64 } from '../model/bytes.ts';
-import type { SecretData } from './kinds/kind.ts';
+import type { SecretValue } from '../model/secret-value.ts';
 import { fileLists } from './kinds/operating-system-config/rules.ts';
 import { isDocumentName, type SourcedText } from './sources/source.ts';
 
@@ -22,8 +21,7 @@ export interface Secret {
     readonly name: string;
     readonly annotations?: Readonly<Record<string, string>>;
   };
-  /** In base64. */
-  readonly data?: Readonly<Record<string, string>>;
+  readonly data?: Readonly<Record<string, SecretValue>>;
 }
 
 export const oscKey = 'osc.yaml';
@@ -50,7 +48,7 @@ export function readSecretForm({ metadata, data = {} }: Secret): SecretForm {
       place: { file: address },
       hint: `Put an OperatingSystemConfig under ${oscKey}, or NodeConfigs under names that end in .yaml. What is applied stays.`,
     });
-  const contents = keys.map((key) => ({ key, content: fromBase64(data[key] ?? '') }));
+  const contents = keys.map((key) => ({ key, content: data[key]?.reveal() ?? new Uint8Array() }));
   const texts = contents.map(({ key, content }) => ({
     file: `${address}/${key}`,
     text: decoded(content, `${address}/${key}`),
@@ -101,10 +99,6 @@ export async function secretsNamedIn(texts: readonly Pick<SourcedText, 'file' | 
 
 /** The texts with the Secrets that they name; those that are not there are missed where they are needed. */
 export function withSecrets(texts: readonly SourcedText[], secrets: readonly Secret[]): SourcedText[] {
-  const known = new Map(secrets.map(({ metadata, data }) => [metadata.name, decodedData(data ?? {})]));
+  const known = new Map(secrets.map(({ metadata, data = {} }) => [metadata.name, data]));
   return texts.map((text) => ({ ...text, secrets: known }));
-}
-
-function decodedData(data: NonNullable<Secret['data']>): SecretData {
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, fromBase64(value)]));
 }

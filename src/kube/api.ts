@@ -12,6 +12,7 @@ import type { KubeClient, KubeExchange, KubeStreamRequest } from './client.ts';
 import { isGone, KubeApiError } from './error.ts';
 import { fieldOf, isKubeObject, pathOf } from './objects.ts';
 import type { KubeObject, Resource, Selection } from './objects.ts';
+import { concealed } from './secrets.ts';
 
 /** Of any question. */
 export interface AskOptions {
@@ -96,16 +97,17 @@ const contentTypes = {
 /** Asks through the client; holds nothing itself. */
 export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
   const request = requestThrough(client, clock);
-  const object = async <T extends KubeObject>(wanted: ApiRequest): Promise<T> => {
+  const object = async <T extends KubeObject>(resource: Resource, wanted: ApiRequest): Promise<T> => {
     const content = await request(wanted);
     if (!isKubeObject(content)) throw unusableServer(client.where, `answered ${wanted.path} with what is no object`);
-    return content as T;
+    return concealed(resource, content as T);
   };
 
-  const write = <T extends KubeObject>(wanted: ApiRequest, content: unknown): Promise<T> =>
-    object<T>({ ...wanted, body: JSON.stringify(content) });
+  const write = <T extends KubeObject>(resource: Resource, wanted: ApiRequest, content: unknown): Promise<T> =>
+    object<T>(resource, { ...wanted, body: JSON.stringify(content) });
 
   const readPage = async <T extends KubeObject>(
+    resource: Resource,
     wanted: ApiRequest,
   ): Promise<KubeList<T> & { readonly next: string }> => {
     const content = await request(wanted);
@@ -114,7 +116,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
     const next = fieldOf(fieldOf(content, 'metadata'), 'continue') ?? '';
     if (!Array.isArray(items) || !items.every(isKubeObject) || typeof version !== 'string' || typeof next !== 'string')
       throw unusableServer(client.where, `answered ${wanted.path} with what is no list`);
-    return { items: items as unknown as T[], resourceVersion: version, next };
+    return { items: (items as unknown as T[]).map((one) => concealed(resource, one)), resourceVersion: version, next };
   };
 
   const pages = async <T extends KubeObject>(
@@ -129,7 +131,13 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
         ...selectionOf(options),
         ...(next !== '' && { continue: next }),
       };
-      const read = await readPage<T>({ path: pathOf(resource), query, timeoutMs, fresh, ...(signal && { signal }) });
+      const read = await readPage<T>(resource, {
+        path: pathOf(resource),
+        query,
+        timeoutMs,
+        fresh,
+        ...(signal && { signal }),
+      });
       items.push(...read.items);
       // A page may be empty, all of it filtered out, and another follow.
       if (items.length > mostItems || page > mostPages || (read.next !== '' && read.next === next))
@@ -153,7 +161,8 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
         );
       return body;
     },
-    get: async (resource, name, options = {}) => unlessMissing(object({ path: pathOf(resource, name), ...options })),
+    get: async (resource, name, options = {}) =>
+      unlessMissing(object(resource, { path: pathOf(resource, name), ...options })),
     list: async <T extends KubeObject>(resource: Resource, options: Selection & AskOptions = {}) => {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -164,14 +173,16 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
       }
     },
     create: async (resource, content, options = {}) =>
-      write({ method: 'POST', path: pathOf(resource), ...options }, content),
+      write(resource, { method: 'POST', path: pathOf(resource), ...options }, content),
     update: async (resource, content, { subresource, ...options } = {}) =>
       write(
+        resource,
         { method: 'PUT', path: pathOf(resource, content.metadata.name, ...partOf(subresource)), ...options },
         content,
       ),
     patch: async (resource, name, { type, content }, { subresource, ...options } = {}) =>
       write(
+        resource,
         {
           method: 'PATCH',
           path: pathOf(resource, name, ...partOf(subresource)),
@@ -182,6 +193,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
       ),
     apply: async (resource, content, { fieldManager, force, subresource, ...options }) =>
       write(
+        resource,
         {
           method: 'PATCH',
           path: pathOf(resource, content.metadata.name, ...partOf(subresource)),

@@ -14,6 +14,7 @@ import { isGone, KubeApiError } from './error.ts';
 import { linesOf } from './lines.ts';
 import { fieldOf, isKubeObject, pathOf } from './objects.ts';
 import type { KubeObject, Resource, Selection } from './objects.ts';
+import { concealed } from './secrets.ts';
 
 /** What is followed, and how patiently. */
 export interface WatchOptions extends Selection {
@@ -162,7 +163,7 @@ async function* eventsOf<T extends KubeObject>(
         (signal) => orAborted(signal, lines.next()),
       );
       if (line.done === true) return;
-      yield read<T>(line.value, api.where, path);
+      yield read<T>(line.value, api.where, resource);
     }
   } finally {
     end.abort();
@@ -170,7 +171,8 @@ async function* eventsOf<T extends KubeObject>(
   }
 }
 
-function read<T extends KubeObject>(line: string, where: string, path: string): Line<T> {
+function read<T extends KubeObject>(line: string, where: string, resource: Resource): Line<T> {
+  const path = pathOf(resource);
   let event: unknown;
   try {
     event = JSON.parse(line);
@@ -184,7 +186,7 @@ function read<T extends KubeObject>(line: string, where: string, path: string): 
   if (typeof version === 'string' && version !== '') {
     if (type === 'BOOKMARK') return { type: 'bookmark', version };
     if ((type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') && isKubeObject(object))
-      return { type: types[type], object: object as T, version };
+      return { type: types[type], object: concealed(resource, object as T), version };
   }
   throw unusableServer(where, `sent what is no event of ${path}`);
 }

@@ -6,6 +6,7 @@ import type { NodeAsk, SecretData } from '../../src/documents/kinds/kind.ts';
 import { exampleFacts, type Facts } from '../../src/model/facts.ts';
 import type { DesiredState, FileResource, Resource, UnitResource } from '../../src/model/resources.ts';
 import { reveal } from '../../src/model/resources.ts';
+import { SecretValue } from '../../src/model/secret-value.ts';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -17,6 +18,11 @@ export function oscOf(spec: Json, status?: Json): Json {
     spec,
     ...(status && { status }),
   };
+}
+
+/** Of a Secret's data. */
+export function secretValue(text: string): SecretValue {
+  return new SecretValue(Buffer.from(text).toString('base64'));
 }
 
 /** A file with text, as most are. */

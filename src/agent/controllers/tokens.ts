@@ -5,15 +5,11 @@
  */
 import { NodekilnError } from '../../errors.ts';
 import { whenAborted } from '../../host/deadline.ts';
-import { equalBytes, fromBase64 } from '../../model/bytes.ts';
-import type { KubeObject } from '../../kube/objects.ts';
+import { equalBytes } from '../../model/bytes.ts';
+import { secretsIn, type KubeSecret } from '../../kube/secrets.ts';
 import type { TokenItem } from '../../config/agent-config.ts';
 import type { AgentContext, ControllerBody, Reconciled } from '../controller.ts';
 import type { NodeCluster } from '../cluster.ts';
-
-interface SecretObject extends KubeObject {
-  readonly data?: Readonly<Record<string, string>>;
-}
 
 const deadlineMs = 3 * 60_000;
 
@@ -65,15 +61,15 @@ async function sync(
 ): Promise<NodekilnError | undefined> {
   try {
     const [namespace = '', name = ''] = secret.split('/');
-    const found = await api.get<SecretObject>({ apiVersion: 'v1', plural: 'secrets', namespace }, name, { signal });
+    const found = await api.get<KubeSecret>(secretsIn(namespace), name, { signal });
     const value = found?.data?.[key];
-    if (value === undefined || value === '')
+    if (!value || value.isEmpty)
       return new NodekilnError(
         'NK_DOCUMENT_MISSING',
         `${path} is not synced: ${found ? `the Secret ${secret} has no ${key}` : `there is no Secret ${secret}`}`,
         { hint: 'Make it, or leave it out of spec.tokens of the AgentConfig. The file stays as it is.' },
       );
-    const content = fromBase64(value);
+    const content = value.reveal();
     const bits = Number.parseInt(mode, 8);
     const [before, stat] = await Promise.all([files.read(path).catch(() => undefined), files.stat(path)]);
     if (before && equalBytes(before, content) && stat?.type === 'file' && stat.mode === bits) return undefined;

@@ -9,6 +9,7 @@ import type { InPlaceUpdates } from '../../desired/in-place.ts';
 import type { Join } from '../../desired/join.ts';
 import type { Files } from '../../host/port.ts';
 import type { DesiredState, Resource } from '../../model/resources.ts';
+import type { SecretValue } from '../../model/secret-value.ts';
 import type { Facts } from '../../model/facts.ts';
 
 /** One text of the kind, parsed but not checked. */
@@ -21,7 +22,7 @@ export interface KindText {
 }
 
 /** A Secret's data, by key. */
-export type SecretData = Readonly<Record<string, Uint8Array>>;
+export type SecretData = Readonly<Record<string, SecretValue>>;
 
 /** What documents say of the Node itself, as the cluster has it. */
 export type NodePart = Join['node'];

@@ -116,7 +116,7 @@ describe('a Secret', () => {
     cluster.put('secrets/kube-system/named', secret({ a: 'one' }));
     const source = await watched();
     const { texts, digest, delivery } = await source.read();
-    assert.deepEqual(texts[0]?.secrets?.get('named'), { a: new Uint8Array(Buffer.from('one')) });
+    assert.deepEqual(texts[0]?.secrets?.get('named')?.['a']?.reveal(), new Uint8Array(Buffer.from('one')));
     assert.equal(delivery?.serial, true);
     assert.match(delivery?.checksum ?? '', /^[0-9a-f]{64}$/);
     cluster.put('secrets/kube-system/named', secret({ a: 'two' }));

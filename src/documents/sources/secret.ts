@@ -10,7 +10,8 @@ import { NodekilnError } from '../../errors.ts';
 import { orAborted } from '../../host/deadline.ts';
 import type { Clock } from '../../host/port.ts';
 import { startInformer, type Informer } from '../../kube/informer.ts';
-import type { KubeObject, Resource } from '../../kube/objects.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import { secretsIn } from '../../kube/secrets.ts';
 import { readSecretForm, secretsNamedIn, withSecrets, type Secret } from '../secret-form.ts';
 import {
   digestOf,
@@ -47,7 +48,7 @@ interface Address {
 function followSecret(clock: Clock, cluster: SourceCluster, { namespace, name }: Address): DocumentSource {
   const { api } = cluster;
   const address = `secret:${namespace}/${name}`;
-  const secrets: Resource = { apiVersion: 'v1', plural: 'secrets', namespace };
+  const secrets = secretsIn(namespace);
   let informer: Informer<SecretObject> | undefined;
   /** What was made of an object; of another version it is another object. */
   let known: { readonly secret: SecretObject; readonly reading: Reading } | undefined;

@@ -103,6 +103,6 @@ export function digestOf(texts: readonly (DocumentText & Pick<SourcedText, 'secr
 
 function partsOf(secrets: SourcedText['secrets']): string[] {
   return [...(secrets ?? [])].flatMap(([name, data]) =>
-    Object.entries(data).flatMap(([key, value]) => [name, key, toBase64(value)]),
+    Object.entries(data).flatMap(([key, value]) => [name, key, toBase64(value.reveal())]),
   );
 }

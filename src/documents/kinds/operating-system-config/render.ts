@@ -116,7 +116,7 @@ function contentOf(
   if (secretRef) {
     if (secrets === 'unknown') return { text: { sensitive: '' } };
     const value = secrets?.get(secretRef.name)?.[secretRef.dataKey];
-    if (value) return { base64: { sensitive: toBase64(value) } };
+    if (value) return { base64: { sensitive: toBase64(value.reveal()) } };
     const missing = secrets?.has(secretRef.name)
       ? `the Secret ${secretRef.name} has no key ${secretRef.dataKey}`
       : `the Secret ${secretRef.name} cannot be read from here`;

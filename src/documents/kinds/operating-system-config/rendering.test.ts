@@ -8,6 +8,7 @@ import {
   oscOf,
   problemsOfOsc,
   renderOsc,
+  secretValue,
   textIn,
   unitIn,
   type Json,
@@ -58,13 +59,13 @@ describe('files', () => {
     ],
   ] as const)
     it(`hold ${what}, with exactly the mode asked for`, async () => {
-      const secrets = new Map([['file9-secret', { content: Buffer.from('file9') }]]);
+      const secrets = new Map([['file9-secret', { content: secretValue('file9') }]]);
       const document = oscOf({}, { extensionFiles: [{ path: '/example/file', ...about, content }] });
       assert.deepEqual(textIn(await renderOsc(document, {}, secrets), '/example/file'), expected);
     });
 
   it('are secret where others cannot read them, and where they are out of a Secret', async () => {
-    const secrets = new Map([['a', { key: Buffer.from('x') }]]);
+    const secrets = new Map([['a', { key: secretValue('x') }]]);
     const state = await renderOsc(
       oscOf({
         files: [
