@@ -106,19 +106,6 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
   const write = <T extends KubeObject>(resource: Resource, wanted: ApiRequest, content: unknown): Promise<T> =>
     object<T>(resource, { ...wanted, body: JSON.stringify(content) });
 
-  const readPage = async <T extends KubeObject>(
-    resource: Resource,
-    wanted: ApiRequest,
-  ): Promise<KubeList<T> & { readonly next: string }> => {
-    const content = await request(wanted);
-    const items = fieldOf(content, 'items') ?? [];
-    const version = fieldOf(fieldOf(content, 'metadata'), 'resourceVersion');
-    const next = fieldOf(fieldOf(content, 'metadata'), 'continue') ?? '';
-    if (!Array.isArray(items) || !items.every(isKubeObject) || typeof version !== 'string' || typeof next !== 'string')
-      throw unusableServer(client.where, `answered ${wanted.path} with what is no list`);
-    return { items: (items as unknown as T[]).map((one) => concealed(resource, one)), resourceVersion: version, next };
-  };
-
   const pages = async <T extends KubeObject>(
     resource: Resource,
     options: Selection & AskOptions,
@@ -131,7 +118,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
         ...selectionOf(options),
         ...(next !== '' && { continue: next }),
       };
-      const read = await readPage<T>(resource, {
+      const read = await readPage<T>({ request, where: client.where }, resource, {
         path: pathOf(resource),
         query,
         timeoutMs,
@@ -209,6 +196,21 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
       return answer !== undefined;
     },
   };
+}
+
+/** One page of a list. */
+async function readPage<T extends KubeObject>(
+  { request, where }: Pick<KubeApi, 'request' | 'where'>,
+  resource: Resource,
+  wanted: ApiRequest,
+): Promise<KubeList<T> & { readonly next: string }> {
+  const content = await request(wanted);
+  const items = fieldOf(content, 'items') ?? [];
+  const version = fieldOf(fieldOf(content, 'metadata'), 'resourceVersion');
+  const next = fieldOf(fieldOf(content, 'metadata'), 'continue') ?? '';
+  if (!Array.isArray(items) || !items.every(isKubeObject) || typeof version !== 'string' || typeof next !== 'string')
+    throw unusableServer(where, `answered ${wanted.path} with what is no list`);
+  return { items: (items as unknown as T[]).map((one) => concealed(resource, one)), resourceVersion: version, next };
 }
 
 /** One question, answered by what the JSON says or refused. */
