@@ -363,9 +363,9 @@ const faults: readonly Fault[] = [
       server.put('lost', 'x');
       await pass(2000);
       server.start();
-      connections((connection) => connection.silence());
+      answers({ status: 403 });
     },
-    asks: ['list', 'watch 5'],
+    asks: ['list', 'list', 'watch 5'],
     trouble: /refused/,
     isPutBack: true,
   },

@@ -81,7 +81,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
         version = list.resourceVersion;
         const isEarlier = wentBack || (fresh && known !== undefined && isBefore(version, known));
         yield { type: 'listed', objects: list.items, isCurrent: fresh, isEarlier };
-        [known, wentBack] = [version, false];
+        [known, fresh, wentBack] = [version, false, false];
       }
       connectedAtMs = clock.monotonic();
       for await (const line of connection<T>(options, version, heard)) {
@@ -101,7 +101,8 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       const isAway = !heard.answer && !(thrown instanceof KubeApiError);
       const mayBeAnother = isAway || (isSilence(thrown) && !heard.line) || wentBack;
       if (isGone(thrown) || mayBeAnother) version = undefined;
-      fresh = mayBeAnother;
+      // Until it could be listed: a server that has just come refuses at first.
+      fresh ||= mayBeAnother;
       if (thrown instanceof KubeApiError) waitMs = thrown.retryAfterMs;
       onTrouble?.(thrown);
     }

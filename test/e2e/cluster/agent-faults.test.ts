@@ -76,7 +76,8 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       await sleep(100);
     }
     const log = await host.exec(['journalctl', '-u', agentUnit, '-n', '30', '-o', 'cat']);
-    assert.fail(`not within ${patienceMs} ms: ${what}; the agent says:\n${log.stdout}`);
+    const said = `${log.stdout}\nnodekiln status says:\n${await status()}`;
+    assert.fail(`not within ${patienceMs} ms: ${what}; the agent says:\n${said}`);
   };
   const untilWords = (wanted: string): Promise<void> =>
     until(async () => (await words()) === wanted, `words ${wanted}`);
@@ -244,7 +245,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
 
   test(
     'trusts no API server of another authority, says so, and goes on with the right one',
-    { timeout: 90_000 },
+    { timeout: 150_000 },
     async () => {
       const [good, before] = [await words(), await invocations()];
       const other = await makeAuthority(scratch, 'other-ca');
