@@ -218,6 +218,11 @@ export const errors = {
     hint: 'Check that the kernel supports it.',
   },
 
+  NK_STATIC_POD: {
+    class: 'unit',
+    meaning: 'kubelet does not run a static pod as its manifest says, though it had five minutes.',
+    hint: 'Read `journalctl -u kubelet` and the containers’ logs. Where the manifest only says the same in other words, stop the pod’s containers: kubelet starts them anew.',
+  },
   NK_UNIT_FAILED: {
     class: 'unit',
     meaning: 'A unit failed, exited or restarts in a loop.',

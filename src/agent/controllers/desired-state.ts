@@ -7,7 +7,7 @@
  * already, or of files that are no documents, ends where the documents are found to say what they said.
  */
 import type { Journal } from '../../apply/journal.ts';
-import { runWith, type Ended } from '../../apply/run.ts';
+import { runWith, type Ended, type HostState } from '../../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { sha256 } from '../../host/digest.ts';
 import type { DesiredState } from '../../model/resources.ts';
@@ -18,6 +18,7 @@ import { readAll, readOrMake, type Read } from '../desired-state/reading.ts';
 import { createRendering, type Rendering } from '../desired-state/rendering.ts';
 import { resourcesState } from '../desired-state/resources-state.ts';
 import type { Run, Waiting } from '../desired-state/run.ts';
+import { awaitPods, forgetPods, noteStaticPods, podsToAwait, type AwaitedPod } from '../desired-state/static-pods.ts';
 import { takeOver } from '../desired-state/take-over.ts';
 import { awaitTurn, enterLine, judgeDrift, leaveLine } from '../desired-state/turns.ts';
 import { createSkewCheck, type RefuseNewerKubelet } from '../kubelet-skew.ts';
@@ -64,6 +65,7 @@ export function desiredState(context: AgentContext): ControllerBody {
       onlyChanges,
       prepared: undefined,
       result: undefined,
+      unrun: [],
     };
     context.applied.isWorking = true;
     const { report, error } = await apply(run, tools).finally(() => {
@@ -127,9 +129,11 @@ function tellCluster({ cluster, source, drift }: Run, { outcome, changes, genera
 }
 
 /** Of a run that ended before it knew what there is to do, nothing is known. */
-function tellResources({ applied, prepared, result, postponed: waits, drift }: Run): void {
+function tellResources({ applied, prepared, result, unrun, postponed: waits, drift }: Run): void {
   if (!prepared || !(result ?? waits)) return;
-  applied.setResources(resourcesState({ prepared, result, isDrift: waits !== undefined && drift !== undefined }));
+  applied.setResources(
+    resourcesState({ prepared, result, unrun, isDrift: waits !== undefined && drift !== undefined }),
+  );
 }
 
 /** Others report it: only what is in place whole is told. */
@@ -155,65 +159,95 @@ interface Tools {
   readonly refuseNewerKubelet: RefuseNewerKubelet;
 }
 
-async function apply(run: Run, { rendering, refuseNewerKubelet }: Tools): Promise<Applied> {
+async function apply(run: Run, tools: Tools): Promise<Applied> {
   const { turn } = run;
   try {
-    return await turn.withState((state) =>
-      runWith(state, {
-        source: 'agent',
-        artifactBase: '/',
-        signal: turn.signal,
-        // The last good state is kept against drift.
-        onlyChanges: () => run.onlyChanges && !run.kept,
-        ...(run.onStep && { onEvent: run.onStep }),
-        ask: async () => {
-          run.read = await readOrMake(run, state, turn.signal);
-          try {
-            if (run.read.error) throw run.read.error;
-            const { desired, node, predecessor, inPlace } = await rendering.render(run.read);
-            await refuseNewerKubelet({ desired, inPlace }, turn.signal);
-            run.node = node;
-            run.inPlace = inPlace;
-            if (predecessor) await takeOver(run, state.journal, predecessor);
-            return { desired };
-          } catch (thrown) {
-            const desired = lastGoodState(state.journal);
-            if (!desired || isStopped(turn.signal)) throw thrown;
-            run.kept = asNodekilnError(thrown);
-            return { desired };
-          }
-        },
-        onPrepared: async (prepared) => {
-          run.prepared = prepared;
-          const resources = [...prepared.effective.values()].map(({ resource }) => resource);
-          run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
-          judgeDrift(run, state.journal, prepared);
-          await awaitDrain(run, state.journal);
-          await awaitTurn(run, state.journal, prepared);
-          await enterLine(run, state.journal, prepared);
-        },
-        publish: async (ended) => {
-          const applied = appliedOf(run, ended);
-          if (ended.type === 'applied') run.result = ended.result;
-          if (isStopped(turn.signal) || run.postponed) return applied;
-          keepReport(state.journal, applied.report);
-          const { read } = run;
-          // What failed or degraded has been begun: going on with it waits for nothing.
-          if (ended.type === 'applied' && !run.kept && read && !read.error) {
-            const { inLine } = turnNote(state.journal);
-            setTurnNote(state.journal, { applied: read.digest, ...(inLine !== undefined && { inLine }) });
-          }
-          noteInPlace(run, state.journal, applied.report);
-          const left = await leaveLine(run, state.journal, applied.report.outcome);
-          state.journal.flush();
-          return left && !applied.error ? { ...applied, error: left } : applied;
-        },
-      }),
-    );
+    const ran = await turn.withState((state) => carryOut(run, tools, state));
+    if (ran.pods.length === 0) return ran;
+    // The lock is others' meanwhile.
+    const error = await awaitPods(run, ran.pods);
+    if (error === 'superseded') {
+      run.postponed = { untilMs: undefined, waitMs: 0, why: 'the documents have changed', isNew: false };
+      return ran;
+    }
+    return await turn.withState(({ journal }) => {
+      if (!error) forgetPods(journal);
+      return conclude(run, journal, error ? failedFor(ran, error) : ran);
+    });
   } catch (thrown) {
     // The lock or the journal could not be had, or the report not be kept: then only who listens now is told.
     return appliedOf(run, { type: 'stopped', error: asNodekilnError(thrown) });
   }
+}
+
+interface Ran extends Applied {
+  /** Everything is in place; these are waited for before it is said. */
+  readonly pods: readonly AwaitedPod[];
+}
+
+function failedFor({ report }: Applied, error: NodekilnError): Applied {
+  return { report: { ...report, outcome: 'failed', error }, error };
+}
+
+async function carryOut(run: Run, { rendering, refuseNewerKubelet }: Tools, state: HostState): Promise<Ran> {
+  const { turn } = run;
+  return runWith(state, {
+    source: 'agent',
+    artifactBase: '/',
+    signal: turn.signal,
+    // The last good state is kept against drift.
+    onlyChanges: () => run.onlyChanges && !run.kept,
+    ...(run.onStep && { onEvent: run.onStep }),
+    ask: async () => {
+      run.read = await readOrMake(run, state, turn.signal);
+      try {
+        if (run.read.error) throw run.read.error;
+        const { desired, node, predecessor, inPlace } = await rendering.render(run.read);
+        await refuseNewerKubelet({ desired, inPlace }, turn.signal);
+        run.node = node;
+        run.inPlace = inPlace;
+        if (predecessor) await takeOver(run, state.journal, predecessor);
+        return { desired };
+      } catch (thrown) {
+        const desired = lastGoodState(state.journal);
+        if (!desired || isStopped(turn.signal)) throw thrown;
+        run.kept = asNodekilnError(thrown);
+        return { desired };
+      }
+    },
+    onPrepared: async (prepared) => {
+      run.prepared = prepared;
+      const resources = [...prepared.effective.values()].map(({ resource }) => resource);
+      run.applied.setUnits(resources.filter((resource) => resource.kind === 'unit'));
+      judgeDrift(run, state.journal, prepared);
+      await awaitDrain(run, state.journal);
+      await awaitTurn(run, state.journal, prepared);
+      await enterLine(run, state.journal, prepared);
+      await noteStaticPods(run, state.journal, prepared);
+    },
+    publish: async (ended) => {
+      const applied = appliedOf(run, ended);
+      if (ended.type === 'applied') run.result = ended.result;
+      if (isStopped(turn.signal) || run.postponed) return { ...applied, pods: [] };
+      const pods = applied.report.outcome === 'converged' ? podsToAwait(run, state.journal) : [];
+      return pods.length > 0 ? { ...applied, pods } : { ...(await conclude(run, state.journal, applied)), pods };
+    },
+  });
+}
+
+/** What is said of a run, and what follows from it. */
+async function conclude(run: Run, journal: Journal, applied: Applied): Promise<Applied> {
+  keepReport(journal, applied.report);
+  const { read, result } = run;
+  // What failed or degraded has been begun: going on with it waits for nothing.
+  if (result && !run.kept && read && !read.error) {
+    const { inLine } = turnNote(journal);
+    setTurnNote(journal, { applied: read.digest, ...(inLine !== undefined && { inLine }) });
+  }
+  noteInPlace(run, journal, applied.report);
+  const left = await leaveLine(run, journal, applied.report.outcome);
+  journal.flush();
+  return left && !applied.error ? { ...applied, error: left } : applied;
 }
 
 /** What this source asked for last, as the journal has it; undefined before it asked for anything. */

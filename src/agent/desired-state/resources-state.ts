@@ -11,14 +11,17 @@ export interface Judged {
   readonly prepared: Prepared;
   /** Undefined of a run that was put off. */
   readonly result: Result | undefined;
+  /** Manifests whose pods are not run, by path. */
+  readonly unrun: readonly string[];
   /** It was put off because what is in place is no longer as it was, and that is only reported. */
   readonly isDrift: boolean;
 }
 
-export function resourcesState({ prepared, result, isDrift }: Judged): ResourcesState {
+export function resourcesState({ prepared, result, unrun, isDrift }: Judged): ResourcesState {
   const changing = prepared.plan.changes.map(({ id }) => id);
   const failed = new Map<string, string>();
   const pending = new Set<string>();
+  for (const path of unrun) failed.set(`file:${path}`, `file:${path}: NK_STATIC_POD`);
   for (const { resource, status, error } of result?.steps ?? []) {
     if (error !== undefined) failed.set(resource, `${resource}: ${asNodekilnError(error).code}`);
     else if (status === 'skipped') pending.add(resource);

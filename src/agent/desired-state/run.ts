@@ -26,6 +26,8 @@ export interface Run extends AgentContext {
   prepared: Prepared | undefined;
   /** Of what was carried out. */
   result: Result | undefined;
+  /** Manifests of static pods that kubelet does not run, though they had their time. */
+  unrun: readonly string[];
   /** What is in place and asked for as it was is not looked at. */
   readonly onlyChanges: boolean;
 }
