@@ -19,7 +19,7 @@ import { openBulletin, type Bulletin } from './bulletin.ts';
 import { readAgentConfig, type ConfigFiles } from './config.ts';
 import { openNodeCluster, type NodeCluster } from './cluster.ts';
 import { createErrand } from './errand.ts';
-import type { NodeEvent } from './events.ts';
+import { createRepeats, type NodeEvent } from './events.ts';
 import { openEndpoint } from './endpoint.ts';
 import { createGate } from './gate.ts';
 import { makeController, makeControllers } from './controllers/table.ts';
@@ -77,6 +77,7 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
       ((controller: string, thrown: unknown): void => {
         onEvent({ type: 'trouble', controller, error: asNodekilnError(thrown) });
       });
+    const isRepeated = createRepeats(host.clock);
     const cluster =
       config.cluster &&
       (await openNodeCluster({
@@ -84,7 +85,11 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
         cluster: config.cluster,
         nodeName: config.nodeName ?? (await readHostName(host)).toLowerCase(),
         signal,
-        ...(onTrouble && { onTrouble: (thrown) => onTrouble('cluster', thrown) }),
+        // Each watch finds out for itself, at each try.
+        onTrouble: (thrown) => {
+          const { code, message } = asNodekilnError(thrown);
+          if (!isRepeated(`${code} ${message}`)) onTrouble?.('cluster', thrown);
+        },
         onNotice,
       }));
     let why: NodekilnError | undefined;

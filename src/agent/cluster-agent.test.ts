@@ -61,6 +61,10 @@ describe('an agent of a cluster', () => {
       }
     };
     await tenMinutes();
+    const said = agent.events.flatMap(({ event }) =>
+      event.type === 'trouble' && event.controller === 'cluster' ? [event] : [],
+    );
+    assert.ok(said.length > 0 && said.length <= 6, `${said.length} messages, each once in ten minutes`);
     await agent.stop();
     agent.start();
     await tenMinutes();

@@ -38,21 +38,26 @@ const longestMessage = 1000;
 /** Says it, at once or as soon as may be; never throws. */
 export type SayEvent = (event: NodeEvent) => void;
 
-export function createEvents(options: EventsOptions): SayEvent {
-  const { clock, signal } = options;
+/** Whether the same was said within ten minutes. */
+export function createRepeats(clock: Clock): (key: string) => boolean {
   const said = new Map<string, number>();
-  const queue: NodeEvent[] = [];
-  let credit = burst;
-  let creditedMs = clock.monotonic();
-  let sending = false;
-
-  const isRepeated = (key: string): boolean => {
+  return (key) => {
     const nowMs = clock.monotonic();
     for (const [known, atMs] of said) if (nowMs - atMs >= sameAgainMs) said.delete(known);
     if (said.has(key)) return true;
     said.set(key, nowMs);
     return false;
   };
+}
+
+export function createEvents(options: EventsOptions): SayEvent {
+  const { clock, signal } = options;
+  const isRepeated = createRepeats(clock);
+  const queue: NodeEvent[] = [];
+  let credit = burst;
+  let creditedMs = clock.monotonic();
+  let sending = false;
+
   const mayBeSaid = (): boolean => {
     const refilled = Math.floor((clock.monotonic() - creditedMs) / refillMs);
     credit = Math.min(burst, credit + refilled);

@@ -168,7 +168,7 @@ describe('the version of an API server', () => {
 
   it('by its name in the certificate', async () => {
     assert.equal(await ask({ cluster: { 'tls-server-name': 'kubernetes' } }), 'v1.31.1');
-    assert.equal((await fails({ cluster: { 'tls-server-name': 'elsewhere' } })).code, 'NK_SOURCE_UNAVAILABLE');
+    assert.equal((await fails({ cluster: { 'tls-server-name': 'elsewhere' } })).code, 'NK_CLUSTER_CERTIFICATE');
   });
 
   it('from major and minor when that is all there is', async () => {
@@ -181,7 +181,7 @@ describe('the version of an API server', () => {
     const { length } = server.listeners('request');
     answer = () => void asked++;
     const error = await fails({ cluster: { 'certificate-authority-data': null } });
-    assert.equal(error.code, 'NK_SOURCE_UNAVAILABLE');
+    assert.equal(error.code, 'NK_CLUSTER_AUTHORITY');
     assert.deepEqual([asked, length], [0, 1], 'no credentials may be sent');
   });
 
@@ -215,7 +215,7 @@ describe('the version of an API server', () => {
   });
 
   it('is not there', async () => {
-    assert.equal((await fails({ cluster: { server: 'https://127.0.0.1:9' } })).code, 'NK_SOURCE_UNAVAILABLE');
+    assert.equal((await fails({ cluster: { server: 'https://127.0.0.1:9' } })).code, 'NK_CLUSTER_UNREACHABLE');
   });
 });
 

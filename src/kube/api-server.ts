@@ -1,7 +1,8 @@
 /**
  * Asks an API server for its version: GET /version, 64 KiB at most.
  *
- * Errors: NK_TIMEOUT after the deadline, NK_SOURCE_UNAVAILABLE for everything else that goes wrong. What the server
+ * Errors: NK_TIMEOUT after the deadline; NK_CLUSTER_UNREACHABLE, NK_CLUSTER_AUTHORITY, NK_CLUSTER_CERTIFICATE or
+ * NK_CLUSTER_CLOCK when there is no answer; NK_SOURCE_UNAVAILABLE for everything else that goes wrong. What the server
  * answered is not quoted, and credentials never appear.
  */
 import { looseObject, nullish, string } from 'zod/mini';

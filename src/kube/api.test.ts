@@ -134,12 +134,12 @@ describe('an API', () => {
     assert.deepEqual([hosts(), both.where], [['10.0.0.1', '10.0.0.2', '10.0.0.2'], other]);
     second = false;
     first = true;
-    await assert.rejects(both.create(nodes, { metadata: { name: 'b' } }), { code: 'NK_SOURCE_UNAVAILABLE' });
+    await assert.rejects(both.create(nodes, { metadata: { name: 'b' } }), { code: 'NK_CLUSTER_UNREACHABLE' });
     assert.deepEqual(hosts(), ['10.0.0.2'], 'what may have been done is not done twice');
     await both.create(nodes, { metadata: { name: 'b' } });
     assert.deepEqual(hosts(), ['10.0.0.1']);
     first = false;
-    await assert.rejects(both.get(nodes, 'a'), { code: 'NK_SOURCE_UNAVAILABLE' });
+    await assert.rejects(both.get(nodes, 'a'), { code: 'NK_CLUSTER_UNREACHABLE' });
     assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2'], 'each once');
   });
 

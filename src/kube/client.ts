@@ -7,6 +7,7 @@ import { NetError } from '../host/port.ts';
 import type { HttpExchange, HttpResponse, HttpStream, Net } from '../host/port.ts';
 import type { Credentials } from './credentials.ts';
 import type { ApiServer } from './kubeconfig.ts';
+import { unanswered } from './unanswered.ts';
 
 /** What is said to an API server. */
 export interface KubeExchange {
@@ -39,7 +40,8 @@ export interface KubeStreamRequest extends KubeExchange {
 
 /**
  * One API server, as whoever the credentials say at the time. Both: NK_TIMEOUT after the deadline, NK_INTERRUPTED,
- * NK_SOURCE_UNAVAILABLE when there is no answer or it is too large; what reading the credentials throws.
+ * NK_CLUSTER_UNREACHABLE, NK_CLUSTER_AUTHORITY, NK_CLUSTER_CERTIFICATE and NK_CLUSTER_CLOCK when there is no answer,
+ * NK_SOURCE_UNAVAILABLE when it breaks off or is too large; what reading the credentials throws.
  */
 export interface KubeClient {
   /** `https://host:6443`, for messages: the address that is asked now. */
@@ -186,6 +188,7 @@ export interface ClientOf {
 
 function asUnusable(where: string, thrown: unknown): NodekilnError {
   if (thrown instanceof NodekilnError && thrown.code === 'NK_INTERRUPTED') return thrown;
+  if (thrown instanceof NetError && thrown.failure !== 'too-large') return unanswered(thrown, where);
   return unusableServer(where, `cannot be asked: ${reasonOf(thrown)}`, thrown);
 }
 

@@ -47,6 +47,9 @@ export function isGone(thrown: unknown): boolean {
 }
 
 const passingCodes: ReadonlySet<string> = new Set([
+  'NK_CLUSTER_AUTHORITY',
+  'NK_CLUSTER_CERTIFICATE',
+  'NK_CLUSTER_CLOCK',
   'NK_CLUSTER_UNREACHABLE',
   'NK_SOURCE_UNAVAILABLE',
   'NK_TIMEOUT',

@@ -4,6 +4,7 @@
  */
 import type { Join } from '../../desired/join.ts';
 import { NodekilnError } from '../../errors.ts';
+import { unanswered } from '../../kube/unanswered.ts';
 import {
   isSameMachine,
   otherMachine,
@@ -16,7 +17,7 @@ import { readKubeconfig } from '../../kube/kubeconfig.ts';
 import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { ask, at, listAt, textAt, type Answer, type Api } from './api.ts';
-import { clocksApart, unanswered, unexpected } from './obstacles.ts';
+import { clocksApart, unexpected } from './obstacles.ts';
 
 /** What was seen. */
 export interface Sight {

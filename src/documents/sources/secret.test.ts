@@ -98,7 +98,7 @@ describe('a Secret', () => {
     cluster.stop();
     await pass(60_000);
     assert.deepEqual(await textsOf(source), { 'secret:kube-system/pool-a/10-a.yaml': 'a' });
-    await assert.rejects(open().read(), { code: 'NK_SOURCE_UNAVAILABLE' });
+    await assert.rejects(open().read(), { code: 'NK_CLUSTER_UNREACHABLE' });
     cluster.put(key, secret({ '10-a.yaml': 'b' }));
     cluster.start();
     await pass(60_000);
