@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { containersOf, type PodContainer } from '../../src/agent/static-pods/running.ts';
+import type { Exec } from '../../src/host/port.ts';
 import { kubelet, kubernetesVersions, moduleVersion } from './binaries.ts';
 import type { Lab, LabHost } from './lab.ts';
 import { openLab } from './lab.ts';
@@ -168,6 +170,37 @@ WantedBy=multi-user.target
     const host = await node('bridged', false);
     await assertServes(host);
     assert.match(await host.check(['ip', 'address', 'show', 'cni0']), /10\.88\.0\.1\/24/);
+    await host.remove();
+  });
+
+  test('containerd’s tool tells an agent which containers of a pod run, and that they are others after a change', async () => {
+    const host = await node('told', true);
+    await assertServes(host);
+    const exec: Exec = {
+      run: async (argv) => {
+        const { status, stdout, stderr } = await host.exec(argv);
+        return { status: status ?? -1, stdout, stderr, durationMs: 0 };
+      },
+    };
+    const name = `web-${(await host.check(['hostname'])).trim()}`;
+    const look = (namespace: string): Promise<PodContainer[]> =>
+      containersOf(exec, { namespace, name }, { containers: ['web'], signal: new AbortController().signal });
+    const before = await look('default');
+    assert.deepEqual(
+      before.map(({ container, isRunning }) => [container, isRunning]),
+      [['web', true]],
+    );
+    assert.deepEqual(await look('kube-system'), []);
+    await host.writeFile(
+      '/etc/kubernetes/manifests/web.json',
+      pod(true).replace('"PORT"', '"LAB","value":"x"},{"name":"PORT"'),
+    );
+    const known = new Set(before.map(({ id }) => id));
+    for (const deadline = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 500))) {
+      const now = await look('default');
+      if (now.some(({ id, isRunning }) => isRunning && !known.has(id))) break;
+      assert.ok(Date.now() < deadline, JSON.stringify(now));
+    }
     await host.remove();
   });
 
