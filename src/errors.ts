@@ -217,6 +217,11 @@ export const errors = {
     meaning: 'A kernel module or setting could not be applied or does not read back as set.',
     hint: 'Check that the kernel supports it.',
   },
+  NK_NO_SPACE: {
+    class: 'apply',
+    meaning: 'A file system has too little room for what is to be fetched; nothing was.',
+    hint: 'Free space on it (`df`, `du`), or make it larger.',
+  },
 
   NK_STATIC_POD: {
     class: 'unit',

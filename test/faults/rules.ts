@@ -39,6 +39,7 @@ export const rules = {
     'The order of sources follows from the document; an own address is never ignored nor replaced by a public one.',
   extraction: 'One member comes out of an archive whole or not at all; hostile archives are refused; no script runs.',
   digests: 'Whatever is transferred has the digest that was asked for, or it is refused.',
+  room: 'What there is no room for is refused before it is fetched.',
   signatures: 'A signature counts only from a key or an identity that the document names.',
   extensions: 'Extensions are exact, checked, kept from starting units, refreshed once and all or nothing.',
   oci: 'Registries and layouts are read by platform, resumed where they broke off, credentials given to their owner alone.',

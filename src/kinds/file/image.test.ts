@@ -106,6 +106,23 @@ describe('a file out of an image', () => {
     assert.deepEqual(readdirSync(join(root, 'var/lib/nodekiln')).includes('downloads'), false);
   });
 
+  for (const [subject, where] of [
+    ['a layer of', 'local'],
+    ['file:/opt/bin/tool', 'files'],
+  ] as const)
+    it(`is refused where there is no room for ${subject}`, async () => {
+      const full = { ...host[where], space: () => Promise.resolve({ totalBytes: 2 ** 30, availableBytes: 2 ** 26 }) };
+      const small = await createEngine(createMemoryMachine(), { ...host, [where]: full });
+      try {
+        const { error } = await small.apply([through()]);
+        assert.equal(error?.code, 'NK_NO_SPACE');
+        assert.ok(error.message.startsWith(subject), error.message);
+        assert.match(error.message, / needs 1 MiB at \S+, where 64 MiB are free and 64 MiB are to stay so$/);
+      } finally {
+        small.journal.close();
+      }
+    });
+
   it('is for the architecture of the host', async () => {
     const reference = '127.0.0.1:1/team/tools:multi';
     await engine.applied([through({ reference, architecture: 'arm64' })]);

@@ -3,12 +3,14 @@
  * nothing is left in its store. What was placed is remembered by a seal, so that it is neither read nor fetched again while
  * it stays as it is.
  *
- * Errors: those of artifacts/sources/oci, NK_ARTIFACT_DIGEST, NK_FILE_WRITE.
+ * Errors: those of artifacts/sources/oci, NK_NO_SPACE, NK_ARTIFACT_DIGEST, NK_FILE_WRITE.
  */
 import { extractMember } from '../../artifacts/extract.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
+import { requireSpace } from '../../artifacts/space.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Files } from '../../host/port.ts';
+import { dirname } from '../../model/path.ts';
 import type { FileSeal } from '../../model/records.ts';
 import type { FileResource } from '../../model/resources.ts';
 import type { FileObservation } from '../../model/steps.ts';
@@ -79,6 +81,7 @@ async function fetchInto(
     { type: 'image-file', ...image },
     { transfer, signal, onProgress: (progress) => context.progress(progressText(progress), progress) },
   );
+  await requireSpace(host.files, dirname(path), { bytes: fetched.size, what: resource.id });
   const { digest, size } = await context.unpacking(() =>
     extractMember(host, {
       source: fetched.path,

@@ -3,7 +3,7 @@
  * symbolic and hard links resolved inside the image. Nothing is unpacked but that file. Source: OCI image
  * specification v1.1, "Layer Filesystem Changeset".
  *
- * Errors: NK_ARTIFACT_MEMBER (missing, a folder, a device, links without end), NK_ARTIFACT_ARCHITECTURE, those of the
+ * Errors: NK_NO_SPACE, NK_ARTIFACT_MEMBER (missing, a folder, a device, links without end), NK_ARTIFACT_ARCHITECTURE, those of the
  * repository and of extract.ts.
  */
 import { looseObject, exactOptional, string } from 'zod/mini';
@@ -16,6 +16,7 @@ import type { Extracted } from '../../extract.ts';
 import { defaultLimits } from '../../formats/limits.ts';
 import { readPackage, withPackage } from '../../formats/open.ts';
 import type { PackageHost } from '../../formats/open.ts';
+import { requireSpace } from '../../space.ts';
 import { withLocalFile } from '../local-file.ts';
 import type { Descriptor, Manifest } from './model.ts';
 import type { BlobOptions, Repository } from './repository.ts';
@@ -51,9 +52,11 @@ export async function extractFromImage(request: ContainerImageFileRequest, to: s
       wanted = found.path;
       continue;
     }
-    return extractMember(request.host, {
+    const { host, folder, what } = request;
+    await requireSpace(host.local, folder, { bytes: found.size, what: `${request.member} of ${what}` });
+    return extractMember(host, {
       source: await layers.path(found.layer),
-      what: request.what,
+      what,
       format: 'tarball',
       member: found.name,
       to,
@@ -83,14 +86,19 @@ class Layers {
     if (known) return known;
     const { repository, manifest } = this.#request;
     const layer = manifest.layers[index] as Descriptor;
-    const work = repository.blob(layer, this.#request).then(({ path }) => path);
-    this.#paths.set(index, work);
-    return work;
+    const work = async (): Promise<string> => {
+      const { host, folder, what } = this.#request;
+      await requireSpace(host.local, folder, { bytes: layer.size, what: `a layer of ${what}` });
+      return (await repository.blob(layer, this.#request)).path;
+    };
+    const begun = work();
+    this.#paths.set(index, begun);
+    return begun;
   }
 }
 
 type Found =
-  | { readonly type: 'file'; readonly layer: number; readonly name: string }
+  | { readonly type: 'file'; readonly layer: number; readonly name: string; readonly size: number }
   | { readonly type: 'link'; readonly path: string };
 
 /** Where the path is, or what a link on the way makes of it. */
@@ -108,7 +116,7 @@ async function lookUp(layers: Layers, wanted: string, request: ContainerImageFil
     }
     if (seen.parent) return { type: 'link', path: throughLink(seen.parent, target) };
     if (entry) {
-      if (entry.type === 'file') return { type: 'file', layer, name: entry.name };
+      if (entry.type === 'file') return { type: 'file', layer, name: entry.name, size: entry.size };
       if (entry.type === 'symlink') return { type: 'link', path: linkTarget(entry) };
       throw unusable(request, `is no regular file but a ${entry.type}`);
     }

@@ -3,7 +3,6 @@
  * host's version, so that what a document drops is gone; containerd fills in its own defaults. Pure.
  */
 import {
-  configurationVersion,
   containerdConfigPath,
   containerdConfiguration,
   hostsText,
@@ -19,6 +18,7 @@ import { isMap, type Path } from '../../../config/paths.ts';
 import type { Facts } from '../../../model/facts.ts';
 import { join } from '../../../model/path.ts';
 import type { FileResource, TransferSettings } from '../../../model/resources.ts';
+import { placesOfPlugin } from './plugin-places.ts';
 import type { OscContainerd, OscPlugin, OscRegistry, OscSpec } from './schema.ts';
 
 const importsFolder = '/etc/containerd/conf.d';
@@ -96,26 +96,19 @@ function configured(
   { facts, report }: Pick<Rendering, 'facts' | 'report'>,
 ): Record<string, unknown> {
   let tree = base;
-  for (const [index, { op, path, values }] of plugins.entries()) {
-    const tables = ['plugins', ...placeOfPlugin(path, facts)];
-    const inTheWay = tables.findIndex((_, depth) => !isTable(tree, tables.slice(0, depth + 1)));
-    if (op === 'remove') {
-      if (inTheWay < 0 || inTheWay === tables.length - 1) tree = without(tree, tables);
-    } else if (inTheWay < 0) {
-      tree = mergeMaps(tree, nested(tables, values ?? {}));
-    } else {
-      const name = tables.slice(1, inTheWay + 1).join('.');
-      report([...at, 'plugins', index, 'path'], `leads through ${name}, which is a value and no table`);
+  for (const [index, plugin] of plugins.entries())
+    for (const { tables, values } of placesOfPlugin(plugin, facts)) {
+      const inTheWay = tables.findIndex((_, depth) => !isTable(tree, tables.slice(0, depth + 1)));
+      if (plugin.op === 'remove') {
+        if (inTheWay < 0 || inTheWay === tables.length - 1) tree = without(tree, tables);
+      } else if (inTheWay < 0) {
+        tree = mergeMaps(tree, nested(tables, values));
+      } else {
+        const name = tables.slice(1, inTheWay + 1).join('.');
+        report([...at, 'plugins', index, 'path'], `leads through ${name}, which is a value and no table`);
+      }
     }
-  }
   return tree;
-}
-
-/** Which part of containerd configures runtimes depends on the version; documents are written for the older one. */
-function placeOfPlugin(path: readonly string[], facts: Facts): readonly string[] {
-  const [plugin, ...rest] = path;
-  const isRuntime = plugin === 'io.containerd.grpc.v1.cri' && rest[0] === 'containerd' && rest[1] === 'runtimes';
-  return isRuntime && configurationVersion(facts) === 3 ? ['io.containerd.cri.v1.runtime', ...rest] : path;
 }
 
 /** Whether it is a table, or nothing yet. */

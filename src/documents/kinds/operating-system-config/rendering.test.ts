@@ -443,6 +443,47 @@ describe('containerd', () => {
     assert.equal(three?.['io.containerd.grpc.v1.cri'], undefined);
   });
 
+  const [server, images, runtimes] = ['grpc.v1.cri', 'cri.v1.images', 'cri.v1.runtime'].map(
+    (part) => `io.containerd.${part}`,
+  ) as [string, string, string];
+  for (const [what, plugin, part, at, expected] of [
+    ['streams', { path: [server], values: { stream_server_port: '1' } }, server, 'stream_server_port', '1'],
+    ['images', { path: [server], values: { max_concurrent_downloads: 5 } }, images, 'max_concurrent_downloads', 5],
+    ['decryption', { path: [server, 'image_decryption'], values: { a: 1 } }, images, 'image_decryption', { a: 1 }],
+    [
+      'the sandbox',
+      { path: [server], values: { sandbox_image: 'a/b:1' } },
+      images,
+      'pinned_images',
+      { sandbox: 'a/b:1' },
+    ],
+    ['snapshots', { path: [server, 'containerd'], values: { snapshotter: 'x' } }, images, 'snapshotter', 'x'],
+    [
+      'the default runtime',
+      { path: [server], values: { containerd: { default_runtime_name: 'x', snapshotter: 'y' } } },
+      runtimes,
+      'containerd',
+      { default_runtime_name: 'x', runtimes: { runc: { options: { SystemdCgroup: true } } } },
+    ],
+    ['the rest', { path: [server], values: { enable_cdi: true } }, runtimes, 'enable_cdi', true],
+    ['nothing of registries', { op: 'remove', path: [server, 'registry'] }, images, 'registry', undefined],
+    ['no runtime', { op: 'remove', path: [server, 'containerd'] }, runtimes, 'containerd', undefined],
+    ['no snapshotter', { op: 'remove', path: [server, 'containerd', 'snapshotter'] }, images, 'snapshotter', undefined],
+    ['no sandbox', { op: 'remove', path: [server, 'sandbox_image'] }, images, 'pinned_images', {}],
+    ['nothing at all', { op: 'remove', path: [server] }, runtimes, 'cni', undefined],
+    [
+      'other plugins as they are',
+      { path: [images, 'registry'], values: { x: 1 } },
+      images,
+      'registry',
+      { config_path: '/etc/containerd/certs.d', x: 1 },
+    ],
+  ] as const)
+    it(`is told of ${what} where its version looks for it`, async () => {
+      const { plugins: all } = await toml(cri({ plugins: [plugin] }), current);
+      assert.deepEqual((all as Record<string, Json>)[part]?.[at], expected);
+    });
+
   for (const [what, plugins, expected] of [
     [
       'are merged into what is there, all the way down',
