@@ -256,7 +256,11 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       const apiServer = cluster.servers['kube-apiserver'];
       await apiServer.stop('SIGKILL');
       await apiServer.start([`--tls-cert-file=${served.certificate}`, `--tls-private-key-file=${served.key}`]);
-      await until(async () => /trouble .*NK_CLUSTER_AUTHORITY/.test(await status()), 'nodekiln status names it', 45_000);
+      await until(
+        async () => /trouble .*NK_CLUSTER_AUTHORITY/.test(await status()),
+        'nodekiln status names it',
+        45_000,
+      );
       await host.writeFile('/etc/words', 'WORDS=drifted\n');
       await until(async () => (await words()) === good, 'drift is repaired meanwhile', 90_000);
       await apiServer.stop('SIGKILL');
