@@ -58,6 +58,8 @@ export interface TurnNote {
   readonly waitingSince?: number;
   /** It holds the Lease of a Secret that is applied node after node, or is about to. */
   readonly inLine?: boolean;
+  /** The source whose Lease that is; another one may be followed meanwhile. */
+  readonly line?: string;
   /** Why it does not hold it: said once. */
   readonly waitsFor?: string;
 }

@@ -20,7 +20,7 @@ import { resourcesState } from '../desired-state/resources-state.ts';
 import type { Run, Waiting } from '../desired-state/run.ts';
 import { awaitPods, forgetPods, noteStaticPods, podsToAwait, type AwaitedPod } from '../desired-state/static-pods.ts';
 import { takeOver } from '../desired-state/take-over.ts';
-import { awaitTurn, enterLine, judgeDrift, leaveLine } from '../desired-state/turns.ts';
+import { awaitTurn, enterLine, judgeDrift, leaveFormerLine, leaveLine } from '../desired-state/turns.ts';
 import { createSkewCheck, type RefuseNewerKubelet } from '../kubelet-skew.ts';
 import { createSerial } from '../serial.ts';
 import { setTurnNote, turnNote } from '../turn.ts';
@@ -241,11 +241,15 @@ async function conclude(run: Run, journal: Journal, applied: Applied): Promise<A
   const { read, result } = run;
   // What failed or degraded has been begun: going on with it waits for nothing.
   if (result && !run.kept && read && !read.error) {
-    const { inLine } = turnNote(journal);
-    setTurnNote(journal, { applied: read.digest, ...(inLine !== undefined && { inLine }) });
+    const { inLine, line } = turnNote(journal);
+    setTurnNote(journal, {
+      applied: read.digest,
+      ...(inLine !== undefined && { inLine }),
+      ...(line !== undefined && { line }),
+    });
   }
   noteInPlace(run, journal, applied.report);
-  const left = await leaveLine(run, journal, applied.report.outcome);
+  const left = (await leaveFormerLine(run, journal)) ?? (await leaveLine(run, journal, applied.report.outcome));
   journal.flush();
   return left && !applied.error ? { ...applied, error: left } : applied;
 }

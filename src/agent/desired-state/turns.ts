@@ -3,6 +3,7 @@ import type { Journal } from '../../apply/journal.ts';
 import type { Prepared } from '../../apply/reconcile.ts';
 import { asNodekilnError, type NodekilnError } from '../../errors.ts';
 import { readHostName } from '../../host/facts.ts';
+import { isPassing, KubeApiError } from '../../kube/error.ts';
 import type { AgentReport } from '../../telemetry/agent-report.ts';
 import { serialTarget, type SerialTarget } from '../serial.ts';
 import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnAt, turnNote } from '../turn.ts';
@@ -47,19 +48,38 @@ export async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared):
 
 /** Ends the run, with nothing touched, when another node is at the same change or has failed with it. */
 export async function enterLine(run: Run, journal: Journal, { plan }: Prepared): Promise<void> {
-  const { kept, serial, turn } = run;
+  const { kept, serial, turn, source } = run;
   const target = lineOf(run);
   if (!serial || !target || kept || plan.changes.length === 0) return;
+  const former = await leaveFormerLine(run, journal);
+  if (former) throw former;
   // What this node alone has lost asks nobody: the API server may be away, and no change of the source goes round.
   if (run.drift !== undefined && turnNote(journal).inLine !== true) return;
   const note = turnNote(journal);
   // On the disk before it is held: whoever dies with it gives it back in the next run.
-  setTurnNote(journal, { ...note, inLine: true });
+  setTurnNote(journal, { ...note, inLine: true, line: source.address });
   journal.flush();
   const wait = await serial.enter(target, turn.signal);
   if (!wait) return;
   setTurnNote(journal, { ...note, inLine: false, waitsFor: wait.why });
   putOff(run, { untilMs: undefined, waitMs: wait.waitMs, why: wait.why, isNew: note.waitsFor !== wait.why });
+}
+
+/**
+ * What the agent followed before and no longer does is left as one that is through leaves it: a mark of this node would keep
+ * others from it for ever. Where the agent has no right to that Lease any more, it runs out.
+ */
+export async function leaveFormerLine(run: Run, journal: Journal): Promise<NodekilnError | undefined> {
+  const { inLine, line, ...note } = turnNote(journal);
+  if (!run.serial || inLine !== true || line === undefined || line === run.source.address) return undefined;
+  try {
+    await run.serial.leave(serialTarget(line, ''), false, run.turn.signal);
+  } catch (thrown) {
+    const error = asNodekilnError(thrown);
+    if (!(error instanceof KubeApiError) || isPassing(error)) return error;
+  }
+  setTurnNote(journal, note);
+  return undefined;
 }
 
 /** Also of a run that found nothing to do: one before it may have died. An API server that is away is tried again. */
