@@ -185,6 +185,24 @@ describe('a file out of an image', () => {
     }
   });
 
+  it('that is nowhere is said with each address that was asked, and why', async () => {
+    const silent = 'http://127.0.0.1:2';
+    const held = `http://127.0.0.1:${registry.port}`;
+    const mirrors = [silent, held].map((url) => ({ host: '127.0.0.1:1', url }));
+    const transfer = { budgetMs: 300, mirrors };
+    const { error } = await engine.apply([through({ reference: '127.0.0.1:1/team/tools:none', transfer })]);
+    assert.equal(error?.code, 'NK_SOURCE_UNAVAILABLE');
+    const said = error.message.replaceAll(/, after \d+ attempts? within \d+ ms/g, '');
+    assert.equal(
+      said,
+      `127.0.0.1:1/team/tools:none was had from none of 3 addresses: ${[
+        `${silent}/v2: no response from 127.0.0.1:2: connect ECONNREFUSED 127.0.0.1:2`,
+        `${held}/v2: the registry answered 404 (MANIFEST_UNKNOWN)`,
+        'https://127.0.0.1:1/v2: no response from 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1',
+      ].join('; ')}`,
+    );
+  });
+
   it('says what is wrong, and leaves what is there', async () => {
     await engine.applied([through()]);
     for (const [about, code] of [

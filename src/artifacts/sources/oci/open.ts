@@ -5,7 +5,7 @@ import { parseReference } from '../../reference.ts';
 import type { FetchContext, RegistryMirror } from '../source.ts';
 import { dockerCredentials } from './credentials.ts';
 import { openLayout } from './layout.ts';
-import { openRegistry } from './registry.ts';
+import { openRegistry, type RemoteRepository } from './registry.ts';
 import type { Repository } from './repository.ts';
 
 /** A reference, and how its registry is spoken to. */
@@ -51,25 +51,71 @@ export function openLayoutFolder(path: string, context: FetchContext): Promise<R
   return openLayout(context, isAbsolute(path) ? path : join(context.base, path), context.signal);
 }
 
-/** What one place cannot give the next is asked for; the last one's error tells why none could. */
-function firstOf([first, ...others]: readonly Repository[]): Repository {
-  if (!first) throw new NodekilnError('NK_INTERNAL', 'no registry to open');
-  if (others.length === 0) return first;
-  const rest = firstOf(others);
-  const either = async <T>(ask: (repository: Repository) => Promise<T>): Promise<T> => {
-    try {
-      return await ask(first);
-    } catch (thrown) {
-      if (!(thrown instanceof NodekilnError) || thrown.code === 'NK_INTERRUPTED') throw thrown;
-      return ask(rest);
+/** What one place cannot give the next is asked for. When none can, the last one's code, with every address and why. */
+function firstOf(places: readonly RemoteRepository[]): Repository {
+  const last = places.at(-1);
+  if (!last) throw new NodekilnError('NK_INTERNAL', 'no registry to open');
+  if (places.length === 1) return last;
+  const any = async <T>(
+    ask: (repository: Repository) => Promise<T>,
+    nameOf: (repository: Repository) => string,
+  ): Promise<T> => {
+    const failures: Failure[] = [];
+    for (const place of places) {
+      try {
+        return await ask(place);
+      } catch (thrown) {
+        if (!(thrown instanceof NodekilnError) || thrown.code === 'NK_INTERRUPTED') throw thrown;
+        failures.push({ address: place.address, what: nameOf(place), error: thrown });
+      }
     }
+    throw nowhere(failures);
   };
   return {
-    name: rest.name,
-    reference: (tagOrDigest) => rest.reference(tagOrDigest),
-    manifest: (reference) => either((repository) => repository.manifest(reference)),
-    blob: (descriptor, options) => either((repository) => repository.blob(descriptor, options)),
-    tags: () => either((repository) => repository.tags()),
-    referrers: (digest) => either((repository) => repository.referrers(digest)),
+    name: last.name,
+    reference: (tagOrDigest) => last.reference(tagOrDigest),
+    manifest: (reference) =>
+      any(
+        (repository) => repository.manifest(reference),
+        (repository) => repository.reference(reference),
+      ),
+    blob: (descriptor, options) =>
+      any(
+        (repository) => repository.blob(descriptor, options),
+        (repository) => repository.reference(descriptor.digest),
+      ),
+    tags: () =>
+      any(
+        (repository) => repository.tags(),
+        ({ name }) => name,
+      ),
+    referrers: (digest) =>
+      any(
+        (repository) => repository.referrers(digest),
+        (repository) => repository.reference(digest),
+      ),
   };
+}
+
+/** Why one place could not give it. */
+interface Failure {
+  readonly address: string;
+  /** What it was asked for, by its own name. */
+  readonly what: string;
+  readonly error: NodekilnError;
+}
+
+function nowhere(failures: readonly Failure[]): NodekilnError {
+  const last = failures.at(-1);
+  if (!last) throw new NodekilnError('NK_INTERNAL', 'no registry was asked');
+  const tried = failures.map(({ address, what, error: { message } }) => {
+    const prefix = `${what}: `;
+    return `${address}: ${message.startsWith(prefix) ? message.slice(prefix.length) : message}`;
+  });
+  const { what, error } = last;
+  return new NodekilnError(error.code, `${what} was had from none of ${tried.length} addresses: ${tried.join('; ')}`, {
+    cause: error,
+    resource: what,
+    hint: error.hint,
+  });
 }

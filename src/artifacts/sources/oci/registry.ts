@@ -49,8 +49,14 @@ const maxPages = 1_000;
 
 const tagPage = looseObject({ tags: nullable(array(string())) });
 
+/** A repository that is asked for over the network. */
+export interface RemoteRepository extends Repository {
+  /** Root of the API that is asked, without secrets: `https://registry.example/v2`. */
+  readonly address: string;
+}
+
 /** Asks nothing before it is asked. */
-export function openRegistry(options: RegistryOptions): Repository {
+export function openRegistry(options: RegistryOptions): RemoteRepository {
   const { registry, repository, local, clock, budgetMs, signal } = options;
   const client = authorizedClient(options);
   const name = `${registry}/${repository}`;
@@ -90,6 +96,7 @@ export function openRegistry(options: RegistryOptions): Repository {
   };
 
   return {
+    address: shownUrl(root),
     name,
     reference,
     manifest,
