@@ -225,7 +225,7 @@ export const errors = {
 
   NK_STATIC_POD: {
     class: 'unit',
-    meaning: 'kubelet does not run a static pod as its manifest says, though it had five minutes.',
+    meaning: 'kubelet does not run static pods as their manifests say, though it had five minutes.',
     hint: 'Read `journalctl -u kubelet` and the containers’ logs. Where the manifest only says the same in other words, stop the pod’s containers: kubelet starts them anew.',
   },
   NK_UNIT_FAILED: {

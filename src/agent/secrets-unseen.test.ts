@@ -38,14 +38,16 @@ async function saidOf(
   agent.cluster.put(poolKey, { ...secretOf(data, { ...annotations, touched: 'yes' }) });
   await agent.pass(70_000);
   const { machine, cluster, events } = agent;
-  const snapshot = Object.entries(machine.snapshot()).filter(([path]) => path !== tokenPath && path !== secretPath);
-  // What only root can read holds documents as they are, to put back what drifted.
-  const own = snapshot.filter(([path]) => !path.startsWith('/var/lib/nodekiln/') && !path.startsWith('/etc/systemd/'));
+  const readable: string[] = [];
+  for (const path of Object.keys(machine.snapshot())) {
+    const stat = await machine.files.stat(path);
+    if (stat?.type === 'file' && (stat.mode & 0o077) !== 0) readable.push(textOf(await machine.files.read(path)) ?? '');
+  }
   return {
     'events as text': inspect(events, { depth: Infinity, maxStringLength: Infinity, maxArrayLength: Infinity }),
     'events as JSON': JSON.stringify(events),
     'what the cluster was told': JSON.stringify(cluster.asked.map(({ body, name }) => [name, body])),
-    files: JSON.stringify(own),
+    'files that others may read': readable.join('\n'),
     'names of files': Object.keys(machine.snapshot()).join(' '),
     effects: machine.effects.join('\n'),
     "the agent's state": textOf(await machine.files.read('/run/nodekiln/agent.json')) ?? '',

@@ -90,7 +90,7 @@ describe('a static pod', () => {
     const event = agent.cluster.asked.findLast(({ resource }) => resource === 'events');
     assert.match(
       JSON.stringify(event?.body),
-      /NK_STATIC_POD: kubelet does not run kube-system\/etcd-node-1 as \/etc\/kubernetes\/manifests\/etcd\.yaml says \(the pod of before still runs\)/,
+      /NK_STATIC_POD: kubelet does not run what its manifests say: kube-system\/etcd-node-1 is not as \/etc\/kubernetes\/manifests\/etcd\.yaml says \(the pod of before still runs\)/,
     );
     assert.equal(JSON.parse(annotations()['nodekiln.dev/status'] ?? '{}').failed?.[0], `file:${path}: NK_STATIC_POD`);
     assert.equal(checksum(), before);
@@ -118,6 +118,47 @@ describe('a static pod', () => {
     await change(documentsOf(JSON.stringify(JSON.parse(manifestOf('etcd:1')), undefined, 2)));
     assert.equal(last(), 'converged 1');
     assert.notEqual(checksum(), before);
+  });
+
+  it('that goes, or gets another name, is waited for until it no longer runs', async () => {
+    await play(documentsOf(manifestOf('etcd:1')));
+    played.containers.set(key, ['second']);
+    await agent.pass(10_000);
+    const [first] = [checksum()];
+    await change(documentsOf(manifestOf('etcd:1', { name: 'renamed' })));
+    played.containers.set('kube-system/renamed-node-1/etcd', ['third']);
+    await agent.pass(20_000);
+    assert.equal(checksum(), first, 'the one of before runs beside it');
+    played.containers.delete(key);
+    await agent.pass(10_000);
+    const second = checksum();
+    assert.notEqual(second, first);
+    await change(secretOf({ 'osc.yaml': JSON.stringify(oscOf({ units: [kubelet] })) }));
+    await agent.pass(400_000);
+    assert.equal(checksum(), second);
+    assert.match(
+      JSON.stringify(agent.events.at(-1)),
+      /kube-system\/renamed-node-1 still runs, and \/etc\/kubernetes\/manifests\/etcd\.yaml no longer says so/,
+    );
+    played.containers.clear();
+    await agent.pass(90_000);
+    assert.notEqual(checksum(), second);
+    assert.equal(last(), 'converged 0');
+  });
+
+  it('is where the settings of kubelet say', async () => {
+    const settings = inlineFile('/var/lib/kubelet/config/kubelet', 'staticPodPath: /etc/pods/\n');
+    const file = inlineFile('/etc/pods/etcd.yaml', manifestOf('etcd:1'));
+    await play(secretOf({ 'osc.yaml': JSON.stringify(oscOf({ units: [kubelet], files: [settings, file] })) }));
+    assert.equal(checksum(), undefined);
+    played.containers.set(key, ['second']);
+    await agent.pass(10_000);
+    assert.match(checksum() ?? '', /^[0-9a-f]{64}$/);
+  });
+
+  it('is nobody’s to run without kubelet', async () => {
+    await play(secretOf({ 'osc.yaml': JSON.stringify(oscOf({ files: [inlineFile(path, manifestOf('etcd:1'))] })) }));
+    assert.match(checksum() ?? '', /^[0-9a-f]{64}$/);
   });
 
   it('that restarts again and again does not count as running', async () => {

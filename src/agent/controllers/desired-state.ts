@@ -18,11 +18,12 @@ import { readAll, readOrMake, type Read } from '../desired-state/reading.ts';
 import { createRendering, type Rendering } from '../desired-state/rendering.ts';
 import { resourcesState } from '../desired-state/resources-state.ts';
 import type { Run, Waiting } from '../desired-state/run.ts';
-import { awaitPods, forgetPods, noteStaticPods, podsToAwait, type AwaitedPod } from '../desired-state/static-pods.ts';
+import { awaitPods, podsToAwait } from '../desired-state/static-pods.ts';
 import { takeOver } from '../desired-state/take-over.ts';
 import { awaitTurn, enterLine, judgeDrift, leaveFormerLine, leaveLine } from '../desired-state/turns.ts';
 import { createSkewCheck, type RefuseNewerKubelet } from '../kubelet-skew.ts';
 import { createSerial } from '../serial.ts';
+import { forgetPods, noteStaticPods, type AwaitedPod } from '../static-pods/awaited.ts';
 import { setTurnNote, turnNote } from '../turn.ts';
 
 /** Beyond the budgets of all that one reconciliation may wait for: transfers, packages, units. */
@@ -223,7 +224,8 @@ async function carryOut(run: Run, { rendering, refuseNewerKubelet }: Tools, stat
       await awaitDrain(run, state.journal);
       await awaitTurn(run, state.journal, prepared);
       await enterLine(run, state.journal, prepared);
-      await noteStaticPods(run, state.journal, prepared);
+      const on = { host: run.host, nodeName: run.cluster?.nodeName, signal: turn.signal };
+      await noteStaticPods(on, state.journal, prepared);
     },
     publish: async (ended) => {
       const applied = appliedOf(run, ended);

@@ -1,17 +1,7 @@
-/**
- * Static pods whose manifests a run changed: documents are applied once kubelet runs what they say. What is waited for is kept
- * in the journal, so that an agent that starts anew goes on waiting, and the time that a pod has counts from its manifest.
- */
+/** A run whose manifests of static pods have changed is through once kubelet runs what they say. */
 import type { Journal } from '../../apply/journal.ts';
-import type { Prepared } from '../../apply/reconcile.ts';
-import { staticPodFolder } from '../../config/defaults.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
-import { readHostName } from '../../host/facts.ts';
-import { fromBase64, textOf } from '../../model/bytes.ts';
-import { basename, dirname } from '../../model/path.ts';
-import { reveal, type FileResource } from '../../model/resources.ts';
-import type { Change } from '../../model/steps.ts';
-import { staticPodIn, type StaticPod } from '../static-pods/manifest.ts';
+import { awaitedPods, podAt, type AwaitedPod } from '../static-pods/awaited.ts';
 import { containersOf, type PodContainer } from '../static-pods/running.ts';
 import { readAll } from './reading.ts';
 import type { Run } from './run.ts';
@@ -21,96 +11,6 @@ const patienceMs = 5 * 60_000;
 const lookMs = 2000;
 /** What corrects a manifest does not wait until the wrong one has had its time. */
 const looksPerReading = 5;
-
-/** A pod that kubelet may not run yet as its manifest says. */
-export interface AwaitedPod {
-  readonly path: string;
-  readonly namespace: string;
-  /** With the name of the node. */
-  readonly name: string;
-  readonly containers: readonly string[];
-  /** Containers of the manifest before: that they run says nothing. */
-  readonly before: readonly string[];
-  /** Milliseconds since 1970. */
-  readonly sinceMs: number;
-}
-
-const noteKey = 'static pods';
-
-function awaitedPods(journal: Pick<Journal, 'note'>): readonly AwaitedPod[] {
-  // Only an agent writes it.
-  return (journal.note(noteKey) as readonly AwaitedPod[] | undefined) ?? [];
-}
-
-/** Before anything is written: what runs now, of pods that are about to change. Nobody runs them where there is no kubelet. */
-export async function noteStaticPods(run: Run, journal: Journal, { plan, effective }: Prepared): Promise<void> {
-  const before = awaitedPods(journal);
-  const kubelet = effective.get('unit:kubelet.service')?.resource;
-  const changes = plan.changes.filter(isManifest);
-  const isRun = kubelet?.kind === 'unit' && kubelet.state === 'started';
-  const claimed = before.filter(({ path }) => isRun && effective.has(`file:${path}`));
-  const now = new Map(claimed.map((pod) => [pod.path, pod]));
-  if (isRun)
-    for (const change of changes) {
-      const pod = await awaitedOf(run, change, before);
-      if (pod) now.set(pod.path, pod);
-    }
-  if (before.length === 0 && now.size === 0) return;
-  journal.setNote(noteKey, [...now.values()]);
-  journal.flush();
-}
-
-function isManifest({ id, type, facets }: Change): boolean {
-  const path = id.slice('file:'.length);
-  // kubelet reads no hidden files.
-  const isRead = id.startsWith('file:') && dirname(path) === staticPodFolder && !basename(path).startsWith('.');
-  return isRead && type !== 'remove' && (type === 'create' || facets.includes('content'));
-}
-
-/** Undefined where the manifest says what it said before, in other words at most. */
-async function awaitedOf(
-  { host, cluster, turn }: Run,
-  { desired }: Change,
-  awaited: readonly AwaitedPod[],
-): Promise<AwaitedPod | undefined> {
-  const text = desired?.kind === 'file' ? contentOf(desired) : undefined;
-  const pod = text === undefined ? undefined : await staticPodIn(text);
-  if (desired?.kind !== 'file' || !pod) return undefined;
-  const { path } = desired;
-  const old = await staticPodIn(textOf(await host.files.read(path).catch(() => undefined)) ?? '');
-  if (old?.content === pod.content) return undefined;
-  const nodeName = cluster?.nodeName ?? (await readHostName(host)).toLowerCase();
-  const { namespace, containers } = pod;
-  const name = `${pod.name}-${nodeName}`;
-  const earlier = awaited.find((one) => one.path === path)?.before ?? [];
-  const ids = isMadeAnew(old, pod) ? await idsNow(host, { namespace, name }, { containers, signal: turn.signal }) : [];
-  return { path, namespace, name, containers, before: [...new Set([...earlier, ...ids])], sinceMs: host.clock.now() };
-}
-
-/** Whether kubelet makes all containers anew for the change. */
-function isMadeAnew(old: StaticPod | undefined, pod: StaticPod): boolean {
-  return !(old?.hasUid === true && pod.hasUid);
-}
-
-function contentOf({ entry }: FileResource): string | undefined {
-  if (entry.type !== 'file' || 'image' in entry.content) return undefined;
-  const { content } = entry;
-  return 'text' in content ? reveal(content.text) : textOf(fromBase64(reveal(content.base64)));
-}
-
-/** None where containerd does not answer: then nothing runs. */
-async function idsNow(
-  { exec }: Run['host'],
-  pod: Pick<AwaitedPod, 'namespace' | 'name'>,
-  options: { readonly containers: readonly string[]; readonly signal: AbortSignal },
-): Promise<string[]> {
-  try {
-    return (await containersOf(exec, pod, options)).map(({ id }) => id);
-  } catch (thrown) {
-    if (options.signal.aborted) throw thrown;
-    return [];
-  }
-}
 
 /** What a run that is through with its work has to wait for. */
 export function podsToAwait({ kept, read }: Run, journal: Pick<Journal, 'note'>): readonly AwaitedPod[] {
@@ -137,7 +37,7 @@ export async function awaitPods(
     const waitedMs = (index: number): number => Math.abs(host.clock.now() - (pods[index]?.sinceMs ?? 0));
     if (looks.some(({ why }, index) => why !== undefined && waitedMs(index) >= patienceMs)) {
       run.unrun = pods.flatMap(({ path }, index) => (looks[index]?.why === undefined ? [] : [path]));
-      return new NodekilnError('NK_STATIC_POD', `kubelet does not run ${lacking.join('; nor ')}`);
+      return new NodekilnError('NK_STATIC_POD', `kubelet does not run what its manifests say: ${lacking.join('; ')}`);
     }
     await host.clock.sleep(lookMs, signal);
     if (looked % looksPerReading === 0 && (await readAll(run, signal)).key !== read?.key) return 'superseded';
@@ -151,24 +51,26 @@ interface Look {
   readonly why?: string;
 }
 
-async function look({ exec }: Run['host'], pod: AwaitedPod, signal: AbortSignal): Promise<Look> {
-  const { path, namespace, name, containers, before } = pod;
+async function look({ exec, files }: Run['host'], pod: AwaitedPod, signal: AbortSignal): Promise<Look> {
+  const { path, namespace, podName, name, containers, before, isGone } = pod;
   let found: readonly PodContainer[];
   try {
     found = await containersOf(exec, pod, { containers, signal });
   } catch (thrown) {
     if (signal.aborted) throw thrown;
-    return { ids: '', why: `${namespace}/${name} as ${path} says (${asNodekilnError(thrown).message})` };
+    return { ids: '', why: `${namespace}/${name} is not as ${path} says (${asNodekilnError(thrown).message})` };
   }
-  const fresh = found.filter(({ id, isRunning }) => isRunning && !before.includes(id));
+  const running = found.filter(({ isRunning }) => isRunning);
+  if (isGone) {
+    if (running.length === 0) return { ids: '' };
+    // What was there before ours may be back, and be such a pod.
+    const back = await podAt({ files }, path);
+    if (back?.name === podName && back.namespace === namespace) return { ids: '' };
+    return { ids: '', why: `${namespace}/${name} still runs, and ${path} no longer says so` };
+  }
+  const fresh = running.filter(({ id }) => !before.includes(id));
   const missing = containers.filter((one) => !fresh.some(({ container }) => container === one));
   if (missing.length === 0) return { ids: fresh.map(({ id }) => id).join(' ') };
-  const isOld = found.some(({ id, isRunning }) => isRunning && before.includes(id));
-  const state = isOld ? 'the pod of before still runs' : `without ${missing.join(', ')}`;
-  return { ids: '', why: `${namespace}/${name} as ${path} says (${state})` };
-}
-
-/** They run: nothing is waited for any more. */
-export function forgetPods(journal: Journal): void {
-  if (awaitedPods(journal).length > 0) journal.setNote(noteKey, []);
+  const state = running.length > fresh.length ? 'the pod of before still runs' : `without ${missing.join(', ')}`;
+  return { ids: '', why: `${namespace}/${name} is not as ${path} says (${state})` };
 }
