@@ -1,6 +1,7 @@
 /** Files out of container images through the whole engine, on a root folder, from a real registry. */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
@@ -185,6 +186,24 @@ describe('a file out of an image', () => {
     }
   });
 
+  it('comes past a mirror that does not answer, which is asked for nothing more', async () => {
+    const asked: string[] = [];
+    const deaf = createServer((request) => {
+      asked.push(request.url ?? '');
+      request.socket.destroy();
+    });
+    await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = deaf.address() as { port: number };
+      const mirrors = [port, registry.port].map((at) => ({ host: '127.0.0.1:1', url: `http://127.0.0.1:${at}` }));
+      await engine.applied([through({ architecture: 'amd64', transfer: { budgetMs: 3_000, mirrors } })]);
+      assert.deepEqual(at().content, tool(1));
+      assert.deepEqual([...new Set(asked)], ['/v2/team/tools/manifests/v1']);
+    } finally {
+      deaf.close();
+    }
+  });
+
   it('that is nowhere is said with each address that was asked, and why', async () => {
     const silent = 'http://127.0.0.1:2';
     const held = `http://127.0.0.1:${registry.port}`;
@@ -192,7 +211,7 @@ describe('a file out of an image', () => {
     const transfer = { budgetMs: 300, mirrors };
     const { error } = await engine.apply([through({ reference: '127.0.0.1:1/team/tools:none', transfer })]);
     assert.equal(error?.code, 'NK_SOURCE_UNAVAILABLE');
-    const said = error.message.replaceAll(/, after \d+ attempts? within \d+ ms/g, '');
+    const said = error.message.replaceAll(/, after (?:one|\d+) attempts? within \d+ ms/g, '');
     assert.equal(
       said,
       `127.0.0.1:1/team/tools:none was had from none of 3 addresses: ${[

@@ -8,6 +8,9 @@ import { openLayout } from './layout.ts';
 import { openRegistry, type RemoteRepository } from './registry.ts';
 import type { Repository } from './repository.ts';
 
+/** Of a mirror. */
+const longestAnswerMs = 15_000;
+
 /** A reference, and how its registry is spoken to. */
 export interface RegistryAddress {
   /** `registry.example/team/kubelet:v1.34.3`; tag or digest may be missing where only tags are listed. */
@@ -31,8 +34,10 @@ export function openReference(
     ...(context.signal && { signal: context.signal }),
   };
   const mirrors = (context.mirrors ?? []).filter(({ host }) => host === registry || host === '_default');
+  // One that is away does not take the time of those that are asked after it.
+  const answerMs = Math.min(longestAnswerMs, Math.ceil(context.budgetMs / (mirrors.length + 1)));
   const places = [
-    ...mirrors.map((mirror) => openRegistry({ ...common, ...mirrorAddress(mirror) })),
+    ...mirrors.map((mirror) => openRegistry({ ...common, answerMs, ...mirrorAddress(mirror) })),
     openRegistry({ ...common, registry, plainHttp }),
   ];
   return { repository: firstOf(places), tagOrDigest: digest ?? tag ?? 'latest' };
@@ -51,22 +56,27 @@ export function openLayoutFolder(path: string, context: FetchContext): Promise<R
   return openLayout(context, isAbsolute(path) ? path : join(context.base, path), context.signal);
 }
 
-/** What one place cannot give the next is asked for. When none can, the last one's code, with every address and why. */
+/**
+ * What one place cannot give the next is asked for; one that does not answer is asked last from then on. When none can, the
+ * code of the registry itself, with every address and why.
+ */
 function firstOf(places: readonly RemoteRepository[]): Repository {
   const last = places.at(-1);
   if (!last) throw new NodekilnError('NK_INTERNAL', 'no registry to open');
   if (places.length === 1) return last;
+  const away = new Set<RemoteRepository>();
   const any = async <T>(
     ask: (repository: Repository) => Promise<T>,
     nameOf: (repository: Repository) => string,
   ): Promise<T> => {
     const failures: Failure[] = [];
-    for (const place of places) {
+    for (const place of [...places].sort((a, b) => Number(away.has(a)) - Number(away.has(b)))) {
       try {
         return await ask(place);
       } catch (thrown) {
         if (!(thrown instanceof NodekilnError) || thrown.code === 'NK_INTERRUPTED') throw thrown;
-        failures.push({ address: place.address, what: nameOf(place), error: thrown });
+        if (thrown.code === 'NK_SOURCE_UNAVAILABLE' || thrown.code === 'NK_TIMEOUT') away.add(place);
+        failures.push({ address: place.address, what: nameOf(place), isLast: place === last, error: thrown });
       }
     }
     throw nowhere(failures);
@@ -102,11 +112,12 @@ interface Failure {
   readonly address: string;
   /** What it was asked for, by its own name. */
   readonly what: string;
+  readonly isLast: boolean;
   readonly error: NodekilnError;
 }
 
 function nowhere(failures: readonly Failure[]): NodekilnError {
-  const last = failures.at(-1);
+  const last = failures.find(({ isLast }) => isLast);
   if (!last) throw new NodekilnError('NK_INTERNAL', 'no registry was asked');
   const tried = failures.map(({ address, what, error: { message } }) => {
     const prefix = `${what}: `;

@@ -38,6 +38,8 @@ export interface RegistryOptions {
   readonly clock: Clock;
   /** For each request, retries included. */
   readonly budgetMs: number;
+  /** The same for small answers, where others may be asked instead; `budgetMs` unless told. */
+  readonly answerMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -57,7 +59,7 @@ export interface RemoteRepository extends Repository {
 
 /** Asks nothing before it is asked. */
 export function openRegistry(options: RegistryOptions): RemoteRepository {
-  const { registry, repository, local, clock, budgetMs, signal } = options;
+  const { registry, repository, local, clock, budgetMs, answerMs = budgetMs, signal } = options;
   const client = authorizedClient(options);
   const name = `${registry}/${repository}`;
   const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${hosts[registry] ?? registry}/v2`;
@@ -66,7 +68,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
 
   /** One small answer; `refusal` says what a status means, or nothing for the usual. */
   const get: Get = (url, what, { headers, refusal } = {}) =>
-    retry({ clock, budgetMs, what, signal }, async (_, remainingMs) => {
+    retry({ clock, budgetMs: answerMs, what, signal }, async (_, remainingMs) => {
       const asked = {
         timeoutMs: Math.max(1, remainingMs),
         maxBytes: maxManifestBytes,
@@ -74,7 +76,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
         ...(signal && { signal }),
       };
       const response = await client.request(url, asked).catch((thrown: unknown) => {
-        throw requestError(thrown, what, budgetMs);
+        throw requestError(thrown, what, answerMs);
       });
       if (response.status === 200) return response;
       throw refusal?.(response.status) ?? usualRefusal(response, what, clock.now());
