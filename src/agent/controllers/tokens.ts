@@ -62,7 +62,7 @@ async function sync(
   try {
     const [namespace = '', name = ''] = secret.split('/');
     const found = await api.get<KubeSecret>(secretsIn(namespace), name, { signal });
-    const value = found?.data?.[key];
+    const value = Object.hasOwn(found?.data ?? {}, key) ? found?.data?.[key] : undefined;
     if (!value || value.isEmpty)
       return new NodekilnError(
         'NK_DOCUMENT_MISSING',

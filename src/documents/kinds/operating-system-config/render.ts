@@ -115,7 +115,8 @@ function contentOf(
   }
   if (secretRef) {
     if (secrets === 'unknown') return { text: { sensitive: '' } };
-    const value = secrets?.get(secretRef.name)?.[secretRef.dataKey];
+    const data = secrets?.get(secretRef.name) ?? {};
+    const value = Object.hasOwn(data, secretRef.dataKey) ? data[secretRef.dataKey] : undefined;
     if (value) return { base64: { sensitive: toBase64(value.reveal()) } };
     const missing = secrets?.has(secretRef.name)
       ? `the Secret ${secretRef.name} has no key ${secretRef.dataKey}`

@@ -90,12 +90,16 @@ describe('files', () => {
       content: { secretRef: { name, dataKey } },
     });
     await assert.rejects(
-      renderOsc(oscOf({}, { extensionFiles: [refer('a', 'none'), refer('b', 'key')] }), {}, new Map([['a', {}]])),
+      renderOsc(
+        oscOf({}, { extensionFiles: [refer('a', 'constructor'), refer('b', 'key')] }),
+        {},
+        new Map([['a', {}]]),
+      ),
       (thrown: { problems: readonly { message: string; place: { path: string } }[] }) => {
         assert.deepEqual(
           thrown.problems.map(({ message, place }) => [place.path, message]),
           [
-            ['status.extensionFiles[0].content.secretRef', 'the Secret a has no key none'],
+            ['status.extensionFiles[0].content.secretRef', 'the Secret a has no key constructor'],
             ['status.extensionFiles[1].content.secretRef', 'the Secret b cannot be read from here'],
           ],
         );
