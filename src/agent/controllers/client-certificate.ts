@@ -6,15 +6,16 @@
 import { NodekilnError } from '../../errors.ts';
 import { sha256 } from '../../host/digest.ts';
 import type { Host } from '../../host/port.ts';
-import { createKubeApi, type KubeApi } from '../../kube/api.ts';
+import { createKubeApi } from '../../kube/api.ts';
 import { requestCertificate } from '../../kube/certificate-request.ts';
 import { createKubeClient } from '../../kube/client.ts';
+import { KubeApiError } from '../../kube/error.ts';
 import { agentGroup, agentUser } from '../../model/agent-identity.ts';
 import { textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { agentFolder } from '../../model/state-paths.ts';
 import { keptKey, secretFile } from '../kept-key.ts';
-import { agentCertificatePath, type AgentIdentity } from '../identity.ts';
+import { agentCertificatePath } from '../identity.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 
 const nextKeyPath = `${agentFolder}/client-next.key`;
@@ -46,8 +47,8 @@ export function clientCertificate({
         await removeToken(host, tokenFile);
         return { outcome: 'done' };
       }
-      const api = current && nowMs < current.notAfter ? cluster.api : await bootstrapApi(host, identity);
-      if (!api)
+      const bootstrap = current && nowMs < current.notAfter ? undefined : await identity.bootstrap();
+      if (!bootstrap && !(current && nowMs < current.notAfter))
         return {
           outcome: 'failed',
           error: new NodekilnError(
@@ -58,6 +59,7 @@ export function clientCertificate({
             { hint: 'Give cluster.bootstrapToken in the AgentConfig, or write one into cluster.bootstrapTokenFile.' },
           ),
         };
+      const api = bootstrap ? createKubeApi(createKubeClient(host.net, bootstrap), host.clock) : cluster.api;
       const key = await keptKey(host, nextKeyPath);
       const wanted = {
         key,
@@ -66,7 +68,10 @@ export function clientCertificate({
         prefix: 'nodekiln-agent',
         validityMs,
       };
-      const pem = await requestCertificate({ api, clock: host.clock, signatures: host.signatures, signal }, wanted);
+      const ask = { api, clock: host.clock, signatures: host.signatures, signal };
+      const pem = await requestCertificate(ask, wanted).catch((thrown: unknown) => {
+        throw bootstrap?.token === undefined ? thrown : ofToken(thrown, api.where);
+      });
       if (!isFor(pem, nodeName))
         throw new NodekilnError('NK_CLUSTER_REQUEST_DENIED', 'the cluster issued a certificate for somebody else');
       await host.files.write([secretFile(agentCertificatePath, `${pem.trimEnd()}\n${key}`)]);
@@ -102,9 +107,19 @@ function isFor(pem: string, nodeName: string): boolean {
   return certificate?.commonName === agentUser(nodeName);
 }
 
-async function bootstrapApi({ net, clock }: Host, identity: AgentIdentity): Promise<KubeApi | undefined> {
-  const bootstrap = await identity.bootstrap();
-  return bootstrap && createKubeApi(createKubeClient(net, bootstrap), clock);
+/** What becomes of a bootstrap token, by the codes that a boot says it by. */
+function ofToken(thrown: unknown, where: string): unknown {
+  if (!(thrown instanceof KubeApiError)) return thrown;
+  if (thrown.status === 401)
+    return new NodekilnError('NK_CLUSTER_TOKEN_REFUSED', `the API server ${where} does not know the bootstrap token`, {
+      cause: thrown,
+    });
+  if (thrown.status !== 403) return thrown;
+  return new NodekilnError(
+    'NK_CLUSTER_TOKEN_FORBIDDEN',
+    `the API server ${where} does not let the bootstrap token ask for a certificate`,
+    { cause: thrown },
+  );
 }
 
 /** A token is good for more than this node. One of systemd's credentials cannot be removed, and goes with its unit. */

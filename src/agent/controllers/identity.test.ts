@@ -123,6 +123,32 @@ describe('the certificate of an agent', () => {
     assert.equal(await contentOf(tokenFile), undefined);
   });
 
+  for (const [status, code] of [
+    [401, 'NK_CLUSTER_TOKEN_REFUSED'],
+    [403, 'NK_CLUSTER_TOKEN_FORBIDDEN'],
+  ] as const)
+    it(`is not had with a token that is answered ${status}, which is said, until it is another`, async () => {
+      await play({
+        ...own(),
+        prepare: async (cluster, machine) => {
+          await machine.files.write([textFile(tokenFile, 'abcdef.0123456789abcdef\n')]);
+          cluster.instead = () => ({ status });
+        },
+      });
+      await agent.pass(2 * minute);
+      assert.deepEqual(
+        troubles().filter((said) => said !== 'NK_CLUSTER_CREDENTIAL_MISSING'),
+        [code],
+      );
+      assert.equal(await contentOf(tokenFile), 'abcdef.0123456789abcdef\n');
+      agent.cluster.instead = undefined;
+      await agent.machine.files.write([textFile(tokenFile, 'ghijkl.0123456789abcdef\n')]);
+      await agent.pass(2 * minute);
+      signLast(30 * day);
+      await agent.pass(10_000);
+      assert.equal(await contentOf('/etc/a'), 'one');
+    });
+
   it('is not asked for again because the clock is set by an hour', async () => {
     await play(own());
     signLast(30 * day);

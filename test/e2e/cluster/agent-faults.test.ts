@@ -52,6 +52,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
   const documentOf = (words: string): string =>
     joinDocument(cluster, {
       podSubnet,
+      nodeName: name,
       labels: { 'example.org/pool': 'a' },
       spec: {
         takeover: true,
@@ -70,13 +71,13 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
   const give = (words: string, annotations: Readonly<Record<string, string>> = {}): Promise<void> =>
     putSecret(cluster, secret, { [key]: documentOf(`WORDS=${words}\n`) }, annotations);
   const words = async (): Promise<string> => (await host.readFile('/etc/words').catch(() => '')).slice(6).trim();
-  const until = async (holds: () => Promise<boolean>, what: string, patienceMs = 60_000): Promise<void> => {
+  const until = async (holds: () => Promise<boolean>, what: string, patienceMs = 60_000, on = host): Promise<void> => {
     for (const began = performance.now(); performance.now() - began < patienceMs;) {
       if (await holds()) return;
       await sleep(100);
     }
-    const log = await host.exec(['journalctl', '-u', agentUnit, '-n', '30', '-o', 'cat']);
-    const said = `${log.stdout}\nnodekiln status says:\n${await status()}`;
+    const log = await on.exec(['journalctl', '-u', agentUnit, '-n', '30', '-o', 'cat']);
+    const said = `${log.stdout}\nnodekiln status says:\n${await status(on)}`;
     assert.fail(`not within ${patienceMs} ms: ${what}; the agent says:\n${said}`);
   };
   const untilWords = (wanted: string): Promise<void> =>
@@ -102,7 +103,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     scratch = await mkdtemp(join(tmpdir(), 'nodekiln-faults-'));
     lab = await openLab();
     cluster = await openCluster(lab, { progress: console.error });
-    const document = joinDocument(cluster, { token: await cluster.newToken(), podSubnet });
+    const document = joinDocument(cluster, { token: await cluster.newToken(), podSubnet, nodeName: name });
     host = await bakedNode(lab, { name, network: true, document });
     await host.start();
     await untilBooted(host);
@@ -277,10 +278,11 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     { timeout: 120_000 },
     async () => {
       const before = await invocations();
-      const kubeconfig = '/var/lib/kubelet/kubeconfig';
       await host.check(['systemctl', 'stop', agentUnit]);
       await host.check(['mv', agentPem, '/root/agent.pem']);
-      await host.check(['mv', kubeconfig, '/root/kubeconfig']);
+      // Nor may it be who kubelet is.
+      const dropIn = `/etc/systemd/system/${agentUnit}.d/50-alone.conf`;
+      await host.writeFile(dropIn, '[Service]\nInaccessiblePaths=/var/lib/kubelet/pki\n');
       const tokenFile = '/etc/nodekiln/bootstrap-token';
       await host.writeFile(tokenFile, `${await cluster.newToken({ ttlMs: -3_600_000 })}\n`, { mode: 0o600 });
       const { server, caBundle } = cluster;
@@ -291,18 +293,23 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       await host.writeFile('/etc/words', 'WORDS=drifted\n');
       await until(async () => (await words()) === good, 'drift is repaired meanwhile', 90_000);
       // Who is the Node asks for the agent's certificate; a token is not approved any more where there is a Node.
-      await host.check(['mv', '/root/kubeconfig', kubeconfig]);
+      await host.check(['rm', dropIn]);
+      await host.check(['systemctl', 'stop', agentUnit]);
+      await startAgent(cluster, host, agentSpec);
       await untilWords('later');
       await until(async () => !(await status()).includes('NK_CLUSTER_TOKEN_REFUSED'), 'it is over');
       assert.deepEqual((await invocations()).slice(1), before.slice(1));
-      await startAgent(cluster, host, agentSpec);
     },
   );
 
   test('killed again and again by systemd’s leave takes up each change', { timeout: 120_000 }, async (context) => {
     const before = await invocations();
     const chance = createChance(context);
+    const restarts = async (): Promise<number> =>
+      Number(await host.check(['systemctl', 'show', '-P', 'NRestarts', agentUnit]));
+    const restartsBefore = await restarts();
     for (let turn = 0; turn < 4; turn += 1) {
+      await until(async () => (await host.exec(['systemctl', 'is-active', agentUnit])).status === 0, 'it runs');
       await give(`taken-up-${turn}`);
       await sleep(chance.next() * 150);
       await host.check(['systemctl', 'kill', '--signal=SIGKILL', agentUnit]);
@@ -311,7 +318,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       await until(async () => (await environment()).includes(`WORDS=taken-up-${turn}`), 'the unit has its new words');
       assert.deepEqual(restarted.slice(1), before.slice(1));
     }
-    assert.ok(Number(await host.check(['systemctl', 'show', '-P', 'NRestarts', agentUnit])) >= 4);
+    await until(async () => (await restarts()) - restartsBefore === 4, 'it was started again each time');
   });
 
   test('killed at any effect of a change converges, and gives its turn back', { timeout: 400_000 }, async (context) => {
@@ -362,7 +369,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
       [twin, host],
     ] as const) {
       const message = `NK_CLUSTER_NAME_TAKEN the Node ${name} is another machine’s, too: its machine ID is ${await idOf(other)}`;
-      await until(async () => (await status(one)).includes(message), `${one.name} says: ${message}`);
+      await until(async () => (await status(one)).includes(message), `${one.name} says: ${message}`, 60_000, one);
     }
     assert.match(await messages('NodeNameTaken'), /NK_CLUSTER_NAME_TAKEN: the Node new is another machine’s, too/);
     await cluster.kubectl(['label', 'node', name, 'example.org/pool=other', '--overwrite']);
