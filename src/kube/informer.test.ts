@@ -184,14 +184,14 @@ const faults: readonly Fault[] = [
     trouble: /reset/,
   },
   {
-    name: 'the connection is half open: connects again, from the last version',
+    name: 'the connection is half open: lists again',
     happens: async () => {
       server.bookmark();
       await pass(10);
       connections((connection) => connection.silence());
       server.put('lost', 'x');
     },
-    asks: ['watch 2'],
+    asks: ['list', 'watch 3'],
     withinMs: 130_000,
     trouble: /within 120000 ms/,
   },
@@ -300,10 +300,10 @@ const faults: readonly Fault[] = [
       const times = server.asked.slice(2).map(({ atMs }) => atMs);
       assert.deepEqual(
         times.slice(1).map((time, index) => time - (times[index] ?? 0)),
-        [200, 400, 800, 1600, 3200, 6400],
+        [200, 400, 800, 1600, 3200, 6400, 0],
       );
     },
-    asks: Array.from({ length: 7 }, () => 'watch 2'),
+    asks: ['watch 2', ...Array.from({ length: 6 }, () => 'list'), 'watch 3'],
     trouble: /status 500/,
   },
   {
@@ -348,6 +348,21 @@ const faults: readonly Fault[] = [
     asks: ['watch 4', 'list', 'watch 3'],
     withinMs: 130_000,
     trouble: /within 120000 ms/,
+    isPutBack: true,
+  },
+  {
+    name: 'the server is another after a cut, refuses at first and has got further: lists again',
+    happens: async () => {
+      const copy = server.save();
+      server.put('a', 'gone');
+      await pass(10);
+      answers({ status: 403 });
+      connections((connection) => connection.end('cut'));
+      server.restore(copy);
+      for (const value of ['w', 'v', 'x']) server.put('lost', value);
+    },
+    asks: ['watch 3', 'list', 'watch 5'],
+    trouble: /status 403/,
     isPutBack: true,
   },
   {

@@ -72,8 +72,8 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
   let wentBack = false;
   for (;;) {
     let waitMs: number | undefined;
-    // Whether the connection came about, and brought anything: one that did is gone on from after a silence, too.
-    const heard = { answer: false, line: false };
+    // Whether the connection came about.
+    const heard = { answer: false };
     let connectedAtMs: number | undefined;
     try {
       if (version === undefined) {
@@ -91,15 +91,15 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
           throw unusableServer(api.where, 'has gone back to an earlier state');
         }
         version = known = line.version;
-        heard.line = true;
         if (line.type !== 'bookmark') yield { type: line.type, object: line.object };
       }
     } catch (thrown) {
       if (signal.aborted) return;
-      // One that is away may be put back to an older copy meanwhile, and get further than it was before we ask again: nothing
-      // would tell. Nor does one say anything to who asks from a version to come.
-      const isAway = !heard.answer && !(thrown instanceof KubeApiError);
-      const mayBeAnother = isAway || (isSilence(thrown) && !heard.line) || wentBack;
+      // A server that could not be asked may have been put back to an older copy meanwhile, and got further than it was
+      // before we ask again: nothing would tell. Nor does it say anything to who asks from a version to come. One that is
+      // only busy is not asked for more.
+      const isBusy = thrown instanceof KubeApiError && thrown.status === 429;
+      const mayBeAnother = (!heard.answer && !isBusy) || isSilence(thrown) || wentBack;
       if (isGone(thrown) || mayBeAnother) version = undefined;
       // Until it could be listed: a server that has just come refuses at first.
       fresh ||= mayBeAnother;
