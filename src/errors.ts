@@ -341,6 +341,16 @@ export const errors = {
     meaning: 'Another agent tends this host: two would undo each other’s work.',
     hint: 'Its process id is in the message; `systemctl status nodekiln-agent.service`.',
   },
+  NK_AGENT_UPDATE_FAILED: {
+    class: 'apply',
+    meaning: 'The agent that a document asks for did not come up, and the one before is back.',
+    hint: 'Its last log lines are with the error. Another document, or the one before, is tried anew; this one is not.',
+  },
+  NK_STATE_NEWER: {
+    class: 'state',
+    meaning: 'A newer nodekiln has written state that this one does not know.',
+    hint: 'Give the host the newer nodekiln again, or `nodekiln reset` it with that one first.',
+  },
   NK_AGENT_RESTART: {
     class: 'interrupted',
     meaning: 'The agent ended to start anew: it was asked to, or what it was started with holds no longer.',

@@ -185,6 +185,7 @@ function contextOf(making: Making): AgentContext {
   return {
     host,
     config,
+    configFile: options.config ?? documentPaths.agent,
     configured,
     source: openSource(source, {
       host,

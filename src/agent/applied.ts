@@ -42,6 +42,10 @@ export interface AppliedBoard {
   /** Undefined until something was applied, and while what is asked for is not. */
   current(): Applied | undefined;
   set(applied: Applied | undefined): void;
+  /** The Node says it. */
+  readonly isTold: boolean;
+  /** By whoever wrote this to the Node. */
+  told(applied: Applied): void;
   /** Undefined before the first run that came so far. */
   resources(): ResourcesState | undefined;
   setResources(state: ResourcesState): void;
@@ -68,6 +72,7 @@ export function createAppliedBoard(): AppliedBoard {
   let resources: ResourcesState | undefined;
   let inPlace: InPlaceState | undefined;
   let isToldOnce = false;
+  let told: Applied | undefined;
   let ready = false;
   return {
     units: () => units,
@@ -92,11 +97,18 @@ export function createAppliedBoard(): AppliedBoard {
     },
     isWorking: false,
     current: () => current,
+    get isTold() {
+      return current === told;
+    },
+    told: (applied) => {
+      told = applied;
+    },
     set: (applied) => {
       const isSame = isToldOnce && JSON.stringify(applied) === JSON.stringify(current);
       isToldOnce = true;
+      if (isSame) return;
       current = applied;
-      if (!isSame) notices.tell();
+      notices.tell();
     },
     watch: (signal) => notices.listen(signal),
   };

@@ -11,6 +11,7 @@ import {
   type PlayOptions,
 } from '../../test/support/cluster-agent.ts';
 import { nodeDocument, textFile } from '../../test/support/memory-node.ts';
+import { version } from '../model/program.ts';
 import { ownDelay } from './turn.ts';
 
 const documentOf = (content: string, spec: Readonly<Record<string, unknown>> = {}): object =>
@@ -396,7 +397,7 @@ describe('the Node tells of resources', () => {
     await play();
     const { resources, ...rest } = status() as { resources: number };
     assert.ok(resources > 1);
-    assert.deepEqual(rest, { failed: [], pending: [], drifted: [] });
+    assert.deepEqual(rest, { nodekiln: version, failed: [], pending: [], drifted: [] });
     const before = agent.cluster.told.length;
     await agent.pass(10 * 60_000);
     assert.deepEqual(

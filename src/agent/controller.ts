@@ -49,6 +49,8 @@ export interface AgentContext {
   readonly host: Host;
   /** How the agent goes about it. */
   readonly config: AgentSpec;
+  /** Path of the AgentConfig. */
+  readonly configFile: string;
   /** The documents that say what this machine is to be. */
   readonly source: DocumentSource;
   /** The cluster whose node this is; absent of an agent that follows a folder and reports to nobody. */

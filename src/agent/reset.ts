@@ -9,7 +9,9 @@ import type { Host } from '../host/port.ts';
 import type { Report } from '../model/report.ts';
 import type { DesiredState } from '../model/resources.ts';
 import { agentFolder } from '../model/state-paths.ts';
+import { agentUpdateUnitName } from '../desired/own-units.ts';
 import { agentUnit } from './restart-units.ts';
+import { beforeFolder } from './self-update/before.ts';
 
 /** What was done. */
 export interface ResetReport {
@@ -39,13 +41,14 @@ const credentials = [
   '/var/lib/kubelet/kubeconfig',
   '/etc/kubernetes/bootstrap-kubeconfig',
   agentFolder,
+  beforeFolder,
 ];
 
 /** Throws what removing throws; what was not removed then stands in the journal. */
 export async function resetNode(host: Host, options: ResetOptions = {}): Promise<ResetReport> {
   const { dryRun = false, signal } = options;
   // It would put back what goes.
-  const stopped = await stop(host, [agentUnit], dryRun);
+  const stopped = await stop(host, [agentUpdateUnitName, agentUnit], dryRun);
   const changes = await withHostState(
     host,
     { waitMs: lockWaitMs, ...(signal && { signal }) },

@@ -53,6 +53,8 @@ export interface Intent {
 export interface Journal {
   /** True when the database was damaged and ownership was rebuilt from the generation files. */
   readonly rebuilt: boolean;
+  /** A newer nodekiln has written to it; what this one knows of it holds all the same. */
+  readonly isNewer: boolean;
   claims(): Claims;
   /** What all sources asked for in a generation; undefined when its file is gone or cannot be read. */
   claimsOf(generation: number): Promise<Claims | undefined>;
@@ -163,6 +165,7 @@ function journalOn(parts: Parts): Journal {
   };
   return {
     rebuilt: damaged,
+    isNewer: versionOf(database) > schemaVersion,
     claims: () => tables.claims(),
     claimsOf: async (number) => (await readGeneration(files, number))?.claims,
     touched: () => new Map(memory.touched),

@@ -40,6 +40,8 @@ export interface PrepareInput {
    * everything now and then besides. What changes, what reads it, and what is unfinished is looked at all the same.
    */
   readonly onlyChanges?: boolean;
+  /** Resources that are looked at at all; the others are asked for, and neither looked at nor touched. All unless told. */
+  readonly concerns?: (id: ResourceId) => boolean;
 }
 
 export interface Prepared extends Decision {
@@ -67,6 +69,7 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();
   const own = input.onlyChanges === true ? resources.filter((resource) => !isInPlace(resource, touched)) : resources;
   const ids = inView({ source: input.source, own, all: resources, effective, touched });
+  if (input.concerns) for (const id of ids) if (!input.concerns(id)) ids.delete(id);
   const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched, ids });
   const decision = decide({
     source: input.source,

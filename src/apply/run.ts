@@ -8,7 +8,7 @@
 import { asNodekilnError, type NodekilnError } from '../errors.ts';
 import { untilAborted, withDeadline } from '../host/deadline.ts';
 import type { Clock, Host } from '../host/port.ts';
-import type { ClaimSource, DesiredState } from '../model/resources.ts';
+import type { ClaimSource, DesiredState, ResourceId } from '../model/resources.ts';
 import { takeHostLock } from './host-lock.ts';
 import { openJournal, type Journal } from './journal.ts';
 import { reclaimAfter } from './reclaim.ts';
@@ -77,6 +77,8 @@ export interface RunRequest<T> extends CarryOutOptions {
   readonly sharedOnly?: boolean;
   /** See `PrepareInput`; asked when it is known what the source asks for. */
   readonly onlyChanges?: () => boolean;
+  /** See `PrepareInput`. */
+  readonly concerns?: (id: ResourceId) => boolean;
   /** The systemd unit that runs us, if any: nothing we start may be ordered after it. */
   readonly selfUnit?: string;
   /**
@@ -110,7 +112,16 @@ async function attempt<T>(state: HostState, request: RunRequest<T>): Promise<End
 }
 
 async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): Promise<Ended> {
-  const { source, sharedOnly, onlyChanges, selfUnit, signal, leaveAfterMs, span = (_name, work) => work() } = request;
+  const {
+    source,
+    sharedOnly,
+    onlyChanges,
+    concerns,
+    selfUnit,
+    signal,
+    leaveAfterMs,
+    span = (_name, work) => work(),
+  } = request;
   const { desired, budgetMs } = await request.ask();
   const prepared = await span('observe and plan', () =>
     prepare({
@@ -120,6 +131,7 @@ async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): P
       desired,
       ...(sharedOnly !== undefined && { sharedOnly }),
       ...(onlyChanges && { onlyChanges: onlyChanges() }),
+      ...(concerns && { concerns }),
       ...(selfUnit !== undefined && { selfUnit }),
     }),
   );

@@ -471,6 +471,7 @@ const testsOfTheirOwn: Readonly<Record<string, string>> = {
   seal: 'test/e2e/image/image.test.ts',
   boot: 'test/e2e/image/image.test.ts',
   agent: 'test/demo/demo.ts',
+  'agent update': 'test/e2e/cluster/self-update.test.ts',
   'agent bootstrap': 'test/e2e/cluster/bootstrap.test.ts',
   'cluster approve': 'test/demo/agents.ts',
   reset: 'test/e2e/cluster/agent.test.ts',

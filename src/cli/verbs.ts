@@ -8,6 +8,7 @@ export const verbs = {
   boot: () => import('./boot.ts').then((module) => module.bootVerb),
   plan: () => import('./plan.ts').then((module) => module.planVerb),
   agent: () => import('./agent.ts').then((module) => module.agentVerb),
+  'agent update': () => import('./agent-update.ts').then((module) => module.agentUpdateVerb),
   'agent bootstrap': () => import('./agent-bootstrap.ts').then((module) => module.agentBootstrapVerb),
   reset: () => import('./reset.ts').then((module) => module.resetVerb),
   status: () => import('./status.ts').then((module) => module.statusVerb),

@@ -1,6 +1,7 @@
 /**
  * The units of nodekiln itself, as the bake puts them into an image. Pure.
  */
+import { agentUpdateFolder } from '../model/state-paths.ts';
 import { execStart, unitText } from './systemd-text.ts';
 
 const program = '/opt/nodekiln/bin/nodekiln';
@@ -81,6 +82,29 @@ export function agentUnit(source: string | undefined): string {
       execStart([program, 'agent', ...(source === undefined ? [] : ['--source', source])]),
       ...agentEnvironment.map((variable) => `Environment=${variable}`),
       'Restart=always',
+      'RestartSec=2',
+      'UMask=0077',
+      ...hardening,
+    ],
+    Install: ['WantedBy=multi-user.target'],
+  });
+}
+
+export const agentUpdateUnitName = 'nodekiln-agent-update.service';
+
+/** Restarts the agent as another one, and brings the one before back; see `agent/self-update/errand.ts`. */
+export function agentUpdateUnit(programBefore: readonly string[]): string {
+  return unitText({
+    Unit: [
+      'Description=nodekiln: put another agent in the place of this one',
+      `RequiresMountsFor=${folders}`,
+      `ConditionPathExists=${agentUpdateFolder}/trial.json`,
+      'StartLimitIntervalSec=0',
+    ],
+    Service: [
+      'Type=exec',
+      execStart([...programBefore, 'agent', 'update']),
+      'Restart=on-failure',
       'RestartSec=2',
       'UMask=0077',
       ...hardening,

@@ -6,3 +6,7 @@ export const originalsFolder = `${stateFolder}/originals`;
 export const bootResultPath = `${stateFolder}/boot/result.json`;
 /** What the agent keeps for itself: who it is in its cluster. 0700. */
 export const agentFolder = `${stateFolder}/agent`;
+/** How far an agent is that gives way to another. */
+export const agentUpdateFolder = `${agentFolder}/update`;
+/** Our program as it is installed, and what runs it. */
+export const programFolder = '/opt/nodekiln/bin';

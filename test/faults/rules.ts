@@ -61,6 +61,8 @@ export const rules = {
   'agent-patient': 'It settles before it acts and backs off when it fails; the last good state stays in force.',
   'agent-bootstrap':
     'An unbaked machine becomes a tended one once, each piece whole or absent; what is there is not taken back.',
+  'agent-updates-itself':
+    'An agent becomes the one that documents ask for, after all else, or stays what it is; whoever is killed, one runs.',
   'agent-ends': 'It ends when it is told to, in every wait.',
   'agent-reports': 'It says what it did, by the digest of the documents it did it for.',
 

@@ -10,6 +10,7 @@ import type { Journal } from '../../apply/journal.ts';
 import { runWith, type Ended, type HostState } from '../../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { sha256 } from '../../host/digest.ts';
+import { version } from '../../model/program.ts';
 import type { DesiredState } from '../../model/resources.ts';
 import { keepReport, type AgentReport } from '../../telemetry/agent-report.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
@@ -21,7 +22,9 @@ import type { Run, Waiting } from '../desired-state/run.ts';
 import { awaitPods, podsToAwait } from '../desired-state/static-pods.ts';
 import { takeOver } from '../desired-state/take-over.ts';
 import { awaitTurn, enterLine, judgeDrift, leaveFormerLine, leaveLine } from '../desired-state/turns.ts';
+import { createSelfUpdate, type OwnRun, type SelfUpdate } from '../self-update/self-update.ts';
 import { createSkewCheck, type RefuseNewerKubelet } from '../kubelet-skew.ts';
+import type { SayEvent } from '../events.ts';
 import { createSerial } from '../serial.ts';
 import { forgetPods, noteStaticPods, type AwaitedPod } from '../static-pods/awaited.ts';
 import { setTurnNote, turnNote } from '../turn.ts';
@@ -29,13 +32,33 @@ import { setTurnNote, turnNote } from '../turn.ts';
 /** Beyond the budgets of all that one reconciliation may wait for: transfers, packages, units. */
 const deadlineMs = 30 * 60_000;
 
+/** The errand has its turn until it is looked again. */
+const errandMs = 2_000;
+/** An API server that is away does not keep an agent from being another one. */
+const tellingMs = 10_000;
+const lookAgainMs = 50;
+
 /** Units may read tokens. A server that is away does not hold up what needs none. */
 const tokensPatienceMs = 10_000;
 
 export function desiredState(context: AgentContext): ControllerBody {
   const { source, host, cluster, config, tokensTried } = context;
   const serial = cluster && createSerial(cluster, host.clock);
-  const tools = { rendering: createRendering(host), refuseNewerKubelet: createSkewCheck(cluster?.api) };
+  const say: SayEvent = (event) => {
+    cluster?.event(event);
+    context.onNotice?.(event);
+  };
+  const tools = {
+    rendering: createRendering(host),
+    refuseNewerKubelet: createSkewCheck(cluster?.api),
+    selfUpdate: createSelfUpdate({
+      host,
+      configFile: context.configFile,
+      leavesDrift: config.drift === 'report',
+      say,
+    }),
+    newerState: createNewerState(say),
+  };
   let last: Read | undefined;
   let lastDrift: string | undefined;
   /** When everything was looked at and found or put in place; undefined when the last run says otherwise. */
@@ -67,6 +90,8 @@ export function desiredState(context: AgentContext): ControllerBody {
       prepared: undefined,
       result: undefined,
       unrun: [],
+      own: undefined,
+      ownIs: 'none',
     };
     context.applied.isWorking = true;
     const { report, error } = await apply(run, tools).finally(() => {
@@ -85,6 +110,8 @@ export function desiredState(context: AgentContext): ControllerBody {
     context.onReport?.(report);
     tellApplied(run, report);
     tellCluster(run, report);
+    if (run.ownIs === 'placed') await giveWay(run, tools.selfUpdate);
+    if (run.ownIs === 'waits') return { outcome: 'postponed', waitMs: errandMs };
     return error ? { outcome: 'failed', error } : { outcome: 'done' };
   };
 
@@ -101,6 +128,14 @@ export function desiredState(context: AgentContext): ControllerBody {
     reportsItself: true,
     reconcile,
   };
+}
+
+/** Others are told first what is in force; whoever cannot be told in time is told by the agent that comes. */
+async function giveWay({ applied, cluster, host, turn }: Run, selfUpdate: SelfUpdate): Promise<void> {
+  const untilMs = host.clock.monotonic() + tellingMs;
+  while (cluster?.node() && !cluster.contest && !applied.isTold && host.clock.monotonic() < untilMs)
+    await host.clock.sleep(lookAgainMs, turn.signal);
+  await selfUpdate.release();
 }
 
 /** Said when it is another drift than the last time. */
@@ -130,17 +165,19 @@ function tellCluster({ cluster, source, drift }: Run, { outcome, changes, genera
 }
 
 /** Of a run that ended before it knew what there is to do, nothing is known. */
-function tellResources({ applied, prepared, result, unrun, postponed: waits, drift }: Run): void {
+function tellResources({ applied, prepared, result, unrun, postponed: waits, drift, own }: Run): void {
   if (!prepared || !(result ?? waits)) return;
-  applied.setResources(
-    resourcesState({ prepared, result, unrun, isDrift: waits !== undefined && drift !== undefined }),
-  );
+  const isDrift = waits !== undefined && drift !== undefined;
+  applied.setResources(resourcesState({ prepared, result, unrun, isDrift, refusal: own?.refusal }));
 }
 
 /** Others report it: only what is in place whole is told. */
-function tellApplied({ applied, read, node, kept }: Run, { outcome }: AgentReport): void {
+function tellApplied({ applied, read, node, kept, own, ownIs }: Run, { outcome }: AgentReport): void {
   // Until the next document nothing else is known to be in force: that of before is, and was told.
-  if (kept || !read || read.error || outcome === 'failed') return;
+  if (kept || !read || read.error || ownIs === 'waits') return;
+  // It was told of what has been taken back.
+  if (own?.refusal) return applied.set({ ...(node && { node }) });
+  if (outcome === 'failed') return;
   const { digest, delivery } = read;
   const { checksum } = delivery ?? {};
   applied.set({
@@ -158,23 +195,31 @@ interface Applied {
 interface Tools {
   readonly rendering: Rendering;
   readonly refuseNewerKubelet: RefuseNewerKubelet;
+  readonly selfUpdate: SelfUpdate;
+  readonly newerState: (journal: Journal) => void;
+}
+
+/** Says once that a newer nodekiln has been here: schemas are only added to, so what this one knows holds. */
+function createNewerState(say: SayEvent): Tools['newerState'] {
+  let isSaid = false;
+  return ({ isNewer }) => {
+    if (isNewer && !isSaid)
+      say({
+        type: 'Warning',
+        reason: 'StateNewer',
+        message: `NK_STATE_NEWER: a newer nodekiln has written the journal; nodekiln ${version} reads what it knows of it`,
+      });
+    isSaid ||= isNewer;
+  };
 }
 
 async function apply(run: Run, tools: Tools): Promise<Applied> {
   const { turn } = run;
   try {
-    const ran = await turn.withState((state) => carryOut(run, tools, state));
-    if (ran.pods.length === 0) return ran;
-    // The lock is others' meanwhile.
-    const error = await awaitPods(run, ran.pods);
-    if (error === 'superseded') {
-      run.postponed = { untilMs: undefined, waitMs: 0, why: 'the documents have changed', isNew: false };
-      return ran;
-    }
-    return await turn.withState(({ journal }) => {
-      if (!error) forgetPods(journal);
-      return conclude(run, journal, error ? failedFor(ran, error) : ran);
-    });
+    const applied = await applyAll(run, tools);
+    const { own } = run;
+    if (!own || run.postponed || isStopped(turn.signal)) return applied;
+    return await turn.withState((state) => becomeAnother(run, { own, state, applied, selfUpdate: tools.selfUpdate }));
   } catch (thrown) {
     // The lock or the journal could not be had, or the report not be kept: then only who listens now is told.
     return appliedOf(run, { type: 'stopped', error: asNodekilnError(thrown) });
@@ -190,7 +235,24 @@ function failedFor({ report }: Applied, error: NodekilnError): Applied {
   return { report: { ...report, outcome: 'failed', error }, error };
 }
 
-async function carryOut(run: Run, { rendering, refuseNewerKubelet }: Tools, state: HostState): Promise<Ran> {
+/** Everything but the agent itself, until kubelet runs its pods. */
+async function applyAll(run: Run, tools: Tools): Promise<Applied> {
+  const { turn } = run;
+  const ran = await turn.withState((state) => carryOut(run, tools, state));
+  if (ran.pods.length === 0) return ran;
+  // The lock is others' meanwhile.
+  const error = await awaitPods(run, ran.pods);
+  if (error === 'superseded') {
+    run.postponed = { untilMs: undefined, waitMs: 0, why: 'the documents have changed', isNew: false };
+    return ran;
+  }
+  return turn.withState(({ journal }) => {
+    if (!error) forgetPods(journal);
+    return conclude(run, journal, error ? failedFor(ran, error) : ran);
+  });
+}
+
+async function carryOut(run: Run, tools: Tools, state: HostState): Promise<Ran> {
   const { turn } = run;
   return runWith(state, {
     source: 'agent',
@@ -198,23 +260,14 @@ async function carryOut(run: Run, { rendering, refuseNewerKubelet }: Tools, stat
     signal: turn.signal,
     // The last good state is kept against drift.
     onlyChanges: () => run.onlyChanges && !run.kept,
+    concerns: (id) => run.own?.part.ids.has(id) !== true,
     ...(run.onStep && { onEvent: run.onStep }),
     ask: async () => {
-      run.read = await readOrMake(run, state, turn.signal);
-      try {
-        if (run.read.error) throw run.read.error;
-        const { desired, node, predecessor, inPlace } = await rendering.render(run.read);
-        await refuseNewerKubelet({ desired, inPlace }, turn.signal);
-        run.node = node;
-        run.inPlace = inPlace;
-        if (predecessor) await takeOver(run, state.journal, predecessor);
-        return { desired };
-      } catch (thrown) {
-        const desired = lastGoodState(state.journal);
-        if (!desired || isStopped(turn.signal)) throw thrown;
-        run.kept = asNodekilnError(thrown);
-        return { desired };
-      }
+      tools.newerState(state.journal);
+      const desired = await asked(run, state, tools);
+      run.own = await tools.selfUpdate.begin(desired, state, digestIn(run));
+      run.ownIs = run.own?.is ?? 'none';
+      return { desired: run.own?.desired ?? desired };
     },
     onPrepared: async (prepared) => {
       run.prepared = prepared;
@@ -251,9 +304,75 @@ async function conclude(run: Run, journal: Journal, applied: Applied): Promise<A
     });
   }
   noteInPlace(run, journal, applied.report);
-  const left = (await leaveFormerLine(run, journal)) ?? (await leaveLine(run, journal, applied.report.outcome));
+  // The next node has its turn when the agent is another one.
+  const isLast = run.ownIs === 'none';
+  const left =
+    (await leaveFormerLine(run, journal)) ??
+    (isLast ? await leaveLine(run, journal, applied.report.outcome) : undefined);
   journal.flush();
   return left && !applied.error ? { ...applied, error: left } : applied;
+}
+
+/** Of the documents that are followed now. */
+function digestIn({ kept, read }: Run): string | undefined {
+  return kept || !read || read.error ? undefined : read.digest;
+}
+
+/** What the documents ask for; the last good state where they cannot be read, or ask for what cannot be. */
+async function asked(
+  run: Run,
+  state: HostState,
+  { rendering, refuseNewerKubelet }: Pick<Tools, 'rendering' | 'refuseNewerKubelet'>,
+): Promise<DesiredState> {
+  const { turn } = run;
+  run.read = await readOrMake(run, state, turn.signal);
+  try {
+    if (run.read.error) throw run.read.error;
+    const { desired, node, predecessor, inPlace } = await rendering.render(run.read);
+    await refuseNewerKubelet({ desired, inPlace }, turn.signal);
+    run.node = node;
+    run.inPlace = inPlace;
+    if (predecessor) await takeOver(run, state.journal, predecessor);
+    return desired;
+  } catch (thrown) {
+    const desired = lastGoodState(state.journal);
+    if (!desired || isStopped(turn.signal)) throw thrown;
+    run.kept = asNodekilnError(thrown);
+    return desired;
+  }
+}
+
+interface Becoming {
+  readonly own: OwnRun;
+  readonly state: HostState;
+  readonly applied: Applied;
+  readonly selfUpdate: SelfUpdate;
+}
+
+/** A unit of the documents that fails may wait for what only the agent that comes does: the own part follows all the same. */
+async function becomeAnother(run: Run, { own, state, applied, selfUpdate }: Becoming): Promise<Applied> {
+  const { read, turn, onStep } = run;
+  await selfUpdate.takeOver(own, read !== undefined && !read.error);
+  if (run.ownIs !== 'due') return applied;
+  try {
+    const ended = await selfUpdate.place(own, state, { signal: turn.signal, onStep });
+    run.ownIs = 'placed';
+    if (ended.type !== 'applied' || ended.result.changes === 0) return applied;
+    const { generation, changes } = ended.result;
+    const report = { ...applied.report, generation, changes: applied.report.changes + changes };
+    keepReport(state.journal, report);
+    return { ...applied, report };
+  } catch (thrown) {
+    run.ownIs = 'none';
+    if (isStopped(turn.signal)) return applied;
+    const error = applied.error ?? asNodekilnError(thrown);
+    const report = { ...applied.report, outcome: 'failed' as const, error };
+    keepReport(state.journal, report);
+    await leaveLine(run, state.journal, 'failed');
+    return { report, error };
+  } finally {
+    state.journal.flush();
+  }
 }
 
 /** What this source asked for last, as the journal has it; undefined before it asked for anything. */
@@ -265,7 +384,8 @@ function lastGoodState(journal: Journal): DesiredState | undefined {
 
 function appliedOf(run: Run, ended: Ended): Applied {
   const { host, source, turn, startedMs, read } = run;
-  const error = run.kept ?? (ended.type === 'stopped' ? ended.error : ended.result.error);
+  const refusal = run.own?.refusal;
+  const error = run.kept ?? (ended.type === 'stopped' ? ended.error : ended.result.error) ?? refusal;
   const report: AgentReport = {
     source: source.address,
     reasons: turn.reasons,
@@ -273,7 +393,7 @@ function appliedOf(run: Run, ended: Ended): Applied {
     documents: read && !read.error ? read.texts.map(({ file, text }) => ({ file, digest: sha256(text) })) : [],
     ...(ended.type === 'applied'
       ? {
-          outcome: run.kept ? 'failed' : ended.result.outcome,
+          outcome: run.kept || refusal ? 'failed' : ended.result.outcome,
           generation: ended.result.generation,
           changes: ended.result.changes,
           impact: ended.prepared.plan.impact,

@@ -6,6 +6,7 @@
  */
 import type { Journal } from '../../apply/journal.ts';
 import { NodekilnError } from '../../errors.ts';
+import { version } from '../../model/program.ts';
 import type { NodePart } from '../../documents/kinds/kind.ts';
 import type { Applied, ResourcesState } from '../applied.ts';
 import { nodes, type NodeCluster, type NodeObject } from '../cluster.ts';
@@ -18,7 +19,7 @@ import { agentUnit, restartUnits } from '../restart-units.ts';
 const restartAnnotations = ['nodekiln.dev/restart-units', 'worker.gardener.cloud/restart-systemd-services'] as const;
 /** Digest of the documents that are in force. */
 const appliedAnnotation = 'nodekiln.dev/applied';
-/** Which resources are not as documents ask, JSON. */
+/** Which nodekiln tends it, and which resources are not as documents ask, JSON. */
 const statusAnnotation = 'nodekiln.dev/status';
 /** What others take for done. */
 const checksumAnnotation = 'checksum/cloud-config-data';
@@ -49,7 +50,10 @@ async function reconcile(context: AgentContext, cluster: NodeCluster, turn: Reco
   // kubelet registers it; its coming is a change.
   if (!own || cluster.contest) return { outcome: 'done' };
   const now = context.applied.current();
-  if (now) await keep(cluster, wantedOf(now, own, context.applied.resources()), turn.signal);
+  if (now) {
+    await keep(cluster, wantedOf(now, own, context.applied.resources()), turn.signal);
+    context.applied.told(now);
+  }
   if (await secretRenamed(context, own)) return { outcome: 'done' };
   await restartAsked(context, cluster, turn);
   return { outcome: 'done' };
@@ -60,16 +64,16 @@ function wantedOf(
   { status }: NodeObject,
   resources: ResourcesState | undefined,
 ): NodePart {
-  const version = status?.nodeInfo?.kubeletVersion?.replace(/^v/, '');
+  const kubelet = status?.nodeInfo?.kubeletVersion?.replace(/^v/, '');
   return {
     labels: {
       ...part?.labels,
-      ...(checksum !== undefined && version !== undefined && version !== '' && { [versionLabel]: version }),
+      ...(checksum !== undefined && kubelet !== undefined && kubelet !== '' && { [versionLabel]: kubelet }),
     },
     annotations: {
       ...part?.annotations,
       ...(digest !== undefined && { [appliedAnnotation]: digest }),
-      ...(resources && { [statusAnnotation]: JSON.stringify(resources) }),
+      ...(resources && { [statusAnnotation]: JSON.stringify({ nodekiln: version, ...resources }) }),
       ...(checksum !== undefined && { [checksumAnnotation]: checksum }),
     },
     taints: part?.taints ?? [],

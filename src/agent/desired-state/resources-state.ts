@@ -1,7 +1,7 @@
 /** How the resources of a run are, as the Node tells it. Pure. */
 import type { Prepared } from '../../apply/reconcile.ts';
 import type { Result } from '../../apply/reconcile.ts';
-import { asNodekilnError } from '../../errors.ts';
+import { asNodekilnError, type NodekilnError } from '../../errors.ts';
 import type { ResourcesState } from '../applied.ts';
 
 /** An annotation has room for so many of each kind. */
@@ -15,11 +15,14 @@ export interface Judged {
   readonly unrun: readonly string[];
   /** It was put off because what is in place is no longer as it was, and that is only reported. */
   readonly isDrift: boolean;
+  /** Why the agent is not the one that is asked for. */
+  readonly refusal: NodekilnError | undefined;
 }
 
-export function resourcesState({ prepared, result, unrun, isDrift }: Judged): ResourcesState {
+export function resourcesState({ prepared, result, unrun, isDrift, refusal }: Judged): ResourcesState {
   const changing = prepared.plan.changes.map(({ id }) => id);
   const failed = new Map<string, string>();
+  if (refusal?.resource !== undefined) failed.set(refusal.resource, `${refusal.resource}: ${refusal.code}`);
   const pending = new Set<string>();
   for (const path of unrun) failed.set(`file:${path}`, `file:${path}: NK_STATIC_POD`);
   for (const { resource, status, error } of result?.steps ?? []) {

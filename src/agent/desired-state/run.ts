@@ -5,6 +5,7 @@ import type { InPlaceUpdates } from '../../desired/in-place.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { AgentContext, Postponed, ReconcileContext } from '../controller.ts';
 import type { DueUpdate } from '../in-place/due.ts';
+import type { OwnRun } from '../self-update/self-update.ts';
 import type { Serial } from '../serial.ts';
 import type { Read } from './reading.ts';
 
@@ -28,6 +29,9 @@ export interface Run extends AgentContext {
   result: Result | undefined;
   /** Manifests of static pods that kubelet does not run, though they had their time. */
   unrun: readonly string[];
+  /** The agent itself, where documents may change it. */
+  own: OwnRun | undefined;
+  ownIs: 'none' | 'due' | 'placed' | 'waits';
   /** What is in place and asked for as it was is not looked at. */
   readonly onlyChanges: boolean;
 }

@@ -50,7 +50,7 @@ export async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared):
 export async function enterLine(run: Run, journal: Journal, { plan }: Prepared): Promise<void> {
   const { kept, serial, turn, source } = run;
   const target = lineOf(run);
-  if (!serial || !target || kept || plan.changes.length === 0) return;
+  if (!serial || !target || kept || (plan.changes.length === 0 && run.ownIs !== 'due')) return;
   const former = await leaveFormerLine(run, journal);
   if (former) throw former;
   // What this node alone has lost asks nobody: the API server may be away, and no change of the source goes round.

@@ -1,0 +1,126 @@
+/**
+ * What `nodekiln-agent-update.service` does, by the program of before: it restarts the agent once that is released, watches
+ * the one that comes, and when it does not come up brings back what was there before and starts that. Run again after a crash
+ * it goes on. The agent is stopped before anything comes back, so that two never run.
+ */
+import { withHostLock } from '../../apply/run.ts';
+import { NodekilnError } from '../../errors.ts';
+import { orAborted, withDeadline } from '../../host/deadline.ts';
+import type { Host, JobResult, UnitJob, UnitStatus } from '../../host/port.ts';
+import { agentUnit } from '../restart-units.ts';
+import { bringBack } from './before.ts';
+import { readTrial, removeTrial, writeRefused, writeTrial, type Failure, type Trial } from './trial.ts';
+
+export interface AgentUpdateReport {
+  /** `none`: there was nothing to do. `updated`: another agent took over. `returned`: what was there before is back. */
+  readonly outcome: 'none' | 'updated' | 'returned';
+  /** Why what was there before is back. */
+  readonly reason?: string;
+}
+
+export interface FinishOptions {
+  readonly signal?: AbortSignal;
+}
+
+const lookMs = 500;
+/** So long an agent may take to look at its documents: units of theirs that do not start take their time, too. */
+const tryMs = 5 * 60_000;
+/** So long one may put things in place, transfers included. */
+const placeMs = 35 * 60_000;
+/** One end may be a race with what it needs; an agent that ends twice does so for ever. */
+const restartsTolerated = 1;
+/** An agent that is killed while it puts things in place goes on when it is started again. */
+const restartsWhilePlacing = 3;
+const jobMs = 2 * 60_000;
+const lockWaitMs = 60_000;
+const logLines = 10;
+
+/** NK_STATE_NEWER; NK_STATE_LOCKED; what bringing back throws: systemd starts it again. */
+export async function finishAgentUpdate(host: Host, { signal }: FinishOptions = {}): Promise<AgentUpdateReport> {
+  const { files, clock, units } = host;
+  let outcome: AgentUpdateReport['outcome'] = 'none';
+  let beganMs = clock.monotonic();
+  let restartsBefore = (await units.get(agentUnit)).restarts ?? 0;
+  for (;;) {
+    const trial = await readTrial(files);
+    if (!trial || trial.state === 'undone') return { outcome };
+    outcome = 'updated';
+    if (trial.state === 'returning') return returned(host, trial, signal);
+    const status = await units.get(agentUnit);
+    if (trial.state === 'released' || (trial.state === 'trying' && trial.instead === status.invocationId)) {
+      // Whoever goes on after a crash knows by it whether the restart came about.
+      await writeTrial(files, { ...trial, state: 'trying', instead: status.invocationId });
+      await units.resetFailed(agentUnit);
+      await joined(host, () => units.restart(agentUnit), signal);
+      beganMs = clock.monotonic();
+      restartsBefore = 0;
+      continue;
+    }
+    const ageMs = clock.monotonic() - beganMs;
+    const restarts = (status.restarts ?? 0) - restartsBefore;
+    const problem =
+      trial.state === 'trying' ? triedInVain(status, restarts, ageMs) : placedInVain(status, restarts, ageMs);
+    if (problem !== undefined) return returned(host, { ...trial, failure: await failureOf(host, problem) }, signal);
+    await clock.sleep(lookMs, signal);
+  }
+}
+
+function triedInVain(status: UnitStatus, restarts: number, ageMs: number): string | undefined {
+  const ended = `exit status ${status.execMainStatus ?? '?'}, ${status.result ?? 'unknown result'}`;
+  if (status.loadState !== 'loaded') return `its unit is ${status.loadState}`;
+  if (restarts > restartsTolerated) return `it ended ${restarts} times (${ended})`;
+  if (status.activeState === 'failed' || status.activeState === 'inactive') return `it ended (${ended})`;
+  return ageMs > tryMs ? `it did not take up its documents within ${tryMs / 60_000} minutes` : undefined;
+}
+
+/** Whoever stops the agent meanwhile is not gainsaid. */
+function placedInVain(status: UnitStatus, restarts: number, ageMs: number): string | undefined {
+  if (status.activeState === 'inactive') return undefined;
+  if (restarts >= restartsWhilePlacing || status.activeState === 'failed')
+    return `it ended ${restarts} times while it was put in place (exit status ${status.execMainStatus ?? '?'})`;
+  return ageMs > placeMs ? `it was not in place after ${placeMs / 60_000} minutes` : undefined;
+}
+
+async function failureOf({ units }: Host, problem: string): Promise<Failure> {
+  return {
+    message: `the agent that the documents ask for did not come up: ${problem}; the one before runs on until they change`,
+    lines: await units.log(agentUnit, logLines).catch(() => []),
+  };
+}
+
+async function returned(host: Host, trial: Trial, signal: AbortSignal | undefined): Promise<AgentUpdateReport> {
+  const { files, units } = host;
+  await joined(host, () => units.stop(agentUnit), signal);
+  const failure = await withHostLock(host, { waitMs: lockWaitMs, ...(signal && { signal }) }, async () => {
+    // Whoever has taken over before it was stopped stays.
+    if (!(await readTrial(files)) || !trial.failure) return undefined;
+    const { part, document, before, saved } = trial;
+    await writeTrial(files, { ...trial, state: 'returning' });
+    await bringBack(files, saved);
+    await units.daemonReload();
+    await writeRefused(files, { part, before, ...(document !== undefined && { document }), ...trial.failure });
+    return trial.failure;
+  });
+  await units.resetFailed(agentUnit);
+  await joined(host, () => units.start(agentUnit), signal);
+  if (!failure) return { outcome: 'updated' };
+  await removeTrial(files);
+  return { outcome: 'returned', reason: failure.message };
+}
+
+/** How its job ended is seen of the unit. */
+async function joined(
+  { clock }: Host,
+  queue: () => Promise<UnitJob>,
+  signal: AbortSignal | undefined,
+): Promise<JobResult | undefined> {
+  try {
+    return await withDeadline({ clock, ms: jobMs, about: `a job of ${agentUnit}`, signal }, async (until) =>
+      orAborted(until, (await queue()).result),
+    );
+  } catch (thrown) {
+    if (thrown instanceof NodekilnError && ['NK_UNIT_MISSING', 'NK_UNIT_FAILED', 'NK_TIMEOUT'].includes(thrown.code))
+      return undefined;
+    throw thrown;
+  }
+}
