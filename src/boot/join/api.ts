@@ -1,15 +1,21 @@
 /** Questions to an API server while a node joins: small, each with a deadline, without retries. Whoever asks looks again. */
-import type { HttpResponse, Net, TlsOptions } from '../../host/port.ts';
+import { asNodekilnError } from '../../errors.ts';
+import type { HttpResponse, Net } from '../../host/port.ts';
+import { createKubeClient } from '../../kube/client.ts';
+import type { ApiServer } from '../../kube/kubeconfig.ts';
 import { textOf } from '../../model/bytes.ts';
 
 /** Who asks, and whom. */
-export interface Api {
-  /** `https://api.example.org:6443` */
-  readonly server: string;
-  readonly tls: TlsOptions;
-  readonly token?: string;
+export interface Api extends ApiServer {
   /** Ends what is under way. */
   readonly signal?: AbortSignal;
+}
+
+/** What is asked for, or what is posted there. */
+export interface Question {
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly post?: unknown;
 }
 
 /** What was answered, whatever its status; `body` is what the JSON says, undefined when it is none. */
@@ -25,21 +31,20 @@ const timeoutMs = 3_000;
 const maxBytes = 1024 * 1024;
 
 /** Throws what the port's network throws. */
-export async function ask(net: Net, api: Api, path: string, post?: unknown): Promise<Answer> {
-  const response = await net.request({
-    url: `${api.server.replace(/\/+$/, '')}${path}`,
+export async function ask(net: Net, { signal, ...api }: Api, { path, query, post }: Question): Promise<Answer> {
+  const client = createKubeClient(net, api, { keepAlive: true });
+  const asked = client.ask({
+    path,
     timeoutMs,
     maxBytes,
-    keepAlive: true,
-    headers: {
-      accept: 'application/json',
-      'user-agent': 'nodekiln',
-      ...(api.token !== undefined && { authorization: `Bearer ${api.token}` }),
-      ...(post !== undefined && { 'content-type': 'application/json' }),
-    },
-    tls: api.tls,
-    ...(api.signal && { signal: api.signal }),
+    ...(query && { query }),
+    ...(signal && { signal }),
     ...(post !== undefined && { method: 'POST', body: JSON.stringify(post) }),
+  });
+  const response = await asked.catch((thrown: unknown) => {
+    // Why there is no answer is told here with this machine's time.
+    const { code, cause } = asNodekilnError(thrown);
+    throw code === 'NK_INTERRUPTED' || cause === undefined ? thrown : cause;
   });
   return { status: response.status, body: jsonIn(response), serverTime: timeIn(response) };
 }

@@ -68,18 +68,10 @@ export function createLooker(host: Host, join: Join, signal: AbortSignal): Looke
 /** What kubelet uses; undefined while its certificate is not there or holds no longer. */
 async function credentialOf(host: Host, join: Join): Promise<Api | undefined> {
   try {
-    const { server, ca, serverName, clientCertificate, token } = await readKubeconfig(host.files, join.kubeconfig);
-    const [certificate] = certificatesIn(clientCertificate?.cert ?? '') ?? [];
-    if (clientCertificate && (!certificate || host.clock.now() >= certificate.notAfter)) return undefined;
-    return {
-      server,
-      tls: {
-        ...(ca !== undefined && { ca }),
-        ...(serverName !== undefined && { serverName }),
-        ...(clientCertificate && { clientCertificate }),
-      },
-      ...(token !== undefined && { token }),
-    };
+    const api = await readKubeconfig(host.files, join.kubeconfig);
+    const [certificate] = certificatesIn(api.clientCertificate?.cert ?? '') ?? [];
+    if (api.clientCertificate && (!certificate || host.clock.now() >= certificate.notAfter)) return undefined;
+    return api;
   } catch {
     // kubelet has not written it yet, or is about to.
     return undefined;
@@ -89,7 +81,7 @@ async function credentialOf(host: Host, join: Join): Promise<Api | undefined> {
 /** The server with the token that kubelet shows it, or why there is none. */
 async function bootstrapOf(host: Host, { servers, ca, token }: Join): Promise<Api | NodekilnError> {
   const [server = ''] = servers;
-  const api = { server, tls: { ca } };
+  const api = { server, ca };
   if (!token)
     return new NodekilnError('NK_CLUSTER_CREDENTIAL_MISSING', 'kubelet has no certificate that holds, and no token');
   if ('value' in token) return { ...api, token: token.value.sensitive };
@@ -119,7 +111,7 @@ async function lookAsBootstrap({ net, clock }: Host, join: Join, api: Api): Prom
   const { server } = api;
   let answer: Answer;
   try {
-    answer = await ask(net, api, '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review);
+    answer = await ask(net, api, { path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', post: review });
   } catch (thrown) {
     if (api.signal?.aborted === true) throw thrown;
     return unanswered(thrown, server, clock.now());
@@ -155,9 +147,9 @@ async function requests({
   readonly signer: string;
   readonly join: Join;
 }): Promise<CertificateRequest[]> {
-  const selector = encodeURIComponent(`spec.signerName=${signer}`);
-  const path = `/apis/certificates.k8s.io/v1/certificatesigningrequests?limit=500&fieldSelector=${selector}`;
-  const { body } = await ask(net, api, path).catch(() => ({ body: undefined }));
+  const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
+  const query = { limit: '500', fieldSelector: `spec.signerName=${signer}` };
+  const { body } = await ask(net, api, { path, query }).catch(() => ({ body: undefined }));
   return listAt(body, 'items')
     .filter((item) => isForNode(item, join.nodeName) && isOf(item, requesterOf(api)))
     .toSorted((a, b) => (created(a) < created(b) ? -1 : 1))
@@ -248,7 +240,7 @@ async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight>
   });
   let answer: Answer;
   try {
-    answer = await ask(net, api, `/api/v1/nodes/${nodeName}`);
+    answer = await ask(net, api, { path: `/api/v1/nodes/${nodeName}` });
   } catch (thrown) {
     if (api.signal?.aborted === true) throw thrown;
     return seen({ obstacle: unanswered(thrown, server, clock.now()) });
@@ -296,7 +288,10 @@ function machineOf(node: unknown): ToldMachine {
 /** The machine that has this name, if it lives; one that is gone leaves its Node to whoever comes after it. */
 async function takenBy(node: unknown, { host, join, api, identity }: AsNode): Promise<NodekilnError | undefined> {
   const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${join.nodeName}`;
-  const { body, serverTime } = await ask(host.net, api, path).catch(() => ({ body: undefined, serverTime: undefined }));
+  const { body, serverTime } = await ask(host.net, api, { path }).catch(() => ({
+    body: undefined,
+    serverTime: undefined,
+  }));
   const now = serverTime ?? host.clock.now();
   const heartbeat = listAt(node, 'status', 'conditions').map((one) => textAt(one, 'lastHeartbeatTime'));
   // kubelet makes its Lease some seconds after its Node.
