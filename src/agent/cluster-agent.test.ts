@@ -248,7 +248,7 @@ describe('the Node of an agent', () => {
     assert.ok(asked.length <= 400, `${asked.length} requests in an hour`);
   });
 
-  it('tells what is applied only once it is, and with a checksum what others wait for', async () => {
+  it('tells what is applied only once it is, and with a checksum what others wait for (B7)', async () => {
     const osc = (data: string): string =>
       JSON.stringify({
         apiVersion: 'extensions.gardener.cloud/v1alpha1',
@@ -297,7 +297,7 @@ describe('an annotation that asks for restarts', () => {
       .map(({ body }) => (body as { message: string }).message);
 
   for (const key of ['nodekiln.dev/restart-units', 'worker.gardener.cloud/restart-systemd-services']) {
-    it(`${key} restarts units once, goes, and says how it went`, async () => {
+    it(`${key} restarts units once, goes, and says how it went (H8, H10)`, async () => {
       await play();
       const before = [await invocation('kubelet.service'), await invocation('containerd.service')];
       ask(key, 'kubelet, containerd.service ,,kubelet');
@@ -449,7 +449,7 @@ describe('a change that restarts kubelet', () => {
     assert.equal(await contentOf('/etc/a'), 'two');
   });
 
-  it('waits no longer because another one follows, or because the agent starts anew', async () => {
+  it('waits no longer because another one follows, or because the agent starts anew (X14)', async () => {
     await play();
     const first = await startsOf();
     agent.cluster.put(poolKey, newer);

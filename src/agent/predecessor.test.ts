@@ -160,7 +160,7 @@ describe('a node of gardener-node-agent', () => {
         ),
     ],
   ] as const)
-    it(`whose state ${what} is gone on from all the same, and nothing is removed for it`, async () => {
+    it(`whose state ${what} is gone on from all the same, and nothing is removed for it (X5)`, async () => {
       await machine.files.write([put()]);
       const { notices } = await follow(next);
       assert.match(notices.join(), /^Warning NodeTakenOver .*last-applied-osc\.yaml cannot be used/);

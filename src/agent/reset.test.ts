@@ -54,7 +54,7 @@ const all = (): Promise<(string | undefined)[]> =>
 const active = async (name: string): Promise<string> => (await machine.units.get(name)).activeState;
 
 describe('a node that is reset', () => {
-  it('has nothing left that the agent brought, and is nobody; what was there before is there again', async () => {
+  it('has nothing left that the agent brought, and is nobody; what was there before is there again (K14)', async () => {
     assert.deepEqual(await all(), ['agent', 'brought', 'ours', 'secret', 'secret', 'secret']);
     const report = await resetNode(machine.open());
     assert.deepEqual(await all(), ['boot', undefined, 'of somebody else', undefined, undefined, undefined]);

@@ -91,7 +91,7 @@ describe('an agent whose Secret is applied node after node', () => {
     assert.equal(markNow(), undefined);
   });
 
-  it('waits while another is at it, however long the change would not wait otherwise, and then follows', async () => {
+  it('waits while another is at it, however long the change would not wait otherwise, and then follows (F20)', async () => {
     await play();
     takenBy('node-0');
     agent.cluster.put(poolKey, documentOf('two', { kubernetes: { version: '1.34.4' } }));

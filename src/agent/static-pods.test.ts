@@ -48,7 +48,7 @@ const change = async (documents: object): Promise<void> => {
 };
 
 describe('a static pod', () => {
-  it('that is changed is waited for before the Node tells that documents are applied', async () => {
+  it('that is changed is waited for before the Node tells that documents are applied (B32, B35)', async () => {
     await play(documentsOf(manifestOf('etcd:1')));
     // What ran under that name before the manifest came.
     assert.equal(checksum(), undefined);
@@ -161,7 +161,7 @@ describe('a static pod', () => {
     assert.match(checksum() ?? '', /^[0-9a-f]{64}$/);
   });
 
-  it('that restarts again and again does not count as running', async () => {
+  it('that restarts again and again does not count as running (B33)', async () => {
     await play(documentsOf(manifestOf('etcd:1')));
     for (let turn = 0; turn < 20; turn++) {
       played.containers.set(key, [`crashed-${turn}`]);

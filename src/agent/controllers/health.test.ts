@@ -28,7 +28,7 @@ describe('kubelet', () => {
   /** Answers 500 instead of what kubelet answers. */
   const sicken = (): (() => void) => agent.machine.serve(healthz, () => ({ status: 500, body: 'no' }));
 
-  it('that answers anything but 200 for a minute is restarted, and it is said', async () => {
+  it('that answers anything but 200 for a minute is restarted, and it is said (X12)', async () => {
     await play();
     const before = await invocation('kubelet.service');
     sicken();
@@ -110,7 +110,7 @@ describe('kubelet', () => {
 });
 
 describe('containerd', () => {
-  it('that is dead is brought back, also by an agent that starts while the API server is away', async () => {
+  it('that is dead is brought back, also by an agent that starts while the API server is away (X20)', async () => {
     // Nothing else looks after it meanwhile.
     await play({ spec: { resync: '60m' } });
     await agent.stop();
@@ -205,7 +205,7 @@ describe('what the agent serves about itself', () => {
 });
 
 describe('the name of the host', () => {
-  it('that has changed ends the agent, to begin anew', async () => {
+  it('that has changed ends the agent, to begin anew (H3, H4)', async () => {
     const machine = await createMemoryNode();
     await machine.files.write([textFile('/proc/sys/kernel/hostname', 'Node-1\n')]);
     agent = await playAgent({ machine, spec: { nodeName: undefined } });

@@ -52,7 +52,7 @@ describe('the certificate of an agent', () => {
     ...new Set(agent.cluster.asked.map(({ headers }) => headers['authorization'])),
   ];
 
-  it('is asked for with the bootstrap token, which goes then; before it nobody else asks anything', async () => {
+  it('is asked for with the bootstrap token, which goes then; before it nobody else asks anything (H21)', async () => {
     await play(own());
     const [name = ''] = requestsIn(agent.cluster);
     assert.match(name, /^nodekiln-agent-[0-9a-f]{40}$/);
@@ -161,7 +161,7 @@ describe('the certificate of an agent', () => {
     assert.deepEqual([asked(), troubles()], [1, before]);
   });
 
-  it('is not taken from a cluster that issues one for somebody else, or denies it', async () => {
+  it('is not taken from a cluster that issues one for somebody else, or denies it (H22)', async () => {
     await play(own());
     signLast(30 * day, 'system:node:other');
     await agent.pass(10_000);
@@ -216,7 +216,7 @@ describe('the heartbeat', () => {
   const lease = (): Record<string, unknown> =>
     (agent.cluster.get('leases/kube-system/nodekiln-agent-node-1')?.['spec'] ?? {}) as Record<string, unknown>;
 
-  it('is renewed every twenty seconds, and is the Node’s', async () => {
+  it('is renewed every twenty seconds, and is the Node’s (H5, H6)', async () => {
     await play();
     await agent.pass(1000);
     const first = lease()['renewTime'];
@@ -292,7 +292,7 @@ describe('tokens', () => {
     assert.ok(asked.length >= 29 && asked.length <= 31, `${asked.length} times`);
   });
 
-  it('are in files of their own mode, and follow their Secrets by time', async () => {
+  it('are in files of their own mode, and follow their Secrets by time (H12, H13)', async () => {
     await play({
       spec: { tokens, tokensPeriod: '2m' },
       prepare: (cluster) => {

@@ -67,7 +67,7 @@ const writesWithin = async (ms: number): Promise<number> => {
 const disturbing = documents({}, { cpuManagerPolicy: 'static' }, 'two');
 
 describe('a change that disturbs pods', () => {
-  it('waits whole until the Node is drained, and asks for that', async () => {
+  it('waits whole until the Node is drained, and asks for that (D29)', async () => {
     await play();
     const before = await invocation();
     agent.cluster.put(poolKey, disturbing);
@@ -87,7 +87,7 @@ describe('a change that disturbs pods', () => {
     assert.equal(await invocation(), after);
   });
 
-  it('waits over a restart of the agent, and is made once', async () => {
+  it('waits over a restart of the agent, and is made once (D20)', async () => {
     await play();
     agent.cluster.put(poolKey, disturbing);
     await agent.pass(5000);
@@ -125,7 +125,7 @@ describe('a change that disturbs pods', () => {
     }
   });
 
-  it('that disturbs none waits for nobody', async () => {
+  it('that disturbs none waits for nobody (D11)', async () => {
     await play();
     agent.cluster.put(poolKey, documents({}, { maxPods: 50 }, 'two'));
     await agent.pass(6 * minute);
@@ -133,7 +133,7 @@ describe('a change that disturbs pods', () => {
     assert.deepEqual([word(), condition()], [undefined, 'none']);
   });
 
-  it('waits for Gardener’s machine controller, and tells it', async () => {
+  it('waits for Gardener’s machine controller, and tells it (D13)', async () => {
     await play();
     agent.cluster.put(poolKey, disturbing);
     await agent.pass(5000);
@@ -145,7 +145,7 @@ describe('a change that disturbs pods', () => {
     assert.equal(await contentOf('/etc/a'), 'two');
   });
 
-  it('that fails is said with its reason, and goes on by itself when it can', async () => {
+  it('that fails is said with its reason, and goes on by itself when it can (D26)', async () => {
     await play();
     agent.cluster.put(poolKey, disturbing);
     await agent.pass(5000);
@@ -203,7 +203,7 @@ describe('the operating system', () => {
     assert.deepEqual([word(), condition(), runs()], ['successful', 'False UpdateSuccessful', 1]);
   });
 
-  it('that was rolled back is said, and not tried again until somebody says so', async () => {
+  it('that was rolled back is said, and not tried again until somebody says so (D9)', async () => {
     await drained();
     await agent.pass(5000);
     await reboot('1.0');
@@ -218,7 +218,7 @@ describe('the operating system', () => {
     assert.equal(word(), 'successful');
   });
 
-  it('is asked again each half minute for five minutes while the network does not answer', async () => {
+  it('is asked again each half minute for five minutes while the network does not answer (D6)', async () => {
     await drained({ status: 1, stderr: 'network problems: no route' });
     await agent.pass(2 * minute);
     assert.ok(runs() >= 4, `${runs()} times`);
@@ -240,7 +240,7 @@ describe('the operating system', () => {
       assert.deepEqual([word(), runs()], ['failed', 1]);
     });
 
-  it('without a command is somebody else’s to update, and that is said', async () => {
+  it('without a command is somebody else’s to update, and that is said (D4)', async () => {
     await play({ prepare: (_cluster, machine) => machine.files.write([release('1.0')]) });
     agent.cluster.put(poolKey, documents({ operatingSystem: { version: '2.0' } }));
     await agent.pass(5000);
@@ -249,7 +249,7 @@ describe('the operating system', () => {
     assert.match(node().metadata.annotations?.[reasonKey] ?? '', /no command is given/);
   });
 
-  it('updated by somebody else is no update', async () => {
+  it('updated by somebody else is no update (D2)', async () => {
     await play({ prepare: (_cluster, machine) => machine.files.write([release('2.0')]) });
     agent.cluster.put(poolKey, documents(system, {}, 'two'));
     await agent.pass(5000);
@@ -318,7 +318,7 @@ describe('a rotation', () => {
     ]);
   }
 
-  it('of authorities gives agent and kubelet new certificates, and kubelet starts with its own', async () => {
+  it('of authorities gives agent and kubelet new certificates, and kubelet starts with its own (D22, D28)', async () => {
     await playOwn();
     await joinKubelet();
     const before = [await agentPem(), await invocation(), await contentOf(current)];
@@ -355,7 +355,7 @@ describe('a rotation', () => {
     assert.equal(await writesWithin(30 * minute), 0);
   });
 
-  it('of the key of service accounts syncs tokens at once', async () => {
+  it('of the key of service accounts syncs tokens at once (D27)', async () => {
     await playOwn();
     agent.cluster.put('secrets/kube-system/one', secretOf({ token: 'second' }));
     await agent.pass(minute);

@@ -199,7 +199,7 @@ describe('OCI artifacts', () => {
         ['usr/bin/kubelet', kubelet.amd64],
         ['/usr/bin/kubelet', kubelet.amd64],
         ['bin/kubelet', kubelet.amd64],
-        ['etc/absolute', kubelet.amd64],
+        ['etc/absolute', kubelet.amd64], // X22: an absolute link stays inside the image
         ['etc/escaping', kubelet.amd64],
         ['usr/bin/replaced', Buffer.from('above')],
         ['opt/hidden/new', Buffer.from('new')],

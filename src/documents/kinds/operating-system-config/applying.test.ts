@@ -65,7 +65,7 @@ const state = async (name: string): Promise<string> => (await machine.units.get(
 const mode = async (path: string): Promise<number | undefined> => (await machine.files.stat(path))?.mode;
 
 describe('a first document', () => {
-  it('puts files and units in place with their modes, and starts, enables and stops what it says', async () => {
+  it('puts files and units in place with their modes, and starts, enables and stops what it says (B1, B2, B5)', async () => {
     await machine.units.start('vendor.service');
     jobs();
     await applied(
@@ -128,7 +128,7 @@ describe('a first document', () => {
     assert.deepEqual(jobs(), []);
   });
 
-  it('without a runtime to configure leaves containerd alone', async () => {
+  it('without a runtime to configure leaves containerd alone (B18, X9)', async () => {
     await machine.units.start('containerd.service');
     jobs();
     await applied({ files: [inlineFile('/a', 'x')] });
@@ -231,7 +231,7 @@ describe('a changed document', () => {
     assert.deepEqual(jobs(), ['restart once.service', 'restart reader.service']);
   });
 
-  it('takes away what it no longer names, stops and disables it, and leaves the rest', async () => {
+  it('takes away what it no longer names, stops and disables it, and leaves the rest (B9)', async () => {
     await applied({
       files: [inlineFile('/stays', 'x'), inlineFile('/goes', 'x')],
       units: [
@@ -285,7 +285,7 @@ describe('a changed document', () => {
     assert.equal(await state('vendor'), 'active');
   });
 
-  it('that drops a drop-in of the system’s unit restarts it once, after a reload, and leaves foreign drop-ins', async () => {
+  it('that drops a drop-in of the system’s unit restarts it once, after a reload, and leaves foreign drop-ins (X10)', async () => {
     await machine.files.write([textFile(`${units}/vendor.service.d/foreign.conf`, '# theirs\n', 0o644)]);
     await applied({ units: [{ name: 'vendor.service', dropIns: dropIns('ours') }] });
     engine.effects();
@@ -301,7 +301,7 @@ describe('a changed document', () => {
     );
   });
 
-  it('changes mirrors without a restart, and restarts containerd once for another sandbox image', async () => {
+  it('changes mirrors without a restart, and restarts containerd once for another sandbox image (B13)', async () => {
     const registry = (upstream: string): Json => ({ upstream, server: `https://${upstream}` });
     const both = [registry('_default'), registry('docker.io')].map((one, at) =>
       at === 0 ? { ...one, server: 'https://a.example' } : one,
@@ -333,7 +333,7 @@ describe('a changed document', () => {
 });
 
 describe('a document that came only halfway', () => {
-  it('keeps its drop-ins when it is tried again', async () => {
+  it('keeps its drop-ins when it is tried again (X1)', async () => {
     machine.units.behave('new.service', ({ start }) => (start === 1 ? { start: 'fail' } : {}));
     const document = { units: [unit('new', { dropIns: dropIns('a', 'b') })] };
     assert.equal((await apply(document)).outcome, 'degraded');
@@ -342,7 +342,7 @@ describe('a document that came only halfway', () => {
     assert.equal(await state('new'), 'active');
   });
 
-  it('leaves nothing behind when another takes its place', async () => {
+  it('leaves nothing behind when another takes its place (X3)', async () => {
     const before = { units: [unit('u1')], files: [inlineFile('/kept', 'x')] };
     await applied(before);
     machine.units.behave('stuck.service', { start: 'fail' });
@@ -362,7 +362,7 @@ describe('a document that came only halfway', () => {
     assert.equal(await engine.text('/kept'), 'x');
   });
 
-  it('repeats only what failed', async () => {
+  it('repeats only what failed (B8)', async () => {
     machine.units.behave('late.service', ({ start }) => (start === 1 ? { start: 'fail' } : {}));
     const document = { units: [unit('late'), unit('fine')] };
     await apply(document);

@@ -274,7 +274,7 @@ describe('units', () => {
     assert.equal((await renderOsc(oscOf({}))).goal, undefined);
   });
 
-  it('of the agent that ours stands in for are stopped, and its programs are not fetched', async () => {
+  it('of the agent that ours stands in for are stopped, and its programs are not fetched (B16)', async () => {
     const image = { imageRef: { image: 'registry.example/a:v1', filePathInImage: '/x' } };
     const state = await renderOsc(
       oscOf({
@@ -338,7 +338,7 @@ describe('containerd', () => {
     assert.deepEqual(await pathsOf(oscOf({ criConfig: { name: 'containerd' } })), []);
   });
 
-  it('gets its folders, its configuration, and a drop-in with the folder of runtimes before all others', async () => {
+  it('gets its folders, its configuration, and a drop-in with the folder of runtimes before all others (B3)', async () => {
     const state = await renderOsc(cri());
     for (const path of ['/var/bin/containerruntimes', '/etc/containerd/conf.d', '/etc/containerd/certs.d'])
       assert.deepEqual(fileIn(state, path).entry, { type: 'directory', mode: '0755', uid: 0, gid: 0 });

@@ -330,7 +330,7 @@ describe('a document', () => {
   ] as readonly (readonly [string, Json, readonly string[]])[])
     it(`${what} is refused`, async () => assert.deepEqual(await problemsOfOsc(document), problems));
 
-  it('is refused with static pods that are none, and not with what kubelet does not read', async () => {
+  it('is refused with static pods that are none, and not with what kubelet does not read (B30)', async () => {
     const folder = '/etc/kubernetes/manifests';
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'foo' } };
     const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64');

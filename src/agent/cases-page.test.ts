@@ -1,0 +1,24 @@
+/** Each case of the reference stands, by its number, in the test that it names. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { it } from 'node:test';
+
+const root = join(import.meta.dirname, '../..');
+const page = readFileSync(join(root, 'docs/reference/cases.md'), 'utf8');
+const rows = [...page.matchAll(/^\| ([A-X]\d+) \| `([^`]+)` \|/gm)].map(([, id = '', file = '']) => ({ id, file }));
+
+it('each case of the page is in its test', () => {
+  assert.ok(rows.length > 100, `${rows.length} cases`);
+  assert.deepEqual(
+    rows.filter(({ id, file }) => !new RegExp(String.raw`\b${id}\b`).test(readFileSync(join(root, file), 'utf8'))),
+    [],
+  );
+});
+
+it('no case of the page stands there twice', () => {
+  const apart = [...page.matchAll(/^\| ([A-X]\d+(?:, [A-X]\d+)*) \|/gm)].flatMap(([, ids = '']) => ids.split(', '));
+  const twice = apart.filter((id, index) => apart.indexOf(id) !== index);
+  // What is half shown, and half not.
+  assert.deepEqual(twice, ['D13']);
+});
