@@ -104,7 +104,7 @@ describe('G: the Lease of nodes that follow each other', () => {
     ['G8: 700 of 600 seconds gone', other({ leaseDurationSeconds: 600 }), 700_000, undefined],
     ['G8: a time that is none', other({ leaseDurationSeconds: 600, renewTime: undefined }), 0, 15_000],
   ] as const)
-    it(id, () => assert.equal(turn(spec as Lease['spec'], unchangedMs), waitMs));
+    it(id, () => assert.equal(turn(spec, unchangedMs), waitMs));
 
   const key = 'leases/kube-system/pool-a';
   const annotation = 'reconciliation.osc.node-agent.gardener.cloud/serial';
