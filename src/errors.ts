@@ -300,13 +300,13 @@ export const errors = {
   },
   NK_CLUSTER_REQUEST_DENIED: {
     class: 'cluster',
-    meaning: 'kubelet’s request for a certificate was denied or failed.',
-    hint: 'Ask who approves certificate requests there; kubelet asks again after a restart.',
+    meaning: 'A request for a certificate, kubelet’s or the agent’s, was denied or failed.',
+    hint: 'Ask who approves certificate requests there; kubelet asks again after a restart, the agent by itself.',
   },
   NK_CLUSTER_REQUEST_PENDING: {
     class: 'cluster',
-    meaning: 'kubelet’s request for a certificate waits for somebody to approve it.',
-    hint: '`kubectl certificate approve` with the name in the message; kubeadm’s bindings let the controller manager do so.',
+    meaning: 'A request for a certificate, kubelet’s or the agent’s, waits for somebody to approve it.',
+    hint: 'kubelet’s: `kubectl certificate approve` with the name in the message, or kubeadm’s bindings, which let the controller manager do so. The agent’s (nodekiln-agent-…): `nodekiln cluster approve`, which must run in the cluster.',
   },
   NK_CLUSTER_TOKEN_FORBIDDEN: {
     class: 'cluster',

@@ -11,20 +11,14 @@ import { parseReference } from '../artifacts/reference.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
-import { agentUnit as agentUnitText } from '../desired/own-units.ts';
+import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '../desired/own-units.ts';
 import { readText } from '../documents/sources/folder.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { bytesOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
-import { stateFolder } from '../model/state-paths.ts';
+import { agentBootstrapPath as markerPath, programFolder, stateFolder } from '../model/state-paths.ts';
 
-/** What was applied once: while it is there, nothing is done. */
-const markerPath = `${stateFolder}/agent-bootstrap.json`;
-/** The unit that calls this, where user data makes one. */
-const ownUnit = 'nodekiln-agent-bootstrap.service';
-
-const programFolder = '/opt/nodekiln/bin';
 /** The program last: where it is, what runs it is there, too. */
 const programFiles = ['node', 'nodekiln'] as const;
 const lookAgainMs = 500;

@@ -28,7 +28,7 @@ export interface AgentIdentity {
   readonly credentials: Credentials;
   /**
    * What the first certificate is asked for with: kubelet's own, which proves that this is its node, else the bootstrap token;
-   * undefined when there is neither. Its server is the first of `servers`.
+   * undefined when there is neither. It goes for each of `servers`.
    */
   bootstrap(): Promise<ApiServer | undefined>;
   /** When there is something to show; NK_INTERRUPTED when the signal fires before. */

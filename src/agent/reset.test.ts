@@ -79,6 +79,21 @@ describe('a node that is reset', () => {
     assert.equal(machine.effects.filter((effect) => !effect.includes('/var/lib/nodekiln/')).length, before);
   });
 
+  it('is one that user data may make a node of again', async () => {
+    const marker = '/var/lib/nodekiln/agent-bootstrap.json';
+    const bootstrap = 'nodekiln-agent-bootstrap.service';
+    await machine.files.write([
+      textFile(marker, '{}'),
+      textFile(`/etc/systemd/system/${bootstrap}`, unit.content, 0o644),
+    ]);
+    await machine.units.daemonReload();
+    await machine.units.start(bootstrap);
+    const { stopped, removed } = await resetNode(machine.open());
+    assert.deepEqual(stopped, [bootstrap, 'kubelet.service'], 'what would start the agent again stops before all');
+    assert.ok(removed.includes(marker));
+    assert.equal(await text(marker), undefined);
+  });
+
   it('stops the agent first, which would put back what goes', async () => {
     await machine.files.write([textFile('/etc/systemd/system/nodekiln-agent.service', unit.content, 0o644)]);
     await machine.units.daemonReload();

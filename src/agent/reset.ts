@@ -8,8 +8,8 @@ import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { Report } from '../model/report.ts';
 import type { DesiredState } from '../model/resources.ts';
-import { agentFolder } from '../model/state-paths.ts';
-import { agentUpdateUnitName } from '../desired/own-units.ts';
+import { agentBootstrapPath, agentFolder } from '../model/state-paths.ts';
+import { agentBootstrapUnitName, agentUpdateUnitName } from '../desired/own-units.ts';
 import { agentUnit } from './restart-units.ts';
 import { beforeFolder } from './self-update/before.ts';
 
@@ -42,13 +42,15 @@ const credentials = [
   '/etc/kubernetes/bootstrap-kubeconfig',
   agentFolder,
   beforeFolder,
+  // Another bootstrap makes a node of it again.
+  agentBootstrapPath,
 ];
 
 /** Throws what removing throws; what was not removed then stands in the journal. */
 export async function resetNode(host: Host, options: ResetOptions = {}): Promise<ResetReport> {
   const { dryRun = false, signal } = options;
   // It would put back what goes.
-  const stopped = await stop(host, [agentUpdateUnitName, agentUnit], dryRun);
+  const stopped = await stop(host, [agentBootstrapUnitName, agentUpdateUnitName, agentUnit], dryRun);
   const changes = await withHostState(
     host,
     { waitMs: lockWaitMs, ...(signal && { signal }) },

@@ -2,6 +2,7 @@
  * The units of nodekiln itself, as the bake puts them into an image. Pure.
  */
 import { agentUpdateFolder } from '../model/state-paths.ts';
+import type { Rendering } from './rendering.ts';
 import { execStart, unitText } from './systemd-text.ts';
 
 const program = '/opt/nodekiln/bin/nodekiln';
@@ -111,6 +112,26 @@ export function agentUpdateUnit(programBefore: readonly string[]): string {
     ],
     Install: ['WantedBy=multi-user.target'],
   });
+}
+
+/** The unit that calls `nodekiln agent bootstrap`, where user data makes one. */
+export const agentBootstrapUnitName = 'nodekiln-agent-bootstrap.service';
+
+const errands = [agentBootstrapUnitName, agentUpdateUnitName];
+const unitPlace =
+  /^(?:\/usr)?\/(?:etc|run|lib)\/systemd\/system(?:\.control)?\/(?:[^/]+\.wants\/)?([^/]+?)(?:\.d\/.*)?$/;
+
+/**
+ * Units that come and go with what they are for are no document's: what it brings it would take away again, and the machine
+ * would be left without an agent, or half of one.
+ */
+export function refuseErrands({ resources, pathOf, report }: Pick<Rendering, 'resources' | 'pathOf' | 'report'>): void {
+  for (const resource of resources.values()) {
+    const name =
+      resource.kind === 'unit' ? resource.name : 'path' in resource ? unitPlace.exec(resource.path)?.[1] : undefined;
+    if (name !== undefined && errands.includes(name))
+      report(pathOf(resource.id) ?? ['spec'], `${name} is a unit of nodekiln’s own, which no document has a say in`);
+  }
 }
 
 export const sshHostKeysUnitName = 'nodekiln-ssh-host-keys.service';

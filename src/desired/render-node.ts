@@ -20,6 +20,7 @@ import { kernelFiles } from './kernel.ts';
 import { nodeNameOf, nodeNameProblem } from './join.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf, type ItemRenderers } from './render-items.ts';
+import { refuseErrands } from './own-units.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import { afterTrust, trustResources } from './trust.ts';
 import { writableUsrLocal } from './usr-local.ts';
@@ -43,6 +44,7 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
   const node: NodeRendering = { ...createRendering(facts, (path) => options.placeOf?.(path)), spec };
   renderParts(parts, spec, node);
   checkReferences(node);
+  refuseErrands(node);
   node.refuseProblems('the NodeConfig contradicts itself');
   const cache = cachePolicy(spec.binaries.cache);
   return {

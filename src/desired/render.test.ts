@@ -44,6 +44,25 @@ function asJson(state: DesiredState): string {
   return `${JSON.stringify({ goal: state.goal, warnings: state.warnings, resources: Object.fromEntries(state.resources) }, undefined, 2)}\n`;
 }
 
+for (const [what, spec] of [
+  ['masks', 'units: [{ name: nodekiln-agent-bootstrap.service, enablement: masked }]'],
+  ['stops', 'units: [{ name: nodekiln-agent-update.service, state: stopped }]'],
+  ['replaces', 'files: [{ path: /etc/systemd/system/nodekiln-agent-bootstrap.service, content: x }]'],
+  ['extends', 'files: [{ path: /etc/systemd/system/nodekiln-agent-bootstrap.service.d/x.conf, content: x }]'],
+] as const)
+  test(`a document that ${what} a unit of nodekiln’s errands is refused`, async () => {
+    const text = `apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\nspec:\n  ${spec}\n  kubernetes: { version: 1.34.3 }\n`;
+    const { problems } = await renderNodeText(text).then(
+      () => assert.fail('taken'),
+      (thrown: unknown) => thrown as { problems?: readonly { message: string; place?: { line?: number } }[] },
+    );
+    assert.deepEqual(
+      problems?.map(({ message, place }) => [/a unit of nodekiln’s own/.test(message), place?.line]),
+      [[true, 4]],
+      JSON.stringify(problems),
+    );
+  });
+
 for (const name of readdirSync(testdata)) {
   test(`renders ${name}`, async () => {
     const folder = join(testdata, name);

@@ -20,6 +20,7 @@ export interface AskOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   readonly fresh?: boolean;
+  readonly repeatable?: boolean;
 }
 
 /** A question in its own words. */

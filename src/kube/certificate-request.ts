@@ -94,7 +94,7 @@ export async function requestCertificate(ask: CertificateAsk, wanted: Certificat
     if (!(thrown instanceof NodekilnError) || thrown.code !== 'NK_TIMEOUT' || signal.aborted) throw thrown;
     throw new NodekilnError('NK_CLUSTER_REQUEST_PENDING', `nobody has approved the certificate request ${name}`, {
       cause: thrown,
-      hint: `See whether \`nodekiln cluster approve\` runs, or \`kubectl certificate approve ${name}\`.`,
+      hint: `See whether \`nodekiln cluster approve\` runs, or \`kubectl certificate approve ${name}\`; it is asked for again.`,
     });
   }
 }
@@ -123,7 +123,8 @@ async function made(
   signal: AbortSignal,
 ): Promise<CertificateRequestObject> {
   try {
-    return await api.create<CertificateRequestObject>(certificateRequests, object, { signal });
+    // Its name follows from what it asks for: twice is once.
+    return await api.create<CertificateRequestObject>(certificateRequests, object, { signal, repeatable: true });
   } catch (thrown) {
     if (!(thrown instanceof KubeApiError) || thrown.status !== 409) throw thrown;
     const there = await api.get<CertificateRequestObject>(certificateRequests, object.metadata.name, { signal });

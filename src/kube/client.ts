@@ -22,6 +22,8 @@ export interface KubeExchange {
   readonly signal?: AbortSignal;
   /** By a connection of its own: the one that is kept may be as dead as another that has fallen silent. */
   readonly fresh?: boolean;
+  /** What is asked may be done twice: whoever does not answer, the next address is asked at once. So is every GET. */
+  readonly repeatable?: boolean;
 }
 
 /** What is answered in one piece. */
@@ -112,7 +114,8 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
     ask: (about: HttpExchange) => Promise<T>,
     named: (where: string, thrown: unknown) => unknown,
   ): Promise<T> => {
-    const tries = (wanted.method ?? 'GET') === 'GET' ? bases.length : 1;
+    const { method = 'GET', repeatable = method === 'GET' } = wanted;
+    const tries = repeatable ? bases.length : 1;
     for (let attempt = 1; ; attempt++) {
       const { about, shown } = await exchange(wanted);
       const { where } = current();

@@ -8,5 +8,7 @@ export const bootResultPath = `${stateFolder}/boot/result.json`;
 export const agentFolder = `${stateFolder}/agent`;
 /** How far an agent is that gives way to another. */
 export const agentUpdateFolder = `${agentFolder}/update`;
+/** What an agent was bootstrapped from. */
+export const agentBootstrapPath = `${stateFolder}/agent-bootstrap.json`;
 /** Our program as it is installed, and what runs it. */
 export const programFolder = '/opt/nodekiln/bin';

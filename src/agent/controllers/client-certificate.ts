@@ -8,8 +8,9 @@ import { sha256 } from '../../host/digest.ts';
 import type { Host } from '../../host/port.ts';
 import { createKubeApi } from '../../kube/api.ts';
 import { requestCertificate } from '../../kube/certificate-request.ts';
-import { createKubeClient } from '../../kube/client.ts';
+import { createKubeClient, type ClientOf } from '../../kube/client.ts';
 import { KubeApiError } from '../../kube/error.ts';
+import type { ApiServer } from '../../kube/kubeconfig.ts';
 import { agentGroup, agentUser } from '../../model/agent-identity.ts';
 import { textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
@@ -59,7 +60,9 @@ export function clientCertificate({
             { hint: 'Give cluster.bootstrapToken in the AgentConfig, or write one into cluster.bootstrapTokenFile.' },
           ),
         };
-      const api = bootstrap ? createKubeApi(createKubeClient(host.net, bootstrap), host.clock) : cluster.api;
+      const api = bootstrap
+        ? createKubeApi(createKubeClient(host.net, ofEach(identity.servers, bootstrap)), host.clock)
+        : cluster.api;
       const key = await keptKey(host, nextKeyPath);
       const wanted = {
         key,
@@ -82,6 +85,11 @@ export function clientCertificate({
       return { outcome: 'done' };
     },
   };
+}
+
+/** The API server at whichever of its addresses answers. */
+function ofEach(servers: readonly string[], shown: ApiServer): ClientOf {
+  return { servers, credentials: () => Promise.resolve(shown) };
 }
 
 interface Current {

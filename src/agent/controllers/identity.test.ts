@@ -80,6 +80,17 @@ describe('the certificate of an agent', () => {
     assert.equal(await contentOf('/etc/a'), 'one');
   });
 
+  for (const silent of [1, 2])
+    it(`is asked for at each server in turn, ${silent} of which ${silent === 1 ? 'does' : 'do'} not answer`, async () => {
+      const servers = ['https://10.9.0.1:6443', 'https://10.9.0.2:6443'].slice(0, silent);
+      await play(own({ server: undefined, servers: [...servers, clusterAddress], bootstrapTokenFile: tokenFile }));
+      assert.equal(asked(), 1, 'at once');
+      assert.ok(!troubles().includes('NK_CLUSTER_UNREACHABLE'), troubles().join());
+      signLast(30 * day);
+      await agent.pass(10_000);
+      assert.equal(await contentOf('/etc/a'), 'one');
+    });
+
   it('is asked for again with the same key by an agent that was stopped meanwhile', async () => {
     await play(own());
     await agent.stop();

@@ -8,6 +8,7 @@ import { healthzUrl, containerdSocket, itemDefaults, ownUnitDefaults } from '../
 import { parseDuration } from '../../../config/duration.ts';
 import type { Path } from '../../../config/paths.ts';
 import { base } from '../../../desired/render-items.ts';
+import { refuseErrands } from '../../../desired/own-units.ts';
 import { createRendering, sorted, type Rendering } from '../../../desired/rendering.ts';
 import type { Place } from '../../../errors.ts';
 import { toBase64 } from '../../../model/bytes.ts';
@@ -58,6 +59,7 @@ export function renderOperatingSystemConfig(
   renderFiles(rendering);
   renderContainerd(rendering);
   renderUnits(rendering);
+  refuseErrands(rendering);
   rendering.refuseProblems('the OperatingSystemConfig cannot be applied here');
   const hasGoal = rendering.resources.has(nodeGoal);
   return { resources: sorted(rendering.resources), goal: hasGoal ? nodeGoal : undefined, warnings };
