@@ -81,7 +81,7 @@ async function assertTended(message?: string): Promise<void> {
 describe('an unbaked machine', () => {
   beforeEach(() => unbaked());
 
-  it('gets program, configuration, unit and certificate, once', async () => {
+  it('gets program, configuration, unit and certificate, once (K1)', async () => {
     const report = await run();
     await assertTended();
     assert.deepEqual(

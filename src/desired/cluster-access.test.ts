@@ -84,7 +84,7 @@ ${preferences}users:
     assert.match(textIn(resources, kubeconfig) ?? '', /client-key: \/srv\/pki\/kubelet-client-current\.pem/);
   });
 
-  it('names the document’s certificate, and nothing is bootstrapped', async () => {
+  it('names the document’s certificate, and nothing is bootstrapped (K3)', async () => {
     const clientCertificate = { certificateFile: '/etc/pki/kubelet.crt', keyFile: '/etc/pki/kubelet.key' };
     const resources = await rendered({ cluster: { clientCertificate } });
     assert.match(
@@ -123,7 +123,7 @@ ${preferences}users:
 });
 
 describe('the bootstrap credential', () => {
-  it('is a file of root’s alone that kubelet reads when it starts', async () => {
+  it('is a file of root’s alone that kubelet reads when it starts (K6)', async () => {
     const resources = await rendered();
     const file = resources.get(bootstrap);
     assert.ok(file?.kind === 'file' && file.entry.type === 'file');
@@ -139,7 +139,7 @@ describe('the bootstrap credential', () => {
     assert.match(config ?? '', /"tokenFile": ?"\/run\/credentials\/@system\/kubelet"/);
   });
 
-  it('is not there once the node has its certificate, and kubelet is started in the same way', async () => {
+  it('is not there once the node has its certificate, and kubelet is started in the same way (K4)', async () => {
     const before = kubelet(await rendered());
     const resources = await rendered({ facts: { nodeCertificate: 'node-1' } });
     assert.equal(resources.get(bootstrap), undefined);

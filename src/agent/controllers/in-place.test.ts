@@ -67,7 +67,7 @@ const writesWithin = async (ms: number): Promise<number> => {
 const disturbing = documents({}, { cpuManagerPolicy: 'static' }, 'two');
 
 describe('a change that disturbs pods', () => {
-  it('waits whole until the Node is drained, and asks for that (D29)', async () => {
+  it('waits whole until the Node is drained, and asks for that (D17, D29)', async () => {
     await play();
     const before = await invocation();
     agent.cluster.put(poolKey, disturbing);
@@ -143,6 +143,20 @@ describe('a change that disturbs pods', () => {
     await agent.pass(10_000);
     assert.equal(node().metadata.labels?.['node.machine.sapcloud.io/update-result'], 'successful');
     assert.equal(await contentOf('/etc/a'), 'two');
+  });
+
+  it('after which kubelet does not answer is said with its reason (D16)', async () => {
+    await play();
+    agent.cluster.put(poolKey, disturbing);
+    await agent.pass(5000);
+    agent.machine.units.behave('kubelet.service', {
+      startMs: 50,
+      onActive: () => void agent.machine.serve(healthz, () => ({ status: 500, body: 'no' })),
+    });
+    say('ready');
+    await agent.pass(10 * minute);
+    assert.deepEqual([word(), condition()], ['failed', 'True UpdateFailed']);
+    assert.match(node().metadata.annotations?.[reasonKey] ?? '', /kubelet\.service/);
   });
 
   it('that fails is said with its reason, and goes on by itself when it can (D26)', async () => {
@@ -355,7 +369,21 @@ describe('a rotation', () => {
     assert.equal(await writesWithin(30 * minute), 0);
   });
 
-  it('of the key of service accounts syncs tokens at once (D27)', async () => {
+  it('of authorities is said to be impossible where nothing shows kubelet’s certificate, which stays (D24)', async () => {
+    await playOwn();
+    await joinKubelet();
+    const before = [await contentOf(current), await invocation()];
+    await agent.machine.files.remove(['/var/lib/kubelet/kubeconfig']);
+    agent.cluster.put(poolKey, documents({ drain: false, certificateAuthorities: 'now' }));
+    await agent.pass(5000);
+    signAll();
+    await agent.pass(20_000);
+    assert.deepEqual([word(), condition()], ['failed', 'True UpdateFailed']);
+    assert.match(node().metadata.annotations?.[reasonKey] ?? '', /^NK_CLUSTER_CREDENTIAL_MISSING: /);
+    assert.deepEqual([await contentOf(current), await invocation()], before);
+  });
+
+  it('of the key of service accounts syncs tokens at once (D27, H16)', async () => {
     await playOwn();
     agent.cluster.put('secrets/kube-system/one', secretOf({ token: 'second' }));
     await agent.pass(minute);

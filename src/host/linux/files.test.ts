@@ -151,7 +151,7 @@ describe('Linux files in a root folder', () => {
     }
   });
 
-  test('mode is exact whatever the umask, also of parents made on the way', async () => {
+  test('mode is exact whatever the umask, also of parents made on the way (X6)', async () => {
     const folder = root('umask');
     const before = process.umask(0o077);
     try {

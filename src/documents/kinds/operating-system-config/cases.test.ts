@@ -1,11 +1,19 @@
 /**
- * Cases from the field, by their numbers: files by host (A), containerd's configuration (E), what of a document is refused (N), and
+ * Cases from the field, by their numbers: files by host (A), updates in place (C), containerd's configuration (E), what of a document is refused (N), and
  * what was found by reading (X). What a document does to a machine stands in `cases-applied.test.ts`.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parse } from 'smol-toml';
-import { inlineFile, oscOf, problemsOfOsc, renderOsc, textIn, type Json } from '../../../../test/support/osc.ts';
+import {
+  askOsc,
+  inlineFile,
+  oscOf,
+  problemsOfOsc,
+  renderOsc,
+  textIn,
+  type Json,
+} from '../../../../test/support/osc.ts';
 import { hasSeveralCniFolders } from './containerd.ts';
 
 describe('A: files by host', () => {
@@ -19,6 +27,11 @@ describe('A: files by host', () => {
     );
     assert.deepEqual([...resources.keys()].sort(), ['file:/etc/bar', 'file:/etc/baz', 'file:/etc/foo']);
   });
+});
+
+describe('C: updates in place', () => {
+  it('C43: a document that says nothing of them asks for none', async () =>
+    assert.equal((await askOsc(oscOf({ type: 'provider' }))).inPlace, undefined));
 });
 
 const criOf = (containerd: Json = {}): Json => ({
