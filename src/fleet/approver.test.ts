@@ -57,6 +57,21 @@ const options = (signal = new AbortController().signal, onAnswered?: (answered: 
 };
 
 describe('the approver', () => {
+  it('tries again soon what it could not answer, and asks for nothing while nothing waits', async () => {
+    const fits = await ask('new', ...byToken);
+    const abort = new AbortController();
+    let refusals = 3;
+    cluster.instead = ({ resource }) => (resource === 'nodes' && refusals-- > 0 ? { status: 403 } : undefined);
+    const ended = approveUntil(options(abort.signal));
+    await pass(10_000);
+    assert.deepEqual(conditionsOf(fits), ['Approved']);
+    const before = cluster.told.length;
+    await pass(200_000);
+    assert.deepEqual(cluster.told.slice(before), []);
+    abort.abort();
+    await ended;
+  });
+
   it('answers what waits, once, and leaves what is not of agents', async () => {
     cluster.put('nodes/old', { metadata: {} });
     const fits = await ask('new', ...byToken);

@@ -2,6 +2,7 @@
 import type { Clock, Signatures } from '../host/port.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { certificateRequests, type CertificateRequestObject } from '../kube/certificate-request.ts';
+import { createBackOff } from '../kube/back-off.ts';
 import { startInformer } from '../kube/informer.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import { fromBase64, textOf } from '../model/bytes.ts';
@@ -45,11 +46,12 @@ export async function approveOnce(options: ApproverOptions): Promise<readonly An
   return answered;
 }
 
-/** Ends with the signal. A request that could not be answered is tried again when it changes, and every five minutes. */
+/** Ends with the signal. A request that could not be answered is tried again, less and less often. */
 export async function approveUntil(options: ApproverOptions): Promise<void> {
   const { api, clock, signal, onTrouble } = options;
   const waiting = new Map<string, CertificateRequestObject>();
   let wake = Promise.withResolvers<void>();
+  const backOff = createBackOff({ clock, firstMs: 1000, longestMs: 5 * 60_000 });
   startInformer<CertificateRequestObject>({
     api,
     clock,
@@ -71,12 +73,21 @@ export async function approveUntil(options: ApproverOptions): Promise<void> {
         if (!signal.aborted) onTrouble?.(thrown);
       }
     }
-    await Promise.race([wake.promise, clock.sleep(againMs, signal).catch(() => undefined)]);
+    if (waiting.size === 0) backOff.reset();
+    const until = new AbortController();
+    const end = (): void => until.abort(signal.reason);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    const again =
+      waiting.size > 0
+        ? backOff.wait(undefined, until.signal)
+        : new Promise<void>((resolve) => until.signal.addEventListener('abort', () => resolve(), { once: true }));
+    await Promise.race([wake.promise, again.catch(() => undefined)]);
+    signal.removeEventListener('abort', end);
+    end();
     wake = Promise.withResolvers();
   }
 }
-
-const againMs = 5 * 60_000;
 
 /** Undefined for what has its answer, and for what is not ours. */
 async function answer(options: ApproverOptions, object: CertificateRequestObject): Promise<Answered | undefined> {

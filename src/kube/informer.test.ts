@@ -356,12 +356,12 @@ const faults: readonly Fault[] = [
       const copy = server.save();
       server.put('a', 'gone');
       await pass(10);
-      answers({ status: 403 });
+      answers({ status: 403 }, { status: 429 });
       connections((connection) => connection.end('cut'));
       server.restore(copy);
       for (const value of ['w', 'v', 'x']) server.put('lost', value);
     },
-    asks: ['watch 3', 'list', 'watch 5'],
+    asks: ['watch 3', 'list', 'list', 'watch 5'],
     trouble: /status 403/,
     isPutBack: true,
   },

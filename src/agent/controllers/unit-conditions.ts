@@ -4,6 +4,7 @@
  * nothing, which every watcher of Nodes would be told.
  */
 import type { UnitStatus } from '../../host/port.ts';
+import type { NodeCluster } from '../cluster.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 import { judgeUnit, unitsCondition, type UnitVerdict } from '../health/units.ts';
 
@@ -18,7 +19,10 @@ export function unitConditions(context: AgentContext): ControllerBody | undefine
   const changingSince = new Map<string, number>();
   let written: { readonly text: string; readonly atMs: number } | undefined;
   return {
-    inputs: [{ name: 'applied', watch: (signal) => applied.watch(signal) }],
+    inputs: [
+      { name: 'applied', watch: (signal) => applied.watch(signal) },
+      { name: 'another node', watch: (signal) => anotherNode(cluster, signal) },
+    ],
     outputs: ['node:condition/SystemdUnitsReady'],
     resyncMs,
     deadlineMs,
@@ -63,6 +67,17 @@ export function unitConditions(context: AgentContext): ControllerBody | undefine
         );
       }),
     );
+  }
+}
+
+/** Yields when the Node is one that was made anew. */
+async function* anotherNode(cluster: NodeCluster, signal: AbortSignal): AsyncGenerator<void> {
+  let known: string | undefined;
+  for await (const _change of cluster.watchNode(signal)) {
+    const uid = cluster.node()?.metadata.uid;
+    if (uid === known) continue;
+    known = uid;
+    if (uid !== undefined) yield;
   }
 }
 
