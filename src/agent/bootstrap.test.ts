@@ -1,10 +1,14 @@
 /** An unbaked machine in memory and its registry: what user data makes of it, killed anywhere, and a second time. */
 import assert from 'node:assert/strict';
-import { beforeEach, describe, it } from 'node:test';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { createMemoryMachine, type MemoryMachine, type OpenOptions } from '../host/memory/machine.ts';
 import { createHttpClient } from '../artifacts/sources/http-client.ts';
 import { textOf } from '../model/bytes.ts';
 import { textFile } from '../../test/support/memory-node.ts';
+import { issueCertificate, makeAuthority } from '../../test/servers/certificates.ts';
 import { artifact, digestOf } from '../../test/servers/registry.ts';
 import { bootstrapAgent, type BootstrapOptions, type BootstrapReport } from './bootstrap.ts';
 
@@ -22,9 +26,38 @@ const config = JSON.stringify({
   kind: 'AgentConfig',
   spec: {
     source: 'secret:kube-system/pool-a',
+    nodeName: 'node-1',
     cluster: { server: 'https://10.0.0.1:6443', caFile: '/etc/ca.crt', bootstrapToken: 'abcdef.0123456789abcdef' },
   },
 });
+
+/** PEM, by what is wrong with it. */
+const issued = { good: '', expired: '', 'of another node': '', 'of another authority': '', 'of another key': '' };
+let authority = '';
+let scratch: string;
+before(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'nodekiln-bootstrap-'));
+  const [ca, other] = [await makeAuthority(scratch, 'ca'), await makeAuthority(scratch, 'other')];
+  const subject = '/O=nodekiln:node-agents/CN=nodekiln:node-agent:node-1';
+  const times = { notBefore: new Date('2029-01-01'), notAfter: new Date('2031-01-01') };
+  const made = async (name: string, by: typeof ca, options = {}): Promise<{ cert: string; key: string }> => {
+    const pair = await issueCertificate(scratch, name, by, { subject, ...times, ...options });
+    const [cert, key] = await Promise.all([pair.certificate, pair.key].map((path) => readFile(path, 'utf8')));
+    return { cert: cert ?? '', key: key ?? '' };
+  };
+  const good = await made('good', ca);
+  const expired = await made('expired', ca, { notAfter: new Date('2029-12-01') });
+  const node = await made('node', ca, { subject: subject.replace('node-1', 'node-2') });
+  const foreign = await made('foreign', other);
+  const whole = ({ cert, key }: typeof good): string => `${cert}${key}`;
+  issued.good = whole(good);
+  issued.expired = whole(expired);
+  issued['of another node'] = whole(node);
+  issued['of another authority'] = whole(foreign);
+  issued['of another key'] = whole({ cert: good.cert, key: foreign.key });
+  authority = await readFile(ca.certificate, 'utf8');
+});
+after(() => rm(scratch, { recursive: true, force: true }));
 
 let machine: MemoryMachine;
 let asked: string[];
@@ -54,10 +87,14 @@ async function unbaked(isApproved = true): Promise<void> {
     return body ? { body, headers: { 'content-type': pushed.mediaType } } : { status: 404 };
   });
   machine.units.behave(agent, {
-    onActive: () => void (isApproved && machine.files.write([textFile(certificate, 'certificate')])),
+    onActive: () => void (isApproved && machine.files.write([textFile(certificate, issued.good)])),
   });
   const unit = '[Service]\nType=oneshot\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n';
-  await machine.files.write([textFile(given, config), textFile(`/etc/systemd/system/${own}`, unit, 0o644)]);
+  await machine.files.write([
+    textFile(given, config),
+    textFile('/etc/ca.crt', authority, 0o644),
+    textFile(`/etc/systemd/system/${own}`, unit, 0o644),
+  ]);
   await machine.units.daemonReload();
   await machine.open().units.setEnablement('enable', [own]);
 }
@@ -149,8 +186,31 @@ describe('an unbaked machine', () => {
     await unbaked(false);
     await assert.rejects(run(), { code: 'NK_CLUSTER_REQUEST_PENDING' });
     assert.equal((await machine.units.get(agent)).activeState, 'active', 'the agent goes on asking');
-    await machine.files.write([textFile(certificate, 'certificate')]);
+    await machine.files.write([textFile(certificate, issued.good)]);
     await run();
     await assertTended();
+  });
+
+  for (const what of ['expired', 'of another node', 'of another authority', 'of another key'] as const)
+    it(`has no certificate while the one that is there is ${what}`, async () => {
+      await unbaked(false);
+      await machine.files.write([textFile(certificate, issued[what])]);
+      await assert.rejects(run(), { code: 'NK_CLUSTER_REQUEST_PENDING' });
+      await machine.files.write([textFile(certificate, issued.good)]);
+      const { steps } = await run();
+      assert.deepEqual(steps.find(({ step }) => step === 'certificate')?.outcome, 'kept');
+      await assertTended();
+    });
+
+  it('keeps a certificate that it has, and takes any that a running agent got', async () => {
+    await unbaked(false);
+    await machine.files.write([textFile(certificate, issued.good)]);
+    const { steps } = await run();
+    assert.equal(steps.find(({ step }) => step === 'certificate')?.outcome, 'kept');
+    await unbaked(false);
+    await assert.rejects(run());
+    await machine.files.write([textFile(certificate, issued['of another authority'])]);
+    await run();
+    await assertTended('the authority for clients is another one than that of the servers');
   });
 });

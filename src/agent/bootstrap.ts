@@ -5,17 +5,19 @@
  */
 import { readAgentConfig } from './config.ts';
 import { agentCertificatePath } from './identity.ts';
+import { readOwnCertificate, type OwnCertificate } from './own-certificate.ts';
 import { agentUnit } from './restart-units.ts';
 import { fetchTo } from '../artifacts/fetch-to.ts';
 import { parseReference } from '../artifacts/reference.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
-import type { AgentSpec } from '../config/agent-config.ts';
+import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '../desired/own-units.ts';
 import { readText } from '../documents/sources/folder.ts';
 import { NodekilnError } from '../errors.ts';
+import { readHostName } from '../host/facts.ts';
 import type { Host } from '../host/port.ts';
-import { bytesOf } from '../model/bytes.ts';
+import { bytesOf, textOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
 import { agentBootstrapPath as markerPath, programFolder, stateFolder } from '../model/state-paths.ts';
 
@@ -75,10 +77,13 @@ export async function bootstrapAgent(host: Host, options: BootstrapOptions): Pro
   };
   note('program', programFolder, await installProgram(host, options));
   note('config', documentPaths.agent, await installConfig(host, options.config));
+  const { cluster } = spec;
+  const isAsking = cluster !== undefined && cluster.kubeconfig === undefined;
+  const had = isAsking && (await hasCertificate(host, cluster, spec.nodeName));
   note('unit', agentUnit, await startAgent(host));
-  if (spec.cluster && spec.cluster.kubeconfig === undefined) {
+  if (isAsking) {
     await certificate(host, spec, options);
-    note('certificate', agentCertificatePath, true);
+    note('certificate', agentCertificatePath, !had);
   }
   if ((await units.enablement(ownUnit)) === 'enabled') {
     await units.setEnablement('disable', [ownUnit]);
@@ -147,10 +152,32 @@ async function startAgent({ files, units }: Host): Promise<boolean> {
   return true;
 }
 
+/** One of this node's that holds. */
+async function ownCertificate(host: Host, nodeName: string | undefined): Promise<OwnCertificate | undefined> {
+  const own = await readOwnCertificate(host, nodeName ?? (await readHostName(host)).toLowerCase());
+  return own && host.clock.now() < own.notAfter ? own : undefined;
+}
+
+/**
+ * One of another authority is of another cluster, and goes while nobody shows it. Of an agent that runs it is not asked: some
+ * clusters have an authority for clients that is not the one of their servers, and a new one would be no different.
+ */
+async function hasCertificate(host: Host, cluster: AgentClusterItem, nodeName: string | undefined): Promise<boolean> {
+  const { files, signatures, units } = host;
+  const own = await ownCertificate(host, nodeName);
+  if (!own || (await units.get(agentUnit)).activeState === 'active') return own !== undefined;
+  const { caBundle, caFile } = cluster;
+  const ca = caFile === undefined ? caBundle : textOf(await files.read(caFile, { maxBytes: 1024 * 1024 }));
+  if (ca === undefined || (await signatures.issuedBy(own.pem, ca))) return true;
+  await files.remove([agentCertificatePath]);
+  return false;
+}
+
 /** Waits for what the agent asks for. */
-async function certificate({ files, clock, units }: Host, spec: AgentSpec, options: BootstrapOptions): Promise<void> {
+async function certificate(host: Host, spec: AgentSpec, options: BootstrapOptions): Promise<void> {
+  const { clock, units } = host;
   const until = clock.monotonic() + options.certificateMs;
-  while (!(await files.stat(agentCertificatePath))) {
+  while (!(await ownCertificate(host, spec.nodeName))) {
     if (options.signal?.aborted)
       throw new NodekilnError('NK_INTERRUPTED', 'stopped while the agent waits for its certificate');
     if (clock.monotonic() >= until)
@@ -158,7 +185,7 @@ async function certificate({ files, clock, units }: Host, spec: AgentSpec, optio
         'NK_CLUSTER_REQUEST_PENDING',
         `the agent has no certificate of ${spec.cluster?.servers[0] ?? 'its cluster'} yet; it goes on asking`,
         {
-          hint: 'Somebody must approve its request: run `nodekiln cluster approve` there, or `kubectl certificate approve`; then run this again.',
+          hint: 'Somebody must approve its request, nodekiln-agent-…: run `nodekiln cluster approve` there, or `kubectl certificate approve`; then run this again.',
           lines: await units.log(agentUnit, 20),
         },
       );

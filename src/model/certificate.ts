@@ -14,6 +14,8 @@ export interface Certificate {
   /** Milliseconds since 1970. */
   readonly notBefore: number;
   readonly notAfter: number;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
 }
 
 /** `[0]`, which holds the version when it is not the first. */
@@ -40,14 +42,20 @@ function certificateOf(der: Uint8Array): Certificate | undefined {
   if (signed?.tag !== tags.sequence || algorithm?.tag !== tags.sequence || !signature) return undefined;
   const parts = valuesIn(signed.content) ?? [];
   if (parts[0]?.tag === explicitVersion) parts.shift();
-  const [serial, , , validity, subject] = parts;
-  if (serial?.tag !== tags.integer || validity?.tag !== tags.sequence || subject?.tag !== tags.sequence)
-    return undefined;
+  const [serial, , , validity, subject, publicKey] = parts;
+  if (serial?.tag !== tags.integer || validity?.tag !== tags.sequence) return undefined;
+  if (subject?.tag !== tags.sequence || publicKey?.tag !== tags.sequence) return undefined;
   const [notBefore, notAfter] = (valuesIn(validity.content) ?? []).map(timeOf);
   if (notBefore === undefined || notAfter === undefined) return undefined;
   const names = namesIn(subject.content);
   const ofType = (oid: string): string[] => names.filter(({ type }) => type === oid).map(({ value }) => value);
-  return { commonName: ofType(commonNameOid)[0] ?? '', organizations: ofType(organizationOid), notBefore, notAfter };
+  return {
+    commonName: ofType(commonNameOid)[0] ?? '',
+    organizations: ofType(organizationOid),
+    notBefore,
+    notAfter,
+    publicKey: publicKey.whole,
+  };
 }
 
 /** `YYMMDDHHMMSSZ` of UTCTime, whose years are those from 1950 on, or `YYYYMMDDHHMMSSZ`. */

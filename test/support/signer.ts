@@ -39,6 +39,7 @@ export function sign(cluster: KubeCluster, { name, notBefore, notAfter, commonNa
     organization: subject[2] ?? '',
     notBefore,
     notAfter,
+    publicKey: publicKeyOf(request),
   });
   cluster.put(`${csrs}/${name}`, {
     ...object,
@@ -60,9 +61,16 @@ interface Content {
   readonly organization: string;
   readonly notBefore: number;
   readonly notAfter: number;
+  /** SubjectPublicKeyInfo, DER; one that is none unless told. */
+  readonly publicKey?: Buffer;
 }
 
-export function certificateFor({ commonName, organization, notBefore, notAfter }: Content): string {
+function publicKeyOf(request: string): Buffer {
+  const pem = execFileSync('openssl', ['req', '-pubkey', '-noout'], { input: request, encoding: 'utf8' });
+  return Buffer.from(pem.replaceAll(/-----[A-Z ]+-----/g, ''), 'base64');
+}
+
+export function certificateFor({ commonName, organization, notBefore, notAfter, publicKey }: Content): string {
   const name = der(0x30, rdn([0x55, 0x04, 0x0a], organization), rdn([0x55, 0x04, 0x03], commonName));
   const algorithm = der(0x30, der(0x06, Buffer.from([0x2a, 0x03])));
   const signed = der(
@@ -73,7 +81,7 @@ export function certificateFor({ commonName, organization, notBefore, notAfter }
     name,
     der(0x30, time(notBefore), time(notAfter)),
     name,
-    der(0x30),
+    publicKey ?? der(0x30),
   );
   const whole = der(0x30, signed, algorithm, der(0x03, Buffer.from([0, 1])));
   const lines = whole.toString('base64').match(/.{1,64}/g) ?? [];

@@ -12,11 +12,11 @@ import { createKubeClient, type ClientOf } from '../../kube/client.ts';
 import { KubeApiError } from '../../kube/error.ts';
 import type { ApiServer } from '../../kube/kubeconfig.ts';
 import { agentGroup, agentUser } from '../../model/agent-identity.ts';
-import { textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { agentFolder } from '../../model/state-paths.ts';
 import { keptKey, secretFile } from '../kept-key.ts';
 import { agentCertificatePath } from '../identity.ts';
+import { readOwnCertificate } from '../own-certificate.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 
 const nextKeyPath = `${agentFolder}/client-next.key`;
@@ -97,14 +97,11 @@ interface Current {
   readonly renewAtMs: number;
 }
 
-/** Undefined when there is none, or none of this node's. */
-async function readCurrent({ files }: Host, nodeName: string): Promise<Current | undefined> {
-  const content = await files.read(agentCertificatePath);
-  const pem = content && textOf(content);
-  if (pem === undefined || !isFor(pem, nodeName)) return undefined;
-  const [certificate] = certificatesIn(pem) ?? [];
-  if (!certificate) return undefined;
-  const { notBefore, notAfter } = certificate;
+/** Undefined when there is none to show. */
+async function readCurrent(host: Host, nodeName: string): Promise<Current | undefined> {
+  const own = await readOwnCertificate(host, nodeName);
+  if (!own) return undefined;
+  const { pem, notBefore, notAfter } = own;
   // The same each time, another for each certificate: agents that got theirs together do not renew them together.
   const fraction = Number.parseInt(sha256(pem).slice('sha256:'.length, 'sha256:'.length + 8), 16) / 2 ** 32;
   return { notAfter, renewAtMs: notBefore + (notAfter - notBefore) * (0.7 + 0.2 * fraction) };

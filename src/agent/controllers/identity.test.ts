@@ -11,7 +11,7 @@ import {
 } from '../../../test/support/cluster-agent.ts';
 import { clusterAddress } from '../../../test/support/kube-cluster.ts';
 import { nodeDocument, textFile } from '../../../test/support/memory-node.ts';
-import { deny, requestsIn, sign } from '../../../test/support/signer.ts';
+import { certificateFor, deny, requestsIn, sign } from '../../../test/support/signer.ts';
 import { exampleAuthority } from '../../../test/support/authority.ts';
 
 const certificatePath = '/var/lib/nodekiln/agent/client-current.pem';
@@ -30,6 +30,13 @@ async function play(options: PlayOptions = {}): Promise<void> {
 const contentOf = (path: string): Promise<string | undefined> => contentIn(agent, path);
 const troubles = (): string[] =>
   agent.events.flatMap(({ event }) => (event.type === 'trouble' ? [event.error.code] : []));
+
+const anotherKey = (): Promise<string> => agent.machine.open().signatures.newKey();
+const certificateOfAnother = (): string => {
+  const now = agent.machine.clock.now();
+  const [commonName, organization] = ['nodekiln:node-agent:node-2', 'nodekiln:node-agents'];
+  return certificateFor({ commonName, organization, notBefore: now, notAfter: now + 30 * day });
+};
 
 describe('the certificate of an agent', () => {
   const tokenFile = '/etc/nodekiln/bootstrap-token';
@@ -89,6 +96,24 @@ describe('the certificate of an agent', () => {
       signLast(30 * day);
       await agent.pass(10_000);
       assert.equal(await contentOf('/etc/a'), 'one');
+    });
+
+  for (const [what, change] of [
+    ['whose key is another one', async (pem: string) => pem.replace(/-----BEGIN PRIVATE[^]*/, await anotherKey())],
+    ['without a key', async (pem: string) => pem.replace(/-----BEGIN PRIVATE[^]*/, '')],
+    ['of another node', async () => `${certificateOfAnother()}${await anotherKey()}`],
+  ] as const)
+    it(`${what} is none: another one is asked for`, async () => {
+      await play(own({ bootstrapToken: 'abcdef.0123456789abcdef' }));
+      signLast(30 * day);
+      await agent.pass(10_000);
+      await agent.stop();
+      await agent.machine.files.write([
+        textFile(certificatePath, await change((await contentOf(certificatePath)) ?? '')),
+      ]);
+      agent.start();
+      await agent.pass(10_000);
+      assert.equal(asked(), 2);
     });
 
   it('is asked for again with the same key by an agent that was stopped meanwhile', async () => {

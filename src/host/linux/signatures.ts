@@ -4,7 +4,7 @@ import type { SignatureByIdentity, SignatureByKey, Signatures } from '../port/si
 
 /** Holds nothing open; the same for every host. */
 export function createSignatures(): Signatures {
-  return { newKey, publicKeyOf, sign, byKey, byIdentity };
+  return { newKey, publicKeyOf, sign, byKey, issuedBy, byIdentity };
 }
 
 async function newKey(): Promise<string> {
@@ -42,6 +42,26 @@ async function byKey({ key, content, signature }: SignatureByKey): Promise<'good
   // Ed25519 hashes on its own.
   const digest = publicKey.asymmetricKeyType === 'ed25519' ? undefined : 'sha256';
   return verify(digest, content, publicKey, signature) ? 'good' : 'bad';
+}
+
+async function issuedBy(chain: string, authorities: string): Promise<boolean> {
+  const { X509Certificate } = await import('node:crypto');
+  const read = (pem: string) =>
+    [...pem.matchAll(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)].map(
+      ([one]) => new X509Certificate(one),
+    );
+  try {
+    const roots = read(authorities);
+    for (const [index, certificate, next] of read(chain).map((one, at, all) => [at, one, all[at + 1]] as const)) {
+      const issued = (by: typeof certificate): boolean =>
+        certificate.checkIssued(by) && certificate.verify(by.publicKey);
+      if (roots.some(issued)) return true;
+      if (!next || !issued(next) || index > 8) return false;
+    }
+  } catch {
+    // What cannot be read was issued by nobody.
+  }
+  return false;
 }
 
 async function byIdentity(signed: SignatureByIdentity): Promise<string | undefined> {

@@ -10,6 +10,7 @@ export function createMemorySignatures(clock: MemoryClock): Signatures {
     publicKeyOf: (privateKey) => clock.outside(own.publicKeyOf(privateKey)),
     sign: (privateKey, content) => clock.outside(own.sign(privateKey, content)),
     byKey: (signed) => clock.outside(own.byKey(signed)),
+    issuedBy: (chain, authorities) => clock.outside(own.issuedBy(chain, authorities)),
     byIdentity: (signed) => clock.outside(own.byIdentity(signed)),
   };
 }

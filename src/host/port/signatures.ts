@@ -36,6 +36,11 @@ export interface Signatures {
   /** ECDSA and RSA (PKCS #1) over SHA-256, Ed25519. `no-key`: the text is no public key. */
   byKey(signed: SignatureByKey): Promise<'good' | 'bad' | 'no-key'>;
   /**
+   * Whether the first certificate of a chain was signed by one of these authorities, or by the next of the chain, of which the
+   * same holds. Times are not looked at. Both PEM.
+   */
+  issuedBy(chain: string, authorities: string): Promise<boolean>;
+  /**
    * The certificate must come from an authority of the root and be known to one of its certificate logs, the signature be
    * in one of its transparency logs at a time when the certificate held. Undefined when the signature counts, else why not.
    */
