@@ -72,7 +72,8 @@ describe('the configuration of gardener-node-agent', () => {
       bootstrapTokenFile: '/var/lib/gardener-node-agent/credentials/bootstrap-token',
     });
     assert.deepEqual(tokens, [
-      { secret: 'kube-system/collector', key: 'token', path: '/var/lib/collector/token', mode: '0600' },
+      // H13: static pods read it by their group.
+      { secret: 'kube-system/collector', key: 'token', path: '/var/lib/collector/token', mode: '0640' },
     ]);
     assert.deepEqual([tokensPeriod, resync, health.stuckAfter], [3_600_000, 600_000, 120_000]);
     assert.deepEqual([heartbeat.lease, heartbeat.period], ['gardener-node-agent-{node}', 10_000]);

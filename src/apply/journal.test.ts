@@ -130,7 +130,7 @@ describe('journal', () => {
     ['cut', (path: string): void => writeFileSync(path, readFileSync(path).subarray(0, 5000))],
     ['lost', (path: string): void => rmSync(path)],
   ] as const) {
-    test(`a database that is ${name} is set aside and ownership comes back from the generation files`, async () => {
+    test(`a database that is ${name} is set aside and ownership comes back from the generation files (X5)`, async () => {
       const journal = await openJournal(host);
       await journal.begin(intent([file('/etc/a'), file('/etc/b')]));
       await journal.begin(intent([file('/etc/b', 'later')], { claims: { boot: [file('/etc/b', 'later')] } }));

@@ -31,6 +31,8 @@ const [apiVersion, kind] = ['nodeagent.config.gardener.cloud/v1alpha1', 'NodeAge
 /** Where that agent keeps what it works with. */
 const folder = '/var/lib/gardener-node-agent';
 const itsKubeconfig = `${folder}/credentials/kubeconfig`;
+/** Static pods that are not root’s read their tokens by the group 0, which kubelet gives them. */
+const itsTokenMode = '0640';
 
 const secret = matching(/^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/, 'the name of a Secret');
 const atLeast = (least: string) =>
@@ -150,7 +152,11 @@ function asAgentConfig({ apiServer, clientConnection, controllers }: Document): 
             ...(apiServer.caFile !== undefined && { caFile: apiServer.caFile }),
             bootstrapTokenFile: `${folder}/credentials/bootstrap-token`,
           },
-      tokens: (token?.syncConfigs ?? []).map(({ secretName, path }) => ({ secret: `kube-system/${secretName}`, path })),
+      tokens: (token?.syncConfigs ?? []).map(({ secretName, path }) => ({
+        secret: `kube-system/${secretName}`,
+        path,
+        mode: itsTokenMode,
+      })),
       ...(token?.syncPeriod !== undefined && { tokensPeriod: token.syncPeriod }),
       ...(operatingSystemConfig.syncPeriod !== undefined && { resync: operatingSystemConfig.syncPeriod }),
       ...(systemdUnitCheck?.stuckThreshold !== undefined && {
