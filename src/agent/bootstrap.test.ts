@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createMemoryMachine, type MemoryMachine, type OpenOptions } from '../host/memory/machine.ts';
 import { createHttpClient } from '../artifacts/sources/http-client.ts';
+import { NetError } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
 import { textFile } from '../../test/support/memory-node.ts';
 import { issueCertificate, makeAuthority } from '../../test/servers/certificates.ts';
@@ -172,6 +173,57 @@ describe('an unbaked machine', () => {
     blobs.set(digestOf(parts.nodekiln), parts.nodekiln);
     await run();
     await assertTended();
+  });
+
+  describe('with mirrors', () => {
+    const [lacking, away, whole] = [
+      'https://lacking.example.org',
+      'https://away.example.org',
+      'https://whole.example.org',
+    ];
+    let order: string[];
+    beforeEach(() => {
+      order = [];
+      const serve = (address: string, answer: (name: string) => Uint8Array | undefined): void => {
+        machine.serve(address, ({ url }) => {
+          order.push(new URL(url).hostname.split('.')[0] ?? '');
+          const body = answer(new URL(url).pathname.split('/').at(-1) ?? '');
+          return body ? { body, headers: { 'content-type': pushed.mediaType } } : { status: 404 };
+        });
+      };
+      serve(lacking, () => undefined);
+      serve(whole, (name) => blobs.get(name));
+      machine.serve(away, ({ url }) => {
+        order.push('away');
+        throw new NetError('connection', { where: url, why: 'refused', reason: 'refused' });
+      });
+    });
+
+    it('asks them in their order, and the registry when none has it', async () => {
+      await run({}, { mirrors: [lacking, away, whole] });
+      await assertTended();
+      assert.deepEqual([...new Set(order)], ['lacking', 'away', 'whole']);
+      assert.deepEqual(asked, [], 'the registry is not asked');
+    });
+
+    it('falls back to the registry', async () => {
+      await run({}, { mirrors: [lacking, away] });
+      await assertTended();
+      assert.ok(asked.length > 0);
+    });
+
+    it('says of each whether it has none or cannot be reached', async () => {
+      blobs.clear();
+      const error = await run({}, { mirrors: [lacking, away] }).then(
+        () => assert.fail('it was had'),
+        (thrown: unknown) => thrown as Error & { code: string },
+      );
+      assert.equal(error.code, 'NK_ARTIFACT_MISSING');
+      assert.match(error.message, /lacking\.example\.org[^;]*: it has none \([^;]*404/);
+      assert.match(error.message, /away\.example\.org[^;]*: unavailable \(/);
+      assert.match(error.message, /registry\.example\.org[^;]*: it has none \([^;]*404/);
+      assert.deepEqual(await programs(), [undefined, undefined]);
+    });
   });
 
   it('is not touched for a reference without digest, or a token that others can read', async () => {

@@ -43,6 +43,8 @@ export interface BootstrapReport {
 export interface BootstrapOptions {
   /** An OCI artifact of `./dev build`, by digest. */
   readonly image: string;
+  /** Asked before its registry, in order: addresses as in `hosts.toml`, with or without a path. */
+  readonly mirrors?: readonly string[];
   /** Speak plain HTTP with its registry. */
   readonly plainHttp?: boolean;
   /** Path of the AgentConfig. Absolute. */
@@ -116,6 +118,7 @@ async function installProgram(host: Host, options: BootstrapOptions): Promise<bo
           base: '/',
           client: options.client,
           budgetMs: options.budgetMs,
+          mirrors: (options.mirrors ?? []).map((url) => ({ host: '_default', url })),
           ...(options.signal && { signal: options.signal }),
         },
       );

@@ -27,6 +27,11 @@ export const agentBootstrapVerb: Verb = {
         about: 'the OCI artifact with nodekiln, with its digest',
         required: true,
       },
+      {
+        flag: '--mirrors',
+        value: 'URL,…',
+        about: 'asked before the registry, in this order; https://mirror.example.org',
+      },
       { flag: '--plain-http', about: 'speak plain HTTP with the registry' },
       {
         flag: '--ca-file',
@@ -61,6 +66,7 @@ export const agentBootstrapVerb: Verb = {
       return bootstrapAgent(host, {
         image: textOption(options, 'image') ?? '',
         config: absolute(textOption(options, 'config') ?? ''),
+        mirrors: mirrorsOf(options),
         plainHttp: flagOption(options, 'plain-http'),
         client: createHttpClient({ net, environment: program.environment, ...(ca !== undefined && { ca }) }),
         budgetMs,
@@ -78,6 +84,19 @@ const stepText = ({ step, what, outcome }: BootstrapStep): string => `${step} ${
 function reportText({ applied, steps }: BootstrapReport): string {
   if (applied) return 'nothing to do: this machine was bootstrapped before';
   return [...steps.map(stepText), 'bootstrapped: the agent tends this machine'].join('\n');
+}
+
+function mirrorsOf(options: Options): string[] {
+  const urls = (textOption(options, 'mirrors') ?? '').split(',').filter((url) => url !== '');
+  for (const url of urls) {
+    const { protocol, username, search, hash } = URL.parse(url) ?? {};
+    // Without TLS, too: what comes is checked by its digest.
+    if ((protocol !== 'https:' && protocol !== 'http:') || username !== '' || search !== '' || hash !== '')
+      throw new NodekilnError('NK_USAGE', `--mirrors names what is no address of a registry`, {
+        hint: 'Write them like https://mirror.example.org,https://other.example.org/team.',
+      });
+  }
+  return urls;
 }
 
 function duration(options: Options, name: string): number {

@@ -119,9 +119,12 @@ interface Failure {
 function nowhere(failures: readonly Failure[]): NodekilnError {
   const last = failures.find(({ isLast }) => isLast);
   if (!last) throw new NodekilnError('NK_INTERNAL', 'no registry was asked');
-  const tried = failures.map(({ address, what, error: { message } }) => {
+  const tried = failures.map(({ address, what, error: { code, message } }) => {
     const prefix = `${what}: `;
-    return `${address}: ${message.startsWith(prefix) ? message.slice(prefix.length) : message}`;
+    const why = message.startsWith(prefix) ? message.slice(prefix.length) : message;
+    if (code === 'NK_ARTIFACT_MISSING') return `${address}: it has none (${why})`;
+    if (code === 'NK_SOURCE_UNAVAILABLE' || code === 'NK_TIMEOUT') return `${address}: unavailable (${why})`;
+    return `${address}: ${why}`;
   });
   const { what, error } = last;
   return new NodekilnError(error.code, `${what} was had from none of ${tried.length} addresses: ${tried.join('; ')}`, {
