@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { agentUnit, bootUnit, sshHostKeysUnit, sshHostKeysUnitName } from './own-units.ts';
+import { agentUnit, agentUpdateUnit, bootUnit, sshHostKeysUnit, sshHostKeysUnitName } from './own-units.ts';
 
 test('the boot starts early, once, before nothing that could wait for it', () => {
   assert.equal(
@@ -62,6 +62,19 @@ CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_BP
 WantedBy=multi-user.target
 `,
   );
+});
+
+test('an agent gives way by the program of before, also after a reboot, and only while a trial is under way', () => {
+  const text = agentUpdateUnit(['/before/node', '/before/nodekiln']);
+  for (const line of [
+    'ConditionPathExists=/var/lib/nodekiln/agent/update/trial.json',
+    'Type=exec',
+    'Restart=on-failure',
+    'UMask=0077',
+    'WantedBy=multi-user.target',
+  ])
+    assert.ok(text.split('\n').includes(line), line);
+  assert.match(text, /ExecStart=\/before\/node \\\n {2}\/before\/nodekiln \\\n {2}agent \\\n {2}update\n/);
 });
 
 test('host keys are made before any SSH server starts, where there are none', () => {
