@@ -142,6 +142,7 @@ describe('G: the Lease of nodes that follow each other', () => {
       await agent.pass(5000);
       assert.equal(seen[0]?.holderIdentity, 'node-1');
       assert.equal(seen[0].acquireTime, seen[0].renewTime);
+      assert.equal(seen[0].leaseDurationSeconds, 180);
       assert.equal(held()?.holderIdentity ?? null, null);
       assert.equal(held()?.leaseDurationSeconds ?? null, null);
       assert.deepEqual([held()?.acquireTime ?? null, held()?.renewTime ?? null], [null, null]);

@@ -1,4 +1,4 @@
-/** Cases from the field, by their numbers: what becomes of files on a machine in memory (L, X). */
+/** Cases from the field, by their numbers: what becomes of units and files on a machine in memory (B, L, X). */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { digestOf, image, ociManifest } from '../../../../test/servers/registry.ts';
@@ -39,6 +39,32 @@ const outOf = (filePathInImage: string, path: string): Json => ({
 });
 const modeOf = async (path: string): Promise<string | undefined> =>
   (await machine.files.stat(path))?.mode.toString(8).padStart(4, '0');
+
+describe('B: a change of units', () => {
+  const unit = (name: string, about: Json = {}): Json => ({
+    name: `${name}.service`,
+    content: `[Service]\nExecStart=/bin/${name}\n[Install]\nWantedBy=multi-user.target\n`,
+    ...about,
+  });
+  const applyUnits = async (...units: readonly Json[]): Promise<string> => {
+    const { resources } = await renderOsc(oscOf({ units }));
+    return (await engine.apply([...resources.values()], { source: 'agent' })).outcome;
+  };
+  const jobs = (): string[] =>
+    engine.effects().filter((effect) => /^(?:start|stop|restart|reset-failed|enable|disable) /.test(effect));
+
+  it('B8: one that fails once is all that is tried again', async () => {
+    assert.equal(await applyUnits(unit('u1'), unit('u2', { enable: false, command: 'stop' })), 'converged');
+    machine.units.behave('u2.service', ({ start }) => (start === 1 ? { start: 'fail' } : {}));
+    jobs();
+    const changed = [unit('u1', { command: 'stop' }), unit('u2')];
+    assert.equal(await applyUnits(...changed), 'degraded');
+    assert.ok(jobs().includes('stop u1.service'));
+    assert.equal(await applyUnits(...changed), 'converged');
+    assert.deepEqual(jobs(), ['reset-failed u2.service', 'start u2.service']);
+    assert.equal((await machine.units.get('u1.service')).activeState, 'inactive');
+  });
+});
 
 describe('L: a file out of an image', () => {
   for (const [id, path] of [
