@@ -12,7 +12,11 @@ import {
 } from '../../test/support/cluster-agent.ts';
 import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
 import { microTime, type Lease } from '../kube/lease.ts';
-import { judgeTurn } from './serial.ts';
+import { createSerial, judgeTurn } from './serial.ts';
+import { createMemoryMachine } from '../host/memory/machine.ts';
+import { createKubeApi } from '../kube/api.ts';
+import { createKubeClient } from '../kube/client.ts';
+import { clusterAddress, createKubeCluster } from '../../test/support/kube-cluster.ts';
 
 const key = 'leases/kube-system/pool-a';
 const mark = 'nodekiln.dev/serial-failed';
@@ -60,6 +64,29 @@ describe('the turn of a node', () => {
     for (const nonsense of ['{', '7', '{"node":7}'])
       assert.equal(judge({ metadata: { name: 'a', annotations: { [mark]: nonsense } } }), undefined);
   });
+});
+
+describe('a node that leaves the line', () => {
+  const failed = { node: 'n', checksum: 'c' };
+  for (const [name, holder, kept] of [
+    ['gives back what it holds, with its mark', 'n', null],
+    ['takes its mark from what another holds, and no more', 'other', 'other'],
+  ] as const)
+    it(name, async () => {
+      const machine = createMemoryMachine();
+      const cluster = createKubeCluster(machine);
+      cluster.put(key, {
+        metadata: { annotations: { [mark]: JSON.stringify(failed) } },
+        spec: { holderIdentity: holder, leaseDurationSeconds: 180, renewTime: microTime(0) },
+      });
+      const { net, clock } = machine.open();
+      const api = createKubeApi(createKubeClient(net, { server: clusterAddress }), clock);
+      const target = { namespace: 'kube-system', name: 'pool-a', checksum: 'd' };
+      await createSerial({ api, nodeName: 'n' }, clock).leave(target, false, new AbortController().signal);
+      const left = cluster.get(key);
+      assert.equal((left?.['spec'] as Lease['spec'])?.holderIdentity, kept);
+      assert.equal(left?.metadata.annotations?.[mark], undefined);
+    });
 });
 
 let agent: PlayedAgent;

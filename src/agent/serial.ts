@@ -124,13 +124,13 @@ export function createSerial(
       renewing = undefined;
       for (let attempt = 1; ; attempt++) {
         const lease = await read(target, signal);
-        const isOurs = lease?.spec?.holderIdentity === nodeName || markOf(lease)?.node === nodeName;
-        if (!lease || !isOurs) return;
+        const isHeld = lease?.spec?.holderIdentity === nodeName;
+        if (!lease || (!isHeld && markOf(lease)?.node !== nodeName)) return;
         try {
           await write(
             lease,
             target,
-            released(lease, failed ? { node: nodeName, checksum: target.checksum } : undefined),
+            released(lease, { isHeld, mark: failed ? { node: nodeName, checksum: target.checksum } : undefined }),
             signal,
           );
           return;
@@ -164,7 +164,11 @@ function held(lease: Lease | undefined, { target: { namespace, name }, nodeName,
   };
 }
 
-function released(lease: Lease, mark: Mark | undefined): Lease {
+/** With nobody at it, and with the mark alone where another is. */
+function released(
+  lease: Lease,
+  { isHeld, mark }: { readonly isHeld: boolean; readonly mark: Mark | undefined },
+): Lease {
   const { [markAnnotation]: _before, ...annotations } = lease.metadata.annotations ?? {};
   return {
     ...lease,
@@ -172,7 +176,7 @@ function released(lease: Lease, mark: Mark | undefined): Lease {
       ...lease.metadata,
       annotations: { ...annotations, ...(mark && { [markAnnotation]: JSON.stringify(mark) }) },
     },
-    spec: { holderIdentity: null, leaseDurationSeconds: null, acquireTime: null, renewTime: null },
+    ...(isHeld && { spec: { holderIdentity: null, leaseDurationSeconds: null, acquireTime: null, renewTime: null } }),
   };
 }
 
