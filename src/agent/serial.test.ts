@@ -10,13 +10,13 @@ import {
   type PlayedAgent,
   type PlayOptions,
 } from '../../test/support/cluster-agent.ts';
+import { clusterAddress, createKubeCluster } from '../../test/support/kube-cluster.ts';
 import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
-import { microTime, type Lease } from '../kube/lease.ts';
-import { createSerial, judgeTurn } from './serial.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import { createKubeApi } from '../kube/api.ts';
 import { createKubeClient } from '../kube/client.ts';
-import { clusterAddress, createKubeCluster } from '../../test/support/kube-cluster.ts';
+import { microTime, type Lease } from '../kube/lease.ts';
+import { createSerial, judgeTurn } from './serial.ts';
 
 const key = 'leases/kube-system/pool-a';
 const mark = 'nodekiln.dev/serial-failed';
