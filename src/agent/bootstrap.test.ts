@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { createMemoryMachine, type MemoryMachine, type OpenOptions } from '../host/memory/machine.ts';
+import { createMemoryMachine, type MemoryMachine, type OpenOptions, type Program } from '../host/memory/machine.ts';
 import { createHttpClient } from '../artifacts/sources/http-client.ts';
 import { NetError } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
@@ -114,6 +114,7 @@ async function assertTended(message?: string): Promise<void> {
     ['agent-bootstrap.json'],
     message,
   );
+  assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], message);
 }
 
 describe('an unbaked machine', () => {
@@ -173,6 +174,76 @@ describe('an unbaked machine', () => {
     blobs.set(digestOf(parts.nodekiln), parts.nodekiln);
     await run();
     await assertTended();
+  });
+
+  describe('bootstrapped before', () => {
+    const newer = { nodekiln: Buffer.from('the program 2'), node: Buffer.from('what runs it 2') };
+    const next = artifact(newer);
+    const nextManifest = Buffer.from(JSON.stringify(next.manifest));
+    const nextImage = `registry.example.org/nodekiln@${digestOf(nextManifest)}`;
+    /** By what is in the file that is run. */
+    let versions: Map<string, string>;
+    const restarts = (): number => machine.effects.filter((effect) => effect === `restart ${agent}`).length;
+    const begin = async (): Promise<void> => {
+      await unbaked();
+      for (const content of [nextManifest, ...(next.blobs ?? [])]) blobs.set(digestOf(content), content);
+      versions = new Map([
+        ['the program', '1.2.0'],
+        ['the program 2', '1.10.0'],
+      ]);
+      const program: Program = async ({ argv, files }) => {
+        const nodekiln = versions.get(textOf(await files.read(argv[1] ?? '')) ?? '');
+        return nodekiln === undefined ? { status: 1 } : { stdout: JSON.stringify({ data: { nodekiln } }) };
+      };
+      for (const name of ['node', 'offered-node']) machine.program(name, program);
+      await run();
+    };
+    beforeEach(begin);
+
+    it('gets a newer program, restarts its agent once, and keeps all else', async () => {
+      await machine.files.write([textFile('/etc/nodekiln/agent.yaml', 'changed since')]);
+      const { steps } = await run({}, { image: nextImage, config: '/run/gone.yaml' });
+      assert.deepEqual(
+        steps.map(({ step, outcome }) => `${step} ${outcome}`),
+        ['program done', 'restart done'],
+      );
+      assert.deepEqual(await programs(), ['what runs it 2', 'the program 2']);
+      assert.equal(restarts(), 1);
+      assert.equal(await text('/etc/nodekiln/agent.yaml'), 'changed since');
+      assert.equal(await text(certificate), issued.good);
+      assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], 'nothing is left beside it');
+      assert.deepEqual(await run({}, { image: nextImage }), { applied: true, steps: [] });
+    });
+
+    it('is not taken back by an older one, nor by one that does not run here', async () => {
+      await run({}, { image: nextImage });
+      const { steps } = await run();
+      assert.deepEqual(
+        steps.map(({ step, outcome }) => `${step} ${outcome}`),
+        ['program kept'],
+      );
+      assert.deepEqual([await programs(), restarts()], [['what runs it 2', 'the program 2'], 1]);
+      await begin();
+      versions.delete('the program 2');
+      await assert.rejects(run({}, { image: nextImage }), { code: 'NK_AGENT_UPDATE_FAILED' });
+      assert.deepEqual([await programs(), restarts()], [['what runs it', 'the program'], 0]);
+    });
+
+    it('has the newer one, and an agent of it, wherever the run was killed', async () => {
+      const start = machine.effects.length;
+      await run({}, { image: nextImage });
+      const count = machine.effects.length - start;
+      for (let at = 1; at <= count; at += 1) {
+        await begin();
+        await run({ crash: { at, when: 'after' } }, { image: nextImage }).catch(() => undefined);
+        const [node, nodekiln] = await programs();
+        assert.ok(nodekiln !== 'the program 2' || node === 'what runs it 2', `a newer one on an older runtime: ${at}`);
+        await run({}, { image: nextImage });
+        assert.deepEqual(await programs(), ['what runs it 2', 'the program 2']);
+        assert.ok(restarts() >= 1, `killed after effect ${at}`);
+        assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], `killed after effect ${at}`);
+      }
+    });
   });
 
   describe('with mirrors', () => {

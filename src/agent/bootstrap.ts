@@ -5,9 +5,9 @@
  */
 import { readAgentConfig } from './config.ts';
 import { agentCertificatePath } from './identity.ts';
+import { installProgram, replaceProgram } from './bootstrap-program.ts';
 import { readOwnCertificate, type OwnCertificate } from './own-certificate.ts';
 import { agentUnit } from './restart-units.ts';
-import { fetchTo } from '../artifacts/fetch-to.ts';
 import { parseReference } from '../artifacts/reference.ts';
 import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
@@ -16,18 +16,16 @@ import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '.
 import { readText } from '../documents/sources/folder.ts';
 import { NodekilnError } from '../errors.ts';
 import { readHostName } from '../host/facts.ts';
-import type { Host } from '../host/port.ts';
+import type { Host, UnitJob } from '../host/port.ts';
 import { bytesOf, textOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
-import { agentBootstrapPath as markerPath, programFolder, stateFolder } from '../model/state-paths.ts';
+import { agentBootstrapPath as markerPath, programFolder } from '../model/state-paths.ts';
 
-/** The program last: where it is, what runs it is there, too. */
-const programFiles = ['node', 'nodekiln'] as const;
 const lookAgainMs = 500;
 
 /** One thing that was done, or was found done. */
 export interface BootstrapStep {
-  readonly step: 'program' | 'config' | 'unit' | 'certificate' | 'disable';
+  readonly step: 'restart' | 'program' | 'config' | 'unit' | 'certificate' | 'disable';
   readonly outcome: 'done' | 'kept';
   /** Which file or unit. */
   readonly what: string;
@@ -60,23 +58,38 @@ export interface BootstrapOptions {
 }
 
 /**
- * NK_USAGE for an image without a digest, and what reading the AgentConfig throws, before anything is changed; errors of the
+ * NK_USAGE for an image without a digest, NK_AGENT_UPDATE_FAILED for a newer one that does not run here, and what reading the AgentConfig throws, before anything is changed; errors of the
  * registry; NK_UNIT_FAILED; NK_CLUSTER_REQUEST_PENDING when there is no certificate in time.
  */
 export async function bootstrapAgent(host: Host, options: BootstrapOptions): Promise<BootstrapReport> {
-  const { files, units } = host;
-  if (await files.stat(markerPath)) return { applied: true, steps: [] };
-  if (parseReference(options.image).digest === undefined)
+  const { files } = host;
+  const { digest } = parseReference(options.image);
+  const before = await readMarker(files);
+  if (before && (digest === undefined || before.digest === digest) && before.isRestarting !== true)
+    return { applied: true, steps: [] };
+  if (digest === undefined)
     throw new NodekilnError('NK_USAGE', `${options.image} names no digest`, {
       hint: 'Write it like registry.example.org/nodekiln@sha256:…; `./dev build` prints it.',
     });
-  const spec = await readAgentConfig(files, { config: options.config });
+  if (before) return another(host, options, { digest, before });
+  return first(host, options, digest);
+}
+
+/** What makes a note of each step. */
+function notes({ onStep }: BootstrapOptions) {
   const steps: BootstrapStep[] = [];
   const note = (step: BootstrapStep['step'], what: string, done: boolean): void => {
     const noted = { step, what, outcome: done ? 'done' : 'kept' } as const;
     steps.push(noted);
-    options.onStep?.(noted);
+    onStep?.(noted);
   };
+  return { steps, note };
+}
+
+async function first(host: Host, options: BootstrapOptions, digest: string): Promise<BootstrapReport> {
+  const { files, units } = host;
+  const spec = await readAgentConfig(files, { config: options.config });
+  const { steps, note } = notes(options);
   note('program', programFolder, await installProgram(host, options));
   note('config', documentPaths.agent, await installConfig(host, options.config));
   const { cluster } = spec;
@@ -92,43 +105,51 @@ export async function bootstrapAgent(host: Host, options: BootstrapOptions): Pro
     note('disable', ownUnit, true);
   }
   // Last: whatever is missing before it is made up for by another run.
-  await files.write([rootFile(markerPath, bytesOf(`${JSON.stringify({ image: options.image })}\n`), 0o644)]);
+  await writeMarker(files, { digest });
   return { applied: false, steps };
 }
 
-/** False when there is a program: a bake or an update put it there, and knows better than user data of the machine's first day. */
-async function installProgram(host: Host, options: BootstrapOptions): Promise<boolean> {
-  const { files, program } = host;
-  if (await files.stat(`${programFolder}/nodekiln`)) return false;
-  const folder = await files.temporaryFolder(stateFolder);
-  try {
-    // All of it is here and checked before any of it has its name.
-    for (const file of programFiles)
-      await fetchTo(
-        {
-          type: 'oci',
-          reference: options.image,
-          file,
-          architecture: program.architecture,
-          plainHttp: options.plainHttp ?? false,
-        },
-        `${folder}/${file}`,
-        {
-          ...host,
-          base: '/',
-          client: options.client,
-          budgetMs: options.budgetMs,
-          mirrors: (options.mirrors ?? []).map((url) => ({ host: '_default', url })),
-          ...(options.signal && { signal: options.signal }),
-        },
-      );
-    for (const file of programFiles)
-      await files.place(`${folder}/${file}`, `${programFolder}/${file}`, { mode: 0o755, uid: 0, gid: 0 });
-  } finally {
-    await files.removeTree(folder);
+/** Puts a newer program in the place of the one that an earlier bootstrap brought. What the agent knows and is stays. */
+async function another(
+  host: Host,
+  options: BootstrapOptions,
+  { digest, before }: { readonly digest: string; readonly before: Marker },
+): Promise<BootstrapReport> {
+  const { files, units } = host;
+  const { steps, note } = notes(options);
+  // Killed between the two, the next run restarts the agent.
+  const beforeSwitch = (): Promise<void> => writeMarker(files, { digest: before.digest, isRestarting: true });
+  const isNewer = await replaceProgram(host, options, beforeSwitch);
+  note('program', programFolder, isNewer);
+  const isActive = (await units.get(agentUnit)).activeState === 'active';
+  if (isActive && (isNewer || before.isRestarting === true)) {
+    await succeed(host, await units.restart(agentUnit));
+    note('restart', agentUnit, true);
   }
-  return true;
+  await writeMarker(files, { digest });
+  return { applied: false, steps };
 }
+
+interface Marker {
+  /** Of what was applied last. */
+  readonly digest: string;
+  readonly isRestarting?: boolean;
+}
+
+/** One that cannot be read is of something else. */
+async function readMarker(files: Host['files']): Promise<Marker | undefined> {
+  const text = textOf(await files.read(markerPath, { maxBytes: 4096 }));
+  if (text === undefined) return undefined;
+  try {
+    const { digest, isRestarting } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    return { digest: typeof digest === 'string' ? digest : '', isRestarting: isRestarting === true };
+  } catch {
+    return { digest: '' };
+  }
+}
+
+const writeMarker = (files: Host['files'], marker: Marker): Promise<void> =>
+  files.write([rootFile(markerPath, bytesOf(`${JSON.stringify(marker)}\n`), 0o644)]).then(() => undefined);
 
 /** False when there is one. It holds a token, perhaps: only root reads it. */
 async function installConfig({ files }: Host, from: string): Promise<boolean> {
@@ -139,20 +160,25 @@ async function installConfig({ files }: Host, from: string): Promise<boolean> {
 }
 
 /** False when it ran already. A unit that an image or an administrator wrote stays as it is. */
-async function startAgent({ files, units }: Host): Promise<boolean> {
+async function startAgent(host: Host): Promise<boolean> {
+  const { files, units } = host;
   if ((await units.get(agentUnit)).loadState === 'not-found') {
     await files.write([rootFile(`/etc/systemd/system/${agentUnit}`, bytesOf(agentUnitText(undefined)), 0o644)]);
     await units.daemonReload();
   }
   await units.setEnablement('enable', [agentUnit]);
   if ((await units.get(agentUnit)).activeState === 'active') return false;
-  const result = await (await units.start(agentUnit)).result;
+  await succeed(host, await units.start(agentUnit));
+  return true;
+}
+
+async function succeed({ units }: Host, job: UnitJob): Promise<void> {
+  const result = await job.result;
   if (result !== 'done')
     throw new NodekilnError('NK_UNIT_FAILED', `${agentUnit} did not start: ${result}`, {
       resource: `unit:${agentUnit}`,
       lines: await units.log(agentUnit, 20),
     });
-  return true;
 }
 
 /** One of this node's that holds. */

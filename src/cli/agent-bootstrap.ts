@@ -12,7 +12,7 @@ export const agentBootstrapVerb: Verb = {
     name: 'agent bootstrap',
     summary: 'make a machine that was not baked one that an agent tends',
     description:
-      'Fetches nodekiln by digest and installs it below /opt/nodekiln, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run does nothing.',
+      'Fetches nodekiln by digest and installs it below /opt/nodekiln, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run with the same digest does nothing, and one with another digest puts a newer program in the place of the older and restarts the agent.',
     arguments: [],
     options: [
       {
@@ -82,7 +82,7 @@ export const agentBootstrapVerb: Verb = {
 const stepText = ({ step, what, outcome }: BootstrapStep): string => `${step} ${what}: ${outcome}`;
 
 function reportText({ applied, steps }: BootstrapReport): string {
-  if (applied) return 'nothing to do: this machine was bootstrapped before';
+  if (applied) return 'nothing to do: this machine was bootstrapped with that before';
   return [...steps.map(stepText), 'bootstrapped: the agent tends this machine'].join('\n');
 }
 
