@@ -3,12 +3,26 @@
  * name: a rename each, the runtime first, so that no program is ever without one that is at least of its age.
  */
 import { fetchTo } from '../artifacts/fetch-to.ts';
+import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { programFolder } from '../model/state-paths.ts';
 import { compareSemver } from '../model/version.ts';
-import type { BootstrapOptions } from './bootstrap.ts';
 import { trialPath } from './self-update/trial.ts';
+
+export interface ProgramOptions {
+  /** An OCI artifact of `./dev build`, by digest. */
+  readonly image: string;
+  /** Asked before its registry, in order: addresses as in `hosts.toml`, with or without a path. */
+  readonly mirrors?: readonly string[];
+  /** Speak plain HTTP with its registry. */
+  readonly plainHttp?: boolean;
+  /** Speaks to the registry, with whatever authorities it is trusted by. */
+  readonly client: HttpClient;
+  /** For fetching, retries included. */
+  readonly budgetMs: number;
+  readonly signal?: AbortSignal;
+}
 
 /** The program last: where it is, what runs it is there, too. */
 const programFiles = ['node', 'nodekiln'] as const;
@@ -18,7 +32,7 @@ const attributes = { mode: 0o755, uid: 0, gid: 0 };
 const versionMs = 30_000;
 
 /** False when there is a program: a bake or an update put it there, and knows better than user data of the machine's first day. */
-export async function installProgram(host: Host, options: BootstrapOptions): Promise<boolean> {
+export async function installProgram(host: Host, options: ProgramOptions): Promise<boolean> {
   // What a run that was killed left beside it.
   await host.files.sweep([besideFolder]);
   if (await host.files.stat(`${programFolder}/nodekiln`)) return false;
@@ -32,7 +46,7 @@ export async function installProgram(host: Host, options: BootstrapOptions): Pro
  */
 export async function replaceProgram(
   host: Host,
-  options: BootstrapOptions,
+  options: ProgramOptions,
   beforeSwitch: () => Promise<void>,
 ): Promise<boolean> {
   await host.files.sweep([besideFolder]);
@@ -51,7 +65,7 @@ export async function replaceProgram(
   });
 }
 
-async function withFetched<T>(host: Host, options: BootstrapOptions, use: (folder: string) => Promise<T>): Promise<T> {
+async function withFetched<T>(host: Host, options: ProgramOptions, use: (folder: string) => Promise<T>): Promise<T> {
   const { files, program } = host;
   const folder = await files.temporaryFolder(besideFolder);
   try {

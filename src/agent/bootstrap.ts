@@ -5,11 +5,10 @@
  */
 import { readAgentConfig } from './config.ts';
 import { agentCertificatePath } from './identity.ts';
-import { installProgram, replaceProgram } from './bootstrap-program.ts';
+import { installProgram, replaceProgram, type ProgramOptions } from './bootstrap-program.ts';
 import { readOwnCertificate, type OwnCertificate } from './own-certificate.ts';
 import { agentUnit } from './restart-units.ts';
 import { parseReference } from '../artifacts/reference.ts';
-import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '../desired/own-units.ts';
@@ -38,23 +37,12 @@ export interface BootstrapReport {
   readonly steps: readonly BootstrapStep[];
 }
 
-export interface BootstrapOptions {
-  /** An OCI artifact of `./dev build`, by digest. */
-  readonly image: string;
-  /** Asked before its registry, in order: addresses as in `hosts.toml`, with or without a path. */
-  readonly mirrors?: readonly string[];
-  /** Speak plain HTTP with its registry. */
-  readonly plainHttp?: boolean;
+export interface BootstrapOptions extends ProgramOptions {
   /** Path of the AgentConfig. Absolute. */
   readonly config: string;
-  /** Speaks to the registry, with whatever authorities it is trusted by. */
-  readonly client: HttpClient;
-  /** For fetching, retries included. */
-  readonly budgetMs: number;
   /** How long somebody may take to approve the agent's certificate. */
   readonly certificateMs: number;
   readonly onStep?: (step: BootstrapStep) => void;
-  readonly signal?: AbortSignal;
 }
 
 /**
