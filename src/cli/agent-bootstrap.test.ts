@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { parseReference } from '../artifacts/reference.ts';
 import { completeAgentConfig } from '../config/agent-config.ts';
 import { checkDocument, parseText } from '../config/load.ts';
+import { mirrorsOf } from './agent-bootstrap.ts';
 import { parseCommandLine } from './command-line.ts';
 
 const example = join(import.meta.dirname, '../../examples/unbaked/user-data.yaml');
@@ -33,4 +34,23 @@ it('the example of user data is one', async () => {
   const document = await parseText({ file: example, text: config.content });
   const spec = completeAgentConfig(await checkDocument(document, 'AgentConfig'));
   assert.deepEqual(spec.cluster?.servers, ['https://api.example.org:6443']);
+});
+
+it('takes mirrors in their order, and repeats no address that is none', () => {
+  const mirrors = 'https://mirror.example.org,http://10.0.0.1:5000/team';
+  assert.deepEqual(mirrorsOf({ mirrors }), mirrors.split(','));
+  assert.deepEqual(mirrorsOf({}), []);
+  for (const wrong of [
+    'mirror.example.org',
+    'ftp://a',
+    'https://user:word@a',
+    'https://a?word',
+    'https://a#word',
+    'https://a,word',
+  ])
+    assert.throws(
+      () => mirrorsOf({ mirrors: wrong }),
+      (thrown: Error & { code?: string }) => thrown.code === 'NK_USAGE' && !thrown.message.includes(wrong),
+      wrong,
+    );
 });

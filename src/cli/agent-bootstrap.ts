@@ -86,7 +86,8 @@ function reportText({ applied, steps }: BootstrapReport): string {
   return [...steps.map(stepText), 'bootstrapped: the agent tends this machine'].join('\n');
 }
 
-function mirrorsOf(options: Options): string[] {
+/** Addresses of registries, apart by commas. NK_USAGE, which repeats none: somebody may have written a password into one. */
+export function mirrorsOf(options: Options): string[] {
   const urls = (textOption(options, 'mirrors') ?? '').split(',').filter((url) => url !== '');
   for (const url of urls) {
     const { protocol, username, search, hash } = URL.parse(url) ?? {};
