@@ -16,9 +16,9 @@ test('our state lies where it always did', () => {
       originalsFolder: '/var/lib/nodekiln/originals',
       bootResultPath: '/var/lib/nodekiln/boot/result.json',
       agentFolder: '/var/lib/nodekiln/agent',
-    agentUpdateFolder: '/var/lib/nodekiln/agent/update',
-    agentBootstrapPath: '/var/lib/nodekiln/agent-bootstrap.json',
-    programFolder: '/opt/nodekiln/bin',
+      agentUpdateFolder: '/var/lib/nodekiln/agent/update',
+      agentBootstrapPath: '/var/lib/nodekiln/agent-bootstrap.json',
+      programFolder: '/opt/nodekiln/bin',
     },
   );
 });
