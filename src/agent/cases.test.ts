@@ -14,6 +14,7 @@ import {
   type PlayedAgent,
 } from '../../test/support/cluster-agent.ts';
 import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
+import { runningUnit } from '../../test/support/unit-status.ts';
 import { checkDocuments } from '../documents/check.ts';
 import type { UnitStatus } from '../host/port.ts';
 import { microTime, type Lease } from '../kube/lease.ts';
@@ -207,22 +208,9 @@ describe('I: health', () => {
 });
 
 describe('J: the condition of units', () => {
-  const running: UnitStatus = {
-    name: 'a.service',
-    loadState: 'loaded',
-    activeState: 'active',
-    subState: 'running',
-    unitFileState: 'enabled',
-    invocationId: '',
-    fragmentPath: '',
-    dropInPaths: [],
-    activeEnterUsec: 0,
-    inactiveExitUsec: 0,
-    needDaemonReload: false,
-  };
   const unit = (name: string, about: Partial<UnitStatus> = {}, more: Partial<JudgedUnit> = {}): JudgedUnit => ({
     wanted: { name: `${name}.service`, state: 'started' },
-    status: { ...running, ...about },
+    status: { ...runningUnit, ...about },
     changingMs: undefined,
     isTriggered: false,
     ...more,

@@ -1,7 +1,8 @@
 /**
  * Follows objects of an API server for as long as it is let: lists them, watches from the list's version, goes on from the
- * last version when the connection ends, lists again when that version is gone. Trouble of any kind is reported, waited
- * out and tried again; nobody is held up by a server that has fallen silent.
+ * last version when the connection ends and the next one comes about. Lists again when that version is gone, and after any
+ * doubt whether the server is still the same: it could not be reached, failed, or fell silent. Trouble of any kind is
+ * reported, waited out and tried again.
  */
 import { NodekilnError } from '../errors.ts';
 import { orAborted, withDeadline } from '../host/deadline.ts';

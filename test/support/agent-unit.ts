@@ -10,8 +10,8 @@ import { SimulatedCrash, type CrashPoint } from '../../src/host/memory/effects.t
 import type { MemoryMachine } from '../../src/host/memory/machine.ts';
 import type { Host } from '../../src/host/port.ts';
 import { textOf } from '../../src/model/bytes.ts';
-import { poolKey } from './cluster-agent.ts';
-import { clusterAddress, createKubeCluster, type KubeCluster } from './kube-cluster.ts';
+import { agentConfig, kubeconfig, poolKey } from './cluster-agent.ts';
+import { createKubeCluster, type KubeCluster } from './kube-cluster.ts';
 import { createMemoryNode, textFile } from './memory-node.ts';
 
 export const agentUnit = 'nodekiln-agent.service';
@@ -47,27 +47,7 @@ export interface UnitAgent {
   stop(): Promise<void>;
 }
 
-export function agentConfig(spec: Readonly<Record<string, unknown>> = {}): string {
-  return JSON.stringify({
-    apiVersion: 'nodekiln.dev/v1alpha1',
-    kind: 'AgentConfig',
-    spec: {
-      source: 'secret:kube-system/pool-a',
-      nodeName: 'node-1',
-      cluster: { kubeconfig: '/etc/nodekiln/kubeconfig' },
-      ...spec,
-    },
-  });
-}
-
 const lookMs = 20;
-
-const kubeconfig = JSON.stringify({
-  'current-context': 'c',
-  contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
-  clusters: [{ name: 'c', cluster: { server: clusterAddress } }],
-  users: [{ name: 'u', user: { token: 'a-token' } }],
-});
 
 interface Running {
   readonly host: Host;

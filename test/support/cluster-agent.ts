@@ -44,18 +44,17 @@ export interface PlayOptions {
   readonly prepare?: (cluster: KubeCluster, machine: MemoryMachine) => unknown;
 }
 
-const kubeconfig = JSON.stringify({
+/** Of an agent that is who the cluster in memory lets in. */
+export const kubeconfig = JSON.stringify({
   'current-context': 'c',
   contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
   clusters: [{ name: 'c', cluster: { server: clusterAddress } }],
   users: [{ name: 'u', user: { token: 'a-token' } }],
 });
 
-/** Starts it. The Node is called `node-1`. */
-export async function playAgent({ spec = {}, prepare, ...given }: PlayOptions = {}): Promise<PlayedAgent> {
-  const machine = given.machine ?? (await createMemoryNode());
-  const cluster = createKubeCluster(machine);
-  const config = {
+/** An AgentConfig that follows `pool-a` as `node-1`. */
+export function agentConfig(spec: Readonly<Record<string, unknown>> = {}): string {
+  return JSON.stringify({
     apiVersion: 'nodekiln.dev/v1alpha1',
     kind: 'AgentConfig',
     spec: {
@@ -64,9 +63,15 @@ export async function playAgent({ spec = {}, prepare, ...given }: PlayOptions = 
       cluster: { kubeconfig: '/etc/nodekiln/kubeconfig' },
       ...spec,
     },
-  };
+  });
+}
+
+/** Starts it. The Node is called `node-1`. */
+export async function playAgent({ spec = {}, prepare, ...given }: PlayOptions = {}): Promise<PlayedAgent> {
+  const machine = given.machine ?? (await createMemoryNode());
+  const cluster = createKubeCluster(machine);
   await machine.files.write([
-    textFile('/etc/nodekiln/agent.yaml', JSON.stringify(config)),
+    textFile('/etc/nodekiln/agent.yaml', agentConfig(spec)),
     textFile('/etc/nodekiln/kubeconfig', kubeconfig),
   ]);
   await prepare?.(cluster, machine);

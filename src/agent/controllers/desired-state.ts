@@ -219,6 +219,8 @@ async function apply(run: Run, tools: Tools): Promise<Applied> {
     const applied = await applyAll(run, tools);
     const { own } = run;
     if (!own || run.postponed || isStopped(turn.signal)) return applied;
+    await tools.selfUpdate.takeOver(own, run.read !== undefined && !run.read.error);
+    if (run.ownIs !== 'due') return applied;
     return await turn.withState((state) => becomeAnother(run, { own, state, applied, selfUpdate: tools.selfUpdate }));
   } catch (thrown) {
     // The lock or the journal could not be had, or the report not be kept: then only who listens now is told.
@@ -351,9 +353,7 @@ interface Becoming {
 
 /** A unit of the documents that fails may wait for what only the agent that comes does: the own part follows all the same. */
 async function becomeAnother(run: Run, { own, state, applied, selfUpdate }: Becoming): Promise<Applied> {
-  const { read, turn, onStep } = run;
-  await selfUpdate.takeOver(own, read !== undefined && !read.error);
-  if (run.ownIs !== 'due') return applied;
+  const { turn, onStep } = run;
   try {
     const ended = await selfUpdate.place(own, state, { signal: turn.signal, onStep });
     run.ownIs = 'placed';

@@ -2,21 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { UnitStatus } from '../../host/port.ts';
+import { runningUnit as loaded } from '../../../test/support/unit-status.ts';
 import { judgeUnit, unitsCondition, type JudgedUnit } from './units.ts';
-
-const loaded: UnitStatus = {
-  name: 'a.service',
-  loadState: 'loaded',
-  activeState: 'active',
-  subState: 'running',
-  unitFileState: 'enabled',
-  invocationId: '',
-  fragmentPath: '',
-  dropInPaths: [],
-  activeEnterUsec: 0,
-  inactiveExitUsec: 0,
-  needDaemonReload: false,
-};
 
 interface Row {
   readonly status: Partial<UnitStatus>;

@@ -1,7 +1,8 @@
 /** An agent that documents make another one, on a machine in memory where systemd runs it: in order, killed anywhere, and back. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { agentConfig, agentUnit, configPath, playUnitAgent, programPath } from '../../../test/support/agent-unit.ts';
+import { agentUnit, configPath, playUnitAgent, programPath } from '../../../test/support/agent-unit.ts';
+import { agentConfig } from '../../../test/support/cluster-agent.ts';
 import type { Killed, UnitAgent } from '../../../test/support/agent-unit.ts';
 import { poolKey, secretOf } from '../../../test/support/cluster-agent.ts';
 import { nodeDocument, textFile } from '../../../test/support/memory-node.ts';
