@@ -76,6 +76,38 @@ describe('journal', () => {
     journal.close();
   });
 
+  test('a run reads no more rows for the generations that there were', async () => {
+    let rows = 0;
+    const counted: Host = {
+      ...host,
+      databases: {
+        open: async (path, options) => {
+          const database = await host.databases.open(path, options);
+          const prepare: typeof database.prepare = (sql) => {
+            const statement = database.prepare(sql);
+            const all: typeof statement.all = (...values) => {
+              const read = statement.all(...values);
+              rows += read.length;
+              return read;
+            };
+            return { ...statement, all };
+          };
+          return { ...database, prepare };
+        },
+      },
+    };
+    const read: number[] = [];
+    for (const text of ['a', 'b', 'c', 'd']) {
+      rows = 0;
+      const journal = await openJournal(counted);
+      journal.markGeneration(await journal.begin(intent([file('/etc/a', text)])), 'applied');
+      await journal.prune();
+      journal.close();
+      read.push(rows);
+    }
+    assert.equal(new Set(read.slice(1)).size, 1, `rows: ${read.join(' ')}`);
+  });
+
   test('every definition that may have left traces is kept until one is done', async () => {
     const journal = await openJournal(host);
     await journal.begin(intent([file('/etc/a', 'one')]));

@@ -169,12 +169,11 @@ function journalOn(parts: Parts): Journal {
     claims: () => tables.claims(),
     claimsOf: async (number) => (await readGeneration(files, number))?.claims,
     touched: () => new Map(memory.touched),
-    currentGeneration: () => tables.generations()[0],
+    currentGeneration: () => tables.newestGeneration(),
     generations: () => tables.generations(),
     prune: async () => {
-      const [newest, ...older] = tables.generations();
-      const applied = [newest, ...older].find((generation) => generation?.status === 'applied')?.number;
-      if (newest) await pruneGenerations(files, { newest: newest.number, applied });
+      const newest = tables.newestGeneration();
+      if (newest) await pruneGenerations(files, { newest: newest.number, applied: tables.lastApplied() });
     },
     begin: (intent) => {
       flush();
@@ -234,7 +233,7 @@ function transaction(database: Database, work: () => void): void {
 async function begin({ files, database, tables }: Parts, memory: Memory, intent: Intent): Promise<number> {
   const { source, claims, changes, starting, nowMs, notes = {} } = intent;
   const digest = fingerprint(claims);
-  const [current] = tables.generations();
+  const current = tables.newestGeneration();
   const same = current?.digest === digest;
   const number = same ? current.number : (await latestNumber(files, memory, current)) + 1;
   if (!same) await writeGeneration(files, { number, source, createdMs: nowMs, claims });

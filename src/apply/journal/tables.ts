@@ -25,6 +25,9 @@ export interface Tables {
   deleteTouched(id: ResourceId): void;
   /** The newest first. */
   generations(): Generation[];
+  newestGeneration(): Generation | undefined;
+  /** Number of the newest one that was applied whole. */
+  lastApplied(): number | undefined;
   /** A new one that is pending; what was pending or failed before is superseded. */
   addGeneration(generation: Omit<Generation, 'status'>): void;
   setGenerationStatus(number: number, status: GenerationStatus): void;
@@ -67,6 +70,11 @@ export function openTables(database: Database): Tables {
   const writeTouched = database.prepare('INSERT OR REPLACE INTO touched VALUES (?, ?, ?, ?, ?, ?)');
   const deleteTouched = database.prepare('DELETE FROM touched WHERE id = ?');
   const readGenerations = database.prepare('SELECT * FROM generations ORDER BY number DESC');
+  // A host keeps every generation it had: a run must not take longer for that.
+  const readNewest = database.prepare('SELECT * FROM generations ORDER BY number DESC LIMIT 1');
+  const readApplied = database.prepare(
+    "SELECT number FROM generations WHERE status = 'applied' ORDER BY number DESC LIMIT 1",
+  );
   const supersede = database.prepare(
     "UPDATE generations SET status = 'superseded' WHERE status IN ('pending', 'failed')",
   );
@@ -93,6 +101,14 @@ export function openTables(database: Database): Tables {
       writeTouched.run(id, source, JSON.stringify(definitions), done ? 1 : 0, startedWith ?? null, original ? 1 : 0),
     deleteTouched: (id) => deleteTouched.run(id),
     generations: () => readGenerations.all().map(generationOf),
+    newestGeneration: () => {
+      const row = readNewest.get();
+      return row && generationOf(row);
+    },
+    lastApplied: () => {
+      const row = readApplied.get();
+      return row && Number(row['number']);
+    },
     addGeneration: ({ number, source, createdMs, digest }) => {
       supersede.run();
       writeGeneration.run(number, source, createdMs, digest);
