@@ -143,10 +143,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
     stream: async (wanted) => {
       const { status, headers, body } = await client.stream(wanted);
       if (status !== 200)
-        throw refusal(
-          { where: client.where, wanted, status, askedMs: retryAfterMs(headers['retry-after'], clock.now()) },
-          undefined,
-        );
+        throw refusal({ where: client.where, wanted, status, askedMs: retryAfterMs(headers, clock.now()) }, undefined);
       return body;
     },
     get: async (resource, name, options = {}) =>
@@ -224,10 +221,7 @@ function requestThrough(client: KubeClient, clock: Clock): KubeApi['request'] {
     });
     const content = jsonIn(body);
     if (status < 200 || status > 299)
-      throw refusal(
-        { where: client.where, wanted, status, askedMs: retryAfterMs(headers['retry-after'], clock.now()) },
-        content,
-      );
+      throw refusal({ where: client.where, wanted, status, askedMs: retryAfterMs(headers, clock.now()) }, content);
     if (content === undefined) throw unusableServer(client.where, `answered ${wanted.path} with what is not JSON`);
     return content;
   };

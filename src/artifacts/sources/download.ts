@@ -189,7 +189,7 @@ class Transfer {
         return new RetryableError(said);
       default:
         if (status === 408 || status === 425 || status === 429 || status >= 500)
-          return new RetryableError(said, { waitMs: retryAfterMs(headers['retry-after'], this.#wanted.clock.now()) });
+          return new RetryableError(said, { waitMs: retryAfterMs(headers, this.#wanted.clock.now()) });
         return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${this.#what}: ${said}`, { resource: this.#what });
     }
   }

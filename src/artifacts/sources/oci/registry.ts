@@ -145,7 +145,7 @@ function usualRefusal({ status, headers, body }: HttpResponse, what: string, now
   if (status === 401 || status === 403)
     return new NodekilnError('NK_REGISTRY_DENIED', `${what}: ${said}`, { resource: what });
   if (status === 408 || status === 429 || status >= 500)
-    return new RetryableError(said, { waitMs: retryAfterMs(headers['retry-after'], now) });
+    return new RetryableError(said, { waitMs: retryAfterMs(headers, now) });
   return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${what}: ${said}`, { resource: what });
 }
 
