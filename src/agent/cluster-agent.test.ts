@@ -465,6 +465,24 @@ describe('a change that restarts kubelet', () => {
     assert.equal(await contentOf('/etc/a'), 'three');
   });
 
+  for (const aheadMs of [3_600_000, -3_600_000])
+    it(`has its turn when it was told, though the time of day is set by ${aheadMs / 60_000} minutes`, async () => {
+      await play();
+      const first = await startsOf();
+      agent.cluster.put(poolKey, newer);
+      await agent.pass(delayMs / 2);
+      agent.machine.clock.setAhead(aheadMs);
+      // Whatever comes makes it look again.
+      agent.cluster.put(poolKey, documentOf('three', { kubernetes: { version: '1.34.4' } }));
+      await agent.pass(delayMs / 4);
+      await agent.stop();
+      agent.start();
+      await agent.pass(delayMs / 8);
+      assert.equal(await startsOf(), first);
+      await agent.pass(delayMs / 8 + 5000);
+      assert.notEqual(await startsOf(), first);
+    });
+
   it('has its turn when an annotation of the Node says so, also while it waits', async () => {
     await play();
     const first = await startsOf();

@@ -101,6 +101,22 @@ describe('a static pod', () => {
     assert.deepEqual(JSON.parse(annotations()['nodekiln.dev/status'] ?? '{}').failed, []);
   });
 
+  for (const aheadMs of [3_600_000, -3_600_000])
+    it(`has its time, whatever the time of day is set to (${aheadMs / 60_000} minutes), over restarts of the agent`, async () => {
+      await play(documentsOf(manifestOf('etcd:1')));
+      agent.machine.clock.setAhead(aheadMs);
+      await agent.pass(60_000);
+      await agent.stop();
+      agent.start();
+      await agent.pass(200_000);
+      assert.deepEqual(
+        agent.summary().filter((one) => one.startsWith('failed')),
+        [],
+      );
+      await agent.pass(60_000);
+      assert.equal(last(), 'failed NK_STATIC_POD');
+    });
+
   it('that is corrected does not wait until the wrong one has had its time', async () => {
     await play(documentsOf(manifestOf('etcd:none')));
     await change(documentsOf(manifestOf('etcd:1')));

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { NodeObject } from './cluster.ts';
-import { annotatedDelay, disruptionOf, ownDelay, parseGoDuration, turnAt } from './turn.ts';
+import type { Moment } from './since.ts';
+import { annotatedDelay, disruptionOf, ownDelay, parseGoDuration, waitLeft } from './turn.ts';
 
 it('what stops or restarts kubelet or containerd has to wait, and nothing else', () => {
   const why = '';
@@ -65,8 +66,15 @@ it('an annotation says how long; one that says nothing is passed over', () => {
   assert.equal(annotatedDelay(node({ 'nodekiln.dev/restart-delay': 'soon' })), undefined);
 });
 
-it('the wait counts from when the change was first seen, and a clock that was set back does not prolong it', () => {
-  assert.equal(turnAt({ note: {}, nowMs: 1000, delayMs: 500 }), 1500);
-  assert.equal(turnAt({ note: { waitingSince: 800 }, nowMs: 1000, delayMs: 500 }), 1300);
-  assert.equal(turnAt({ note: { waitingSince: 9000 }, nowMs: 1000, delayMs: 500 }), 1500);
+it('the wait counts from when the change was first seen, whatever the time of day was set to meanwhile', () => {
+  const at = (atMs: number, ms: number): Moment => ({ atMs, uptime: { bootId: 'a', ms } });
+  const first = waitLeft({ note: {}, now: at(1000, 10), delayMs: 500 });
+  assert.equal(first.waitMs, 500);
+  for (const atMs of [1200, 3_601_000, 0]) {
+    const later = waitLeft({ note: first.kept, now: at(atMs, 210), delayMs: 500 });
+    assert.deepEqual(later, { waitMs: 300, kept: first.kept });
+  }
+  // Of an older nodekiln.
+  assert.equal(waitLeft({ note: { waitingSince: 800 }, now: at(1000, 10), delayMs: 500 }).waitMs, 300);
+  assert.equal(waitLeft({ note: { waitingSince: 9000 }, now: at(1000, 10), delayMs: 500 }).waitMs, 500);
 });

@@ -6,6 +6,7 @@
 import { sha256 } from '../host/digest.ts';
 import type { Impact } from '../model/steps.ts';
 import type { NodeObject } from './cluster.ts';
+import { inThisStart, type Moment, type Uptime } from './since.ts';
 
 /** How long the node waits, as an operator or a controller says it: a duration as Go writes it, `7.5s`, `1m30s`. */
 const delayAnnotations = ['nodekiln.dev/restart-delay', 'node-agent.gardener.cloud/reconciliation-delay'] as const;
@@ -56,6 +57,8 @@ export interface TurnNote {
   readonly applied?: string;
   /** Since when a change waits, milliseconds since 1970. */
   readonly waitingSince?: number;
+  /** The same on the monotonic clock, which the wait is counted by. */
+  readonly waitingUptime?: Uptime;
   /** It holds the Lease of a Secret that is applied node after node, or is about to. */
   readonly inLine?: boolean;
   /** The source whose Lease that is; another one may be followed meanwhile. */
@@ -77,13 +80,16 @@ export function setTurnNote(notes: Notes, note: TurnNote): void {
 
 export interface Wait {
   readonly note: TurnNote;
-  readonly nowMs: number;
+  readonly now: Moment;
   readonly delayMs: number;
 }
 
-/**
- * When the turn is, milliseconds since 1970. A clock that was set does not make the wait longer than the delay.
- */
-export function turnAt({ note: { waitingSince = Infinity }, nowMs, delayMs }: Wait): number {
-  return Math.min(waitingSince, nowMs) + delayMs;
+/** For how many milliseconds more a change waits, none or fewer once it has its turn; and since when it does, to be kept. */
+export function waitLeft({ note: { waitingSince: atMs, waitingUptime: uptime }, now, delayMs }: Wait): {
+  readonly waitMs: number;
+  readonly kept: Pick<TurnNote, 'waitingSince' | 'waitingUptime'>;
+} {
+  const since = atMs === undefined ? now : inThisStart({ atMs, uptime }, now);
+  const waitMs = since.uptime.ms + delayMs - now.uptime.ms;
+  return { waitMs, kept: { waitingSince: since.atMs, waitingUptime: since.uptime } };
 }

@@ -5,6 +5,7 @@ import type { Host } from '../host/port.ts';
 import type { UnitTiming } from '../inspect/timeline.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { rootOption, textOption, type Options, type Verb } from './verb.ts';
+import { readBootId } from '../host/boot-id.ts';
 import { textOf } from '../model/bytes.ts';
 
 export const timelineVerb: Verb = {
@@ -91,7 +92,7 @@ async function load(options: Options): Promise<Loaded> {
 
 /** What systemd remembers of the units that this boot started, while the machine still runs since then. */
 async function unitTimings(host: Host, result: BootResult): Promise<UnitTiming[]> {
-  const bootId = textOf(await host.files.read('/proc/sys/kernel/random/boot_id').catch(() => undefined))?.trim();
+  const bootId = await readBootId(host.files);
   if (host.units.mode === 'offline' || bootId !== result.bootId) return [];
   const names = result.steps.flatMap((step) => /^(?:start|restart) unit:(.+)$/.exec(step.id)?.[1] ?? []);
   const end = Math.max(0, ...result.steps.map((step) => step.endMs));

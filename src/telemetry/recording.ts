@@ -2,11 +2,11 @@
  * The recording of a boot: milestones and spans on the host's monotonic clock while it goes on, and at the end the result
  * that is published of it.
  */
+import { readBootId } from '../host/boot-id.ts';
 import type { Clock, Host } from '../host/port.ts';
 import { version } from '../model/program.ts';
 import type { Report, StepRecord } from '../model/report.ts';
 import type { BootResult, Milestone, MilestoneName, Span } from './result.ts';
-import { textOf } from '../model/bytes.ts';
 
 export interface Recording {
   /** Passed now, or at a time that something else noted (CLOCK_MONOTONIC milliseconds). */
@@ -42,7 +42,7 @@ export function startRecording(clock: Clock, processMs: number): Recording {
       apiVersion: 'nodekiln.dev/v1alpha1',
       kind: 'BootResult',
       nodekilnVersion: version,
-      bootId: await bootIdOf(host),
+      bootId: await readBootId(host.files),
       ...part,
       finishedAt: new Date(host.clock.now()).toISOString(),
       milestones: milestones.toSorted((a, b) => a.atMs - b.atMs),
@@ -50,10 +50,6 @@ export function startRecording(clock: Clock, processMs: number): Recording {
     }),
   };
   return recording;
-}
-
-async function bootIdOf(host: Host): Promise<string> {
-  return textOf(await host.files.read('/proc/sys/kernel/random/boot_id'))?.trim() ?? '';
 }
 
 async function addReport(recording: Recording, host: Host, report: Report): Promise<void> {

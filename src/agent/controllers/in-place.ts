@@ -7,11 +7,11 @@
  * back: that is said, and not tried again until somebody asks.
  */
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
+import { readBootId } from '../../host/boot-id.ts';
 import { withDeadline } from '../../host/deadline.ts';
 import type { RotatedCredentials } from '../../desired/in-place.ts';
 import { isPassing } from '../../kube/error.ts';
 import { probeReadiness } from '../../kinds/unit/readiness.ts';
-import { textOf } from '../../model/bytes.ts';
 import type { InPlaceState } from '../applied.ts';
 import { nodes, type NodeCluster, type NodeObject } from '../cluster.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
@@ -30,7 +30,6 @@ import { updateSystem } from '../in-place/system.ts';
 const resyncMs = 5 * 60_000;
 /** Somebody may have to approve certificates, and commands that update a system take their time. */
 const deadlineMs = 60 * 60_000;
-const bootIdPath = '/proc/sys/kernel/random/boot_id';
 
 export const updateCondition = 'NodekilnUpdate';
 
@@ -175,7 +174,7 @@ async function updateOperatingSystem(run: Run): Promise<boolean> {
   const system = state.asked.operatingSystem;
   if (!system) return true;
   const { version, command } = system;
-  const bootId = (textOf(await host.files.read(bootIdPath)) ?? '').trim();
+  const bootId = await readBootId(host.files);
   const before = (await noteNow(run))?.system;
   if (before?.version === version) {
     if (before.bootId !== bootId)

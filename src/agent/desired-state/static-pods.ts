@@ -34,7 +34,7 @@ export async function awaitPods(
     const ids = lacking.length === 0 ? looks.map((one) => one.ids).join(' ') : undefined;
     if (ids !== undefined && ids === seen) return undefined;
     seen = ids;
-    const waitedMs = (index: number): number => Math.abs(host.clock.now() - (pods[index]?.sinceMs ?? 0));
+    const waitedMs = (index: number): number => host.clock.monotonic() - (pods[index]?.sinceUptime?.ms ?? 0);
     if (looks.some(({ why }, index) => why !== undefined && waitedMs(index) >= patienceMs)) {
       run.unrun = pods.flatMap(({ path }, index) => (looks[index]?.why === undefined ? [] : [path]));
       return new NodekilnError('NK_STATIC_POD', `kubelet does not run what its manifests say: ${lacking.join('; ')}`);

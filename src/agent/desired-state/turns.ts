@@ -6,7 +6,8 @@ import { readHostName } from '../../host/facts.ts';
 import { isPassing, KubeApiError } from '../../kube/error.ts';
 import type { AgentReport } from '../../telemetry/agent-report.ts';
 import { serialTarget, type SerialTarget } from '../serial.ts';
-import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnAt, turnNote } from '../turn.ts';
+import { momentNow } from '../since.ts';
+import { annotatedDelay, disruptionOf, ownDelay, setTurnNote, turnNote, waitLeft } from '../turn.ts';
 import { putOff, type Run } from './run.ts';
 
 const defaultLongestDelayMs = 5 * 60_000;
@@ -37,13 +38,13 @@ export async function awaitTurn(run: Run, journal: Journal, { plan }: Prepared):
   const longestMs = config.restarts.maxDelay ?? (shared ? defaultLongestDelayMs : 0);
   const name = cluster?.nodeName ?? (await readHostName(host));
   const delayMs = annotatedDelay(cluster?.node()) ?? ownDelay(name, longestMs);
-  const nowMs = host.clock.now();
-  const untilMs = turnAt({ note, nowMs, delayMs });
-  if (untilMs <= nowMs) return;
+  const now = await momentNow(host);
+  const { waitMs, kept: since } = waitLeft({ note, now, delayMs });
+  if (waitMs <= 0) return;
   const why = `it restarts ${units.join(' and ')}, which nodes do at different times`;
-  setTurnNote(journal, { ...note, waitingSince: untilMs - delayMs });
+  setTurnNote(journal, { ...note, ...since });
   journal.flush();
-  putOff(run, { untilMs, waitMs: untilMs - nowMs, why, isNew: note.waitingSince === undefined });
+  putOff(run, { untilMs: now.atMs + waitMs, waitMs, why, isNew: note.waitingSince === undefined });
 }
 
 /** Ends the run, with nothing touched, when another node is at the same change or has failed with it. */

@@ -13,6 +13,7 @@ import { fromBase64, textOf } from '../../model/bytes.ts';
 import { basename, dirname } from '../../model/path.ts';
 import { reveal, type Resource } from '../../model/resources.ts';
 import type { Change } from '../../model/steps.ts';
+import { inThisStart, momentNow, type Moment, type Uptime } from '../since.ts';
 import { staticPodIn, type StaticPod } from './manifest.ts';
 import { containersOf } from './running.ts';
 
@@ -30,6 +31,8 @@ export interface AwaitedPod {
   readonly isGone: boolean;
   /** Milliseconds since 1970. */
   readonly sinceMs: number;
+  /** The same on the monotonic clock, which its time is counted by. */
+  readonly sinceUptime?: Uptime;
 }
 
 /** Where they are looked at. */
@@ -63,16 +66,23 @@ export async function noteStaticPods(
   const before = awaitedPods(journal);
   const kubelet = effective.get('unit:kubelet.service')?.resource;
   const isRun = kubelet?.kind === 'unit' && kubelet.state === 'started';
-  const still = before.filter(({ path, isGone }) => isRun && (isGone || effective.has(`file:${path}`)));
+  const moment = await momentNow(on.host);
+  const still = before
+    .filter(({ path, isGone }) => isRun && (isGone || effective.has(`file:${path}`)))
+    .map((pod) => ({ ...pod, ...since(inThisStart({ atMs: pod.sinceMs, uptime: pod.sinceUptime }, moment)) }));
   const now = new Map(still.map((pod) => [keyOf(pod), pod]));
   if (isRun && plan.changes.some(changesContent)) {
     const folder = await podFolder(effective);
     for (const change of plan.changes.filter((one) => changesContent(one) && isManifest(one, folder)))
-      for (const pod of await awaitedOf(on, change, before)) now.set(keyOf(pod), pod);
+      for (const pod of await awaitedOf(on, change, { awaited: before, moment })) now.set(keyOf(pod), pod);
   }
   if (before.length === 0 && now.size === 0) return;
   journal.setNote(noteKey, [...now.values()]);
   journal.flush();
+}
+
+function since({ atMs, uptime }: Moment): Pick<AwaitedPod, 'sinceMs' | 'sinceUptime'> {
+  return { sinceMs: atMs, sinceUptime: uptime };
 }
 
 function keyOf({ namespace, name }: Pick<AwaitedPod, 'namespace' | 'name'>): string {
@@ -103,7 +113,7 @@ async function podFolder(effective: Prepared['effective']): Promise<string> {
 async function awaitedOf(
   on: PodHost,
   { id, desired }: Change,
-  awaited: readonly AwaitedPod[],
+  { awaited, moment }: { readonly awaited: readonly AwaitedPod[]; readonly moment: Moment },
 ): Promise<readonly AwaitedPod[]> {
   const path = id.slice('file:'.length);
   const [old, pod] = [await podAt(on.host, path), await staticPodIn(contentOf(desired) ?? '')];
@@ -115,7 +125,7 @@ async function awaitedOf(
     podName: name,
     name: `${name}-${nodeName}`,
     containers,
-    sinceMs: on.host.clock.now(),
+    ...since(moment),
   });
   const pods: AwaitedPod[] = [];
   if (old && (old.name !== pod?.name || old.namespace !== pod.namespace))
