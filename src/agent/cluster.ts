@@ -95,7 +95,7 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   const { host, cluster, nodeName, signal, onTrouble, onNotice } = options;
   const identity = await openIdentity(host, cluster, onTrouble);
   const { servers, credentials } = identity;
-  const client = createKubeClient(host.net, { servers, credentials }, { keepAlive: true });
+  const client = createKubeClient(host, { servers, credentials }, { keepAlive: true });
   const api = createKubeApi(client, host.clock);
   const own = createNotices();
   let informer: Informer<NodeObject> | undefined;

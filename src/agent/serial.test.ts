@@ -80,7 +80,7 @@ describe('a node that leaves the line', () => {
         spec: { holderIdentity: holder, leaseDurationSeconds: 180, renewTime: microTime(0) },
       });
       const { net, clock } = machine.open();
-      const api = createKubeApi(createKubeClient(net, { server: clusterAddress }), clock);
+      const api = createKubeApi(createKubeClient({ net, clock }, { server: clusterAddress }), clock);
       const target = { namespace: 'kube-system', name: 'pool-a', checksum: 'd' };
       await createSerial({ api, nodeName: 'n' }, clock).leave(target, false, new AbortController().signal);
       const left = cluster.get(key);

@@ -52,7 +52,7 @@ export const clusterApproveVerb: Verb = {
       });
       const { server } = await credentials();
       const api = createKubeApi(
-        createKubeClient(host.net, { servers: [server], credentials }, { keepAlive: true }),
+        createKubeClient(host, { servers: [server], credentials }, { keepAlive: true }),
         host.clock,
       );
       const options = {

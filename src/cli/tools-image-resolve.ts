@@ -134,6 +134,6 @@ function clusterVersion(options: Options, host: Host): (() => Promise<string>) |
       import('../kube/api-server.ts'),
     ]);
     const api = await readKubeconfig(host.files, absolute(kubeconfig));
-    return serverVersion(createKubeClient(host.net, api), apiDeadlineMs);
+    return serverVersion(createKubeClient(host, api), apiDeadlineMs);
   };
 }

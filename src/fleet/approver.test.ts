@@ -17,7 +17,7 @@ beforeEach(() => {
   machine = createMemoryMachine();
   cluster = createKubeCluster(machine);
   const host = machine.open();
-  api = createKubeApi(createKubeClient(host.net, { server: clusterAddress }), host.clock);
+  api = createKubeApi(createKubeClient(host, { server: clusterAddress }), host.clock);
 });
 
 const pass = (ms: number): Promise<void> => machine.clock.sleep(ms);

@@ -18,7 +18,7 @@ import { createKubeClient } from './client.ts';
 import { readKubeconfig } from './kubeconfig.ts';
 
 const scratch = mkdtempSync('/var/tmp/nodekiln-api-server-');
-const { files, net } = createLinuxHost();
+const { files, net, clock } = createLinuxHost();
 const secret = 'hunter2-in-the-clear';
 const at = (name: string): string => join(scratch, name);
 const base64 = (name: string): string => readFileSync(at(name)).toString('base64');
@@ -132,7 +132,7 @@ function kubeconfig({ cluster = {}, user = { token: secret } }: Parts = {}): str
 }
 
 async function ask(parts?: Parts, timeoutMs = 3000): Promise<string> {
-  return serverVersion(createKubeClient(net, await readKubeconfig(files, kubeconfig(parts))), timeoutMs);
+  return serverVersion(createKubeClient({ net, clock }, await readKubeconfig(files, kubeconfig(parts))), timeoutMs);
 }
 
 /** The error, after looking that it tells no secret. */

@@ -24,7 +24,7 @@ let answer: EndpointResponse;
 beforeEach(() => {
   machine = createMemoryMachine();
   const { net, clock } = machine.open();
-  api = createKubeApi(createKubeClient(net, { server: `${server}/`, token: secret }), clock);
+  api = createKubeApi(createKubeClient({ net, clock }, { server: `${server}/`, token: secret }), clock);
   requests = [];
   answer = { body: JSON.stringify(stored) };
   machine.serve(server, (request) => {
@@ -114,7 +114,7 @@ describe('an API', () => {
     const other = 'https://10.0.0.2:6443';
     const { net, clock } = machine.open();
     const credentials = async (): Promise<ApiServer> => ({ server });
-    const both = createKubeApi(createKubeClient(net, { servers: [server, other], credentials }), clock);
+    const both = createKubeApi(createKubeClient({ net, clock }, { servers: [server, other], credentials }), clock);
     let [first, second] = [true, true];
     const serve = (address: string, isUp: () => boolean): void => {
       machine.serve(address, (request) => {

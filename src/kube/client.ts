@@ -4,7 +4,7 @@
  */
 import { NodekilnError } from '../errors.ts';
 import { NetError } from '../host/port.ts';
-import type { HttpExchange, HttpResponse, HttpStream, Net } from '../host/port.ts';
+import type { Host, HttpExchange, HttpResponse, HttpStream } from '../host/port.ts';
 import type { Credentials } from './credentials.ts';
 import type { ApiServer } from './kubeconfig.ts';
 import { unanswered } from './unanswered.ts';
@@ -54,6 +54,9 @@ export interface KubeClient {
   stream(request: KubeStreamRequest): Promise<HttpStream>;
 }
 
+/** What it asks by; the time is told where a certificate does not hold. */
+export type KubeClientHost = Pick<Host, 'net' | 'clock'>;
+
 /** How the client asks. */
 export interface KubeClientOptions {
   /** Connections stay open for the next request, until the host is closed. */
@@ -64,7 +67,11 @@ export interface KubeClientOptions {
  * `api`: what credentials are for good, or where to look for them at each request. Of several addresses of one API server
  * the one that answered last is asked; when it does not answer, the next one is asked from then on.
  */
-export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: KubeClientOptions = {}): KubeClient {
+export function createKubeClient(
+  { net, clock }: KubeClientHost,
+  api: ApiServer | ClientOf,
+  options: KubeClientOptions = {},
+): KubeClient {
   const { servers, credentials } = 'credentials' in api ? api : { servers: [api.server], credentials: async () => api };
   const bases = servers.map((server) => {
     const base = server.replace(/\/+$/, '');
@@ -146,7 +153,7 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
             });
           if (thrown instanceof NetError && thrown.failure === 'too-large' && maxBytes !== undefined)
             return unusableServer(where, `answered with more than ${maxBytes} bytes`, thrown);
-          return asUnusable(where, thrown);
+          return asUnusable(where, thrown, clock.now());
         },
       ),
     // A connection of its own: it lasts, and what is wrong with an earlier one must not be inherited.
@@ -154,7 +161,7 @@ export function createKubeClient(net: Net, api: ApiServer | ClientOf, options: K
       const answer = await askEach(
         wanted,
         (about) => net.stream({ ...about, keepAlive: false, headersTimeoutMs }),
-        asUnusable,
+        (where, thrown) => asUnusable(where, thrown, clock.now()),
       );
       return { ...answer, body: pieces(answer.body, current().where) };
     },
@@ -189,9 +196,9 @@ export interface ClientOf {
   readonly credentials: Credentials;
 }
 
-function asUnusable(where: string, thrown: unknown): NodekilnError {
+function asUnusable(where: string, thrown: unknown, now: number): NodekilnError {
   if (thrown instanceof NodekilnError && thrown.code === 'NK_INTERRUPTED') return thrown;
-  if (thrown instanceof NetError && thrown.failure !== 'too-large') return unanswered(thrown, where);
+  if (thrown instanceof NetError && thrown.failure !== 'too-large') return unanswered(thrown, where, now);
   return unusableServer(where, `cannot be asked: ${reasonOf(thrown)}`, thrown);
 }
 

@@ -38,9 +38,9 @@ beforeEach(async () => {
 /** Asks as a user of the kubeconfig; again each time it is called. */
 async function asker(user: string): Promise<() => Promise<unknown>> {
   await write('kubeconfig', kubeconfig(user));
-  const { net, files } = machine.open();
+  const { net, clock, files } = machine.open();
   const credentials = kubeconfigCredentials(files, '/etc/kube/kubeconfig');
-  const client = createKubeClient(net, { servers: [server], credentials });
+  const client = createKubeClient({ net, clock }, { servers: [server], credentials });
   return () => client.ask({ path: '/version', timeoutMs: 1000 });
 }
 
@@ -179,7 +179,7 @@ describe('credentials of a program', () => {
       programs: host,
       onTrouble: ({ message }) => troubles.push(message),
     });
-    const client = createKubeClient(host.net, { servers: [server], credentials });
+    const client = createKubeClient(host, { servers: [server], credentials });
     return () => client.ask({ path: '/version', timeoutMs: 1000 });
   }
   const tokens = (): unknown[] => seen.map(({ token }) => token);

@@ -27,7 +27,7 @@ afterEach(() => stop.abort());
 
 function start(onChange: (change: Change<Thing>) => void = noted): Informer<Thing> {
   const host = machine.open();
-  const api = createKubeApi(createKubeClient(host.net, { server: serverAddress }), host.clock);
+  const api = createKubeApi(createKubeClient(host, { server: serverAddress }), host.clock);
   return startInformer<Thing>({
     api,
     clock: host.clock,

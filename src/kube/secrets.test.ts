@@ -22,7 +22,7 @@ it('is revealed to who asks for it, and to nobody else', async () => {
     data: { key: base64, number: 7 },
   });
   const { net, clock } = machine.open();
-  const api = createKubeApi(createKubeClient(net, { server: clusterAddress }), clock);
+  const api = createKubeApi(createKubeClient({ net, clock }, { server: clusterAddress }), clock);
   const resource = secretsIn('a');
   const stop = new AbortController();
   const watched: KubeSecret[] = [];

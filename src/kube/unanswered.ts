@@ -1,14 +1,13 @@
 /** Why there is no answer of an API server, each a code of its own with what to do. Pure. */
 import { NodekilnError } from '../errors.ts';
-import { NetError } from '../host/port.ts';
+import type { NetError } from '../host/port.ts';
 
 export const iso = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 
-/** The server did not answer, or not as one that is trusted. `now`: this machine's time, where it is known. */
-export function unanswered(thrown: unknown, server: string, now?: number): NodekilnError {
+/** The server did not answer, or not as one that is trusted. `now`: this machine's time. */
+export function unanswered(thrown: NetError, server: string, now: number): NodekilnError {
   const detail = { cause: thrown };
-  const why = thrown instanceof NetError ? thrown.why : thrown instanceof Error ? thrown.message : String(thrown);
-  const reason = thrown instanceof NetError ? thrown.reason : undefined;
+  const { why, reason } = thrown;
   switch (reason) {
     case 'untrusted':
       // OpenSSL's words for it are many, and none of them says whose word is missing.
@@ -26,13 +25,13 @@ export function unanswered(thrown: unknown, server: string, now?: number): Nodek
     case 'expired':
       return new NodekilnError(
         'NK_CLUSTER_CERTIFICATE',
-        `the certificate of the API server ${server} has expired, by this machine’s clock${now === undefined ? '' : ` (${iso(now)})`}`,
+        `the certificate of the API server ${server} has expired, by this machine’s clock (${iso(now)})`,
         { ...detail, hint: 'Is the clock right? If it is, renew the certificate on the control plane.' },
       );
     case 'not-yet-valid':
       return new NodekilnError(
         'NK_CLUSTER_CLOCK',
-        `the certificate of the API server ${server} does not hold yet, by this machine’s clock${now === undefined ? '' : ` (${iso(now)})`}`,
+        `the certificate of the API server ${server} does not hold yet, by this machine’s clock (${iso(now)})`,
         detail,
       );
     case 'no-name':

@@ -61,7 +61,7 @@ export function clientCertificate({
           ),
         };
       const api = bootstrap
-        ? createKubeApi(createKubeClient(host.net, ofEach(identity.servers, bootstrap)), host.clock)
+        ? createKubeApi(createKubeClient(host, ofEach(identity.servers, bootstrap)), host.clock)
         : cluster.api;
       const key = await keptKey(host, nextKeyPath);
       const wanted = {

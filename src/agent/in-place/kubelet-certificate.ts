@@ -33,7 +33,7 @@ export async function renewKubeletCertificate(host: Host, nodeName: string, sign
   const server = await kubeletServer(host, user);
   const key = await keptKey(host, nextKeyPath);
   const pem = await requestCertificate(
-    { api: createKubeApi(createKubeClient(net, server), clock), clock, signatures, signal },
+    { api: createKubeApi(createKubeClient({ net, clock }, server), clock), clock, signatures, signal },
     {
       key,
       commonName: user,

@@ -1,7 +1,6 @@
 /** Questions to an API server while a node joins: small, each with a deadline, without retries. Whoever asks looks again. */
-import { asNodekilnError } from '../../errors.ts';
-import type { HttpResponse, Net } from '../../host/port.ts';
-import { createKubeClient } from '../../kube/client.ts';
+import type { HttpResponse } from '../../host/port.ts';
+import { createKubeClient, type KubeClientHost } from '../../kube/client.ts';
 import type { ApiServer } from '../../kube/kubeconfig.ts';
 import { textOf } from '../../model/bytes.ts';
 
@@ -30,21 +29,20 @@ const timeoutMs = 3_000;
 /** A list of a hundred certificate requests. */
 const maxBytes = 1024 * 1024;
 
-/** Throws what the port's network throws. */
-export async function ask(net: Net, { signal, ...api }: Api, { path, query, post }: Question): Promise<Answer> {
-  const client = createKubeClient(net, api, { keepAlive: true });
-  const asked = client.ask({
+/** Errors of the client. */
+export async function ask(
+  host: KubeClientHost,
+  { signal, ...api }: Api,
+  { path, query, post }: Question,
+): Promise<Answer> {
+  const client = createKubeClient(host, api, { keepAlive: true });
+  const response = await client.ask({
     path,
     timeoutMs,
     maxBytes,
     ...(query && { query }),
     ...(signal && { signal }),
     ...(post !== undefined && { method: 'POST', body: JSON.stringify(post) }),
-  });
-  const response = await asked.catch((thrown: unknown) => {
-    // Why there is no answer is told here with this machine's time.
-    const { code, cause } = asNodekilnError(thrown);
-    throw code === 'NK_INTERRUPTED' || cause === undefined ? thrown : cause;
   });
   return { status: response.status, body: jsonIn(response), serverTime: timeIn(response) };
 }

@@ -34,7 +34,9 @@ type Body = Readonly<Record<string, unknown>>;
 /** A cluster as far as a node that joins sees it; a test changes it while the node looks. */
 interface Cluster {
   /** Thrown instead of an answer. */
-  broken?: Error;
+  broken: Error | undefined;
+  /** Until it answers. */
+  durationMs: number;
   skewMs: number;
   tokenStatus: number;
   mayAsk: boolean;
@@ -63,6 +65,8 @@ async function machineWith(about: Partial<Cluster> = {}): Promise<{ machine: Mem
     ),
   ]);
   const cluster: Cluster = {
+    broken: undefined,
+    durationMs: 5,
     skewMs: 0,
     tokenStatus: 201,
     mayAsk: true,
@@ -77,7 +81,7 @@ async function machineWith(about: Partial<Cluster> = {}): Promise<{ machine: Mem
     if (cluster.broken) throw cluster.broken;
     const { status, body } = answer(cluster, request);
     const date = new Date(clock.now() + cluster.skewMs).toUTCString();
-    return { status, headers: { date }, body: JSON.stringify(body), durationMs: 5 };
+    return { status, headers: { date }, body: JSON.stringify(body), durationMs: cluster.durationMs };
   });
   return { machine, cluster };
 }
@@ -214,7 +218,7 @@ describe('what stands in the way', () => {
 
   it('is what the server said, though it answers too late afterwards', async () => {
     const { machine, cluster } = await machineWith({ broken: netError('certificate', 'untrusted') });
-    after(machine, 6_500, () => (cluster.broken = netError('connection')));
+    after(machine, 5_000, () => Object.assign(cluster, { broken: undefined, durationMs: 60_000 }));
     const { joined, said } = await follow(machine);
     assert.equal(joined.obstacle?.code, 'NK_CLUSTER_AUTHORITY');
     assert.deepEqual(said, ['NK_CLUSTER_AUTHORITY']);
@@ -242,6 +246,7 @@ describe('what stands in the way', () => {
     ],
     ['no way there', { broken: netError('connection', 'no-route') }, 'NK_CLUSTER_UNREACHABLE', /no way/],
     ['a connection that breaks off', { broken: netError('connection') }, 'NK_CLUSTER_UNREACHABLE', /does not answer/],
+    ['an answer that does not come', { durationMs: 60_000 }, 'NK_CLUSTER_UNREACHABLE', /no answer .*within 3000 ms/],
     ['another authority', { broken: netError('certificate', 'untrusted') }, 'NK_CLUSTER_AUTHORITY', /caBundle/],
     ['another’s certificate', { broken: netError('certificate', 'other-name') }, 'NK_CLUSTER_CERTIFICATE', /another’s/],
     [

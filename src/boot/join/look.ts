@@ -4,7 +4,6 @@
  */
 import type { Join } from '../../desired/join.ts';
 import { NodekilnError } from '../../errors.ts';
-import { unanswered } from '../../kube/unanswered.ts';
 import {
   isSameMachine,
   otherMachine,
@@ -17,7 +16,7 @@ import { readKubeconfig } from '../../kube/kubeconfig.ts';
 import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { ask, at, listAt, textAt, type Answer, type Api } from './api.ts';
-import { clocksApart, unexpected } from './obstacles.ts';
+import { clocksApart, noAnswer, unexpected } from './obstacles.ts';
 
 /** What was seen. */
 export interface Sight {
@@ -107,14 +106,15 @@ const review = {
 };
 
 /** Why kubelet has no certificate, as far as its token can find out. */
-async function lookAsBootstrap({ net, clock }: Host, join: Join, api: Api): Promise<NodekilnError | undefined> {
+async function lookAsBootstrap(host: Host, join: Join, api: Api): Promise<NodekilnError | undefined> {
+  const { clock } = host;
   const { server } = api;
   let answer: Answer;
   try {
-    answer = await ask(net, api, { path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', post: review });
+    answer = await ask(host, api, { path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', post: review });
   } catch (thrown) {
     if (api.signal?.aborted === true) throw thrown;
-    return unanswered(thrown, server, clock.now());
+    return noAnswer(thrown);
   }
   const apart = clocksApart(server, clock.now(), answer.serverTime);
   if (apart) return apart;
@@ -126,7 +126,7 @@ async function lookAsBootstrap({ net, clock }: Host, join: Join, api: Api): Prom
       `the API server ${server} does not let the bootstrap token ask for a certificate`,
     );
   if (answer.status !== 201) return unexpected(server, answer.status);
-  return requestObstacle(await requests({ net, api, signer: 'kubernetes.io/kube-apiserver-client-kubelet', join }));
+  return requestObstacle(await requests({ host, api, signer: 'kubernetes.io/kube-apiserver-client-kubelet', join }));
 }
 
 interface CertificateRequest {
@@ -137,19 +137,19 @@ interface CertificateRequest {
 
 /** Requests for the certificate of this node, the newest last; none where they may not be read. */
 async function requests({
-  net,
+  host,
   api,
   signer,
   join,
 }: {
-  readonly net: Host['net'];
+  readonly host: Host;
   readonly api: Api;
   readonly signer: string;
   readonly join: Join;
 }): Promise<CertificateRequest[]> {
   const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
   const query = { limit: '500', fieldSelector: `spec.signerName=${signer}` };
-  const { body } = await ask(net, api, { path, query }).catch(() => ({ body: undefined }));
+  const { body } = await ask(host, api, { path, query }).catch(() => ({ body: undefined }));
   return listAt(body, 'items')
     .filter((item) => isForNode(item, join.nodeName) && isOf(item, requesterOf(api)))
     .toSorted((a, b) => (created(a) < created(b) ? -1 : 1))
@@ -228,7 +228,7 @@ interface AsNode {
 }
 
 async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight> {
-  const { net, clock } = host;
+  const { clock } = host;
   const { server } = api;
   const { nodeName } = join;
   const seen = (part: Partial<Sight>): Sight => ({
@@ -240,10 +240,10 @@ async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight>
   });
   let answer: Answer;
   try {
-    answer = await ask(net, api, { path: `/api/v1/nodes/${nodeName}` });
+    answer = await ask(host, api, { path: `/api/v1/nodes/${nodeName}` });
   } catch (thrown) {
     if (api.signal?.aborted === true) throw thrown;
-    return seen({ obstacle: unanswered(thrown, server, clock.now()) });
+    return seen({ obstacle: noAnswer(thrown) });
   }
   const { status, body, serverTime } = answer;
   if (status === 404) return seen({ obstacle: clocksApart(server, clock.now(), serverTime) });
@@ -264,7 +264,7 @@ async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight>
   return seen({
     node: { ...readiness(body), ours, createdAt: Date.parse(created(body)) },
     obstacle: other,
-    remarks: join.servingByCluster ? await servingRemarks({ net, api, join }) : [],
+    remarks: join.servingByCluster ? await servingRemarks({ host, api, join }) : [],
   });
 }
 
@@ -288,7 +288,7 @@ function machineOf(node: unknown): ToldMachine {
 /** The machine that has this name, if it lives; one that is gone leaves its Node to whoever comes after it. */
 async function takenBy(node: unknown, { host, join, api, identity }: AsNode): Promise<NodekilnError | undefined> {
   const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${join.nodeName}`;
-  const { body, serverTime } = await ask(host.net, api, { path }).catch(() => ({
+  const { body, serverTime } = await ask(host, api, { path }).catch(() => ({
     body: undefined,
     serverTime: undefined,
   }));

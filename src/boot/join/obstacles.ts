@@ -1,5 +1,5 @@
 /** What stands in the way of joining, each a code of its own with what to do. Pure. */
-import { NodekilnError } from '../../errors.ts';
+import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { NetError } from '../../host/port.ts';
 import { iso } from '../../kube/unanswered.ts';
 
@@ -8,7 +8,15 @@ export const mostSkewMs = 5 * 60_000;
 
 /** Nothing came back in time: that says less than any answer, of whatever kind. */
 export function isSilence({ code, cause }: NodekilnError): boolean {
-  return code === 'NK_CLUSTER_UNREACHABLE' && cause instanceof NetError && cause.reason === undefined;
+  if (code !== 'NK_CLUSTER_UNREACHABLE' || !(cause instanceof NodekilnError)) return false;
+  return cause instanceof NetError ? cause.reason === undefined : cause.code === 'NK_TIMEOUT';
+}
+
+/** Why the client had no answer: as it says it, or that none came in time. */
+export function noAnswer(thrown: unknown): NodekilnError {
+  const error = asNodekilnError(thrown);
+  if (error.code.startsWith('NK_CLUSTER_')) return error;
+  return new NodekilnError('NK_CLUSTER_UNREACHABLE', error.message, { cause: error });
 }
 
 /** Certificates hold on neither side when the clocks are too far apart. Undefined when they are not. */

@@ -30,7 +30,7 @@ afterEach(() => stop.abort());
 
 function open(address = 'secret:kube-system/pool-a'): DocumentSource {
   const host = machine.open();
-  const api = createKubeApi(createKubeClient(host.net, { server: clusterAddress }), host.clock);
+  const api = createKubeApi(createKubeClient(host, { server: clusterAddress }), host.clock);
   return openSource(address, { host, cluster: { api, available: () => Promise.resolve() } });
 }
 

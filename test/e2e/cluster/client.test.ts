@@ -73,7 +73,7 @@ describe('the client of the API', { concurrency: 1 }, () => {
 
   function apiTo(...servers: readonly string[]): KubeApi {
     const credentials = async (): Promise<ApiServer> => admin;
-    return createKubeApi(createKubeClient(host.net, { servers, credentials }, { keepAlive: true }), host.clock);
+    return createKubeApi(createKubeClient(host, { servers, credentials }, { keepAlive: true }), host.clock);
   }
 
   const configMap = (name: string, value: string): ConfigMap => ({
@@ -127,11 +127,11 @@ describe('the client of the API', { concurrency: 1 }, () => {
   test('refusals have their codes, and no secret is in them', async () => {
     const token = 'abcdef.0123456789abcdef';
     const unknown = createKubeApi(
-      createKubeClient(host.net, { server: proxy.server, ca: cluster.caBundle, token }),
+      createKubeClient(host, { server: proxy.server, ca: cluster.caBundle, token }),
       host.clock,
     );
     const known = createKubeApi(
-      createKubeClient(host.net, { server: proxy.server, ca: cluster.caBundle, token: await cluster.newToken() }),
+      createKubeClient(host, { server: proxy.server, ca: cluster.caBundle, token: await cluster.newToken() }),
       host.clock,
     );
     await assert.rejects(unknown.get(configMaps, 'one'), (error: KubeApiError) => {
