@@ -193,6 +193,7 @@ function contextOf(making: Making): AgentContext {
         cluster: {
           api: cluster.api,
           available: (until) => cluster.identity.available(until),
+          doubt: cluster.doubt,
           onPutBack: () => cluster.onPutBack(),
         },
       }),

@@ -101,6 +101,29 @@ describe('an agent of a cluster', () => {
   }
 });
 
+describe('a cluster that is put back to an older copy', () => {
+  it('under open connections is noticed by the next heartbeat, followed and said', async () => {
+    await play();
+    await agent.pass(20_000);
+    const putBack = agent.cluster.save();
+    agent.cluster.put(poolKey, documentOf('lost'));
+    await agent.pass(40_000);
+    assert.equal(await contentOf('/etc/a'), 'lost');
+    putBack();
+    await agent.pass(25_000);
+    assert.equal(await contentOf('/etc/a'), 'one');
+    const said = agent.cluster.asked.filter(({ body }) => JSON.stringify(body ?? '').includes('ClusterPutBack'));
+    assert.equal(said.length, 1);
+    const watches = agent.cluster.told.filter((what) => what.startsWith('watch'));
+    await agent.pass(200_000);
+    assert.deepEqual(
+      agent.cluster.told.filter((what) => what.startsWith('watch')),
+      watches,
+      'once',
+    );
+  });
+});
+
 describe('drift', () => {
   const reasons = (): string[] =>
     agent.events.flatMap(({ event }) =>

@@ -5,6 +5,7 @@
 import type { AgentClusterItem } from '../config/agent-config.ts';
 import { createKubeApi, type KubeApi } from '../kube/api.ts';
 import { createKubeClient } from '../kube/client.ts';
+import { createDoubt, type Doubt } from '../kube/doubt.ts';
 import { startInformer, type Informer } from '../kube/informer.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import type { Host } from '../host/port.ts';
@@ -54,6 +55,8 @@ export interface NodeCluster {
   watchNode(signal: AbortSignal): AsyncIterable<void>;
   /** Another machine has the name of this node; undefined when none is known to. While there is one, nothing is written there. */
   readonly contest: NodeContest | undefined;
+  /** Whether the cluster still is what it was; for whoever follows something of it. */
+  readonly doubt: Doubt;
   /** Whoever follows something else of the cluster has seen that it is at an earlier state than it was. */
   onPutBack(): void;
   /** Says it on the Node; best effort, never throws. */
@@ -96,7 +99,13 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   const identity = await openIdentity(host, cluster, onTrouble);
   const { servers, credentials } = identity;
   const client = createKubeClient(host, { servers, credentials }, { keepAlive: true });
-  const api = createKubeApi(client, host.clock);
+  const doubt = createDoubt();
+  const api = createKubeApi(client, host.clock, {
+    onEarlier: () => {
+      tellPutBack();
+      doubt.raise();
+    },
+  });
   const own = createNotices();
   let informer: Informer<NodeObject> | undefined;
   const node = (): NodeObject | undefined => informer?.objects.get(nodeName);
@@ -131,6 +140,7 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
         judgeMachine();
         own.tell();
       },
+      doubt,
       onPutBack: tellPutBack,
       ...(onTrouble && { onTrouble }),
     });
@@ -159,6 +169,7 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
       return own.listen(until);
     },
     event,
+    doubt,
     onPutBack: tellPutBack,
     setCondition: async (condition, until) => {
       const now = `${new Date(host.clock.now()).toISOString().slice(0, 19)}Z`;

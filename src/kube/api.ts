@@ -13,6 +13,7 @@ import { isGone, KubeApiError } from './error.ts';
 import { fieldOf, isKubeObject, pathOf } from './objects.ts';
 import type { KubeObject, Resource, Selection } from './objects.ts';
 import { concealed } from './secrets.ts';
+import { createSeenVersions } from './seen-versions.ts';
 
 /** Of any question. */
 export interface AskOptions {
@@ -95,45 +96,29 @@ const contentTypes = {
   strategic: 'application/strategic-merge-patch+json',
 } as const;
 
-/** Asks through the client; holds nothing itself. */
-export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
+/** What is told beside answers. */
+export interface KubeApiOptions {
+  /** An object was answered in an earlier version than it had before: the server's store was put back to an older copy. */
+  readonly onEarlier?: () => void;
+}
+
+/** Asks through the client; holds nothing but versions, for `onEarlier`. */
+export function createKubeApi(client: KubeClient, clock: Clock, { onEarlier }: KubeApiOptions = {}): KubeApi {
   const request = requestThrough(client, clock);
-  const object = async <T extends KubeObject>(resource: Resource, wanted: ApiRequest): Promise<T> => {
+  const seen = onEarlier && createSeenVersions(onEarlier);
+  const object = async <T extends KubeObject>(resource: Resource, wanted: ApiRequest, name?: string): Promise<T> => {
+    const answered = name === undefined ? undefined : seen?.ask(pathOf(resource, name));
     const content = await request(wanted);
     if (!isKubeObject(content)) throw unusableServer(client.where, `answered ${wanted.path} with what is no object`);
+    answered?.(content);
     return concealed(resource, content as T);
   };
 
-  const write = <T extends KubeObject>(resource: Resource, wanted: ApiRequest, content: unknown): Promise<T> =>
-    object<T>(resource, { ...wanted, body: JSON.stringify(content) });
-
-  const pages = async <T extends KubeObject>(
+  const write = <T extends KubeObject>(
     resource: Resource,
-    options: Selection & AskOptions,
-  ): Promise<KubeList<T>> => {
-    const { timeoutMs = defaultTimeoutMs, signal, fresh = false } = options;
-    const items: T[] = [];
-    for (let next = '', page = 1; ; page++) {
-      const query = {
-        limit: String(pageSize),
-        ...selectionOf(options),
-        ...(next !== '' && { continue: next }),
-      };
-      const read = await readPage<T>({ request, where: client.where }, resource, {
-        path: pathOf(resource),
-        query,
-        timeoutMs,
-        fresh,
-        ...(signal && { signal }),
-      });
-      items.push(...read.items);
-      // A page may be empty, all of it filtered out, and another follow.
-      if (items.length > mostItems || page > mostPages || (read.next !== '' && read.next === next))
-        throw unusableServer(client.where, `answered ${pathOf(resource)} with a list that does not end`);
-      if (read.next === '') return { items, resourceVersion: read.resourceVersion };
-      next = read.next;
-    }
-  };
+    wanted: ApiRequest,
+    { content, name }: { readonly content: unknown; readonly name?: string },
+  ): Promise<T> => object<T>(resource, { ...wanted, body: JSON.stringify(content) }, name);
 
   return {
     get where() {
@@ -147,23 +132,23 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
       return body;
     },
     get: async (resource, name, options = {}) =>
-      unlessMissing(object(resource, { path: pathOf(resource, name), ...options })),
+      unlessMissing(object(resource, { path: pathOf(resource, name), ...options }, name)),
     list: async <T extends KubeObject>(resource: Resource, options: Selection & AskOptions = {}) => {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await pages<T>(resource, options);
+          return await readPages<T>({ request, where: client.where }, resource, options);
         } catch (thrown) {
           if (!isGone(thrown) || attempt === listAttempts) throw thrown;
         }
       }
     },
     create: async (resource, content, options = {}) =>
-      write(resource, { method: 'POST', path: pathOf(resource), ...options }, content),
+      write(resource, { method: 'POST', path: pathOf(resource), ...options }, { content }),
     update: async (resource, content, { subresource, ...options } = {}) =>
       write(
         resource,
         { method: 'PUT', path: pathOf(resource, content.metadata.name, ...partOf(subresource)), ...options },
-        content,
+        { content, name: content.metadata.name },
       ),
     patch: async (resource, name, { type, content }, { subresource, ...options } = {}) =>
       write(
@@ -174,7 +159,7 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
           contentType: contentTypes[type],
           ...options,
         },
-        content,
+        { content, name },
       ),
     apply: async (resource, content, { fieldManager, force, subresource, ...options }) =>
       write(
@@ -187,13 +172,44 @@ export function createKubeApi(client: KubeClient, clock: Clock): KubeApi {
           contentType: 'application/apply-patch+yaml',
           ...options,
         },
-        content,
+        { content, name: content.metadata.name },
       ),
     delete: async (resource, name, options = {}) => {
+      seen?.forget(pathOf(resource, name));
       const answer = await unlessMissing(request({ method: 'DELETE', path: pathOf(resource, name), ...options }));
       return answer !== undefined;
     },
   };
+}
+
+/** All pages of one list. */
+async function readPages<T extends KubeObject>(
+  asking: Pick<KubeApi, 'request' | 'where'>,
+  resource: Resource,
+  options: Selection & AskOptions,
+): Promise<KubeList<T>> {
+  const { timeoutMs = defaultTimeoutMs, signal, fresh = false } = options;
+  const items: T[] = [];
+  for (let next = '', page = 1; ; page++) {
+    const query = {
+      limit: String(pageSize),
+      ...selectionOf(options),
+      ...(next !== '' && { continue: next }),
+    };
+    const read = await readPage<T>(asking, resource, {
+      path: pathOf(resource),
+      query,
+      timeoutMs,
+      fresh,
+      ...(signal && { signal }),
+    });
+    items.push(...read.items);
+    // A page may be empty, all of it filtered out, and another follow.
+    if (items.length > mostItems || page > mostPages || (read.next !== '' && read.next === next))
+      throw unusableServer(asking.where, `answered ${pathOf(resource)} with a list that does not end`);
+    if (read.next === '') return { items, resourceVersion: read.resourceVersion };
+    next = read.next;
+  }
 }
 
 /** One page of a list. */

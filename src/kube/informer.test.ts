@@ -7,6 +7,8 @@ import { createMemoryMachine } from '../host/memory/machine.ts';
 import type { MemoryMachine } from '../host/memory/machine.ts';
 import { createKubeApi } from './api.ts';
 import { createKubeClient } from './client.ts';
+import { createDoubt } from './doubt.ts';
+import type { Doubt } from './doubt.ts';
 import { startInformer } from './informer.ts';
 import type { Change, Informer } from './informer.ts';
 
@@ -16,12 +18,14 @@ let stop: AbortController;
 let changes: string[];
 let troubles: string[];
 let putBacks: number;
+let doubt: Doubt;
 
 beforeEach(() => {
   machine = createMemoryMachine();
   server = createKubeServer(machine);
   stop = new AbortController();
   [changes, troubles, putBacks] = [[], [], 0];
+  doubt = createDoubt();
 });
 afterEach(() => stop.abort());
 
@@ -33,6 +37,7 @@ function start(onChange: (change: Change<Thing>) => void = noted): Informer<Thin
     clock: host.clock,
     resource: things,
     signal: stop.signal,
+    doubt,
     random: () => 0,
     onChange,
     onTrouble: (trouble) => troubles.push(trouble instanceof Error ? trouble.message : String(trouble)),
@@ -383,6 +388,40 @@ const faults: readonly Fault[] = [
     asks: ['list', 'list', 'watch 5'],
     trouble: /refused/,
     isPutBack: true,
+  },
+  {
+    name: 'the server goes back to an older copy under an open connection, and somebody else sees it: lists again',
+    happens: async () => {
+      const copy = server.save();
+      server.put('b', 'x');
+      server.put('b', 'y');
+      await pass(10);
+      server.restore(copy);
+      server.put('lost', 'x');
+      doubt.raise();
+    },
+    asks: ['list', 'watch 3'],
+    trouble: /may have gone back/,
+    isPutBack: true,
+  },
+  {
+    name: 'somebody doubts the server without need, while it is listed and while it is waited for: lists again',
+    happens: async () => {
+      doubt.raise();
+      server.instead = (what) => {
+        if (what !== 'list') return undefined;
+        server.instead = undefined;
+        doubt.raise();
+        return undefined;
+      };
+      await pass(5000);
+      connections((connection) => connection.end('cut'));
+      await pass(1);
+      doubt.raise();
+      server.put('lost', 'x');
+    },
+    asks: ['list', 'list', 'watch 2', 'list', 'watch 3'],
+    trouble: /may have gone back/,
   },
   {
     name: 'the server is away and goes back to an older copy meanwhile, and says nothing: lists again at once',

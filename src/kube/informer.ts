@@ -3,7 +3,8 @@ import { NodekilnError } from '../errors.ts';
 import { orAborted } from '../host/deadline.ts';
 import { keyOf } from './objects.ts';
 import type { KubeObject } from './objects.ts';
-import { isBefore, watch } from './watch.ts';
+import { isBefore } from './version.ts';
+import { watch } from './watch.ts';
 import type { WatchNews, WatchOptions } from './watch.ts';
 
 /** What became of one object. After a gap the changes in between are one. */

@@ -1,8 +1,8 @@
 /**
  * Follows objects of an API server for as long as it is let: lists them, watches from the list's version, goes on from the
  * last version when the connection ends and the next one comes about. Lists again when that version is gone, and after any
- * doubt whether the server is still the same: it could not be reached, failed, or fell silent. Trouble of any kind is
- * reported, waited out and tried again.
+ * doubt whether the server is still the same: it could not be reached, failed, or fell silent, or somebody else who asks it
+ * doubts it. Trouble of any kind is reported, waited out and tried again.
  */
 import { NodekilnError } from '../errors.ts';
 import { orAborted, withDeadline } from '../host/deadline.ts';
@@ -11,11 +11,13 @@ import { selectionOf } from './api.ts';
 import type { KubeApi, KubeList } from './api.ts';
 import { createBackOff } from './back-off.ts';
 import { unusableServer } from './client.ts';
+import type { Doubt } from './doubt.ts';
 import { isGone, KubeApiError } from './error.ts';
 import { linesOf } from './lines.ts';
 import { fieldOf, isKubeObject, pathOf } from './objects.ts';
 import type { KubeObject, Resource, Selection } from './objects.ts';
 import { concealed } from './secrets.ts';
+import { isBefore } from './version.ts';
 
 /** What is followed, and how patiently. */
 export interface WatchOptions extends Selection {
@@ -26,6 +28,8 @@ export interface WatchOptions extends Selection {
   readonly signal: AbortSignal;
   /** Told of everything that went wrong, before it is tried again. */
   readonly onTrouble?: (trouble: unknown) => void;
+  /** Of others who ask the same server. */
+  readonly doubt?: Doubt;
   /**
    * A connection that brings neither event nor bookmark for so long is dead: API servers send a bookmark a minute. Two
    * minutes unless told.
@@ -63,6 +67,25 @@ const types = { ADDED: 'added', MODIFIED: 'modified', DELETED: 'deleted' } as co
 
 /** Ends when the signal fires, and throws nothing of what an API server does. */
 export async function* watch<T extends KubeObject>(options: WatchOptions): AsyncGenerator<WatchNews<T>, void> {
+  const trust: Trust = { isDoubted: false, connection: undefined };
+  const unheard = options.doubt?.listen(() => {
+    trust.isDoubted = true;
+    trust.connection?.abort();
+  });
+  try {
+    yield* follow<T>(options, trust);
+  } finally {
+    unheard?.();
+  }
+}
+
+/** What others have said of the server since it was last listed, and what they end by that. */
+interface Trust {
+  isDoubted: boolean;
+  connection: AbortController | undefined;
+}
+
+async function* follow<T extends KubeObject>(options: WatchOptions, trust: Trust): AsyncGenerator<WatchNews<T>, void> {
   const { api, clock, resource, signal, onTrouble, random = Math.random } = options;
   const backOff = createBackOff({ clock, random });
   /** What is gone on from; undefined: nothing is known, or all is to be asked for anew. */
@@ -77,7 +100,9 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
     const heard = { answer: false };
     let connectedAtMs: number | undefined;
     try {
+      if (trust.isDoubted) [version, fresh] = [undefined, true];
       if (version === undefined) {
+        trust.isDoubted = false;
         const list: KubeList<T> = await api.list<T>(resource, { ...selectionOf(options), signal, fresh });
         version = list.resourceVersion;
         const isEarlier = wentBack || (fresh && known !== undefined && isBefore(version, known));
@@ -85,7 +110,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
         [known, fresh, wentBack] = [version, false, false];
       }
       connectedAtMs = clock.monotonic();
-      for await (const line of connection<T>(options, version, heard)) {
+      for await (const line of connection<T>(options, version, { heard, trust })) {
         if (isBefore(line.version, version)) {
           version = undefined;
           wentBack = true;
@@ -100,12 +125,12 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
       // before we ask again: nothing would tell. Nor does it say anything to who asks from a version to come. One that is
       // only busy is not asked for more.
       const isBusy = thrown instanceof KubeApiError && thrown.status === 429;
-      const mayBeAnother = (!heard.answer && !isBusy) || isSilence(thrown) || wentBack;
+      const mayBeAnother = (!heard.answer && !isBusy) || isSilence(thrown) || wentBack || trust.isDoubted;
       if (isGone(thrown) || mayBeAnother) version = undefined;
       // Until it could be listed: a server that has just come refuses at first.
       fresh ||= mayBeAnother;
       if (thrown instanceof KubeApiError) waitMs = thrown.retryAfterMs;
-      onTrouble?.(thrown);
+      onTrouble?.(trust.isDoubted ? unusableServer(api.where, 'may have gone back to an earlier state') : thrown);
     }
     if (signal.aborted) return;
     // One that lasted; a server that accepts, says a line and hangs up would be asked as fast as it can.
@@ -122,7 +147,7 @@ export async function* watch<T extends KubeObject>(options: WatchOptions): Async
 async function* connection<T extends KubeObject>(
   options: WatchOptions,
   version: string,
-  heard: { answer: boolean },
+  { heard, trust }: { readonly heard: { answer: boolean }; readonly trust: Trust },
 ): AsyncGenerator<Line<T>> {
   const { api, resource, random = Math.random } = options;
   const end = new AbortController();
@@ -130,6 +155,8 @@ async function* connection<T extends KubeObject>(
   options.signal.addEventListener('abort', stop, { once: true });
   try {
     if (options.signal.aborted) return;
+    trust.connection = end;
+    if (trust.isDoubted) end.abort();
     const body = await api.stream({
       path: pathOf(resource),
       query: {
@@ -206,12 +233,6 @@ function failure(status: unknown, where: string, path: string): KubeApiError {
     ...(typeof reason === 'string' && { reason }),
     ...(typeof seconds === 'number' && { retryAfterMs: seconds * 1000 }),
   });
-}
-
-/** Versions are numbers that grow, as API servers of this kind of store have them; others are not compared. */
-export function isBefore(version: string, other: string): boolean {
-  if (!/^\d+$/.test(version) || !/^\d+$/.test(other)) return false;
-  return BigInt(version) < BigInt(other);
 }
 
 function isSilence(thrown: unknown): boolean {

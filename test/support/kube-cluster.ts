@@ -32,6 +32,8 @@ export interface KubeCluster {
   /** Puts it there or changes it, as somebody else; watches are told. */
   put(key: string, object: object): void;
   delete(key: string): void;
+  /** What is put back by what it gives, versions, too: watches stay open and are told nothing of it. */
+  save(): () => void;
   readonly asked: readonly ClusterRequest[];
   /** `get secrets/kube-system/a`, one for each request. */
   readonly told: readonly string[];
@@ -64,11 +66,14 @@ interface Store {
   readonly version: () => number;
   readonly store: (key: string, object: Json) => Stored;
   readonly remove: (key: string) => boolean;
+  readonly save: () => () => void;
   readonly follow: (wants: Watch['wants'], query: URLSearchParams) => EndpointResponse;
 }
 
 function createStore(machine: MemoryMachine): Store {
   let version = 1;
+  /** The latest that watches were told. */
+  let told = 1;
   const stored = new Map<string, Stored>();
   const history: { readonly version: number; readonly key: string; readonly line: string }[] = [];
   const watches = new Set<Watch>();
@@ -76,6 +81,7 @@ function createStore(machine: MemoryMachine): Store {
   const tell = (type: string, key: string, object: Stored): void => {
     const line = `${JSON.stringify({ type, object })}\n`;
     history.push({ version, key, line });
+    told = Math.max(told, version);
     for (const { connection, wants } of watches) if (wants(key)) connection.push(line);
   };
   const store = (key: string, object: Json): Stored => {
@@ -104,7 +110,7 @@ function createStore(machine: MemoryMachine): Store {
     const { connection, body } = createConnection(machine, {
       timeoutMs: Number(query.get('timeoutSeconds')) * 1000,
       bookmark: () =>
-        `${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: String(version) } } })}\n`,
+        `${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: String(Math.max(version, told)) } } })}\n`,
       onEnd: () => watches.delete(watch),
     });
     const watch = { connection, wants };
@@ -112,12 +118,20 @@ function createStore(machine: MemoryMachine): Store {
     watches.add(watch);
     return { body };
   };
-  return { stored, watches, version: () => version, store, remove, follow };
+  const save = (): (() => void) => {
+    const copy = { version, objects: new Map(stored) };
+    return () => {
+      ({ version } = copy);
+      stored.clear();
+      for (const [key, object] of copy.objects) stored.set(key, object);
+    };
+  };
+  return { stored, watches, version: () => version, store, remove, save, follow };
 }
 
 /** Starts it at `clusterAddress`. */
 export function createKubeCluster(machine: MemoryMachine): KubeCluster {
-  const { stored, watches, version, store, remove, follow } = createStore(machine);
+  const { stored, watches, version, store, remove, save, follow } = createStore(machine);
   const asked: ClusterRequest[] = [];
   let unserve: (() => void) | undefined;
 
@@ -172,6 +186,7 @@ export function createKubeCluster(machine: MemoryMachine): KubeCluster {
       store(key, { ...object, metadata: parts.length > 1 ? { ...metadata, namespace: parts[0] } : metadata });
     },
     delete: (key) => void remove(key),
+    save,
     asked,
     get told() {
       return asked.map(({ verb, resource, namespace, name }) =>

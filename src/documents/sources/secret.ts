@@ -99,6 +99,7 @@ function followSecret(clock: Clock, cluster: SourceCluster, { namespace, name }:
           changed = true;
           told.resolve();
         },
+        ...(cluster.doubt && { doubt: cluster.doubt }),
         onPutBack: () => cluster.onPutBack?.(),
         ...(cluster.onTrouble && { onTrouble: (trouble: unknown) => cluster.onTrouble?.(trouble) }),
       });

@@ -6,6 +6,7 @@ import type { DocumentText } from '../../config/load.ts';
 import type { Clock, Host } from '../../host/port.ts';
 import { sha256 } from '../../host/digest.ts';
 import type { KubeApi } from '../../kube/api.ts';
+import type { Doubt } from '../../kube/doubt.ts';
 import { toBase64 } from '../../model/bytes.ts';
 import type { KindText } from '../kinds/kind.ts';
 
@@ -70,6 +71,8 @@ export interface SourceCluster {
   available(signal: AbortSignal): Promise<void>;
   /** Told of what went wrong and is tried again. */
   onTrouble?(trouble: unknown): void;
+  /** Of others who ask it. */
+  readonly doubt?: Doubt;
   /** Its state is an earlier one than it was. */
   onPutBack?(): void;
 }
