@@ -37,7 +37,7 @@ describe('intents', () => {
         },
       };
     };
-    host = { ...linux, files: createLinuxFiles(root, recorded.disk), databases: { open } };
+    host = { ...linux, files: createLinuxFiles(root, recorded.disk), databases: { ...linux.databases, open } };
   });
   afterEach(async () => {
     await host.close();

@@ -9,7 +9,7 @@ import { createLinuxHost } from '../host/linux/host.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
 import type { Change } from '../model/steps.ts';
-import { openExistingJournal, openJournal, type Intent, type Journal } from './journal.ts';
+import { lookAtJournal, openExistingJournal, openJournal, type Intent, type Journal } from './journal.ts';
 import { generationsFolder, stateFolder } from '../model/state-paths.ts';
 
 let root = '';
@@ -81,6 +81,7 @@ describe('journal', () => {
     const counted: Host = {
       ...host,
       databases: {
+        ...host.databases,
         open: async (path, options) => {
           const database = await host.databases.open(path, options);
           const prepare: typeof database.prepare = (sql) => {
@@ -170,7 +171,14 @@ describe('journal', () => {
       const path = join(root, 'var/lib/nodekiln/state.db');
       for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
       damage(path);
+      const before = readdirSync(join(root, 'var/lib/nodekiln'));
+      const looked = await lookAtJournal(host);
+      assert.deepEqual(looked?.claims(), { boot: [file('/etc/b', 'later')] });
+      assert.equal(looked?.damage.length, 1);
+      looked?.close();
+      assert.deepEqual(readdirSync(join(root, 'var/lib/nodekiln')), before, 'looking sets nothing aside');
       const again = await openJournal(host);
+      assert.match(again.damage.join(), name === 'lost' ? /^state\.db is gone$/ : /^state\.db cannot be read; it lies/);
       assert.deepEqual([...again.touched().keys()].sort(), ['file:/etc/a', 'file:/etc/b']);
       assert.equal(again.touched().get('file:/etc/b')?.definitions.length, 2);
       assert.deepEqual(again.claims(), { boot: [file('/etc/b', 'later')] });

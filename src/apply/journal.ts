@@ -4,7 +4,8 @@
  *
  * One durable transaction (`begin`) records all intents of a plan before its first effect. Done marks follow in batches
  * and may be lost: everything they say can be observed again, or is done again. Each generation is a file as well; when
- * the database is damaged it is set aside and what we touched is rebuilt as the union of the generation files.
+ * the database is damaged it is set aside and what we touched is rebuilt as the union of the generation files. Of what was
+ * rebuilt it is not known whether it was done: the source that asks for it looks, the others leave it alone.
  *
  * Times are milliseconds since the epoch. Errors: NK_STATE_UNUSABLE; NK_FILE_WRITE for a generation file.
  */
@@ -15,7 +16,7 @@ import { keepsOriginal } from '../kinds/planners.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import type { FileSeal, RecordedArtifact } from '../model/records.ts';
 import type { ClaimSource, Resource, ResourceId } from '../model/resources.ts';
-import { generationsFolder } from '../model/state-paths.ts';
+import { databaseName, generationsFolder } from '../model/state-paths.ts';
 import type { Change, Touched } from '../model/steps.ts';
 import type { Claims } from '../plan/claims.ts';
 import {
@@ -25,12 +26,12 @@ import {
   rebuildFromGenerations,
   writeGeneration,
 } from './journal/generations.ts';
-import { makeStateFolders, openDatabase } from './journal/open.ts';
+import { lookAtDatabase, makeStateFolders, openDatabase, type Opened } from './journal/open.ts';
 import {
-  openTables,
   schemaVersion,
   setVersion,
   versionOf,
+  type DamagedRow,
   type Generation,
   type GenerationStatus,
   type Tables,
@@ -51,8 +52,8 @@ export interface Intent {
 }
 
 export interface Journal {
-  /** True when the database was damaged and ownership was rebuilt from the generation files. */
-  readonly rebuilt: boolean;
+  /** What was damaged, was set aside and is rebuilt from the generation files, until another generation begins. */
+  readonly damage: readonly string[];
   /** A newer nodekiln has written to it; what this one knows of it holds all the same. */
   readonly isNewer: boolean;
   claims(): Claims;
@@ -96,28 +97,45 @@ export interface Journal {
 /** Opens or makes the journal of a host. */
 export async function openJournal(host: Host): Promise<Journal> {
   await makeStateFolders(host);
-  const { database, damaged } = await openDatabase(host);
+  return readJournal(host.files, await openDatabase(host));
+}
+
+/** The journal without making one: undefined where nodekiln never ran. */
+export async function openExistingJournal(host: Host): Promise<Journal | undefined> {
+  return (await wasHere(host)) ? openJournal(host) : undefined;
+}
+
+/** The same for who only looks: nothing on the disk changes, also where the journal is damaged or the disk read-only. */
+export async function lookAtJournal(host: Host): Promise<Journal | undefined> {
+  if (!(await wasHere(host))) return undefined;
+  const opened = await lookAtDatabase(host);
+  return { ...(await readJournal(host.files, opened)), flush: () => undefined, close: () => opened.database.close() };
+}
+
+async function wasHere({ files }: Host): Promise<boolean> {
+  const folder = await files.stat(generationsFolder).catch(() => undefined);
+  return folder?.type === 'directory';
+}
+
+async function readJournal(files: Files, opened: Opened): Promise<Journal> {
+  const { database, tables } = opened;
   try {
-    const tables = openTables(database);
-    if (versionOf(database) < schemaVersion) await fillNew(host.files, database, tables);
-    return journalOn({ files: host.files, database, tables, damaged });
+    const isLost = versionOf(database) < schemaVersion && (await fillNew(files, database, tables));
+    const read = { touched: tables.touched(), claims: tables.claims() };
+    const { touched, claims } = await withoutDamage(files, { ...opened, isLost }, read);
+    return journalOn({ files, database, tables, touched, claims });
   } catch (thrown) {
     database.close();
     throw thrown;
   }
 }
 
-/** The journal without making one: undefined where nodekiln never ran. For commands that only look. */
-export async function openExistingJournal(host: Host): Promise<Journal | undefined> {
-  const folder = await host.files.stat(generationsFolder).catch(() => undefined);
-  return folder?.type === 'directory' ? openJournal(host) : undefined;
-}
-
 /**
  * A new database beside generation files takes the place of a lost one. In one transaction with the version: an older
- * database that is empty beside such a file never began that generation, so nothing of it was touched.
+ * database that is empty beside such a file never began that generation, so nothing of it was touched. True when there was
+ * something to rebuild.
  */
-async function fillNew(files: Files, database: Database, tables: Tables): Promise<void> {
+async function fillNew(files: Files, database: Database, tables: Tables): Promise<boolean> {
   const rebuilt = await rebuildFromGenerations(files);
   transaction(database, () => {
     if (versionOf(database) >= schemaVersion) return;
@@ -125,13 +143,66 @@ async function fillNew(files: Files, database: Database, tables: Tables): Promis
     for (const [source, resources] of Object.entries(rebuilt.claims)) tables.setClaims(source, resources);
     setVersion(database);
   });
+  return rebuilt.touched.length > 0;
 }
 
-interface Parts {
+interface Ownership {
+  readonly touched: readonly Touched[];
+  readonly claims: Claims;
+}
+
+/**
+ * What is damaged is kept in a note, and what can be had of it from the generation files takes its place; everything else
+ * stays as it is. Of a newer journal rows may be what we do not know yet: they are passed over.
+ */
+async function withoutDamage(
+  files: Files,
+  opened: Opened & { readonly isLost: boolean },
+  read: Ownership,
+): Promise<Ownership> {
+  const { database, tables, damagedRows: rows, damaged, isLost, readOnly } = opened;
+  if (!damaged && !isLost && (rows.length === 0 || versionOf(database) > schemaVersion)) return read;
+  const numbers = await generationNumbers(files);
+  const since = tables.newestGeneration()?.number ?? numbers.at(-1) ?? 0;
+  const rebuilt = await rebuildFromGenerations(files);
+  const lost = new Set(rows.flatMap(({ table, row }) => (table === 'touched' ? [row['id']] : [])));
+  const touched = rebuilt.touched.filter(({ id }) => lost.has(id));
+  const askedFor = rows.some(({ table }) => table === 'claims') ? (await readGeneration(files, since))?.claims : {};
+  const what = [
+    ...(damaged ? [`${databaseName} cannot be read; it lies beside as ${databaseName}.damaged`] : []),
+    ...(isLost && !damaged ? [`${databaseName} is gone`] : []),
+    ...rows.map(({ table, row }) => `a row of ${table} cannot be read: ${String(row['id'] ?? row['number'])}`),
+  ];
+  const note: DamageNote = { since, what, rows: rows.map(({ table, row }) => ({ table, row: { ...row } })) };
+  if (!readOnly)
+    transaction(database, () => {
+      for (const row of rows) tables.deleteRow(row);
+      for (const entry of touched) tables.setTouched(entry);
+      for (const [source, resources] of Object.entries(askedFor ?? {})) tables.setClaims(source, resources);
+      tables.setNote(damageNote, note);
+    });
+  return { touched: [...read.touched, ...touched], claims: { ...read.claims, ...askedFor } };
+}
+
+const damageNote = 'damage';
+
+interface DamageNote {
+  /** The generation that was the newest then. */
+  readonly since: number;
+  readonly what: readonly string[];
+  readonly rows: readonly DamagedRow[];
+}
+
+function damageIn(tables: Tables): readonly string[] {
+  const note = tables.note(damageNote) as DamageNote | undefined;
+  if (!note) return [];
+  return (tables.newestGeneration()?.number ?? 0) <= note.since + 1 ? note.what : [];
+}
+
+interface Parts extends Ownership {
   readonly files: Files;
   readonly database: Database;
   readonly tables: Tables;
-  readonly damaged: boolean;
 }
 
 /** Marks on their way to the database, and what is touched, marks included. */
@@ -141,8 +212,10 @@ interface Memory {
 }
 
 function journalOn(parts: Parts): Journal {
-  const { files, database, tables, damaged } = parts;
-  const memory: Memory = { touched: new Map(tables.touched().map((entry) => [entry.id, entry])), pending: [] };
+  const { files, database, tables, touched } = parts;
+  /** As read when it was opened, until something else is asked for. */
+  let claims: Claims | undefined = parts.claims;
+  const memory: Memory = { touched: new Map(touched.map((entry) => [entry.id, entry])), pending: [] };
   const flush = (): void => {
     const marks = memory.pending;
     if (marks.length === 0) return;
@@ -164,9 +237,9 @@ function journalOn(parts: Parts): Journal {
     memory.pending.push(() => tables.setNote(key, value));
   };
   return {
-    rebuilt: damaged,
+    damage: damageIn(tables),
     isNewer: versionOf(database) > schemaVersion,
-    claims: () => tables.claims(),
+    claims: () => (claims ??= tables.claims()),
     claimsOf: async (number) => (await readGeneration(files, number))?.claims,
     touched: () => new Map(memory.touched),
     currentGeneration: () => tables.newestGeneration(),
@@ -177,6 +250,7 @@ function journalOn(parts: Parts): Journal {
     },
     begin: (intent) => {
       flush();
+      claims = undefined;
       return begin(parts, memory, intent);
     },
     takeOver: (source, resources, notes) => {
@@ -271,9 +345,9 @@ function marking(
     memory.pending.push(() => tables.setTouched(changed));
   };
   return {
-    markDone: (id) => update(id, (entry) => ({ ...entry, definitions: entry.definitions.slice(-1), done: true })),
+    markDone: (id) => update(id, (entry) => ({ ...sure(entry), definitions: entry.definitions.slice(-1), done: true })),
     markAdopted: (id, source, resource) =>
-      update(id, (entry) => ({ ...entry, source, definitions: [resource], done: true })),
+      update(id, (entry) => ({ ...sure(entry), source, definitions: [resource], done: true })),
     markRemoved(id) {
       memory.touched.delete(id);
       memory.pending.push(() => tables.deleteTouched(id));
@@ -281,6 +355,10 @@ function marking(
     markStarted: (id, startedWith) => update(id, (entry) => ({ ...entry, startedWith })),
     markGeneration: (number, status) => void memory.pending.push(() => tables.setGenerationStatus(number, status)),
   };
+}
+
+function sure({ unsure: _unsure, ...entry }: Touched): Touched {
+  return entry;
 }
 
 /** The row of a resource once it is intended: earlier definitions stay until this one is done. */

@@ -230,8 +230,9 @@ function inView(about: {
   const ids = new Set(about.own.map((resource) => resource.id));
   const passedOver = new Set(about.all.map((resource) => resource.id).filter((id) => !ids.has(id)));
   for (const entry of about.touched.values()) {
-    if ((entry.source === about.source && !passedOver.has(entry.id)) || !entry.done || !about.effective.has(entry.id))
-      ids.add(entry.id);
+    const isOwn = entry.source === about.source && !passedOver.has(entry.id);
+    const isUnfinished = !entry.done && entry.unsure !== true;
+    if (isOwn || isUnfinished || !about.effective.has(entry.id)) ids.add(entry.id);
   }
   for (const { resource } of about.effective.values()) {
     if (readsOf(resource).some((id) => ids.has(id))) ids.add(resource.id);

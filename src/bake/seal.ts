@@ -11,7 +11,7 @@
  * was removed then), NK_STATE_LOCKED, NK_FILE_WRITE.
  */
 import { cachedPath, readIndex, verifyCached, writeEntry, type CacheEntry } from '../artifacts/cache/cache.ts';
-import { openExistingJournal, type Journal } from '../apply/journal.ts';
+import { lookAtJournal, openExistingJournal, type Journal } from '../apply/journal.ts';
 import { takeHostLock } from '../apply/host-lock.ts';
 import { sshHostKeysUnit, sshHostKeysUnitName } from '../desired/own-units.ts';
 import { sha256 } from '../host/digest.ts';
@@ -65,7 +65,7 @@ export async function sealImage(options: SealOptions): Promise<SealReport> {
 
 export async function sealHost(host: Host, dryRun: boolean): Promise<SealReport> {
   const lock = dryRun ? undefined : await takeHostLock(host, { waitMs: lockWaitMs });
-  const journal = await openExistingJournal(host);
+  const journal = dryRun ? await lookAtJournal(host) : await openExistingJournal(host);
   try {
     return await sealLocked({ host, journal, dryRun });
   } finally {

@@ -6,7 +6,7 @@
  */
 import type { Prepared } from '../apply/reconcile.ts';
 import { prepare, type Result } from '../apply/reconcile.ts';
-import { openExistingJournal } from '../apply/journal.ts';
+import { lookAtJournal } from '../apply/journal.ts';
 import { runWith, withHostLock, withJournal, type HostState, type RunRequest } from '../apply/run.ts';
 import type { Join } from '../desired/join.ts';
 import { bootTexts, loadNodeDocuments, namedTexts } from '../documents/documents.ts';
@@ -87,6 +87,8 @@ interface BootRun {
   readonly options: BootOptions;
   readonly beganMs: number;
   asked?: NodeAsk;
+  /** What of the journal was damaged, and what was made of it. */
+  damage?: readonly string[];
   /** Begins with kubelet's start; does not reject. */
   joining?: Promise<Joined>;
   /** Ends it when the boot has failed already. */
@@ -113,6 +115,7 @@ async function orPublishFailure<T>(run: BootRun, work: () => Promise<T>): Promis
 /** Up to the published result, or to a node that joins. */
 async function applyDocuments(state: HostState, run: BootRun): Promise<BootResult | JoiningBoot> {
   const { host, recording, options } = run;
+  run.damage = state.journal.damage;
   return runAsBoot(state, run, {
     onEvent: (event) => {
       options.onEvent?.(event);
@@ -228,7 +231,7 @@ async function publishEnd(run: BootRun, { applied, joined, spent }: BootEnd): Pr
     generation: spent?.generation ?? applied.generation,
     steps: [...applied.steps, ...(spent?.steps ?? [])].map(resultStep),
     ...(joined && asked?.join && { join: joinResult(asked.join, joined) }),
-    warnings: [...(asked?.desired.warnings ?? []), ...(joined?.warnings ?? [])],
+    warnings: [...warningsOf(run), ...(joined?.warnings ?? [])],
     ...(error && { error: error.toJSON() }),
   });
 }
@@ -251,9 +254,13 @@ async function publishFailure(run: BootRun, error: NodekilnError): Promise<void>
   await publish(run, {
     outcome: 'failed',
     ...nothing,
-    warnings: run.asked?.desired.warnings ?? [],
+    warnings: warningsOf(run),
     error: error.toJSON(),
   });
+}
+
+function warningsOf({ asked, damage = [] }: BootRun): string[] {
+  return [...(asked?.desired.warnings ?? []), ...damage.map((what) => `the journal was rebuilt: ${what}`)];
 }
 
 async function publish(run: BootRun, part: ResultPart): Promise<BootResult> {
@@ -278,7 +285,7 @@ export async function planBoot({ documents = [] }: PlanOptions = {}): Promise<{
   warnings: readonly string[];
 }> {
   const host = createLinuxHost();
-  const journal = await openExistingJournal(host);
+  const journal = await lookAtJournal(host);
   try {
     const read = (): Promise<readonly SourcedText[]> =>
       documents.length > 0 ? namedTexts(host.files, documents) : bootTexts(host.files);

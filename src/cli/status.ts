@@ -18,13 +18,13 @@ export const statusVerb: Verb = {
     root: 'host',
   },
   async run({ options, terminal }) {
-    const [{ createLinuxHost }, { openExistingJournal }, { status }] = await Promise.all([
+    const [{ createLinuxHost }, { lookAtJournal }, { status }] = await Promise.all([
       import('../host/linux/host.ts'),
       import('../apply/journal.ts'),
       import('../inspect/status.ts'),
     ]);
     const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
-    const journal = await openExistingJournal(host);
+    const journal = await lookAtJournal(host);
     try {
       const found = await status(host, journal);
       const differences = found.resources.length;
@@ -60,7 +60,7 @@ export function statusText(found: HostStatus, style: Styler): string {
     ...joinRows(found),
     ...agentRows(found),
     ...stateRows(found),
-    ...(found.rebuilt ? [['journal', 'was damaged; ownership was rebuilt from the generation files']] : []),
+    ...found.damage.map((what) => ['journal', `${what}; rebuilt from the generation files`]),
   ];
   const width = Math.max(...facts.map(([name]) => name?.length ?? 0));
   return paragraphs(

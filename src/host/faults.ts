@@ -32,6 +32,7 @@ export function withFaults(host: Host): Host {
     kill: (name, signal) => point(`kill ${name}`, () => units.kill(name, signal)),
   };
   const databases: Databases = {
+    ...host.databases,
     open: async (path, options) => {
       const database = await host.databases.open(path, options);
       return {

@@ -29,6 +29,8 @@ export interface HostStatus {
     | undefined;
   /** The journal was damaged and ownership rebuilt from the generation files. */
   readonly rebuilt: boolean;
+  /** What of it was damaged and set aside. */
+  readonly damage: readonly string[];
   readonly sources: readonly { readonly source: ClaimSource; readonly resources: number }[];
   readonly summary: Readonly<Record<ResourceState, number>> & { readonly inPlace: number };
   /** Only what is not in place. */
@@ -85,6 +87,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     return {
       generation: undefined,
       rebuilt: false,
+      damage: [],
       sources: [],
       summary: { inPlace: 0, pending: 0, failed: 0, drifted: 0 },
       resources: [],
@@ -114,7 +117,8 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       status: current.status,
       createdAt: new Date(current.createdMs).toISOString(),
     },
-    rebuilt: journal.rebuilt,
+    rebuilt: journal.damage.length > 0,
+    damage: journal.damage,
     sources: claimSourceOrder.flatMap((source) => {
       const count = claims[source]?.length ?? 0;
       return count === 0 ? [] : [{ source, resources: count }];
@@ -154,7 +158,11 @@ async function changesOf(host: Host, journal: Journal): Promise<Change[]> {
     const resources = new Map((claims[source] ?? []).map((resource) => [resource.id, resource]));
     const desired = { resources, goal: undefined, warnings: [] };
     const { plan } = await prepare({ host, journal, source, desired });
-    for (const change of plan.changes) changes.set(change.id, change);
+    // containerd is not asked for its images: whether one is there is what a lost journal knew.
+    const known = plan.changes.filter(
+      ({ touched, observed }) => !(touched?.unsure === true && observed.kind === 'image'),
+    );
+    for (const change of known) changes.set(change.id, change);
   }
   return [...changes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -11,12 +11,12 @@ import {
   type Resources,
 } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import type { Host } from '../host/port.ts';
+import type { Files, Host } from '../host/port.ts';
 import type { ActionName, ActionOf, Actions, Observation, Observations, Plan, Step, Touched } from '../model/steps.ts';
 import { observeAction, performAction } from './action/apply.ts';
 import { observeBinary, performActivate, performCache, performForget } from './binary/apply.ts';
 import { observeExtension, performFetchExtension } from './extension/apply.ts';
-import { isReadBySystemd, observeEntry, performRemove, performWrites } from './file/apply.ts';
+import { isReadBySystemd, observeEntry, originalsKept, performRemove, performWrites } from './file/apply.ts';
 import { observeImage, performImport } from './image/apply.ts';
 import { observeKernel, performModule, performSysctl } from './kernel/apply.ts';
 import { isOfImage, observePlaced, performPlace } from './file/image.ts';
@@ -142,6 +142,11 @@ async function observeOf<K extends ResourceKind>(
   const observed = await effects[kind].observe(context, subject);
   if (observed) return observed;
   throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal knows nothing of ${id}`, { resource: id });
+}
+
+/** Resources that stand where something of somebody else was, which is kept and comes back after them. */
+export async function withOriginals(files: Files): Promise<ReadonlySet<ResourceId>> {
+  return new Set((await originalsKept(files)).map((path): ResourceId => `file:${path}`));
 }
 
 /** Throws what stands against carrying the plan out from where we run: NK_PLAN_SELF_WAIT. */

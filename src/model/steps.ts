@@ -136,6 +136,8 @@ export interface Touched {
   readonly definitions: readonly Resource[];
   /** False while an intent has no done mark. */
   readonly done: boolean;
+  /** Not known to be done, because the journal was lost: its own source looks, nobody else takes it up. */
+  readonly unsure?: true;
   /** Units: fingerprint of definition and inputs the running process was started with. */
   readonly startedWith: string | undefined;
   /** A foreign file was there before ours and lies in the state folder. */

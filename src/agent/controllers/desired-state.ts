@@ -57,7 +57,7 @@ export function desiredState(context: AgentContext): ControllerBody {
       leavesDrift: config.drift === 'report',
       say,
     }),
-    newerState: createNewerState(say),
+    stateRemarks: createStateRemarks(say),
   };
   let last: Read | undefined;
   let lastDrift: string | undefined;
@@ -196,13 +196,21 @@ interface Tools {
   readonly rendering: Rendering;
   readonly refuseNewerKubelet: RefuseNewerKubelet;
   readonly selfUpdate: SelfUpdate;
-  readonly newerState: (journal: Journal) => void;
+  readonly stateRemarks: (journal: Journal) => void;
 }
 
-/** Says once that a newer nodekiln has been here: schemas are only added to, so what this one knows holds. */
-function createNewerState(say: SayEvent): Tools['newerState'] {
+/**
+ * Says once that a newer nodekiln has been here (schemas are only added to, so what this one knows holds), and that what was
+ * damaged was rebuilt.
+ */
+function createStateRemarks(say: SayEvent): Tools['stateRemarks'] {
   let isSaid = false;
-  return ({ isNewer }) => {
+  let damageSaid = '';
+  return ({ isNewer, damage }) => {
+    const message = damage.join('; ');
+    if (message !== damageSaid && message !== '')
+      say({ type: 'Warning', reason: 'StateRebuilt', message: `the journal was rebuilt: ${message}` });
+    damageSaid = message;
     if (isNewer && !isSaid)
       say({
         type: 'Warning',
@@ -265,7 +273,7 @@ async function carryOut(run: Run, tools: Tools, state: HostState): Promise<Ran> 
     concerns: (id) => run.own?.part.ids.has(id) !== true,
     ...(run.onStep && { onEvent: run.onStep }),
     ask: async () => {
-      tools.newerState(state.journal);
+      tools.stateRemarks(state.journal);
       const desired = await asked(run, state, tools);
       run.own = await tools.selfUpdate.begin(desired, state, digestIn(run));
       run.ownIs = run.own?.is ?? 'none';

@@ -3,6 +3,7 @@
  * is lost. Only root can read them, because documents may hold secrets inline.
  */
 import type { Files } from '../../host/port.ts';
+import { withOriginals } from '../../kinds/performers.ts';
 import { bytesOf, textOf } from '../../model/bytes.ts';
 import { rootFile } from '../../model/files.ts';
 import { canonicalJson } from '../../model/canonical.ts';
@@ -67,6 +68,7 @@ export interface Rebuilt {
 /** What may have been touched, from every generation file that can be read; the last file's claims are in force. */
 export async function rebuildFromGenerations(files: Files): Promise<Rebuilt> {
   const touched = new Map<ResourceId, Touched>();
+  const originals = await withOriginals(files);
   let claims: Claims = {};
   for (const number of await generationNumbers(files)) {
     const content = await readGeneration(files, number);
@@ -81,8 +83,9 @@ export async function rebuildFromGenerations(files: Files): Promise<Rebuilt> {
           source,
           definitions: known ? before : [...before, resource],
           done: false,
+          unsure: true,
           startedWith: undefined,
-          original: false,
+          original: originals.has(resource.id),
         });
       }
     }

@@ -6,7 +6,7 @@ import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Database, Host } from '../../host/port.ts';
 import { join } from '../../model/path.ts';
 import { databaseName, generationsFolder, stateFolder } from '../../model/state-paths.ts';
-import { makeTables, versionOf } from './tables.ts';
+import { makeTables, openTables, versionOf, type DamagedRow, type Tables } from './tables.ts';
 
 /** Another process that looks only reads, and is done soon. */
 const busyMs = 5000;
@@ -24,20 +24,61 @@ export async function makeStateFolders({ files }: Host): Promise<void> {
   }
 }
 
-export async function openDatabase(host: Host): Promise<{ readonly database: Database; readonly damaged: boolean }> {
+export interface Opened {
+  readonly database: Database;
+  readonly tables: Tables;
+  /** Rows that turn out not to be readable, as they are read. */
+  readonly damagedRows: DamagedRow[];
+  /** The database before this one cannot be read. */
+  readonly damaged: boolean;
+  /** Whatever is written to it is lost. */
+  readonly readOnly: boolean;
+}
+
+export async function openDatabase(host: Host): Promise<Opened> {
   const path = join(stateFolder, databaseName);
   try {
-    return { database: await prepare(host, path), damaged: false };
+    return { ...(await prepare(host, path)), damaged: false, readOnly: false };
   } catch (cause) {
     if (!isDamage(cause))
       throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${messageOf(cause)}`, { cause });
   }
   try {
     await setAside(host, path);
-    return { database: await prepare(host, path), damaged: true };
+    return { ...(await prepare(host, path)), damaged: true, readOnly: false };
   } catch (cause) {
     throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** For who only looks: nothing on the disk changes. What cannot be read is as if it were not there. */
+export async function lookAtDatabase({ databases }: Pick<Host, 'databases'>): Promise<Opened> {
+  const path = join(stateFolder, databaseName);
+  let damaged = false;
+  try {
+    const database = await databases.look(path, { busyMs });
+    try {
+      if (versionOf(database) > 0) return { ...withTables(database), damaged, readOnly: true };
+    } catch (thrown) {
+      database.close();
+      throw thrown;
+    }
+    database.close();
+  } catch (cause) {
+    damaged = isDamage(cause);
+    if (!damaged && errnoOf(cause) !== 'SQLITE_CANTOPEN')
+      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot look at ${path}: ${messageOf(cause)}`, { cause });
+  }
+  const database = await databases.scratch();
+  makeTables(database);
+  return { ...withTables(database), damaged, readOnly: false };
+}
+
+type Tabled = Pick<Opened, 'database' | 'tables' | 'damagedRows'>;
+
+function withTables(database: Database): Tabled {
+  const damagedRows: DamagedRow[] = [];
+  return { database, damagedRows, tables: openTables(database, (row) => damagedRows.push(row)) };
 }
 
 async function setAside({ files }: Host, path: string): Promise<void> {
@@ -48,7 +89,7 @@ async function setAside({ files }: Host, path: string): Promise<void> {
 /** Looked through once by each process: what breaks under it later shows when it is read. */
 const checked = new WeakSet<Host['databases']>();
 
-async function prepare({ databases }: Host, path: string): Promise<Database> {
+async function prepare({ databases }: Host, path: string): Promise<Tabled> {
   const database = await databases.open(path, { busyMs });
   try {
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
@@ -60,7 +101,7 @@ async function prepare({ databases }: Host, path: string): Promise<Database> {
       throw Object.assign(new Error('database disk image is malformed'), { code: 'SQLITE_CORRUPT' });
     makeTables(database);
     checked.add(databases);
-    return database;
+    return withTables(database);
   } catch (thrown) {
     database.close();
     throw thrown;
@@ -69,8 +110,9 @@ async function prepare({ databases }: Host, path: string): Promise<Database> {
 
 function isDamage(cause: unknown): boolean {
   const code = errnoOf(cause) ?? '';
-  // A version without its tables is damage, too.
-  return code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT' || /no such table/.test(messageOf(cause));
+  // A version without its tables, or with others under their names, is damage, too.
+  const otherTables = /no such table|no such column|has no column named|does not match any PRIMARY KEY/;
+  return code === 'SQLITE_NOTADB' || code === 'SQLITE_CORRUPT' || otherTables.test(messageOf(cause));
 }
 
 function messageOf(cause: unknown): string {

@@ -1,5 +1,8 @@
-/** The journal's tables: rows in, rows out. What they mean is the journal's. Errors: NK_STATE_UNUSABLE. */
-import { NodekilnError } from '../../errors.ts';
+/**
+ * The journal's tables: rows in, rows out. What they mean is the journal's. A row that cannot be read is left out, and who
+ * opened the tables is told of it. Columns are named, because a newer nodekiln may have added some.
+ */
+import { isMap } from '../../config/paths.ts';
 import type { Database, SqlRow } from '../../host/port.ts';
 import { claimSourceOrder, type ClaimSource, type Resource, type ResourceId } from '../../model/resources.ts';
 import type { Touched } from '../../model/steps.ts';
@@ -17,12 +20,20 @@ export interface Generation {
   readonly status: GenerationStatus;
 }
 
+/** A row that is no longer what was written. */
+export interface DamagedRow {
+  readonly table: 'claims' | 'touched' | 'generations' | 'seals' | 'notes';
+  readonly row: SqlRow;
+}
+
 export interface Tables {
   claims(): Claims;
   setClaims(source: string, resources: readonly Resource[]): void;
   touched(): Touched[];
   setTouched(entry: Touched): void;
   deleteTouched(id: ResourceId): void;
+  /** Takes the row away, whatever stands in it. */
+  deleteRow(damaged: DamagedRow): void;
   /** The newest first. */
   generations(): Generation[];
   newestGeneration(): Generation | undefined;
@@ -62,49 +73,80 @@ export function makeTables(database: Database): void {
   if (versionOf(database) < schemaVersion) database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT;`);
 }
 
-export function openTables(database: Database): Tables {
-  const readClaims = database.prepare('SELECT source, resource FROM claims ORDER BY source, id');
+export function openTables(database: Database, onDamage: (damaged: DamagedRow) => void): Tables {
+  const readClaims = database.prepare('SELECT source, id, resource FROM claims ORDER BY source, id');
   const deleteClaims = database.prepare('DELETE FROM claims WHERE source = ?');
-  const insertClaim = database.prepare('INSERT INTO claims VALUES (?, ?, ?)');
-  const readTouched = database.prepare('SELECT * FROM touched');
-  const writeTouched = database.prepare('INSERT OR REPLACE INTO touched VALUES (?, ?, ?, ?, ?, ?)');
+  const insertClaim = database.prepare('INSERT INTO claims (source, id, resource) VALUES (?, ?, ?)');
+  const readTouched = database.prepare('SELECT id, source, definitions, done, started_with, original FROM touched');
+  const writeTouched = database.prepare(
+    `INSERT INTO touched (id, source, definitions, done, started_with, original) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET source = excluded.source, definitions = excluded.definitions, done = excluded.done,
+       started_with = excluded.started_with, original = excluded.original`,
+  );
   const deleteTouched = database.prepare('DELETE FROM touched WHERE id = ?');
-  const readGenerations = database.prepare('SELECT * FROM generations ORDER BY number DESC');
+  const generationColumns = 'number, source, created_ms, digest, status';
+  const readGenerations = database.prepare(`SELECT ${generationColumns} FROM generations ORDER BY number DESC`);
   // A host keeps every generation it had: a run must not take longer for that.
-  const readNewest = database.prepare('SELECT * FROM generations ORDER BY number DESC LIMIT 1');
+  const readNewest = database.prepare(`SELECT ${generationColumns} FROM generations ORDER BY number DESC LIMIT 1`);
   const readApplied = database.prepare(
     "SELECT number FROM generations WHERE status = 'applied' ORDER BY number DESC LIMIT 1",
   );
   const supersede = database.prepare(
     "UPDATE generations SET status = 'superseded' WHERE status IN ('pending', 'failed')",
   );
-  const writeGeneration = database.prepare("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, 'pending')");
+  const writeGeneration = database.prepare(
+    `INSERT INTO generations (${generationColumns}) VALUES (?, ?, ?, ?, 'pending')
+     ON CONFLICT (number) DO UPDATE SET source = excluded.source, created_ms = excluded.created_ms,
+       digest = excluded.digest, status = excluded.status`,
+  );
   const setStatus = database.prepare('UPDATE generations SET status = ? WHERE number = ?');
-  const readSeal = database.prepare('SELECT seal AS json FROM seals WHERE path = ?');
-  const writeSeal = database.prepare('INSERT OR REPLACE INTO seals VALUES (?, ?)');
-  const readNote = database.prepare('SELECT value AS json FROM notes WHERE key = ?');
-  const writeNote = database.prepare('INSERT OR REPLACE INTO notes VALUES (?, ?)');
+  const readSeal = database.prepare('SELECT path, seal AS json FROM seals WHERE path = ?');
+  const writeSeal = database.prepare(
+    'INSERT INTO seals (path, seal) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET seal = excluded.seal',
+  );
+  const readNote = database.prepare('SELECT key, value AS json FROM notes WHERE key = ?');
+  const writeNote = database.prepare(
+    'INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  );
+
+  /** What the row says, or nothing, and that is told. */
+  const said = <Said>(table: DamagedRow['table'], row: SqlRow | undefined, read: (row: SqlRow) => Said): Said[] => {
+    if (!row) return [];
+    try {
+      return [read(row)];
+    } catch {
+      onDamage({ table, row });
+      return [];
+    }
+  };
+  const generations = (): Generation[] =>
+    readGenerations.all().flatMap((row) => said('generations', row, generationOf));
 
   return {
     claims: () => {
       const claims: Partial<Record<ClaimSource, Resource[]>> = {};
       for (const row of readClaims.all())
-        (claims[sourceOf(row['source'])] ??= []).push(JSON.parse(String(row['resource'])) as Resource);
+        for (const { source, resource } of said('claims', row, claimOf)) (claims[source] ??= []).push(resource);
       return claims;
     },
     setClaims: (source, resources) => {
       deleteClaims.run(source);
       for (const resource of resources) insertClaim.run(source, resource.id, JSON.stringify(resource));
     },
-    touched: () => readTouched.all().map(touchedOf),
-    setTouched: ({ id, source, definitions, done, startedWith, original }) =>
-      writeTouched.run(id, source, JSON.stringify(definitions), done ? 1 : 0, startedWith ?? null, original ? 1 : 0),
-    deleteTouched: (id) => deleteTouched.run(id),
-    generations: () => readGenerations.all().map(generationOf),
-    newestGeneration: () => {
-      const row = readNewest.get();
-      return row && generationOf(row);
+    touched: () => readTouched.all().flatMap((row) => said('touched', row, touchedOf)),
+    setTouched: ({ id, source, definitions, done, unsure, startedWith, original }) => {
+      const state = done ? doneState.done : unsure === true ? doneState.unsure : doneState.open;
+      writeTouched.run(id, source, JSON.stringify(definitions), state, startedWith ?? null, original ? 1 : 0);
     },
+    deleteTouched: (id) => deleteTouched.run(id),
+    deleteRow: ({ table, row }) => {
+      const keys = keysOf[table];
+      database
+        .prepare(`DELETE FROM ${table} WHERE ${keys.map((column) => `${column} IS ?`).join(' AND ')}`)
+        .run(...keys.map((column) => row[column] ?? null));
+    },
+    generations,
+    newestGeneration: () => said('generations', readNewest.get(), generationOf)[0] ?? generations()[0],
     lastApplied: () => {
       const row = readApplied.get();
       return row && Number(row['number']);
@@ -114,41 +156,68 @@ export function openTables(database: Database): Tables {
       writeGeneration.run(number, source, createdMs, digest);
     },
     setGenerationStatus: (number, status) => setStatus.run(status, number),
-    seal: (path) => jsonOf(readSeal.get(path)),
+    seal: (path) => said('seals', readSeal.get(path), jsonOf)[0],
     setSeal: (path, seal) => writeSeal.run(path, JSON.stringify(seal)),
-    note: (key) => jsonOf(readNote.get(key)),
+    note: (key) => said('notes', readNote.get(key), jsonOf)[0],
     setNote: (key, value) => writeNote.run(key, JSON.stringify(value)),
   };
 }
 
+/** `touched.done`. */
+const doneState = { open: 0, done: 1, unsure: 2 } as const;
+
+const keysOf = {
+  claims: ['source', 'id'],
+  touched: ['id'],
+  generations: ['number'],
+  seals: ['path'],
+  notes: ['key'],
+} as const satisfies Record<DamagedRow['table'], readonly string[]>;
+
+const statuses: readonly GenerationStatus[] = ['pending', 'applied', 'degraded', 'failed', 'superseded'];
+
 function generationOf(row: SqlRow): Generation {
   return {
     number: Number(row['number']),
-    source: sourceOf(row['source']),
+    source: oneOf(claimSourceOrder, row['source']),
     createdMs: Number(row['created_ms']),
     digest: String(row['digest']),
-    status: String(row['status']) as GenerationStatus,
+    status: oneOf(statuses, row['status']),
   };
+}
+
+function claimOf(row: SqlRow): { source: ClaimSource; resource: Resource } {
+  const [resource] = resourcesOf([jsonOf({ json: row['resource'] ?? null })], row['id']);
+  if (!resource) throw new RangeError('no resource');
+  return { source: oneOf(claimSourceOrder, row['source']), resource };
 }
 
 function touchedOf(row: SqlRow): Touched {
   return {
     id: String(row['id']) as ResourceId,
-    source: sourceOf(row['source']),
-    definitions: JSON.parse(String(row['definitions'])) as Resource[],
-    done: row['done'] === 1,
+    source: oneOf(claimSourceOrder, row['source']),
+    definitions: resourcesOf(jsonOf({ json: row['definitions'] ?? null }), row['id']),
+    done: row['done'] === doneState.done,
+    ...(row['done'] === doneState.unsure && { unsure: true }),
     startedWith: typeof row['started_with'] === 'string' ? row['started_with'] : undefined,
     original: row['original'] === 1,
   };
 }
 
-function jsonOf(row: SqlRow | undefined): unknown {
-  return row ? (JSON.parse(String(row['json'])) as unknown) : undefined;
+/** Definitions of the resource of this id, as far as one can tell without its kind. */
+function resourcesOf(value: unknown, id: unknown): Resource[] {
+  if (!Array.isArray(value)) throw new RangeError('no list');
+  for (const each of value as unknown[])
+    if (!isMap(each) || each['id'] !== id || !Array.isArray(each['needs'])) throw new RangeError('no resource');
+  return value as Resource[];
 }
 
-function sourceOf(value: unknown): ClaimSource {
-  const source = claimSourceOrder.find((known) => known === value);
-  if (!source)
-    throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal names an unknown source ${String(value)}`);
-  return source;
+function jsonOf(row: SqlRow): unknown {
+  return JSON.parse(String(row['json'])) as unknown;
+}
+
+function oneOf<const Word extends string>(words: readonly Word[], value: unknown): Word {
+  const word = words.find((known) => known === value);
+  if (word === undefined) throw new RangeError('an unknown word');
+  return word;
 }

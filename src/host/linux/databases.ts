@@ -1,6 +1,8 @@
 /** SQLite by `node:sqlite`, which is loaded by the first database. */
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
+import { errnoOf } from '../../errors.ts';
 import type { PathResolver } from '../../disk/resolve.ts';
 import type { Database, Databases } from '../port.ts';
 
@@ -20,6 +22,34 @@ export function createLinuxDatabases(resolver: Pick<PathResolver, 'entry'>): Dat
           throw thrown;
         }
       });
+    },
+
+    look: async (path, { busyMs }) => {
+      const { DatabaseSync } = await import('node:sqlite');
+      const real = await resolver.entry(path);
+      const reading = (way: string | URL): Database =>
+        named(() => {
+          const database = new DatabaseSync(way, { readOnly: true, timeout: busyMs });
+          try {
+            database.prepare('PRAGMA schema_version').get();
+            return databaseOn(database);
+          } catch (thrown) {
+            database.close();
+            throw thrown;
+          }
+        });
+      try {
+        if (existsSync(`${real}-wal`)) return reading(real);
+      } catch (thrown) {
+        // The log has an index, which a disk that cannot be written to may lack; what the file holds is whole without it.
+        if (errnoOf(thrown) !== 'SQLITE_CANTOPEN') throw thrown;
+      }
+      return reading(new URL(`${pathToFileURL(real).href}?immutable=1`));
+    },
+
+    scratch: async () => {
+      const { DatabaseSync } = await import('node:sqlite');
+      return databaseOn(new DatabaseSync(':memory:'));
     },
   };
 }

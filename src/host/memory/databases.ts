@@ -53,5 +53,16 @@ export function createMemoryDatabases({ tree, effects }: MemoryDatabasesOptions)
         },
       };
     },
+
+    look: async (path) => {
+      effects.alive();
+      const found = tree.get(tree.target(path));
+      if (!found) throw Object.assign(new Error('SQLITE_CANTOPEN: no such file'), { code: 'SQLITE_CANTOPEN' });
+      const database = new DatabaseSync(':memory:');
+      if (found.content.length > 0) database.deserialize(found.content);
+      return databaseOn(database);
+    },
+
+    scratch: async () => databaseOn(new DatabaseSync(':memory:')),
   };
 }

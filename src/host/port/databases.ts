@@ -32,4 +32,11 @@ export interface Databases {
    * call waits for another process.
    */
   open(path: string, options: { readonly busyMs: number }): Promise<Database>;
+  /**
+   * Opens the database that is at a host path for reading, which changes nothing on the disk, read-only ones included.
+   * SQLITE_CANTOPEN when there is none.
+   */
+  look(path: string, options: { readonly busyMs: number }): Promise<Database>;
+  /** A new one that is on no disk, and gone when it is closed. */
+  scratch(): Promise<Database>;
 }

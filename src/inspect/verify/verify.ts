@@ -7,7 +7,7 @@
  * with the image is in the report.
  */
 import { cacheIndexPath, readIndex, type CacheIndex } from '../../artifacts/cache/cache.ts';
-import { openExistingJournal } from '../../apply/journal.ts';
+import { lookAtJournal } from '../../apply/journal.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { createLinuxContainers } from '../../host/linux/containers.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
@@ -117,7 +117,7 @@ async function usableIndex(host: Host): Promise<{ index: CacheIndex; problem: Ch
 async function claimsOfOthers(host: Host): Promise<{ files: Set<string>; units: Set<string> }> {
   const files = new Set<string>();
   const units = new Set<string>();
-  const journal = await openExistingJournal(host);
+  const journal = await lookAtJournal(host);
   try {
     for (const [source, resources] of Object.entries(journal?.claims() ?? {})) {
       if (source === 'image') continue;

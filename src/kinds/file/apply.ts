@@ -8,6 +8,7 @@ import { copyFile } from './copy.ts';
 import { contentBytes } from './entry.ts';
 import { createDigest } from '../../host/digest.ts';
 import { searchPath } from '../../host/unit-files/find.ts';
+import { isMap } from '../../config/paths.ts';
 import { textOf } from '../../model/bytes.ts';
 
 export async function observeEntry(files: Files, path: string): Promise<EntryObservation> {
@@ -92,6 +93,20 @@ export async function keepOriginal(files: Files, path: string): Promise<void> {
 
 function aboutText(path: string, stat: FileStat): string {
   return `${JSON.stringify({ path, mode: stat.mode, uid: stat.uid, gid: stat.gid })}\n`;
+}
+
+/** Paths whose foreign files are kept. What says so and cannot be read says nothing. */
+export async function originalsKept(files: Files): Promise<string[]> {
+  const names = (await files.list(originalsFolder)).filter((name) => name.endsWith('.json'));
+  const paths = names.map(async (name) => {
+    try {
+      const about: unknown = JSON.parse(textOf(await files.read(`${originalsFolder}/${name}`)) ?? '');
+      return isMap(about) && typeof about['path'] === 'string' ? [about['path']] : [];
+    } catch {
+      return [];
+    }
+  });
+  return (await Promise.all(paths)).flat();
 }
 
 /** True when the foreign file is in its place afterwards. */
