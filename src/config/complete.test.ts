@@ -502,3 +502,20 @@ test('a cluster says who its server is and who vouches for it; what is missing i
     ['spec.kubernetes.version', 'spec.cluster.server', 'spec.cluster.caBundle'],
   );
 });
+
+test('null takes a default away, and is no way around the schema', async () => {
+  const spec = await specOf('  binaries: {tools: {kubectl: null}}\n');
+  assert.deepEqual(Object.keys(valueAt(spec, ['binaries', 'tools']) ?? {}), ['kubelet']);
+  for (const [text, said] of [
+    ['  tools: null\n', /unknown key [^a-z]*tools/],
+    ['  kubelet: {lables: null}\n', /unknown key [^a-z]*lables.*did you mean/],
+    ['  files: [{path: null, content: x}]\n', /files\[0\]|path is missing/],
+    ['  kubelet: {taints: [null]}\n', /taints\[0\]/],
+    ['  files: [null]\n', /files\[0\]/],
+  ] as const)
+    await assert.rejects(specOf(text), ({ problems }: { problems: { message: string }[] }) => {
+      assert.equal(problems.length, 1, text);
+      assert.match(JSON.stringify(problems), said);
+      return true;
+    });
+});

@@ -1101,6 +1101,8 @@ for (const [kind, fields] of [
         assert.deepEqual(await complaints(kind, put(skeletons[kind], path, value)), [], JSON.stringify(value));
       for (const [complaint, values] of Object.entries(refuses)) {
         for (const value of values) {
+          // Of an earlier source it takes away what was there.
+          if (value === null && kind === 'NodeConfig') continue;
           const [first = 'nothing', ...others] = await complaints(kind, put(skeletons[kind], path, value));
           assert.ok(
             first.startsWith(formatPath(['spec', ...path])) && first.includes(` ${complaint}`),

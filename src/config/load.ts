@@ -9,7 +9,7 @@ import type { ZodMiniType } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 import { invalidDocument } from './invalid.ts';
-import { forbiddenKey, isMap } from './paths.ts';
+import { forbiddenKey, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
 import { positionAt, lineStarts, positionsOf } from './positions.ts';
 import type { PositionNode, Positions } from './positions.ts';
@@ -19,6 +19,7 @@ import type { ParsedDocument } from './problems.ts';
 import type { AgentConfigDocument } from './schema-agent.ts';
 import type { ImageManifest } from './schema-image.ts';
 import type { InventoryDocument } from './schema-inventory.ts';
+import { withoutRemovals } from './removals.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 import type { NodeConfigDocument } from './schema-node.ts';
 import { alternatives, nearest } from './words.ts';
@@ -55,6 +56,8 @@ export interface LoadedDocument<Kind extends DocumentKind = DocumentKind> {
   readonly file: string;
   readonly kind: Kind;
   readonly document: DocumentOf[Kind];
+  /** The same as it was written: of a NodeConfig, with null where it takes away what an earlier document set. */
+  readonly written: unknown;
   readonly positions: Positions;
 }
 
@@ -83,16 +86,22 @@ export async function checkDocument<Kind extends DocumentKind>(
 export async function checkDocument(text: ParsedDocument): Promise<LoadedDocument>;
 export async function checkDocument(text: ParsedDocument, wanted?: DocumentKind): Promise<LoadedDocument> {
   const kind = kindOf(text, wanted);
-  const { file, positions } = text;
+  const { file, positions, value: written } = text;
   switch (kind) {
     case 'NodeConfig':
-      return { file, kind, positions, document: checkSchema(await kinds.NodeConfig(), text, kind) };
+      return { file, kind, positions, written, document: checkSchema(await kinds.NodeConfig(), text, kind) };
     case 'AgentConfig':
-      return { file, kind, positions, document: checkSchema(await kinds.AgentConfig(), text, kind) };
+      return { file, kind, positions, written, document: checkSchema(await kinds.AgentConfig(), text, kind) };
     case 'ImageManifest':
-      return { file, kind, positions, document: checkSchema(await kinds.ImageManifest(), text, kind) };
+      return {
+        file,
+        kind,
+        positions,
+        written,
+        document: asWritten(checkSchema(await kinds.ImageManifest(), text, kind), written),
+      };
     case 'Inventory':
-      return { file, kind, positions, document: checkSchema(await kinds.Inventory(), text, kind) };
+      return { file, kind, positions, written, document: checkSchema(await kinds.Inventory(), text, kind) };
   }
 }
 
@@ -161,9 +170,33 @@ export function isKind(value: unknown): value is DocumentKind {
 }
 
 function checkSchema<Output>(schema: ZodMiniType<Output>, text: ParsedDocument, kind: DocumentKind): Output {
-  const result = schema.safeParse(text.value);
-  if (result.success) return result.data;
-  throw invalid(text, problemsOf(result.error.issues, text), kind);
+  const value = judged(text.value, kind);
+  const result = schema.safeParse(value);
+  // The names of what is taken away are judged as any other.
+  const unknown = value === text.value ? [] : (schema.safeParse(text.value).error?.issues.filter(isUnknownKey) ?? []);
+  if (result.success && unknown.length === 0) return result.data;
+  const issues = result.error?.issues ?? [];
+  const others = unknown.length === 0 ? issues : issues.filter((issue) => !isUnknownKey(issue));
+  throw invalid(text, problemsOf([...unknown, ...others], text), kind);
+}
+
+/** Where a NodeConfig stands, null is allowed for every value of a map. */
+function judged(value: unknown, kind: DocumentKind): unknown {
+  if (kind === 'NodeConfig') return withoutRemovals(value);
+  const spec = valueAt(value, ['spec']);
+  if (kind !== 'ImageManifest' || !isMap(value) || !isMap(spec)) return value;
+  const nodeConfig = withoutRemovals(spec['nodeConfig'], ['spec']);
+  return nodeConfig === spec['nodeConfig'] ? value : { ...value, spec: { ...spec, nodeConfig } };
+}
+
+/** Its defaults for nodes are a document of their own, which says what it takes away. */
+function asWritten(manifest: ImageManifest, written: unknown): ImageManifest {
+  const nodeConfig = valueAt(written, ['spec', 'nodeConfig']) as ImageManifest['spec']['nodeConfig'];
+  return nodeConfig ? { ...manifest, spec: { ...manifest.spec, nodeConfig } } : manifest;
+}
+
+function isUnknownKey({ code }: { code?: string | undefined }): boolean {
+  return code === 'unrecognized_keys';
 }
 
 function invalid(text: ParsedDocument, problems: readonly Problem[], kind = 'document'): NodekilnError {

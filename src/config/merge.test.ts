@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { keyedLists } from '../../test/support/schema-fields.ts';
-import { listKeys, merge } from './merge.ts';
+import { bare, keyedLists, schemaFields, type SchemaField } from '../../test/support/schema-fields.ts';
+import { merge } from './merge.ts';
+import { foreignMaps, listKeys } from './removals.ts';
 import { nodeConfigDocument } from './schema-node.ts';
 
 test('maps merge, lists replace, later sources win', () => {
@@ -166,12 +167,129 @@ test('a value of another type replaces the earlier whole, whatever it is', () =>
     ['b', { a: 1 }],
     [[{ name: 'a' }], { a: 1 }],
     [{ a: 1 }, [{ name: 'a' }]],
-    [[{ name: 'a' }], null],
   ]) {
     const source = (units: unknown): unknown => ({ spec: { units } });
     assert.deepEqual(merge([source(earlier), source(later)]).value, source(later));
   }
 });
+
+const kubectl = { binaries: { tools: { kubectl: { scope: 'shared' }, kubelet: { scope: 'shared' } } } };
+for (const [what, earlier, later, left] of [
+  [
+    'a value of a map',
+    { kubelet: { labels: { a: '1', b: '2' } } },
+    { kubelet: { labels: { a: null } } },
+    { kubelet: { labels: { b: '2' } } },
+  ],
+  [
+    'a program that is there by default',
+    kubectl,
+    { binaries: { tools: { kubectl: null } } },
+    { binaries: { tools: { kubelet: { scope: 'shared' } } } },
+  ],
+  [
+    'a whole part',
+    { cluster: { server: 'x' }, boot: { goal: 'ready' } },
+    { cluster: null },
+    { boot: { goal: 'ready' } },
+  ],
+  ['a keyed list', { extensions: [{ name: 'a' }], files: [] }, { extensions: null }, { files: [] }],
+  [
+    'a field of an item',
+    { units: [{ name: 'a.service', deadline: '1s', state: 'started' }] },
+    { units: [{ name: 'a.service', deadline: null }] },
+    { units: [{ name: 'a.service', state: 'started' }] },
+  ],
+  [
+    'the only form of a file, and the file',
+    {
+      files: [
+        { path: '/a', content: 'x', mode: '0600' },
+        { path: '/b', content: 'y' },
+      ],
+    },
+    { files: [{ path: '/a', content: null }] },
+    { files: [{ path: '/b', content: 'y' }] },
+  ],
+  [
+    'the certificates of an anchor, and the anchor',
+    {
+      trust: {
+        anchors: [
+          { name: 'a', certificates: 'x' },
+          { name: 'b', certificates: 'y' },
+        ],
+      },
+    },
+    { trust: { anchors: [{ name: 'a', certificates: null }] } },
+    { trust: { anchors: [{ name: 'b', certificates: 'y' }] } },
+  ],
+  [
+    'all that an extension says',
+    { extensions: [{ name: 'a', version: '1' }, { name: 'b' }] },
+    { extensions: [{ name: 'a', version: null }] },
+    { extensions: [{ name: 'b' }] },
+  ],
+  [
+    'the content of a drop-in inside of its unit',
+    {
+      units: [
+        {
+          name: 'a.service',
+          dropIns: [
+            { name: 'a.conf', content: 'x' },
+            { name: 'b.conf', content: 'y' },
+          ],
+        },
+      ],
+    },
+    { units: [{ name: 'a.service', dropIns: [{ name: 'a.conf', content: null }] }] },
+    { units: [{ name: 'a.service', dropIns: [{ name: 'b.conf', content: 'y' }] }] },
+  ],
+  [
+    'what nobody set',
+    { boot: { goal: 'ready' } },
+    { boot: { unjoined: null }, network: { proxy: null } },
+    { boot: { goal: 'ready' }, network: {} },
+  ],
+  [
+    'no other form of a file',
+    { files: [{ path: '/a', content: 'x' }] },
+    { files: [{ path: '/a', symlink: null }] },
+    { files: [{ path: '/a', content: 'x' }] },
+  ],
+] as const) {
+  test(`null takes away ${what}`, () => {
+    const merged = merge([{ spec: earlier }, { spec: later }]);
+    assert.deepEqual(merged.value, { spec: left });
+  });
+}
+
+test('what was taken away may come again, and the places are those of what is left', () => {
+  const files = (...list: readonly unknown[]): unknown => ({ spec: { files: list } });
+  const merged = merge([
+    files({ path: '/a', content: '1' }, { path: '/b', content: '1' }),
+    files({ path: '/a', content: null }),
+    { spec: { kubelet: { labels: { a: null } } } },
+    { spec: { kubelet: { labels: { a: 'x' } } } },
+  ]);
+  assert.deepEqual(merged.value, {
+    spec: { files: [{ path: '/b', content: '1' }], kubelet: { labels: { a: 'x' } } },
+  });
+  assert.deepEqual(merged.originOf(['spec', 'files', 0]), { source: 0, path: ['spec', 'files', 1] });
+});
+
+test('inside of foreign maps null is a value, for whoever reads them', () => {
+  const source = { spec: { kubelet: { configuration: { maxPods: null, list: [null] } } } };
+  assert.deepEqual(merge([source]).value, source);
+  const foreign = [...schemaFields(nodeConfigDocument)].filter(({ schema }) => isForeign(schema));
+  assert.deepEqual([...foreignMaps], foreign.map(({ path }) => path.join('.')).toSorted());
+});
+
+/** A map of whatever values. */
+function isForeign({ _zod: { def } }: SchemaField['schema']): boolean {
+  return def.type === 'record' && bare(def.valueType)._zod.def.type === 'unknown';
+}
 
 test('items that are no maps stand for themselves', () => {
   assert.deepEqual(merge([{ spec: { files: [7, { path: '/a' }] } }]).value, { spec: { files: [7, { path: '/a' }] } });

@@ -1,6 +1,6 @@
 /**
- * Merges sources in their order: maps merge, lists replace, and lists that the schema keys merge item by item.
- * Each value keeps where it came from. Pure.
+ * Merges sources in their order: maps merge, lists replace, lists that the schema keys merge item by item, and null takes
+ * away (`removals.ts`). Each value keeps where it came from. Pure.
  *
  * A later source that gives a file another form (a link instead of content) replaces the earlier form; so for the ways a
  * unit says that it is ready, and a guard that it is done. Merging is
@@ -9,20 +9,7 @@
 import { fileForms } from './schema-items.ts';
 import { isMap } from './paths.ts';
 import type { Path } from './paths.ts';
-
-/** What the schema keys (asking it would cost every boot some milliseconds); `*` stands for any item of a keyed list above. */
-export const listKeys: Readonly<Record<string, string>> = {
-  'spec.actions': 'name',
-  'spec.containerd.registries': 'host',
-  'spec.extensions': 'name',
-  'spec.files': 'path',
-  'spec.kernel.modules': 'name',
-  'spec.kernel.sysctls': 'key',
-  'spec.kubelet.staticPods': 'name',
-  'spec.trust.anchors': 'name',
-  'spec.units': 'name',
-  'spec.units.*.dropIns': 'name',
-};
+import { foreignMaps, isGone, listKeys } from './removals.ts';
 
 /** Maps that hold one of several fields, group by group: a later source that sets one replaces the others of its group. */
 const alternatives: Readonly<Record<string, readonly (readonly string[])[]>> = {
@@ -49,6 +36,7 @@ export interface Merged {
 
 type Node =
   | { readonly type: 'leaf'; readonly value: unknown; readonly origin: Origin }
+  | { readonly type: 'removal'; readonly origin: Origin }
   | { readonly type: 'map'; readonly entries: ReadonlyMap<string, Node>; readonly origin: Origin }
   | {
       readonly type: 'items';
@@ -63,7 +51,7 @@ export function merge(sources: readonly unknown[]): Merged {
     const node = nodeOf(value, { source, path: [] }, []);
     merged = merged ? mergeNodes(merged, node, []) : node;
   }
-  const root = merged;
+  const root = merged && settled(merged, []);
   return {
     value: root && valueOf(root),
     originOf: (path) => root && originIn(root, path),
@@ -71,11 +59,13 @@ export function merge(sources: readonly unknown[]): Merged {
 }
 
 /** `kind` is the path with list items as `*`, which says whether a list is keyed. */
-function nodeOf(value: unknown, origin: Origin, kind: readonly string[]): Node {
+function nodeOf(value: unknown, origin: Origin, kind: readonly string[], isForeign = false): Node {
+  if (value === null && !isForeign) return { type: 'removal', origin };
   if (isMap(value)) {
     const entries = new Map<string, Node>();
+    const foreign = isForeign || foreignMaps.has(kind.join('.'));
     for (const [key, inner] of Object.entries(value)) {
-      entries.set(key, nodeOf(inner, { ...origin, path: [...origin.path, key] }, [...kind, key]));
+      entries.set(key, nodeOf(inner, { ...origin, path: [...origin.path, key] }, [...kind, key], foreign));
     }
     return { type: 'map', entries, origin };
   }
@@ -95,7 +85,7 @@ function mergeNodes(earlier: Node, later: Node, kind: readonly string[]): Node {
   if (earlier.type === 'map' && later.type === 'map') {
     const entries = new Map(earlier.entries);
     for (const forms of alternatives[kind.join('.')] ?? [])
-      if (forms.some((form) => later.entries.has(form))) for (const form of forms) entries.delete(form);
+      if (forms.some((form) => isSet(later.entries.get(form)))) for (const form of forms) entries.delete(form);
     for (const [key, node] of later.entries) {
       const before = entries.get(key);
       entries.set(key, before ? mergeNodes(before, node, [...kind, key]) : node);
@@ -113,10 +103,38 @@ function mergeNodes(earlier: Node, later: Node, kind: readonly string[]): Node {
   return later;
 }
 
+const isSet = (node: Node | undefined): node is Node => node !== undefined && node.type !== 'removal';
+
+/** What is left when everything is merged: nothing that was taken away, and no item that is nothing without it. */
+function settled(node: Node, kind: readonly string[]): Node | undefined {
+  switch (node.type) {
+    case 'leaf':
+      return node;
+    case 'removal':
+      return undefined;
+    case 'map': {
+      const entries = [...node.entries].map(([key, inner]) => [key, settled(inner, [...kind, key])] as const);
+      return { ...node, entries: new Map(entries.filter((entry) => entry[1] !== undefined) as [string, Node][]) };
+    }
+    case 'items': {
+      const items = [...node.items].map(([name, item]) => [name, settledItem(item, node.key, kind)] as const);
+      return { ...node, items: new Map(items.filter((item) => item[1] !== undefined) as [unknown, Node][]) };
+    }
+  }
+}
+
+function settledItem(item: Node, key: string, list: readonly string[]): Node | undefined {
+  const left = settled(item, [...list, '*']);
+  if (item.type !== 'map' || left?.type !== 'map' || left.entries.size === item.entries.size) return left;
+  return isGone([...left.entries.keys()], { list: list.join('.'), key }) ? undefined : left;
+}
+
 function valueOf(node: Node): unknown {
   switch (node.type) {
     case 'leaf':
       return node.value;
+    case 'removal':
+      return undefined;
     case 'map':
       return Object.fromEntries([...node.entries].map(([key, inner]) => [key, valueOf(inner)]));
     case 'items':

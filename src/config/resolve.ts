@@ -27,7 +27,7 @@ export interface ResolvedNodeConfig {
  * by item; over the defaults. NK_DOCUMENT_INVALID with everything that is missing or contradicts itself, each with its place.
  */
 export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>[]): ResolvedNodeConfig {
-  const documents = sources.map((source) => source.document);
+  const documents = sources.map((source) => source.written);
   const asked = merge(documents).value;
   const defaults = defaultsFor({
     cluster: isMap(valueAt(asked, ['spec', 'cluster'])),

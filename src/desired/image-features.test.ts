@@ -488,3 +488,14 @@ for (const [said, ...problems] of contradictions) {
     assert.deepEqual(await refused(`  ${said}\n`), problems);
   });
 }
+
+test('what an image takes away of a node’s defaults is in its document, and may be taken away there alone', async () => {
+  const { resources } = await rendered(
+    `${head}  nodeConfig: {kubernetes: {version: 1.34.3}, binaries: {tools: {kubectl: null}}}\n`,
+  );
+  const file = resources.get('file:/etc/nodekiln/image.json');
+  assert.ok(file?.kind === 'file' && file.entry.type === 'file' && 'text' in file.entry.content);
+  const { spec } = JSON.parse(reveal(file.entry.content.text));
+  assert.deepEqual(spec.binaries, { tools: { kubectl: null } });
+  await assert.rejects(rendered(`${head}  files: null\n`), /not a valid ImageManifest/);
+});

@@ -31,7 +31,6 @@ import type {
   UnitResource,
 } from '../model/resources.ts';
 import { addressed, manifestBinarySource, templateValues, transferSettings } from './sources.ts';
-import { stableJson } from './stable.ts';
 import { isAbsolute, join } from '../model/path.ts';
 
 /** How an ImageManifest is rendered. */
@@ -126,7 +125,8 @@ function renderFiles(files: ImageSpec['files'], image: ImageRendering): void {
 function renderNodeConfig(spec: ImageSpec['nodeConfig'], image: ImageRendering): void {
   if (!spec) return;
   const path = ['spec', 'nodeConfig'];
-  const text = stableJson({ apiVersion, kind: 'NodeConfig', spec });
+  // Not in a stable form: null says what of our defaults it takes away.
+  const text = `${JSON.stringify({ apiVersion, kind: 'NodeConfig', spec }, undefined, 2)}\n`;
   addOnce(image, textFile(documentPaths.image, text, { scope: 'shared', origin: image.originOf(path) }), path);
 }
 
