@@ -25,27 +25,36 @@ import { openLab, type LabHost } from '../test/lab/lab.ts';
 import { installPrerequisites } from '../test/lab/prerequisites.ts';
 import { monotonicMs } from '../test/lab/process.ts';
 
-const usage = `usage: ./dev bench agent [--quick] [--runs N] [--json]
+const usage = `usage: ./dev bench agent [--quick] [--runs N] [--soak N] [--idle SECONDS] [--json]
 
-  --runs N   changes of each kind, taken in turns (default 100; --quick 20)
-  --json     everything measured, as JSON, instead of the tables`;
+  --runs N        changes of each kind, taken in turns (default 100; --quick 20)
+  --soak N        then so many changes one after the other of a file that no unit reads, for the memory (default 0)
+  --idle SECONDS  how long the agent is watched while nothing happens (default 60)
+  --json          everything measured, as JSON, instead of the tables`;
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean' },
     runs: { type: 'string' },
+    soak: { type: 'string', default: '0' },
+    idle: { type: 'string', default: '60' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 });
 const runs = Number(values.runs ?? (values.quick === true ? 20 : 100));
-if (values.help === true || !Number.isInteger(runs) || runs < 1) {
+const soak = Number(values.soak);
+const idleS = Number(values.idle);
+const isCount = (value: number, least: number): boolean => Number.isInteger(value) && value >= least;
+if (values.help === true || !isCount(runs, 1) || !isCount(soak, 0) || !isCount(idleS, 1)) {
   console.log(usage);
   process.exit(values.help === true ? 0 : 2);
 }
 
 const name = 'node';
 const podSubnet = '10.88.1.0/24';
+const documentKey = '10-node.yaml';
+const quietFile = '/etc/measured/quiet';
 const namespace = '/api/v1/namespaces/kube-system/secrets';
 
 /** Milliseconds after the API server’s answer to the write, but for `event`, which is of the floor. */
@@ -64,13 +73,16 @@ const say = (line: string): void => {
 const unitText = (file: string): string =>
   `[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\nEnvironmentFile=-${file}\n[Install]\nWantedBy=multi-user.target\n`;
 
-/** What the agent follows: one file, and one unit that reads it. */
-function documentOf(cluster: Cluster, words: string): string {
+/** What the agent follows: one file, one unit that reads it, and one file that no unit reads. */
+function documentOf(cluster: Cluster, words: string, quiet = ''): string {
   return joinDocument(cluster, {
     podSubnet,
     spec: {
       takeover: true,
-      files: [{ path: '/etc/measured/words', content: words }],
+      files: [
+        { path: '/etc/measured/words', content: words },
+        { path: quietFile, content: `quiet ${quiet}\n` },
+      ],
       units: [
         {
           name: 'measured.service',
@@ -110,17 +122,25 @@ async function whenRenamed(host: LabHost, file: string): Promise<{ readonly at: 
   return { at: seen.promise, close: () => watcher.close() };
 }
 
+/** The version that the API server answers with. */
+async function patchSecret(
+  cluster: Cluster,
+  secret: string,
+  { key, text }: { readonly key: string; readonly text: string },
+): Promise<string | undefined> {
+  const patch = { data: { [key]: Buffer.from(text).toString('base64') } };
+  const path = `${namespace}/${secret}`;
+  const answer = await cluster.admin.request<KubeObject>('PATCH', path, patch, 'application/merge-patch+json');
+  if (answer.status !== 200) throw new Error(`the API server answered ${answer.status}`);
+  return answer.body.metadata.resourceVersion;
+}
+
 async function measureOnce(about: Measuring, words: string, times: Times): Promise<void> {
   const { cluster, host, secret, file, unit, content, events } = about;
   const before = await startOf(host, unit);
   const renamed = await whenRenamed(host, file);
-  const { key, text } = content(words);
-  const patch = { data: { [key]: Buffer.from(text).toString('base64') } };
-  const path = `${namespace}/${secret}`;
-  const answer = await cluster.admin.request<KubeObject>('PATCH', path, patch, 'application/merge-patch+json');
+  const version = await patchSecret(cluster, secret, content(words));
   const answeredMs = monotonicMs();
-  if (answer.status !== 200) throw new Error(`the API server answered ${answer.status}`);
-  const version = answer.body.metadata.resourceVersion;
   const event = await events.until(({ object }) => object.metadata.resourceVersion === version, 'the event', 30_000);
   const fileMs = await Promise.race([renamed.at, sleep(30_000, Number.NaN)]);
   renamed.close();
@@ -173,6 +193,23 @@ async function usageOf(host: LabHost): Promise<Usage> {
   };
 }
 
+/** One after the other, as fast as they go. What is resident after some of them. */
+async function soakWith(cluster: Cluster, host: LabHost, words: string): Promise<Map<number, number>> {
+  const resident = new Map<number, number>();
+  for (let count = 1; count <= soak; count++) {
+    const renamed = await whenRenamed(host, quietFile);
+    await patchSecret(cluster, 'pool', { key: documentKey, text: documentOf(cluster, words, String(count)) });
+    if (Number.isNaN(await Promise.race([renamed.at, sleep(30_000, Number.NaN)])))
+      throw new Error(`change ${count} was not followed within 30 s`);
+    renamed.close();
+    if (count === 50 || count % 250 === 0 || count === soak) {
+      resident.set(count, (await usageOf(host)).resident);
+      say(`${count} of ${soak} changes without a pause`);
+    }
+  }
+  return resident;
+}
+
 const machine = await describeMachine();
 const loadBefore = load();
 await installPrerequisites(say);
@@ -187,7 +224,7 @@ try {
   say('the host has joined');
   await grantAgents(cluster, host, { [name]: ['kube-system/pool'] });
   await startApprover(cluster, host);
-  await putSecret(cluster, 'pool', { '10-node.yaml': documentOf(cluster, 'WORDS=start\n') });
+  await putSecret(cluster, 'pool', { [documentKey]: documentOf(cluster, 'WORDS=start\n') });
   await putSecret(cluster, 'shell', { words: 'WORDS=start\n' });
   await startAgent(cluster, host, { source: 'secret:kube-system/pool', restarts: { maxDelay: '0s' } });
   await startShell(cluster, host);
@@ -212,7 +249,7 @@ try {
         secret: 'pool',
         file: '/etc/measured/words',
         unit: 'measured.service',
-        content: (text) => ({ key: '10-node.yaml', text: documentOf(cluster, text) }),
+        content: (text) => ({ key: documentKey, text: documentOf(cluster, text) }),
         events,
       },
       words,
@@ -236,12 +273,26 @@ try {
     await sleep(2200);
   }
   const late = await usageOf(host);
+  const soaked = await soakWith(cluster, host, `WORDS=${runs - 1}\n`);
+  await sleep(5000);
   const idleFromMs = monotonicMs();
-  await sleep(60_000);
+  const still = await usageOf(host);
+  await sleep(idleS * 1000);
   const idle = await usageOf(host);
-  const idleShare = (idle.cpuMs - late.cpuMs) / (monotonicMs() - idleFromMs);
+  const idleShare = (idle.cpuMs - still.cpuMs) / (monotonicMs() - idleFromMs);
   events.close();
-  const measured = { machine, loadBefore, loadAfter: load(), runs, agent, shell, early, late, idleShare };
+  const measured = {
+    machine,
+    loadBefore,
+    loadAfter: load(),
+    runs,
+    agent,
+    shell,
+    early,
+    late,
+    soaked: [...soaked],
+    idleShare,
+  };
   if (values.json === true) console.log(JSON.stringify(measured));
   else print(measured);
 } finally {
@@ -253,10 +304,12 @@ interface Measured {
   readonly shell: Times;
   readonly early: Usage;
   readonly late: Usage;
+  /** Bytes resident after so many changes without a pause. */
+  readonly soaked: readonly (readonly [number, number])[];
   readonly idleShare: number;
 }
 
-function print({ agent, shell, early, late, idleShare }: Measured): void {
+function print({ agent, shell, early, late, soaked, idleShare }: Measured): void {
   const ms = (value: number): string => value.toFixed(0);
   const row = (title: string, list: readonly number[], other?: readonly number[]): string[] => {
     const ratio = other && ratioOfMedians(list, other);
@@ -284,4 +337,6 @@ function print({ agent, shell, early, late, idleShare }: Measured): void {
     `\nagent: ${mb(early.resident)} MB resident before the changes, ${mb(late.resident)} MB after them; ` +
       `${(idleShare * 100).toFixed(2)} % of a core while idle`,
   );
+  if (soaked.length > 0)
+    console.log(`without a pause: ${soaked.map(([count, bytes]) => `${mb(bytes)} MB after ${count}`).join(', ')}`);
 }
