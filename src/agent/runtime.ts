@@ -5,6 +5,7 @@
  * Stopping takes less than a second: what waits is interrupted, and what cannot be is left where it is. The journal is made
  * for that.
  */
+import { keepJournal, type KeptJournal } from '../apply/journal.ts';
 import { withHostState } from '../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import { untilAborted, withDeadline } from '../host/deadline.ts';
@@ -45,7 +46,8 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
   const { host, controllers, signal } = options;
   const byName = distinct(controllers);
   const tended = new Map<string, Tended>();
-  const runtime: Runtime = { ...options, measures: createMeasures(options.metrics) };
+  const journal = keepJournal(host);
+  const runtime: Runtime = { ...options, journal, measures: createMeasures(options.metrics) };
   const queue: Queue<Reason> = createQueue({
     clock: host.clock,
     signal,
@@ -62,7 +64,7 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
     controller.inputs.map((input) => follow(runtime, { controller, input, queue })),
   );
   for (const { name } of controllers) queue.add(name, 'start');
-  await Promise.all([queue.ended, ...watches]);
+  await Promise.all([queue.ended, ...watches]).finally(() => journal.close());
 }
 
 /** One reconciliation by hand: for callers that want to know how it went and go on. Throws what it failed with. */
@@ -71,12 +73,14 @@ export async function runOnce(
   controller: Controller | undefined,
 ): Promise<void> {
   if (!controller) return;
-  const runtime = { ...options, measures: createMeasures(options.metrics) };
-  const reconciled = await attempt(runtime, controller, ['start']);
+  const journal = keepJournal(options.host);
+  const runtime = { ...options, journal, measures: createMeasures(options.metrics) };
+  const reconciled = await attempt(runtime, controller, ['start']).finally(() => journal.close());
   if (reconciled.outcome === 'failed') throw reconciled.error;
 }
 
 interface Runtime extends Omit<RuntimeOptions, 'controllers'> {
+  readonly journal: KeptJournal;
   readonly measures: Measures;
 }
 
@@ -160,7 +164,7 @@ function tellTrouble({ onTrouble, signal }: Runtime, { controller, error, before
 }
 
 async function attempt(runtime: Runtime, controller: Controller, reasons: readonly Reason[]): Promise<Reconciled> {
-  const { host, signal, measures } = runtime;
+  const { host, journal, signal, measures } = runtime;
   const deadline = { clock: host.clock, ms: controller.deadlineMs, about: controller.name, signal };
   try {
     return await withDeadline(deadline, (until) => {
@@ -169,7 +173,7 @@ async function attempt(runtime: Runtime, controller: Controller, reasons: readon
         signal: until,
         withState: async (work) => {
           const askedMs = host.clock.monotonic();
-          return withHostState(host, { waitMs: lockWaitMs, signal: until }, (state) => {
+          return withHostState(host, { waitMs: lockWaitMs, signal: until, kept: journal }, (state) => {
             measures.lockWaited(controller.name, host.clock.monotonic() - askedMs);
             return work(state);
           });

@@ -9,7 +9,15 @@ import { createLinuxHost } from '../host/linux/host.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
 import type { Change } from '../model/steps.ts';
-import { lookAtJournal, openExistingJournal, openJournal, type Intent, type Journal } from './journal.ts';
+import {
+  keepJournal,
+  lookAtJournal,
+  openExistingJournal,
+  openJournal,
+  type Intent,
+  type Journal,
+  type KeptJournal,
+} from './journal.ts';
 import { generationsFolder, stateFolder } from '../model/state-paths.ts';
 
 let root = '';
@@ -327,4 +335,81 @@ describe('journal', () => {
       again.close();
     }
   }
+});
+
+describe('a journal that is kept', () => {
+  let opened = 0;
+  let kept: KeptJournal;
+  beforeEach(() => {
+    opened = 0;
+    const open: Host['databases']['open'] = (path, options) => {
+      opened += 1;
+      return host.databases.open(path, options);
+    };
+    kept = keepJournal({ ...host, databases: { ...host.databases, open } });
+  });
+  afterEach(() => kept.close());
+
+  /** One run of whoever keeps it. */
+  const note = async (value: string): Promise<unknown> => {
+    const journal = await kept.open();
+    const before = journal.note('value');
+    journal.setNote('value', value);
+    journal.close();
+    return before;
+  };
+  /** Of another process. */
+  const noteElsewhere = async (value: string): Promise<unknown> => {
+    const journal = await openJournal(host);
+    const before = journal.note('value');
+    journal.setNote('value', value);
+    journal.close();
+    return before;
+  };
+  const database = join(stateFolder, 'state.db');
+
+  test('is opened once, and what is written is there for others at once', async () => {
+    await note('a');
+    assert.equal(await noteElsewhere('b'), 'a');
+    assert.equal(await note('c'), 'b');
+    assert.equal(await noteElsewhere('d'), 'c');
+    assert.equal(await note('e'), 'd');
+    assert.equal(opened, 1);
+  });
+
+  test('is the one that lies on the disk', async () => {
+    await note('a');
+    await noteElsewhere('b');
+    kept.close();
+    const copy = readFileSync(join(root, database));
+    await note('c');
+    for (const suffix of ['', '-wal', '-shm']) rmSync(join(root, `${database}${suffix}`), { force: true });
+    writeFileSync(join(root, database), copy);
+    assert.equal(await note('d'), 'b');
+    assert.equal(await noteElsewhere('e'), 'd');
+    rmSync(join(root, stateFolder), { recursive: true });
+    assert.equal(await note('f'), undefined);
+    assert.equal(await noteElsewhere('g'), 'f');
+  });
+
+  test('is looked through anew when anything failed', async () => {
+    await note('a');
+    const other = new DatabaseSync(join(root, database));
+    other.exec("CREATE TRIGGER refuse BEFORE INSERT ON notes BEGIN SELECT RAISE(ABORT, 'refused'); END");
+    await assert.rejects(note('b'), /refused/);
+    other.exec('DROP TRIGGER refuse');
+    other.close();
+    assert.equal(await note('c'), 'a');
+    assert.equal(opened, 2);
+  });
+
+  test('is closed with whoever kept it', async () => {
+    await note('a');
+    kept.close();
+    assert.deepEqual(
+      readdirSync(join(root, stateFolder)).filter((name) => /-(wal|shm)$/.test(name)),
+      [],
+    );
+    assert.equal(await note('b'), 'a');
+  });
 });

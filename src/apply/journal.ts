@@ -26,7 +26,7 @@ import {
   rebuildFromGenerations,
   writeGeneration,
 } from './journal/generations.ts';
-import { lookAtDatabase, makeStateFolders, openDatabase, type Opened } from './journal/open.ts';
+import { databaseFile, lookAtDatabase, makeStateFolders, noting, openDatabase, type Opened } from './journal/open.ts';
 import {
   schemaVersion,
   setVersion,
@@ -110,6 +110,54 @@ export async function lookAtJournal(host: Host): Promise<Journal | undefined> {
   if (!(await wasHere(host))) return undefined;
   const opened = await lookAtDatabase(host);
   return { ...(await readJournal(host.files, opened)), flush: () => undefined, close: () => opened.database.close() };
+}
+
+/** The journal of a host for who needs it again and again. */
+export interface KeptJournal {
+  /** As `openJournal`. One at a time, with the host's lock. */
+  open(): Promise<Journal>;
+  close(): void;
+}
+
+/**
+ * Leaves the database open in between: to open and to close it takes longer than what most runs write. It is opened anew, with
+ * all that opening looks for, when another file is in its place, and when anything failed on it.
+ */
+export function keepJournal(host: Host): KeptJournal {
+  let kept: { readonly opened: Opened; readonly file: string | undefined } | undefined;
+  let failed = false;
+  const databases: Host['databases'] = {
+    ...host.databases,
+    open: async (path, options) => noting(await host.databases.open(path, options), () => (failed = true)),
+  };
+  const close = (): void => {
+    kept?.opened.database.close();
+    kept = undefined;
+  };
+  const inPlace = async (): Promise<Opened> => {
+    if (kept && !failed && kept.file === (await databaseFile(host))) {
+      kept.opened.damagedRows.splice(0);
+      return { ...kept.opened, damaged: false };
+    }
+    close();
+    const opened = await openDatabase({ ...host, databases });
+    failed = false;
+    kept = { opened, file: await databaseFile(host) };
+    return opened;
+  };
+  return {
+    open: async () => {
+      await makeStateFolders(host);
+      const opened = await inPlace();
+      try {
+        return await readJournal(host.files, { ...opened, database: { ...opened.database, close: () => undefined } });
+      } catch (thrown) {
+        failed = true;
+        throw thrown;
+      }
+    },
+    close,
+  };
 }
 
 async function wasHere({ files }: Host): Promise<boolean> {

@@ -10,7 +10,7 @@ import { untilAborted, withDeadline } from '../host/deadline.ts';
 import type { Clock, Host } from '../host/port.ts';
 import type { ClaimSource, DesiredState, ResourceId } from '../model/resources.ts';
 import { takeHostLock } from './host-lock.ts';
-import { openJournal, type Journal } from './journal.ts';
+import { openJournal, type Journal, type KeptJournal } from './journal.ts';
 import { reclaimAfter } from './reclaim.ts';
 import { carryOut, prepare, type CarryOutOptions, type Prepared, type Result } from './reconcile.ts';
 
@@ -24,6 +24,11 @@ export interface HostLockOptions {
   /** How long the present holder of the lock is waited for. */
   readonly waitMs: number;
   readonly signal?: AbortSignal;
+}
+
+export interface HostStateOptions extends HostLockOptions {
+  /** Of a caller that comes again and again. */
+  readonly kept?: KeptJournal;
 }
 
 /** Does the work with the host's lock, which is given back whatever becomes of it. */
@@ -41,8 +46,12 @@ export async function withHostLock<T>(
 }
 
 /** With the lock held: opens the journal for the work, and closes it. */
-export async function withJournal<T>(host: Host, work: (state: HostState) => Promise<T>): Promise<T> {
-  const journal = await openJournal(host);
+export async function withJournal<T>(
+  host: Host,
+  work: (state: HostState) => Promise<T>,
+  kept?: KeptJournal,
+): Promise<T> {
+  const journal = await (kept ? kept.open() : openJournal(host));
   try {
     return await work({ host, journal });
   } finally {
@@ -52,10 +61,10 @@ export async function withJournal<T>(host: Host, work: (state: HostState) => Pro
 
 export function withHostState<T>(
   host: Host,
-  options: HostLockOptions,
+  options: HostStateOptions,
   work: (state: HostState) => Promise<T>,
 ): Promise<T> {
-  return withHostLock(host, options, () => withJournal(host, work));
+  return withHostLock(host, options, () => withJournal(host, work, options.kept));
 }
 
 export interface Asked {

@@ -149,6 +149,21 @@ describe('the condition of units', () => {
     assert.notEqual(condition()?.lastTransitionTime, since);
   });
 
+  it('waits for what a run that is under way leaves, and not without end', async () => {
+    const slow = { ...unit, name: 'slow.service', deadline: '20m' };
+    const later = { ...unit, name: 'later.service', needs: ['unit:slow.service'] };
+    const machine = await createMemoryNode();
+    machine.units.behave('slow.service', { startMs: 8 * 60_000 });
+    const warned = (): boolean => agent.cluster.told.some((what) => what === 'create events/default');
+    await play({ machine }, { units: [slow, later] });
+    await agent.pass(60_000);
+    assert.deepEqual([condition()?.status, warned()], [undefined, false]);
+    await agent.pass(5 * 60_000);
+    assert.deepEqual([condition()?.reason, warned()], ['UnhealthyUnits', true]);
+    await agent.pass(4 * 60_000);
+    assert.equal(condition()?.status, 'True');
+  });
+
   it('is told to a Node that was made again', async () => {
     await play({}, { units: [unit] });
     await agent.pass(40_000);

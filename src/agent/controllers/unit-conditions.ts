@@ -11,12 +11,15 @@ import { judgeUnit, unitsCondition, type UnitVerdict } from '../health/units.ts'
 const resyncMs = 30_000;
 const deadlineMs = 60_000;
 const keepAliveMs = 5 * 60_000;
+/** A run that is under way has stopped units, and not yet loaded others: what it leaves is what counts. */
+const underWayMs = 1000;
 
 /** Undefined without a cluster. */
 export function unitConditions(context: AgentContext): ControllerBody | undefined {
   const { cluster, applied, host, config } = context;
   if (!cluster) return undefined;
   const changingSince = new Map<string, number>();
+  let workingFromMs: number | undefined;
   let written: { readonly text: string; readonly atMs: number } | undefined;
   return {
     inputs: [
@@ -34,6 +37,13 @@ export function unitConditions(context: AgentContext): ControllerBody | undefine
       // A Node that was made again says nothing of it yet.
       const text = `${cluster.node()?.metadata.uid ?? ''} ${condition.status} ${condition.reason} ${condition.message}`;
       const nowMs = host.clock.monotonic();
+      workingFromMs = applied.isWorking ? (workingFromMs ?? nowMs) : undefined;
+      if (
+        condition.status === 'False' &&
+        workingFromMs !== undefined &&
+        nowMs - workingFromMs < config.health.stuckAfter
+      )
+        return { outcome: 'postponed', waitMs: underWayMs };
       if (written?.text === text && nowMs - written.atMs < keepAliveMs) return { outcome: 'done' };
       if (condition.status === 'False' && written?.text !== text)
         cluster.event({ type: 'Warning', reason: condition.reason, message: condition.message });

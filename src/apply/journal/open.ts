@@ -11,6 +11,37 @@ import { makeTables, openTables, versionOf, type DamagedRow, type Tables } from 
 /** Another process that looks only reads, and is done soon. */
 const busyMs = 5000;
 
+/** Which file is in the place of the database; undefined when none is. */
+export async function databaseFile({ files }: Host): Promise<string | undefined> {
+  const found = await files.stat(join(stateFolder, databaseName));
+  return found && `${found.device} ${found.inode}`;
+}
+
+/** Says when anything fails on a database. */
+export function noting(database: Database, onFailure: () => void): Database {
+  const noted = <Result>(work: () => Result): Result => {
+    try {
+      return work();
+    } catch (thrown) {
+      onFailure();
+      throw thrown;
+    }
+  };
+  return {
+    exec: (sql) => noted(() => database.exec(sql)),
+    prepare: (sql) => {
+      const statement = noted(() => database.prepare(sql));
+      return {
+        run: (...values) => noted(() => statement.run(...values)),
+        get: (...values) => noted(() => statement.get(...values)),
+        all: (...values) => noted(() => statement.all(...values)),
+      };
+    },
+    transaction: (work) => noted(() => database.transaction(work)),
+    close: () => database.close(),
+  };
+}
+
 /** Of the host's state, root's alone. */
 export async function makeStateFolders({ files }: Host): Promise<void> {
   try {
