@@ -73,12 +73,15 @@ export const containerdDropIn = {
   content: unitText({ Service: [environmentLine('PATH', `${programFolder}:${searchPath}`)] }),
 };
 
+/** A runtime that is named gets nothing of containerd's defaults for it: without its type no pod starts. */
 function runtimeTable(cgroupDriver: CgroupDriver, facts: Facts): Record<string, unknown> {
+  const runc = {
+    runtime_type: 'io.containerd.runc.v2',
+    ...(cgroupDriver !== undefined && { options: { SystemdCgroup: cgroupDriver === 'systemd' } }),
+  };
   return {
     cni: hasSeveralCniFolders(facts.containerdVersion) ? { bin_dirs: [cniFolder] } : { bin_dir: cniFolder },
-    ...(cgroupDriver !== undefined && {
-      containerd: { runtimes: { runc: { options: { SystemdCgroup: cgroupDriver === 'systemd' } } } },
-    }),
+    containerd: { runtimes: { runc } },
   };
 }
 

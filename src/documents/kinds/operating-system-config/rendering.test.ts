@@ -324,6 +324,7 @@ describe('units', () => {
 // ── containerd ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 const [old, current, newest] = ['1.7.23', '2.1.2', '2.2.1'].map((containerdVersion) => ({ containerdVersion }));
+const runcType = { runtime_type: 'io.containerd.runc.v2' };
 const cri = (containerd: Json = {}, about: Json = { cgroupDriver: 'systemd' }): Json =>
   oscOf({ criConfig: { name: 'containerd', ...about, containerd: { sandboxImage: 'foo:1.23', ...containerd } } });
 
@@ -386,7 +387,7 @@ describe('containerd', () => {
       plugins: {
         'io.containerd.grpc.v1.cri': {
           cni: { bin_dir: '/opt/cni/bin' },
-          containerd: { runtimes: { runc: { options: { SystemdCgroup: true } } } },
+          containerd: { runtimes: { runc: { ...runcType, options: { SystemdCgroup: true } } } },
           registry: { config_path: '/etc/containerd/certs.d' },
           sandbox_image: 'foo:1.23',
         },
@@ -409,10 +410,23 @@ describe('containerd', () => {
           },
           'io.containerd.cri.v1.runtime': {
             cni,
-            containerd: { runtimes: { runc: { options: { SystemdCgroup: false } } } },
+            containerd: { runtimes: { runc: { ...runcType, options: { SystemdCgroup: false } } } },
           },
         },
       });
+  });
+
+  it('is told the type of a runtime that a plugin changes: it has no default for one that is named', async () => {
+    const options = { BinaryName: '/usr/local/bin/runc' };
+    const plugin = {
+      path: ['io.containerd.grpc.v1.cri', 'containerd', 'runtimes', 'runc', 'options'],
+      values: options,
+    };
+    const written = await toml(cri({ plugins: [plugin] }, {}), old);
+    const { containerd } = (written['plugins'] as Record<string, Json>)['io.containerd.grpc.v1.cri'] as {
+      containerd: Json;
+    };
+    assert.deepEqual(containerd, { runtimes: { runc: { ...runcType, options } } });
   });
 
   it('keeps its own cgroup driver where the document names none', async () => {
@@ -467,7 +481,7 @@ describe('containerd', () => {
       { path: [server], values: { containerd: { default_runtime_name: 'x', snapshotter: 'y' } } },
       runtimes,
       'containerd',
-      { default_runtime_name: 'x', runtimes: { runc: { options: { SystemdCgroup: true } } } },
+      { default_runtime_name: 'x', runtimes: { runc: { ...runcType, options: { SystemdCgroup: true } } } },
     ],
     ['the rest', { path: [server], values: { enable_cdi: true } }, runtimes, 'enable_cdi', true],
     ['nothing of registries', { op: 'remove', path: [server, 'registry'] }, images, 'registry', undefined],
