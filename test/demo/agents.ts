@@ -13,15 +13,19 @@ const packaging = new URL('../../packaging/kubernetes/', import.meta.url);
 const policy = fileURLToPath(new URL('admission-policy.yaml', packaging));
 const approver = fileURLToPath(new URL('approver.yaml', packaging));
 
-/** What agents may do, as `nodekiln cluster rbac` of the host prints it, held by the admission policy. `secrets`: by node, `kube-system/a`. */
+/**
+ * What agents may do, as `nodekiln cluster rbac` of the host prints it, held by the admission policy. `secrets`: by node,
+ * `kube-system/a`. Further flags are for each node's.
+ */
 export async function grantAgents(
   cluster: Cluster,
   host: LabHost,
   secrets: Readonly<Record<string, readonly string[]>>,
+  flags: readonly string[] = [],
 ): Promise<void> {
   const access = [await host.check([nodekiln, 'cluster', 'rbac'])];
   for (const [node, names] of Object.entries(secrets))
-    access.push(await host.check([nodekiln, 'cluster', 'rbac', node, '--secrets', names.join(',')]));
+    access.push(await host.check([nodekiln, 'cluster', 'rbac', node, '--secrets', names.join(','), ...flags]));
   access.push(await readFile(policy, 'utf8'));
   await cluster.kubectl(['apply', '-f', '-'], { input: access.join('\n---\n') });
 }

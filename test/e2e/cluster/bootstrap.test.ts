@@ -3,8 +3,7 @@
  * bootstrap token and applies its Secret. The second time nothing is done.
  */
 import assert from 'node:assert/strict';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
@@ -15,21 +14,19 @@ import { buildBundle, nodeBinary } from '../../../tools/build.ts';
 import { agentUnit, nodekiln, putSecret, startApprover } from '../../demo/agents.ts';
 import { nodekiln as onThisMachine } from '../../demo/baked.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
-import { networkAddress, openLab, type Lab, type LabHost } from '../../lab/lab.ts';
+import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { installPrerequisites } from '../../lab/prerequisites.ts';
 import { rootFolder } from '../../lab/root.ts';
-import { issueCertificate, makeAuthority } from '../../servers/certificates.ts';
 import { artifact, startRegistry, type TestRegistry } from '../../servers/registry.ts';
+import { serveInLab } from './registry.ts';
 
 const node = 'unbaked';
-const registryPort = 5000;
 const unit = 'nodekiln-agent-bootstrap.service';
 
 let lab: Lab;
 let cluster: Cluster;
 let host: LabHost;
 let registry: TestRegistry;
-let folder: string;
 let userData: readonly string[];
 
 const until = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
@@ -43,7 +40,6 @@ const until = async (what: string, holds: () => Promise<boolean>): Promise<void>
 
 before(async () => {
   await installPrerequisites(console.error);
-  folder = await mkdtemp(join(tmpdir(), 'nodekiln-unbaked-'));
   const bundle = await buildBundle();
   registry = await startRegistry();
   const digest = await registry.push({
@@ -52,20 +48,8 @@ before(async () => {
   });
   lab = await openLab();
   cluster = await openCluster(lab, { progress: console.error });
-  const config = join(folder, 'registry.json');
-  // A private registry: nothing on the host trusts it but what user data says.
-  const authority = await makeAuthority(folder, 'ca');
-  const tls = await issueCertificate(folder, 'server', authority, {
-    subject: `/CN=${networkAddress}`,
-    names: [`IP:${networkAddress}`],
-  });
-  const storage = { filesystem: { rootdirectory: registry.storage } };
-  await writeFile(
-    config,
-    JSON.stringify({ version: 0.1, storage, http: { addr: `${networkAddress}:${registryPort}`, tls } }),
-  );
-  lab.spawnInNetwork(['docker-registry', 'serve', config], { stdio: 'ignore' });
-  const image = `${networkAddress}:${registryPort}/nodekiln@${digest}`;
+  const { host: address, authority } = await serveInLab(lab, registry);
+  const image = `${address}/nodekiln@${digest}`;
   const brought = ['/root/node', '/root/nodekiln'];
   const files = ['--config', '/root/agent.yaml', '--ca-file', '/root/registry-ca.pem'];
   userData = [...brought, 'agent', 'bootstrap', '--image', image, ...files];
@@ -77,7 +61,7 @@ before(async () => {
       await mkdir(join(disk, 'root'), { recursive: true });
       await cp(nodeBinary, join(disk, 'root/node'));
       await cp(bundle, join(disk, 'root/nodekiln'));
-      await cp(authority.certificate, join(disk, 'root/registry-ca.pem'));
+      await cp(authority, join(disk, 'root/registry-ca.pem'));
     },
   });
   await host.start();
@@ -86,7 +70,6 @@ before(async () => {
 after(async () => {
   await lab?.close();
   await registry?.close();
-  if (folder) await rm(folder, { recursive: true, force: true });
 });
 
 test('becomes one that its agent tends, once', { timeout: 240_000 }, async () => {
