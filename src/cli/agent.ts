@@ -1,8 +1,10 @@
 /** `nodekiln agent`: runs until it is stopped, which is its orderly end. Nothing heavy is imported here. */
 import type { AgentEvent } from '../agent/agent.ts';
+import type { NodekilnError } from '../errors.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
 import { count, formatDuration } from '../inspect/format.ts';
 import { errorFrom } from './error-from.ts';
+import type { JournalFields } from './journal.ts';
 import { formatError } from './output.ts';
 import { flagOption, textOption, type Answer, type Call, type Verb } from './verb.ts';
 
@@ -72,7 +74,13 @@ function tell(call: Call, event: AgentEvent): void {
       return;
     case 'notice': {
       const { type, reason, message } = event.notice;
-      call.emit('AgentNotice', { data: { type, reason, message }, text: message });
+      const fields = { NODEKILN_REASON: reason };
+      call.emit('AgentNotice', {
+        data: { type, reason, message },
+        text: message,
+        isWarning: type === 'Warning',
+        fields,
+      });
       return;
     }
     case 'postponed': {
@@ -87,7 +95,8 @@ function tell(call: Call, event: AgentEvent): void {
     case 'trouble': {
       const { controller, error } = event;
       const text = `${controller}: ${formatError(error, call.terminal.style)}`;
-      call.emit('AgentTrouble', { data: { controller, error: error.toJSON() }, text, error });
+      const fields = { NODEKILN_CONTROLLER: controller, ...errorFields(error) };
+      call.emit('AgentTrouble', { data: { controller, error: error.toJSON() }, text, error, fields });
     }
   }
 }
@@ -104,5 +113,16 @@ function reportAnswer({ terminal }: Call, report: AgentReport): Answer {
     data: { ...report, ...(error && { error: error.toJSON() }) },
     text: [head, ...impact, ...(error ? [formatError(error, terminal.style)] : [])].join('\n'),
     ...(error && { error }),
+    ...((error ?? report.changes > 0) && {
+      fields: {
+        NODEKILN_CONTROLLER: 'desired-state',
+        NODEKILN_GENERATION: report.generation?.toString(),
+        ...(error && errorFields(error)),
+      },
+    }),
   };
+}
+
+function errorFields({ code, resource }: NodekilnError): JournalFields {
+  return { NODEKILN_CODE: code, NODEKILN_RESOURCE: resource };
 }

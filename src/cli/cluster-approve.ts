@@ -68,6 +68,7 @@ export const clusterApproveVerb: Verb = {
             data: { error: error.toJSON() },
             text: formatError(error, call.terminal.style),
             error,
+            fields: { NODEKILN_CODE: error.code },
           });
         },
       };

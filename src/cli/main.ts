@@ -4,10 +4,11 @@
  * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md).
  */
 import { asNodekilnError, NodekilnError } from '../errors.ts';
-import type { Output } from '../host/port.ts';
+import type { Exec, Output } from '../host/port.ts';
 import { program } from '../host/program.ts';
 import { parseCommandLine } from './command-line.ts';
-import { envelopeLine, formatError, withPriority, type Styler } from './output.ts';
+import { createJournal, withPriority } from './journal.ts';
+import { envelopeLine, formatError, type Styler } from './output.ts';
 import { createProgress } from './progress.ts';
 import type { Answer, Call, Options, Parsed, Style, Verb } from './verb.ts';
 
@@ -33,6 +34,7 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
   const json = options['json'] === true;
   const abort = abortOnSignals();
   const progress = createProgress(stderr, { quiet: options['quiet'] === true, nowMs: () => performance.now() });
+  const journal = stdout.journal ? createJournal({ output: stdout, exec: programs, pid: program.pid }) : undefined;
   const context: Call = {
     arguments: parsed.arguments,
     options,
@@ -43,7 +45,9 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
     emit(kind, answer) {
       progress.stop();
       const text = textOf(answer, { kind, json });
-      void print(stdout.journal ? withPriority(text, answer.error) : text, 0);
+      if (!journal) return void print(text, 0);
+      const { error, isWarning = error !== undefined, fields } = answer;
+      journal.say({ text, isWarning, ...(fields && { fields }) });
     },
   };
   try {
@@ -54,15 +58,21 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
     progress.stop();
     if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
     if (!answer.error) return 0;
-    if (!json) await stderr.write(`${formatError(answer.error, styler(stderr))}\n`);
+    if (!json) await complain(answer.error);
     return answer.error.exitStatus;
   } catch (thrown) {
     progress.stop();
     const error = abort.signal.aborted ? interrupted(thrown, abort.signal) : asNodekilnError(thrown);
     return await fail(error, { kind: verb.spec.kind, json, thrown });
   } finally {
+    await journal?.said();
     abort.release();
   }
+}
+
+async function programs(): Promise<Exec> {
+  const { createLinuxExec } = await import('../host/linux/exec.ts');
+  return createLinuxExec('/');
 }
 
 /** Root rights are asked for before anything happens. */
@@ -105,9 +115,14 @@ interface Failure {
 async function fail(error: NodekilnError, { kind, json, thrown }: Failure): Promise<number> {
   const shown = error.code === 'NK_INTERNAL' ? explainDefect(error) : error;
   if (json) await print(`${envelopeLine(kind, undefined, shown)}\n`, 0);
-  else await stderr.write(`${formatError(shown, styler(stderr))}\n`);
+  else await complain(shown);
   if (isDebugging()) await stderr.write(`${stackOf(thrown)}\n`);
   return shown.exitStatus;
+}
+
+async function complain(error: NodekilnError): Promise<void> {
+  const text = `${formatError(error, styler(stderr))}\n`;
+  await stderr.write(stderr.journal ? withPriority({ text, isWarning: true }) : text);
 }
 
 function explainDefect(error: NodekilnError): NodekilnError {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import type { StepEvent } from '../telemetry/events.ts';
-import { envelopeLine, formatError, table, withPriority } from './output.ts';
+import { envelopeLine, formatError, table } from './output.ts';
 import { errorFrom } from './error-from.ts';
 import { createProgress } from './progress.ts';
 import { formatDuration, shorten } from '../inspect/format.ts';
@@ -176,9 +176,4 @@ describe('progress', () => {
     progress.stop();
     assert.equal(out.written.at(-1), '\r\u001b[K');
   });
-});
-
-it('each line of what the journal gets has its priority', () => {
-  assert.equal(withPriority('one\n\n  two\n', undefined), '<6>one\n\n<6>  two\n');
-  assert.equal(withPriority('{"a":1}\n', new NodekilnError('NK_TIMEOUT', 'late')), '<4>{"a":1}\n');
 });

@@ -85,9 +85,3 @@ export function paragraphs(...parts: readonly string[]): string {
 export function formatWarnings(warnings: readonly string[], style: Styler = plain): string {
   return warnings.map((warning) => `${style('yellow', 'warning:')} ${warning}`).join('\n');
 }
-
-/** Each line with its priority for the journal (sd-daemon(3)): a warning where something came out badly, else information. */
-export function withPriority(text: string, error: NodekilnError | undefined): string {
-  const priority = error ? '<4>' : '<6>';
-  return text.replaceAll(/^(?=.)/gm, priority);
-}

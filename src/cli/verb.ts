@@ -4,6 +4,7 @@
  */
 import type { NodekilnError } from '../errors.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import type { JournalFields } from './journal.ts';
 
 export interface OptionSpec {
   /** `--root` */
@@ -89,6 +90,10 @@ export interface Answer {
   readonly error?: NodekilnError;
   /** What was said already by `emit`; no last object. */
   readonly streamed?: boolean;
+  /** Of one that is emitted, for the journal. Default: when it has an error. */
+  readonly isWarning?: boolean;
+  /** What it is found by in the journal. Absent: it is not worth an entry of its own. */
+  readonly fields?: JournalFields;
 }
 
 /** A command line that was understood; without a verb there is only text to print. */

@@ -227,6 +227,13 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
       /NK_DOCUMENT_MISSING/,
     );
     assert.doesNotMatch(await host.check(['journalctl', '-u', agentUnit, '-p', 'warning', '-o', 'cat']), /^converged/m);
+    const byCode = ['journalctl', '-u', agentUnit, '-n', '1', '-o', 'json', 'NODEKILN_CODE=NK_DOCUMENT_MISSING'];
+    const entry = JSON.parse(await host.check(byCode)) as Readonly<Record<string, string>>;
+    assert.deepEqual(
+      ['PRIORITY', 'SYSLOG_IDENTIFIER', 'NODEKILN_CONTROLLER'].map((field) => entry[field]),
+      ['4', 'nodekiln', 'desired-state'],
+    );
+    assert.match(entry['MESSAGE'] ?? '', /NK_DOCUMENT_MISSING:? .*does not exist[^]*hint: /);
     assert.equal(await host.readFile('/etc/words'), 'third\n');
     await give(name, 'fourth\n', { filez: [] });
     await said('NK_DOCUMENT_INVALID');
