@@ -59,7 +59,7 @@ const kubernetes = fields({
 const cluster = fields({
   server: opt('URL of the API server.', apiServerUrl),
   servers: opt(
-    'Instead of `server`: several addresses of the API server. kubelet is given the first; nodekiln itself asks them in order.',
+    'Instead of `server`: several addresses of the API server. kubelet knows one server, the first; where that does not answer, `nodekiln boot` says which other one does.',
     list(apiServerUrl),
   ),
   caBundle: opt('Certificates in PEM form that vouch for the API server and for its clients.', caBundle),

@@ -213,6 +213,23 @@ describe('kubelet in a cluster', () => {
   });
 });
 
+describe('several servers', () => {
+  const servers = ['https://a.example.org:6443', 'https://b.example.org:6443'];
+  const asked = { cluster: { bootstrapToken: token, server: undefined, servers } };
+
+  it('are one for kubelet, the first, which is said', async () => {
+    const { resources, warnings } = renderNode(await configOf(asked), exampleFacts);
+    assert.match(
+      textIn(resources, '/etc/kubernetes/bootstrap-kubeconfig') ?? '',
+      /"server": "https:\/\/a\.example\.org:6443"/,
+    );
+    assert.deepEqual(warnings, [
+      'spec.cluster.servers: kubelet knows one server, https://a.example.org:6443; it does not turn to https://b.example.org:6443',
+    ]);
+    assert.deepEqual(renderNode(await configOf({}), exampleFacts).warnings, []);
+  });
+});
+
 describe('how a node joins', () => {
   const join = async (asked: Asked = {}) => {
     const config = await configOf(asked);

@@ -100,7 +100,7 @@ const parts: Parts<NodeSpec, NodeRendering> = {
 // ── from the parts that say what the node is ─────────────────────────────────────────────────────────────────────
 
 /** Its fields are rendered with kubelet (kubelet.ts, cluster-access.ts) or tell the boot how the node joins (join.ts). */
-function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report }: NodeRendering): void {
+function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report, warnings }: NodeRendering): void {
   if (!cluster) return;
   readBy<NonNullable<NodeSpec['cluster']>>({
     server: 'kubelet, how it joins',
@@ -115,6 +115,9 @@ function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report }: No
     dns: 'kubelet',
     domain: 'kubelet',
   });
+  const [first, ...others] = cluster.servers;
+  if (others.length > 0)
+    warnings.push(`spec.cluster.servers: kubelet knows one server, ${first}; it does not turn to ${others.join(', ')}`);
   const problem = nodeNameProblem(nodeNameOf(spec, facts));
   if (problem !== undefined && spec.kubelet.nodeName === undefined)
     report(['spec', 'cluster'], problem, 'Name the node in `kubelet.nodeName`, or give the machine a name.');

@@ -232,6 +232,16 @@ describe('what stands in the way', () => {
     assert.deepEqual(said, ['NK_CLUSTER_AUTHORITY', 'NK_CLUSTER_UNREACHABLE']);
   });
 
+  it('names the server that answers where kubelet’s does not', async () => {
+    const { machine } = await machineWith({ broken: netError('connection', 'refused') });
+    const [silent, other] = ['https://silent.example.org:6443', 'https://other.example.org:6443'];
+    machine.serve(other, () => ({ status: 401, body: '{}' }));
+    const { joined } = await follow(machine, { servers: [server, silent, other] });
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_UNREACHABLE');
+    assert.match(joined.obstacle.message, /nobody listens at the API server .*api\.example\.org/);
+    assert.match(joined.obstacle.hint, /^https:\/\/other\.example\.org:6443 answers, and kubelet knows one server/);
+  });
+
   const approved = { status: { conditions: [{ type: 'Approved' }] } };
   const issued = { status: { ...approved.status, certificate: 'LS0t' } };
   const denied = { status: { conditions: [{ type: 'Denied', message: 'who is this?' }] } };

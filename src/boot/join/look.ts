@@ -52,14 +52,48 @@ export function createLooker(host: Host, join: Join, signal: AbortSignal): Looke
   const identity = readMachineIdentity(host.files);
   return {
     async look() {
-      const api = await credentialOf(host, join);
-      if (api) return lookAsNode({ host, join, api: { ...api, signal }, identity: await identity });
-      const bootstrap = await bootstrapOf(host, join);
-      const obstacle =
-        bootstrap instanceof NodekilnError ? bootstrap : await lookAsBootstrap(host, join, { ...bootstrap, signal });
-      return { credential: false, node: undefined, obstacle, remarks: [] };
+      const sight = await lookOnce({ host, join, signal, identity: await identity });
+      return { ...sight, obstacle: await withOtherServer(sight.obstacle, { host, join, signal }) };
     },
   };
+}
+
+interface Looking {
+  readonly host: Host;
+  readonly join: Join;
+  readonly signal: AbortSignal;
+}
+
+async function lookOnce({ host, join, signal, identity }: Looking & { identity: MachineIdentity }): Promise<Sight> {
+  const api = await credentialOf(host, join);
+  if (api) return lookAsNode({ host, join, api: { ...api, signal }, identity });
+  const bootstrap = await bootstrapOf(host, join);
+  const obstacle =
+    bootstrap instanceof NodekilnError ? bootstrap : await lookAsBootstrap(host, join, { ...bootstrap, signal });
+  return { credential: false, node: undefined, obstacle, remarks: [] };
+}
+
+/** kubelet knows one server: where that does not answer, it is worth knowing which other one does. */
+async function withOtherServer(
+  obstacle: NodekilnError | undefined,
+  { host, join: { servers, ca }, signal }: Looking,
+): Promise<NodekilnError | undefined> {
+  const [, ...others] = servers;
+  if (obstacle?.code !== 'NK_CLUSTER_UNREACHABLE' || others.length === 0) return obstacle;
+  const answers = await Promise.all(
+    others.map((server) =>
+      ask(host, { server, ca, signal }, { path: '/version' }).then(
+        () => server,
+        () => undefined,
+      ),
+    ),
+  );
+  const other = answers.find((server) => server !== undefined);
+  if (other === undefined) return obstacle;
+  return new NodekilnError(obstacle.code, obstacle.message, {
+    cause: obstacle.cause,
+    hint: `${other} answers, and kubelet knows one server alone: name that first in cluster.servers, or an address that leads to all of them.`,
+  });
 }
 
 // ── who asks ─────────────────────────────────────────────────────────────────────────────────────────────────────
