@@ -87,6 +87,19 @@ describe('the certificate of an agent', () => {
     assert.equal(await contentOf('/etc/a'), 'one');
   });
 
+  it('is asked for with a token of systemd’s credentials, which goes with them and not by us', async () => {
+    const credential = '/run/credentials/@system/nodekiln-token';
+    await play({
+      ...own({ bootstrapTokenFile: credential }),
+      prepare: (_cluster, machine) => machine.files.write([textFile(credential, 'abcdef.0123456789abcdef\n', 0o400)]),
+    });
+    assert.deepEqual(bearers(), ['Bearer abcdef.0123456789abcdef']);
+    signLast(30 * day);
+    await agent.pass(10_000);
+    assert.equal(await contentOf('/etc/a'), 'one');
+    assert.equal(await contentOf(credential), 'abcdef.0123456789abcdef\n');
+  });
+
   for (const silent of [1, 2])
     it(`is asked for at each server in turn, ${silent} of which ${silent === 1 ? 'does' : 'do'} not answer`, async () => {
       const servers = ['https://10.9.0.1:6443', 'https://10.9.0.2:6443'].slice(0, silent);
