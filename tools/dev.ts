@@ -4,7 +4,7 @@ import { glob } from 'node:fs/promises';
 import { join } from 'node:path';
 import { samples } from '../test/support/sample.ts';
 import { buildBundle, nodeBinary, nodeFlag } from './build.ts';
-import { writeProgramArtifact } from './program-artifact.ts';
+import { writeProgramArchive, writeProgramArtifact } from './program-artifact.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
@@ -54,11 +54,14 @@ export const verbs: Readonly<Record<string, Verb>> = {
     run: (args) => node(['tools/floors.ts', ...args]),
   },
   build: {
-    about: 'build the bundle that runs on hosts, and the artifact that unbaked machines install it from',
+    about:
+      'build the bundle that runs on hosts, and what unbaked machines install it from: an OCI artifact and an archive',
     run: async () => {
       const nodekiln = await buildBundle();
-      const { folder, digest } = await writeProgramArtifact(join(root, 'build'), { node: nodeBinary, nodekiln });
-      console.log(`${nodekiln}\n${folder}\n${digest}`);
+      const parts = { node: nodeBinary, nodekiln };
+      const artifact = await writeProgramArtifact(join(root, 'build'), parts);
+      const archive = await writeProgramArchive(join(root, 'build'), parts);
+      console.log([nodekiln, artifact.folder, artifact.digest, archive.file, archive.digest].join('\n'));
       return 0;
     },
   },

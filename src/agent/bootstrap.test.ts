@@ -4,11 +4,13 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { createMemoryMachine, type MemoryMachine, type OpenOptions, type Program } from '../host/memory/machine.ts';
 import { createHttpClient } from '../artifacts/sources/http-client.ts';
 import { NetError } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
 import { textFile } from '../../test/support/memory-node.ts';
+import { tar, tarHeader } from '../../test/support/tar.ts';
 import { issueCertificate, makeAuthority } from '../../test/servers/certificates.ts';
 import { artifact, digestOf } from '../../test/servers/registry.ts';
 import { bootstrapAgent, type BootstrapOptions, type BootstrapReport } from './bootstrap.ts';
@@ -69,16 +71,35 @@ const text = async (path: string): Promise<string | undefined> => textOf(await m
 const programs = (): Promise<(string | undefined)[]> =>
   Promise.all(['node', 'nodekiln'].map((name) => text(`/opt/nodekiln/bin/${name}`)));
 
+/** What it says of itself, by what is in the file that is run. */
+let versions: Map<string, string>;
+const sayVersion: Program = async ({ argv, files }) => {
+  const nodekiln = versions.get(textOf(await files.read(argv[1] ?? '')) ?? '');
+  return nodekiln === undefined ? { status: 1 } : { stdout: JSON.stringify({ data: { nodekiln } }) };
+};
+
 /** One process of user data. */
 function run(open: OpenOptions = {}, options: Partial<BootstrapOptions> = {}): Promise<BootstrapReport> {
   const host = machine.open(open);
   const client = createHttpClient({ net: host.net, environment: {} });
-  return bootstrapAgent(host, { image, config: given, client, budgetMs: 5000, certificateMs: 60_000, ...options });
+  return bootstrapAgent(host, {
+    origin: { image },
+    config: given,
+    client,
+    budgetMs: 5000,
+    certificateMs: 60_000,
+    ...options,
+  });
 }
 
 /** A machine with the unit that user data makes; its agent gets a certificate when `isApproved`. */
 async function unbaked(isApproved = true): Promise<void> {
   machine = createMemoryMachine();
+  versions = new Map([
+    ['the program', '1.2.0'],
+    ['the program 2', '1.10.0'],
+  ]);
+  machine.program('node', sayVersion);
   asked = [];
   blobs = new Map([manifest, ...(pushed.blobs ?? [])].map((content) => [digestOf(content), content]));
   machine.serve(origin, ({ url }) => {
@@ -176,33 +197,131 @@ describe('an unbaked machine', () => {
     await assertTended();
   });
 
+  it('gets no program that does not run on it, and another one the next time', async () => {
+    versions.delete('the program');
+    await assert.rejects(run(), { code: 'NK_AGENT_UPDATE_FAILED', message: /does not run here/ });
+    assert.deepEqual(await programs(), [undefined, undefined]);
+    versions.set('the program', '1.2.0');
+    await run();
+    await assertTended();
+  });
+
+  describe('from a web server', () => {
+    const [first, second] = ['https://files.example.org/nodekiln.tar', 'http://other.example.org/team/nodekiln.tar'];
+    const members = Object.entries(parts).map(([name, content]) => ({ name, content }));
+    const whole = tar(members);
+    /** By their addresses; whoever has none is away. */
+    let files: Map<string, Uint8Array>;
+    let order: string[];
+    const from = (content: Uint8Array, urls: readonly string[] = [first]): Partial<BootstrapOptions> => {
+      files.set(urls.at(-1) ?? '', content);
+      return { origin: { urls, digest: digestOf(content) } };
+    };
+    beforeEach(() => {
+      files = new Map();
+      order = [];
+      for (const url of [first, second])
+        machine.serve(new URL(url).origin, () => {
+          order.push(url);
+          const body = files.get(url);
+          return body ? { body } : { status: 503 };
+        });
+    });
+
+    it('gets the same, once, packed or not', async () => {
+      const options = from(whole);
+      await run({}, options);
+      await assertTended();
+      assert.deepEqual(await run({}, options), { applied: true, steps: [] });
+      await unbaked();
+      machine.serve(new URL(first).origin, () => ({ body: gzipSync(whole) }));
+      await run({}, { origin: { urls: [first], digest: digestOf(gzipSync(whole)) } });
+      await assertTended();
+    });
+
+    it('asks the addresses in their order, each within its share of the time', async () => {
+      const before = machine.clock.monotonic();
+      await run({}, from(whole, [first, second]));
+      await assertTended();
+      assert.deepEqual([order[0], order.at(-1)], [first, second]);
+      assert.ok(machine.clock.monotonic() - before < 5000);
+      await unbaked();
+      machine.serve(new URL(first).origin, () => ({ body: 'another' }));
+      machine.serve(new URL(second).origin, () => ({ body: whole }));
+      await run({}, { origin: { urls: [first, second], digest: digestOf(whole) } });
+      await assertTended('what another one has is passed over');
+    });
+
+    it('says why nobody had it', async () => {
+      files.set(second, Buffer.from('another'));
+      await assert.rejects(run({}, { origin: { urls: [first, second], digest: digestOf(whole) } }), {
+        code: 'NK_ARTIFACT_DIGEST',
+        message:
+          /none of 2 addresses: https:\/\/files\.example\.org.*503.*; http:\/\/other\.example\.org.* has the digest/,
+      });
+    });
+
+    const link = { type: '2', target: '/etc/shadow', content: '' };
+    const hostile: Readonly<Record<string, readonly [string, Uint8Array]>> = {
+      'leads outside': ['NK_ARTIFACT_UNREADABLE', tar([...members, { name: '../x', content: 'x' }])],
+      'is absolute': ['NK_ARTIFACT_UNREADABLE', tar([...members, { name: '/etc/x', content: 'x' }])],
+      'is a link': ['NK_ARTIFACT_MEMBER', tar([{ name: 'node', ...link }, ...members.slice(0, 1)])],
+      'is a folder': ['NK_ARTIFACT_MEMBER', tar([{ name: 'node', type: '5' }, ...members.slice(0, 1)])],
+      'is twice there': ['NK_ARTIFACT_MEMBER', tar([...members, ...members])],
+      'is missing': ['NK_ARTIFACT_MEMBER', tar(members.slice(1))],
+      'is something else': ['NK_ARTIFACT_MEMBER', tar([...members, { name: 'README', content: 'x' }])],
+      'is half there': ['NK_ARTIFACT_UNREADABLE', whole.subarray(0, 700)],
+      'is one of very many': [
+        'NK_ARTIFACT_UNREADABLE',
+        tar([...Array.from({ length: 20 }, () => ({ name: './', type: '5' })), ...members]),
+      ],
+    };
+    for (const [what, [code, content]] of Object.entries(hostile))
+      it(`gets nothing of an archive in which something ${what}`, async () => {
+        await assert.rejects(run({}, from(content)), { code });
+        assert.deepEqual(await programs(), [undefined, undefined]);
+        assert.deepEqual(await machine.files.list('/opt/nodekiln'), []);
+        files.clear();
+        await run({}, from(whole));
+        await assertTended();
+      });
+
+    it('gets nothing of one that unpacks to more than a program can be', async () => {
+      // A header that promises more than may come.
+      const huge = Buffer.concat([tarHeader({ name: 'node', size: 2 ** 30 }), Buffer.alloc(4096)]);
+      await assert.rejects(run({}, from(huge)), { code: 'NK_ARTIFACT_UNREADABLE' });
+    });
+
+    it('is made one wherever the first run was killed', async () => {
+      const options = from(whole);
+      await run({}, options);
+      const count = machine.effects.length;
+      for (let at = 1; at <= count; at += 1) {
+        await unbaked();
+        machine.serve(new URL(first).origin, () => ({ body: whole }));
+        await run({ crash: { at, when: 'after' } }, options).catch(() => undefined);
+        await run({}, options);
+        await assertTended(`killed after effect ${at}`);
+      }
+    });
+  });
+
   describe('bootstrapped before', () => {
     const newer = { nodekiln: Buffer.from('the program 2'), node: Buffer.from('what runs it 2') };
     const next = artifact(newer);
     const nextManifest = Buffer.from(JSON.stringify(next.manifest));
     const nextImage = `registry.example.org/nodekiln@${digestOf(nextManifest)}`;
-    /** By what is in the file that is run. */
-    let versions: Map<string, string>;
     const restarts = (): number => machine.effects.filter((effect) => effect === `restart ${agent}`).length;
     const begin = async (): Promise<void> => {
       await unbaked();
       for (const content of [nextManifest, ...(next.blobs ?? [])]) blobs.set(digestOf(content), content);
-      versions = new Map([
-        ['the program', '1.2.0'],
-        ['the program 2', '1.10.0'],
-      ]);
-      const program: Program = async ({ argv, files }) => {
-        const nodekiln = versions.get(textOf(await files.read(argv[1] ?? '')) ?? '');
-        return nodekiln === undefined ? { status: 1 } : { stdout: JSON.stringify({ data: { nodekiln } }) };
-      };
-      for (const name of ['node', 'offered-node']) machine.program(name, program);
       await run();
     };
     beforeEach(begin);
 
     it('gets a newer program, restarts its agent once, and keeps all else', async () => {
       await machine.files.write([textFile('/etc/nodekiln/agent.yaml', 'changed since')]);
-      const { steps } = await run({}, { image: nextImage, config: '/run/gone.yaml' });
+      const { steps } = await run({}, { origin: { image: nextImage }, config: '/run/gone.yaml' });
       assert.deepEqual(
         steps.map(({ step, outcome }) => `${step} ${outcome}`),
         ['program done', 'restart done'],
@@ -212,11 +331,11 @@ describe('an unbaked machine', () => {
       assert.equal(await text('/etc/nodekiln/agent.yaml'), 'changed since');
       assert.equal(await text(certificate), issued.good);
       assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], 'nothing is left beside it');
-      assert.deepEqual(await run({}, { image: nextImage }), { applied: true, steps: [] });
+      assert.deepEqual(await run({}, { origin: { image: nextImage } }), { applied: true, steps: [] });
     });
 
     it('is not taken back by an older one, nor by one that does not run here', async () => {
-      await run({}, { image: nextImage });
+      await run({}, { origin: { image: nextImage } });
       const { steps } = await run();
       assert.deepEqual(
         steps.map(({ step, outcome }) => `${step} ${outcome}`),
@@ -225,20 +344,20 @@ describe('an unbaked machine', () => {
       assert.deepEqual([await programs(), restarts()], [['what runs it 2', 'the program 2'], 1]);
       await begin();
       versions.delete('the program 2');
-      await assert.rejects(run({}, { image: nextImage }), { code: 'NK_AGENT_UPDATE_FAILED' });
+      await assert.rejects(run({}, { origin: { image: nextImage } }), { code: 'NK_AGENT_UPDATE_FAILED' });
       assert.deepEqual([await programs(), restarts()], [['what runs it', 'the program'], 0]);
     });
 
     it('has the newer one, and an agent of it, wherever the run was killed', async () => {
       const start = machine.effects.length;
-      await run({}, { image: nextImage });
+      await run({}, { origin: { image: nextImage } });
       const count = machine.effects.length - start;
       for (let at = 1; at <= count; at += 1) {
         await begin();
-        await run({ crash: { at, when: 'after' } }, { image: nextImage }).catch(() => undefined);
+        await run({ crash: { at, when: 'after' } }, { origin: { image: nextImage } }).catch(() => undefined);
         const [node, nodekiln] = await programs();
         assert.ok(nodekiln !== 'the program 2' || node === 'what runs it 2', `a newer one on an older runtime: ${at}`);
-        await run({}, { image: nextImage });
+        await run({}, { origin: { image: nextImage } });
         assert.deepEqual(await programs(), ['what runs it 2', 'the program 2']);
         assert.ok(restarts() >= 1, `killed after effect ${at}`);
         assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], `killed after effect ${at}`);
@@ -271,21 +390,21 @@ describe('an unbaked machine', () => {
     });
 
     it('asks them in their order, and the registry when none has it', async () => {
-      await run({}, { mirrors: [lacking, away, whole] });
+      await run({}, { origin: { image, mirrors: [lacking, away, whole] } });
       await assertTended();
       assert.deepEqual([...new Set(order)], ['lacking', 'away', 'whole']);
       assert.deepEqual(asked, [], 'the registry is not asked');
     });
 
     it('falls back to the registry', async () => {
-      await run({}, { mirrors: [lacking, away] });
+      await run({}, { origin: { image, mirrors: [lacking, away] } });
       await assertTended();
       assert.ok(asked.length > 0);
     });
 
     it('says of each whether it has none or cannot be reached', async () => {
       blobs.clear();
-      const error = await run({}, { mirrors: [lacking, away] }).then(
+      const error = await run({}, { origin: { image, mirrors: [lacking, away] } }).then(
         () => assert.fail('it was had'),
         (thrown: unknown) => thrown as Error & { code: string },
       );
@@ -299,7 +418,7 @@ describe('an unbaked machine', () => {
 
   it('is not touched for a reference without digest, or a token that others can read', async () => {
     const before = machine.effects.length;
-    await assert.rejects(run({}, { image: 'registry.example.org/nodekiln:1' }), { code: 'NK_USAGE' });
+    await assert.rejects(run({}, { origin: { image: 'registry.example.org/nodekiln:1' } }), { code: 'NK_USAGE' });
     await machine.files.write([textFile(given, config, 0o644)]);
     await assert.rejects(run(), { code: 'NK_DOCUMENT_EXPOSED' });
     assert.equal(machine.effects.length, before);

@@ -1,14 +1,14 @@
 /**
- * Makes an unbaked machine one that an agent tends: nodekiln out of a registry by digest, the AgentConfig, the agent's unit, and
+ * Makes an unbaked machine one that an agent tends: nodekiln by digest, from a registry or a web server, the AgentConfig, the agent's unit, and
  * its certificate, which the agent itself asks for with the bootstrap token. What is there already stays: user data that runs
  * again, or says something older, takes nothing back. Each step is whole or absent, and run again after a crash this goes on.
  */
 import { readAgentConfig } from './config.ts';
 import { agentCertificatePath } from './identity.ts';
 import { installProgram, replaceProgram, type ProgramOptions } from './bootstrap-program.ts';
+import { digestOf, nameOf } from './program-origin.ts';
 import { readOwnCertificate, type OwnCertificate } from './own-certificate.ts';
 import { agentUnit } from './restart-units.ts';
-import { parseReference } from '../artifacts/reference.ts';
 import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '../desired/own-units.ts';
@@ -46,17 +46,17 @@ export interface BootstrapOptions extends ProgramOptions {
 }
 
 /**
- * NK_USAGE for an image without a digest, NK_AGENT_UPDATE_FAILED for a newer one that does not run here, and what reading the AgentConfig throws, before anything is changed; errors of the
- * registry; NK_UNIT_FAILED; NK_CLUSTER_REQUEST_PENDING when there is no certificate in time.
+ * NK_USAGE for an image without a digest, NK_AGENT_UPDATE_FAILED for a newer one that does not run here, and what reading the AgentConfig throws, before anything is changed; errors of
+ * fetching; NK_UNIT_FAILED; NK_CLUSTER_REQUEST_PENDING when there is no certificate in time.
  */
 export async function bootstrapAgent(host: Host, options: BootstrapOptions): Promise<BootstrapReport> {
   const { files } = host;
-  const { digest } = parseReference(options.image);
+  const digest = digestOf(options.origin);
   const before = await readMarker(files);
   if (before && (digest === undefined || before.digest === digest) && before.isRestarting !== true)
     return { applied: true, steps: [] };
   if (digest === undefined)
-    throw new NodekilnError('NK_USAGE', `${options.image} names no digest`, {
+    throw new NodekilnError('NK_USAGE', `${nameOf(options.origin)} names no digest`, {
       hint: 'Write it like registry.example.org/nodekiln@sha256:…; `./dev build` prints it.',
     });
   if (before) return another(host, options, { digest, before });

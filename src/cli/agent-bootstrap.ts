@@ -1,6 +1,7 @@
 /** `nodekiln agent bootstrap`: what user data calls on a machine that no image was baked for. */
 import { resolve as absolute } from 'node:path';
 import type { BootstrapReport, BootstrapStep } from '../agent/bootstrap.ts';
+import type { ProgramOrigin } from '../agent/program-origin.ts';
 import { parseDuration } from '../config/duration.ts';
 import { NodekilnError } from '../errors.ts';
 import { certificates } from './certificates.ts';
@@ -21,22 +22,23 @@ export const agentBootstrapVerb: Verb = {
         about: 'the AgentConfig; only root may read one with a token',
         required: true,
       },
-      {
-        flag: '--image',
-        value: 'REFERENCE',
-        about: 'the OCI artifact with nodekiln, with its digest',
-        required: true,
-      },
+      { flag: '--image', value: 'REFERENCE', about: 'the OCI artifact with nodekiln, with its digest; or --url' },
       {
         flag: '--mirrors',
         value: 'URL,…',
-        about: 'asked before the registry, in this order; https://mirror.example.org',
+        about: 'with --image: asked before the registry, in this order; https://mirror.example.org',
       },
-      { flag: '--plain-http', about: 'speak plain HTTP with the registry' },
+      { flag: '--plain-http', about: 'with --image: speak plain HTTP with the registry' },
+      {
+        flag: '--url',
+        value: 'URL,…',
+        about: 'instead of --image: addresses of the tar archive with nodekiln, asked in this order',
+      },
+      { flag: '--digest', value: 'DIGEST', about: 'with --url: of the archive; sha256:…' },
       {
         flag: '--ca-file',
         value: 'FILE',
-        about: 'certificates (PEM) the registry is trusted by, instead of the machine’s',
+        about: 'certificates (PEM) the registry or web server is trusted by, instead of the machine’s',
       },
       { flag: '--budget', value: 'DURATION', about: 'for fetching, retries included', default: '5m' },
       {
@@ -48,6 +50,7 @@ export const agentBootstrapVerb: Verb = {
     ],
     examples: [
       'nodekiln agent bootstrap --config /run/agent.yaml --image registry.example.org/nodekiln@sha256:… --ca-file /etc/registry-ca.pem',
+      'nodekiln agent bootstrap --config /run/agent.yaml --url https://files.example.org/nodekiln-0.1.0-amd64.tar --digest sha256:…',
     ],
     kind: 'BootstrapReport',
     root: 'always',
@@ -59,15 +62,14 @@ export const agentBootstrapVerb: Verb = {
       import('../agent/bootstrap.ts'),
       import('../artifacts/sources/http-client.ts'),
     ]);
+    const origin = originOf(options);
     const ca = await certificates(options);
     const [budgetMs, certificateMs] = [duration(options, 'budget'), duration(options, 'certificate-timeout')];
     const report = await onThisMachine((host) => {
       const { net, program } = host;
       return bootstrapAgent(host, {
-        image: textOption(options, 'image') ?? '',
+        origin,
         config: absolute(textOption(options, 'config') ?? ''),
-        mirrors: mirrorsOf(options),
-        plainHttp: flagOption(options, 'plain-http'),
         client: createHttpClient({ net, environment: program.environment, ...(ca !== undefined && { ca }) }),
         budgetMs,
         certificateMs,
@@ -86,16 +88,51 @@ function reportText({ applied, steps }: BootstrapReport): string {
   return [...steps.map(stepText), 'bootstrapped: the agent tends this machine'].join('\n');
 }
 
-/** Addresses of registries, apart by commas. NK_USAGE, which repeats none: somebody may have written a password into one. */
-export function mirrorsOf(options: Options): string[] {
-  const urls = (textOption(options, 'mirrors') ?? '').split(',').filter((url) => url !== '');
-  for (const url of urls) {
+/** NK_USAGE unless it is said once where nodekiln is. */
+export function originOf(options: Options): ProgramOrigin {
+  const [image, url, digest] = ['image', 'url', 'digest'].map((name) => textOption(options, name));
+  const plainHttp = flagOption(options, 'plain-http');
+  if ((image === undefined) === (url === undefined))
+    throw new NodekilnError(
+      'NK_USAGE',
+      `agent bootstrap takes one of --image and --url${url === undefined ? '' : ', not both'}`,
+      {
+        hint: 'Give --image registry.example.org/nodekiln@sha256:…, or --url https://files.example.org/nodekiln.tar --digest sha256:….',
+      },
+    );
+  if (image !== undefined) {
+    if (digest !== undefined)
+      throw new NodekilnError('NK_USAGE', '--digest goes with --url', {
+        hint: 'The digest of an image stands in its reference: registry.example.org/nodekiln@sha256:….',
+      });
+    return { image, plainHttp, mirrors: addressesOf(options, 'mirrors') };
+  }
+  if (plainHttp || textOption(options, 'mirrors') !== undefined)
+    throw new NodekilnError('NK_USAGE', '--mirrors and --plain-http go with --image', {
+      hint: 'Give several addresses to --url, apart by commas; http:// is taken, too.',
+    });
+  if (digest === undefined || !/^sha256:[0-9a-f]{64}$/.test(digest))
+    throw new NodekilnError('NK_USAGE', '--url needs --digest, the SHA-256 of the archive', {
+      hint: 'Write it like --digest sha256:…, with 64 hexadecimal digits; `./dev build` prints it, and so does sha256sum.',
+    });
+  return { urls: addressesOf(options, 'url'), digest };
+}
+
+/** Apart by commas. NK_USAGE, which repeats none: somebody may have written a password into one. */
+function addressesOf(options: Options, name: string): string[] {
+  const text = textOption(options, name);
+  const urls = (text ?? '').split(',').filter((url) => url !== '');
+  for (const url of text !== undefined && urls.length === 0 ? [''] : urls) {
     const { protocol, username, search, hash } = URL.parse(url) ?? {};
     // Without TLS, too: what comes is checked by its digest.
     if ((protocol !== 'https:' && protocol !== 'http:') || username !== '' || search !== '' || hash !== '')
-      throw new NodekilnError('NK_USAGE', `--mirrors names what is no address of a registry`, {
-        hint: 'Write them like https://mirror.example.org,https://other.example.org/team.',
-      });
+      throw new NodekilnError(
+        'NK_USAGE',
+        `--${name} has what is no http or https address, or one with more than a path`,
+        {
+          hint: 'Write addresses without user, password, ? and #, apart by commas: https://a.example.org,https://b.example.org/team.',
+        },
+      );
   }
   return urls;
 }
