@@ -1,8 +1,8 @@
 /** The lock between real processes; what one process can show is in the conformance list. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -57,5 +57,74 @@ describe('a lock that another process has', () => {
       await assert.rejects(host.locks.take(folder, { waitMs: 0 }), { code: 'NK_STATE_LOCKED' });
       lock.release();
     }
+    rmSync(join(folder, 'lock.pid'), { recursive: true });
   });
+
+  const writeSparse = (path: string): void => {
+    writeFileSync(path, '');
+    truncateSync(path, 2 ** 40);
+  };
+  const hints: Record<string, (path: string) => void> = {
+    'a FIFO': (path) => execFileSync('mkfifo', [path]),
+    'a device': (path) => symlinkSync('/dev/zero', path),
+    'a link to elsewhere': (path) => symlinkSync(join(folder, 'elsewhere'), path),
+    'an endless file': (path) => writeSparse(path),
+    garbage: (path) => writeFileSync(path, '\0'.repeat(1000)),
+  };
+  for (const [name, make] of Object.entries(hints)) {
+    test(`is had in bounded time where its holder is noted in ${name}`, async () => {
+      writeFileSync(join(folder, 'elsewhere'), 'theirs');
+      rmSync(join(folder, 'lock.pid'), { force: true });
+      make(join(folder, 'lock.pid'));
+      const lock = await host.locks.take(folder, { waitMs: 0 });
+      await assert.rejects(host.locks.take(folder, { waitMs: 0 }), { code: 'NK_STATE_LOCKED' });
+      lock.release();
+      assert.equal(readFileSync(join(folder, 'elsewhere'), 'utf8'), 'theirs');
+      rmSync(join(folder, 'lock.pid'));
+    });
+  }
+});
+
+describe('the file of a lock', () => {
+  const host = createLinuxHost();
+  let folder = '';
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'nodekiln-lock-'))));
+  after(async () => {
+    await host.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  for (const [name, content] of [
+    ['garbage', 'no database at all, but long enough to be looked at'.repeat(20)],
+    ['zeroes', '\0'.repeat(8192)],
+    ['one letter', 'x'],
+    ['half a database', `SQLite format 3\0${'y'.repeat(600)}`],
+  ] as const) {
+    test(`is taken with ${name} in it, and whoever has it keeps it`, async () => {
+      writeFileSync(join(folder, 'lock.db'), content);
+      const [lock, ...others] = await Promise.allSettled(
+        Array.from({ length: 20 }, () => host.locks.take(folder, { waitMs: 0 })),
+      ).then((all) => all.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));
+      assert.equal(others.length, 0, 'one has it');
+      await assert.rejects(host.locks.take(folder, { waitMs: 0 }), { code: 'NK_STATE_LOCKED' });
+      lock?.release();
+      (await host.locks.take(folder, { waitMs: 0 })).release();
+    });
+  }
+
+  for (const [name, make] of [
+    ['folder', (path: string): void => void mkdirSync(path)],
+    ['FIFO', (path: string): void => void execFileSync('mkfifo', [path])],
+    ['device', (path: string): void => symlinkSync('/dev/full', path)],
+  ] as const) {
+    test(`that is a ${name} is said, in bounded time`, async () => {
+      rmSync(join(folder, 'lock.db'), { force: true, recursive: true });
+      make(join(folder, 'lock.db'));
+      await assert.rejects(host.locks.take(folder, { waitMs: 0 }), {
+        code: 'NK_STATE_UNUSABLE',
+        message: /^the host lock cannot be had: .*lock\.db is no file but a (directory|other|symlink)$/,
+        hint: /Remove .*lock\.db/,
+      });
+    });
+  }
 });

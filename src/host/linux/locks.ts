@@ -1,9 +1,13 @@
 /**
  * The lock is an exclusive transaction on a SQLite file of its own, `lock.db`: the kernel drops it with the process,
- * however that ends. Who has it is written beside it, as a hint for people: nothing depends on it, so it is not synced.
+ * however that ends. Nothing is ever written into it: whatever stands in it is damage, and is taken out of the very file, so
+ * that who has it locked has it still. Who has it is written beside it, as a hint for people: nothing depends on it, so it is
+ * not synced.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, truncate } from 'node:fs/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
+import { textOf } from '../../model/bytes.ts';
 import { join } from '../../model/path.ts';
 import type { Clock, Databases, Files, HeldLock, Locks, Program } from '../port.ts';
 
@@ -19,15 +23,28 @@ export interface LinuxLocksOptions {
 const pauses = { firstMs: 10, longestMs: 250 };
 
 export function createLinuxLocks({ root, files, databases, clock, program }: LinuxLocksOptions): Locks {
-  const tryToTake = async (folder: string): Promise<HeldLock | undefined> => {
-    const database = await databases.open(join(folder, 'lock.db'), { busyMs: 0 });
+  const tryToTake = async (folder: string, isMended = false): Promise<HeldLock | undefined> => {
+    const path = join(folder, 'lock.db');
+    const found = await files.stat(path);
+    // SQLite would wait for the other end of a FIFO.
+    if (found && found.type !== 'file')
+      throw new NodekilnError(
+        'NK_STATE_UNUSABLE',
+        `the host lock cannot be had: ${path} is no file but a ${found.type}`,
+        {
+          hint: `Remove ${path}: it is made anew.`,
+        },
+      );
+    const database = await databases.open(path, { busyMs: 0 });
     try {
       database.exec('PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE;');
       return { release: () => database.close() };
     } catch (thrown) {
       database.close();
       if (errnoOf(thrown) === 'SQLITE_BUSY') return undefined;
-      throw thrown;
+      if (isMended || !isDamage(thrown)) throw thrown;
+      await truncate(await files.realPath(path));
+      return tryToTake(folder, true);
     }
   };
 
@@ -37,17 +54,18 @@ export function createLinuxLocks({ root, files, databases, clock, program }: Lin
       if (!(await files.stat(folder)))
         await files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
       const holder = await files.realPath(join(folder, 'lock.pid'));
+      const read = (): Promise<Uint8Array | undefined> => files.read(join(folder, 'lock.pid'), { maxBytes: 64 });
       const deadline = clock.monotonic() + waitMs;
       for (let pauseMs = pauses.firstMs; ; pauseMs = Math.min(pauseMs * 2, pauses.longestMs)) {
         const lock = await tryToTake(folder);
         if (lock) {
           // On a full disk the lock is held all the same.
-          await writeFile(holder, `${program.pid}\n`, { mode: 0o600 }).catch(() => undefined);
+          await note(holder, `${program.pid}\n`).catch(() => undefined);
           return lock;
         }
         const leftMs = deadline - clock.monotonic();
         if (leftMs <= 0) {
-          const pid = (await readFile(holder, 'utf8').catch(() => '')).trim();
+          const pid = (textOf(await read().catch(() => undefined)) ?? '').trim();
           throw new NodekilnError(
             'NK_STATE_LOCKED',
             `another nodekiln (process ${pid === '' ? 'unknown' : pid}) works on ${root}`,
@@ -57,4 +75,19 @@ export function createLinuxLocks({ root, files, databases, clock, program }: Lin
       }
     },
   };
+}
+
+function isDamage(thrown: unknown): boolean {
+  return errnoOf(thrown) === 'SQLITE_NOTADB' || errnoOf(thrown) === 'SQLITE_CORRUPT';
+}
+
+/** Never waits for a FIFO's reader, never follows a link. */
+async function note(path: string, text: string): Promise<void> {
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  try {
+    await file.writeFile(text);
+  } finally {
+    await file.close();
+  }
 }
