@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -67,6 +78,11 @@ function intent(resources: readonly FileResource[], about: Partial<Intent> = {})
     nowMs: 1,
     ...about,
   };
+}
+
+function replaceBy(path: string, make: () => void): void {
+  rmSync(path);
+  make();
 }
 
 describe('journal', () => {
@@ -170,6 +186,15 @@ describe('journal', () => {
     ],
     ['cut', (path: string): void => writeFileSync(path, readFileSync(path).subarray(0, 5000))],
     ['lost', (path: string): void => rmSync(path)],
+    ['a FIFO', (path: string): void => replaceBy(path, () => execFileSync('mkfifo', [path]))],
+    [
+      'a folder with something in it',
+      (path: string): void => replaceBy(path, () => mkdirSync(join(path, 'x/y'), { recursive: true })),
+    ],
+    ['a link to a device', (path: string): void => replaceBy(path, () => symlinkSync('/dev/zero', path))],
+    ['a link to itself', (path: string): void => replaceBy(path, () => symlinkSync('state.db', path))],
+    ['beside a folder for a log', (path: string): void => mkdirSync(`${path}-wal`)],
+    ['endless', (path: string): void => truncateSync(path, 2 ** 40)],
   ] as const) {
     test(`a database that is ${name} is set aside and ownership comes back from the generation files (X5)`, async () => {
       const journal = await openJournal(host);

@@ -10,7 +10,14 @@
  * Errors: NK_UNSUPPORTED (a machine that was booted beyond what can be shared), NK_ARTIFACT_DIGEST (a damaged cache; nothing
  * was removed then), NK_STATE_LOCKED, NK_FILE_WRITE.
  */
-import { cachedPath, readIndex, verifyCached, writeEntry, type CacheEntry } from '../artifacts/cache/cache.ts';
+import {
+  cachedPath,
+  readIndex,
+  requireWhole,
+  verifyCached,
+  writeEntry,
+  type CacheEntry,
+} from '../artifacts/cache/cache.ts';
 import { lookAtJournal, openExistingJournal, type Journal } from '../apply/journal.ts';
 import { takeHostLock } from '../apply/host-lock.ts';
 import { sshHostKeysUnit, sshHostKeysUnitName } from '../desired/own-units.ts';
@@ -131,7 +138,9 @@ function refuseNodes(journal: Journal | undefined): void {
 
 /** Every cached binary by its whole content, before anything is touched. */
 async function verifyCache(files: Files): Promise<{ verified: number; renewed: CacheEntry[] }> {
-  const { entries } = await readIndex(files);
+  const index = await readIndex(files);
+  requireWhole(index);
+  const { entries } = index;
   const renewed: CacheEntry[] = [];
   const problems: string[] = [];
   for (const entry of entries) {

@@ -11,7 +11,7 @@ import { digestText, lockedArtifact } from '../artifacts/manifest-lock.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 
-export const imageLockPath = '/opt/nodekiln/image.lock.json';
+export { imageLockPath } from '../model/state-paths.ts';
 export const sbomPath = '/opt/nodekiln/image.spdx.json';
 
 const printedVersion = strictObject({

@@ -28,6 +28,11 @@ export interface FileStat extends Attributes {
   readonly target?: string;
 }
 
+/** Whether reading it gives what stands in it, without waiting. */
+export function isRegular({ type }: Pick<FileStat, 'type'>): boolean {
+  return type === 'file';
+}
+
 /** A name in a folder. */
 export interface FolderEntry {
   readonly name: string;

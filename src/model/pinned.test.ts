@@ -18,6 +18,7 @@ test('our state lies where it always did', () => {
       agentFolder: '/var/lib/nodekiln/agent',
       agentUpdateFolder: '/var/lib/nodekiln/agent/update',
       agentBootstrapPath: '/var/lib/nodekiln/agent-bootstrap.json',
+      imageLockPath: '/opt/nodekiln/image.lock.json',
       programFolder: '/opt/nodekiln/bin',
     },
   );

@@ -10,5 +10,7 @@ export const agentFolder = `${stateFolder}/agent`;
 export const agentUpdateFolder = `${agentFolder}/update`;
 /** What an agent was bootstrapped from. */
 export const agentBootstrapPath = `${stateFolder}/agent-bootstrap.json`;
+/** What a bake put into an image, by digest. */
+export const imageLockPath = '/opt/nodekiln/image.lock.json';
 /** Our program as it is installed, and what runs it. */
 export const programFolder = '/opt/nodekiln/bin';

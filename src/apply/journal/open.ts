@@ -4,6 +4,7 @@
  */
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Database, Host } from '../../host/port.ts';
+import { isRegular } from '../../model/files.ts';
 import { join } from '../../model/path.ts';
 import { databaseName, generationsFolder, stateFolder } from '../../model/state-paths.ts';
 import { makeTables, openTables, versionOf, type DamagedRow, type Tables } from './tables.ts';
@@ -83,10 +84,12 @@ export async function openDatabase(host: Host): Promise<Opened> {
 }
 
 /** For who only looks: nothing on the disk changes. What cannot be read is as if it were not there. */
-export async function lookAtDatabase({ databases }: Pick<Host, 'databases'>): Promise<Opened> {
+export async function lookAtDatabase(host: Pick<Host, 'databases' | 'files'>): Promise<Opened> {
+  const { databases } = host;
   const path = join(stateFolder, databaseName);
   let damaged = false;
   try {
+    await requireFiles(host, path);
     const database = await databases.look(path, { busyMs });
     try {
       if (versionOf(database) > 0) return { ...withTables(database), damaged, readOnly: true };
@@ -112,15 +115,33 @@ function withTables(database: Database): Tabled {
   return { database, damagedRows, tables: openTables(database, (row) => damagedRows.push(row)) };
 }
 
+/** The database and what SQLite puts beside it. */
+const parts = ['', '-wal', '-shm'];
+
 async function setAside({ files }: Host, path: string): Promise<void> {
-  for (const suffix of ['', '-wal', '-shm'])
-    if (await files.stat(path + suffix)) await files.move(path + suffix, `${path}${suffix}.damaged`);
+  for (const suffix of parts) {
+    if (!(await files.stat(path + suffix))) continue;
+    const aside = `${path}${suffix}.damaged`;
+    await files.removeTree(aside);
+    await files.move(path + suffix, aside);
+  }
+}
+
+/** A FIFO would be waited for, and a link leads to what is not ours. */
+async function requireFiles({ files }: Pick<Host, 'files'>, path: string): Promise<void> {
+  for (const suffix of parts) {
+    const found = await files.stat(path + suffix);
+    if (found && !isRegular(found))
+      throw Object.assign(new Error(`${path}${suffix} is a ${found.type}`), { code: 'SQLITE_NOTADB' });
+  }
 }
 
 /** Looked through once by each process: what breaks under it later shows when it is read. */
 const checked = new WeakSet<Host['databases']>();
 
-async function prepare({ databases }: Host, path: string): Promise<Tabled> {
+async function prepare(host: Host, path: string): Promise<Tabled> {
+  const { databases } = host;
+  await requireFiles(host, path);
   const database = await databases.open(path, { busyMs });
   try {
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');

@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -18,13 +19,16 @@ import type { ErrorCode } from '../../errors.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import { createMemoryHost } from '../../host/memory/machine.ts';
 import type { Host } from '../../host/port.ts';
+import { imageLockPath } from '../../model/state-paths.ts';
 import {
   activate,
   cacheIndexPath,
   findCached,
   openCached,
+  cachedPath,
   readIndex,
   removeFromCache,
+  requireWhole,
   targetDigest,
   verifyCached,
 } from './cache.ts';
@@ -238,20 +242,99 @@ describe('findCached', () => {
     assert.throws(() => lookUp(''), fails('NK_VERSION_INVALID'));
   });
 
-  it('refuses a damaged index and takes a missing one as empty', async () => {
+  it('takes a missing index as empty', async () => {
+    const index = await readIndex(freshRoot().host.files);
+    assert.deepEqual([index.entries, index.damage], [[], undefined]);
+  });
+});
+
+describe('a damaged index', () => {
+  const place = (root: string): string => join(root, cacheIndexPath);
+  const edited = (root: string, edit: (entries: Record<string, unknown>[]) => unknown): void => {
+    const index = JSON.parse(readFileSync(place(root), 'utf8')) as { entries: Record<string, unknown>[] };
+    writeFileSync(place(root), JSON.stringify({ ...index, entries: edit(index.entries) }));
+  };
+  /** Two versions are cached, one of which the image's lock knows. */
+  async function baked() {
     const { root, host } = freshRoot();
-    const { files } = host;
-    assert.deepEqual((await readIndex(files)).entries, []);
-    mkdirSync(join(root, 'opt/nodekiln/cache'), { recursive: true });
-    for (const text of [
-      '',
-      '{',
-      '[]',
-      '{"apiVersion":"nodekiln.dev/v1alpha1","kind":"ArtifactCache","entries":[{}]}',
-    ]) {
-      writeFileSync(join(root, cacheIndexPath), text);
-      await assert.rejects(readIndex(files), fails('NK_ARTIFACT_UNREADABLE', /index/));
-    }
+    const { entry } = await addToCache(host, kubelet('1.34.3', packages.first));
+    await addToCache(host, kubelet('1.34.4', packages.second));
+    const binary = {
+      path: cachedPath('kubelet', entry.key),
+      tool: 'kubelet',
+      version: entry.version,
+      digest: entry.digest,
+    };
+    writeFileSync(join(root, imageLockPath), JSON.stringify({ binaries: [{ ...binary, size: entry.size }] }));
+    return { root, files: host.files, host };
+  }
+
+  const whole: Record<string, (path: string) => void> = {
+    empty: (path) => writeFileSync(path, ''),
+    'cut in half': (path) => writeFileSync(path, readFileSync(path).subarray(0, 300)),
+    'of another kind': (path) => writeFileSync(path, '[]'),
+    'a FIFO': (path) => {
+      rmSync(path);
+      execFileSync('mkfifo', [path]);
+    },
+    'a folder': (path) => {
+      rmSync(path);
+      mkdirSync(join(path, 'x'), { recursive: true });
+    },
+    endless: (path) => truncateSync(path, 2 ** 40),
+  };
+  for (const [name, damage] of Object.entries(whole)) {
+    it(`(${name}) costs what the image’s lock does not know, says so, and is set aside by the next change`, async () => {
+      const { root, files, host } = await baked();
+      damage(place(root));
+      const index = await readIndex(files);
+      assert.deepEqual(
+        index.entries.map(({ version }) => version),
+        ['1.34.3-ubuntu24.04u1'],
+      );
+      assert.match(index.damage ?? '', /index.json is damaged$/);
+      assert.throws(() => requireWhole(index), fails('NK_ARTIFACT_UNREADABLE', /index/));
+      const lost = await openCached(files, { tool: 'kubelet', version: '1.34.4' });
+      assert.match(lost.found ? '' : lost.why.join(), /another version,the cache's index .* is damaged$/);
+      const found = await openCached(files, { tool: 'kubelet', version: '1.34.3' });
+      assert.equal(found.found, true);
+      assert.equal((await addToCache(host, kubelet('1.34.4', packages.second))).outcome, 'added');
+      const mended = await readIndex(files);
+      assert.deepEqual([mended.entries.length, mended.damage], [2, undefined]);
+      assert.ok(await files.stat(`${cacheIndexPath}.damaged`));
+    });
+  }
+
+  const entries: Record<string, (entry: Record<string, unknown>) => unknown> = {
+    'without its digest': ({ digest: _digest, ...entry }) => entry,
+    'with a size in words': (entry) => ({ ...entry, size: 'large' }),
+    'that is null': () => null,
+    'that is a list': (entry) => [entry],
+    'of no tool': (entry) => ({ ...entry, tool: 7 }),
+  };
+  for (const [name, damage] of Object.entries(entries)) {
+    it(`costs an entry ${name}, and no other`, async () => {
+      const { root, files } = await baked();
+      edited(root, ([first, second]) => [first, damage(second ?? {})]);
+      const index = await readIndex(files);
+      assert.deepEqual(
+        index.entries.map(({ version }) => version),
+        ['1.34.3-ubuntu24.04u1'],
+      );
+      assert.match(index.damage ?? '', /^1 of 2 entries of the cache's index .* are damaged$/);
+    });
+  }
+
+  it('gives no binary that is not what the lock says', async () => {
+    const { root, files } = await baked();
+    rmSync(place(root));
+    writeFileSync(place(root), '');
+    const path = join(root, cachedPath('kubelet', '1.34.3'));
+    const content = readFileSync(path);
+    content[100] = 0xff;
+    writeFileSync(path, content);
+    const lookup = await openCached(files, { tool: 'kubelet', version: '1.34.3' });
+    assert.match(lookup.found ? '' : lookup.why.join(), /has the digest/);
   });
 });
 

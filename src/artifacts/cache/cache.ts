@@ -6,13 +6,14 @@
  * All effects go through the host's files port. In: absolute host paths, versions as text. Digests `sha256:<hex>`, sizes
  * in bytes, mtimes in nanoseconds as text (JSON has no 64-bit numbers).
  */
-import { array, exactOptional, literal, number, object, string } from 'zod/mini';
+import { array, exactOptional, literal, number, object, string, unknown } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, PlaceMethod } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
 import { bytesOf, textOf } from '../../model/bytes.ts';
+import { imageLockPath } from '../../model/state-paths.ts';
 
 export const cacheDirectory = '/opt/bin';
 export const cacheIndexPath = '/opt/nodekiln/cache/index.json';
@@ -43,13 +44,21 @@ const cacheEntry = object({
 const cacheIndex = object({
   apiVersion: literal('nodekiln.dev/v1alpha1'),
   kind: literal('ArtifactCache'),
-  entries: array(cacheEntry),
+  entries: array(unknown()),
+});
+/** What the bake's own record says of the same files. */
+const bakedBinaries = object({
+  binaries: array(object({ path: string(), tool: string(), version: string(), digest: string(), size: number() })),
 });
 
 /** A cached binary: what it is, where it came from, how it looked when it was sealed. */
 export type CacheEntry = Infer<typeof cacheEntry>;
 /** Every binary in the cache. */
-export type CacheIndex = Infer<typeof cacheIndex>;
+export interface CacheIndex extends Omit<Infer<typeof cacheIndex>, 'entries'> {
+  entries: CacheEntry[];
+  /** What of it cannot be read. Entries that the image's lock knows are here all the same, without a seal that holds. */
+  damage?: string;
+}
 
 const emptyIndex: CacheIndex = { apiVersion: 'nodekiln.dev/v1alpha1', kind: 'ArtifactCache', entries: [] };
 
@@ -58,17 +67,57 @@ export function cachedPath(tool: string, key: string): string {
   return `${cacheDirectory}/${tool}-${key}`;
 }
 
-/** Empty when nothing was ever cached; NK_ARTIFACT_UNREADABLE when the index is damaged. */
+/** Empty when nothing was ever cached. What is damaged costs only itself: see `CacheIndex.damage`. */
 export async function readIndex(files: Files): Promise<CacheIndex> {
-  const bytes = await files.read(cacheIndexPath);
-  if (bytes === undefined) return emptyIndex;
-  try {
-    return cacheIndex.parse(JSON.parse(textOf(bytes)));
-  } catch (thrown) {
-    throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `the cache's index ${cacheIndexPath} is damaged`, {
-      cause: thrown,
+  const found = await readEntries(files);
+  if (found === undefined) return emptyIndex;
+  const { entries, damage } = found;
+  if (damage === undefined) return { ...emptyIndex, entries };
+  const lost = (await bakedEntries(files)).filter((baked) => !entries.some((entry) => sameSlot(entry, baked)));
+  return { ...emptyIndex, entries: [...entries, ...lost], damage };
+}
+
+/** NK_ARTIFACT_UNREADABLE for an index of which not everything can be read. */
+export function requireWhole({ damage }: CacheIndex): void {
+  if (damage !== undefined)
+    throw new NodekilnError('NK_ARTIFACT_UNREADABLE', damage, {
       hint: 'Bake the image again, or remove the index to go without the cache.',
     });
+}
+
+async function readEntries(files: Files): Promise<{ entries: CacheEntry[]; damage?: string } | undefined> {
+  let entries: unknown[];
+  try {
+    const bytes = await files.read(cacheIndexPath);
+    if (bytes === undefined) return undefined;
+    entries = cacheIndex.parse(JSON.parse(textOf(bytes))).entries;
+  } catch {
+    return { entries: [], damage: `the cache's index ${cacheIndexPath} is damaged` };
+  }
+  const read = entries.flatMap((entry) => {
+    const parsed = cacheEntry.safeParse(entry);
+    return parsed.success ? [parsed.data] : [];
+  });
+  const lost = entries.length - read.length;
+  if (lost === 0) return { entries: read };
+  return {
+    entries: read,
+    damage: `${lost} of ${entries.length} entries of the cache's index ${cacheIndexPath} are damaged`,
+  };
+}
+
+/** Entries as the image's lock has them: their files are hashed before they are used, because nothing sealed them. */
+async function bakedEntries(files: Files): Promise<CacheEntry[]> {
+  try {
+    const lock = bakedBinaries.parse(JSON.parse(textOf(await files.read(imageLockPath)) ?? ''));
+    return lock.binaries.flatMap(({ path, tool, version, digest, size }) => {
+      const key = cacheKey(parseVersion(version));
+      if (path !== cachedPath(tool, key)) return [];
+      const source = { type: 'image', location: imageLockPath };
+      return [{ tool, version, key, digest, size, source, seal: { size, mtimeNs: '' } }];
+    });
+  } catch {
+    return [];
   }
 }
 
@@ -97,6 +146,7 @@ async function changeIndex(files: Files, change: (entries: CacheEntry[]) => Cach
   const before = lastChange.get(files) ?? Promise.resolve();
   const work = before.then(async () => {
     const index = await readIndex(files);
+    if (index.damage !== undefined) await setIndexAside(files);
     const entries = change(index.entries).sort((a, b) => (`${a.tool} ${a.key}` < `${b.tool} ${b.key}` ? -1 : 1));
     const content = bytesOf(`${JSON.stringify({ ...emptyIndex, entries }, undefined, 2)}\n`);
     const [outcome] = await files.write([{ type: 'file', path: cacheIndexPath, content, mode: 0o644, uid: 0, gid: 0 }]);
@@ -107,6 +157,12 @@ async function changeIndex(files: Files, change: (entries: CacheEntry[]) => Cach
     work.catch(() => undefined),
   );
   return work;
+}
+
+async function setIndexAside(files: Files): Promise<void> {
+  const aside = `${cacheIndexPath}.damaged`;
+  await files.removeTree(aside);
+  await files.move(cacheIndexPath, aside);
 }
 
 // ── looking up ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,7 +196,8 @@ export function findCached(index: CacheIndex, request: CacheRequest): CacheLooku
       why.push(`${file} is for ${entry.architecture}, not ${request.architecture}`);
     else return { found: true, entry };
   }
-  return { found: false, why: why.length > 0 ? why : [`no version of ${request.tool} is cached`] };
+  if (why.length === 0) why.push(`no version of ${request.tool} is cached`);
+  return { found: false, why: [...why, ...(index.damage === undefined ? [] : [index.damage])] };
 }
 
 function runsOn(entry: CacheEntry, architecture: string | undefined): boolean {

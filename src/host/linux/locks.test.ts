@@ -113,7 +113,7 @@ describe('the file of a lock', () => {
   }
 
   for (const [name, make] of [
-    ['folder', (path: string): void => void mkdirSync(path)],
+    ['folder', (path: string): void => mkdirSync(path)],
     ['FIFO', (path: string): void => void execFileSync('mkfifo', [path])],
     ['device', (path: string): void => symlinkSync('/dev/full', path)],
   ] as const) {

@@ -6,7 +6,7 @@
  * Errors: NK_DOCUMENT_MISSING (no lock: nothing was baked here), NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID. What is wrong
  * with the image is in the report.
  */
-import { cacheIndexPath, readIndex, type CacheIndex } from '../../artifacts/cache/cache.ts';
+import { cacheIndexPath, readIndex, requireWhole, type CacheIndex } from '../../artifacts/cache/cache.ts';
 import { lookAtJournal } from '../../apply/journal.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { createLinuxContainers } from '../../host/linux/containers.ts';
@@ -106,7 +106,9 @@ async function attempt(area: Area, look: () => Promise<Check[]>): Promise<Check[
 async function usableIndex(host: Host): Promise<{ index: CacheIndex; problem: Check[] }> {
   const problem: Check[] = [];
   try {
-    return { index: await readIndex(host.files), problem };
+    const index = await readIndex(host.files);
+    requireWhole(index);
+    return { index, problem };
   } catch (thrown) {
     subjectOf(problem, 'cache', cacheIndexPath).fail('readable', asNodekilnError(thrown).message);
     return { index: { apiVersion: 'nodekiln.dev/v1alpha1', kind: 'ArtifactCache', entries: [] }, problem };
