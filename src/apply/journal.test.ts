@@ -194,7 +194,13 @@ describe('journal', () => {
     ['a link to a device', (path: string): void => replaceBy(path, () => symlinkSync('/dev/zero', path))],
     ['a link to itself', (path: string): void => replaceBy(path, () => symlinkSync('state.db', path))],
     ['beside a folder for a log', (path: string): void => mkdirSync(`${path}-wal`)],
-    ['endless', (path: string): void => truncateSync(path, 2 ** 40)],
+    [
+      'endless',
+      (path: string): void => {
+        writeFileSync(path, '');
+        truncateSync(path, 2 ** 40);
+      },
+    ],
   ] as const) {
     test(`a database that is ${name} is set aside and ownership comes back from the generation files (X5)`, async () => {
       const journal = await openJournal(host);
