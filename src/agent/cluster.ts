@@ -34,6 +34,12 @@ export interface NodeObject extends KubeObject {
   };
 }
 
+/** Empty while the cluster has given it none. */
+export function podCidrsOf(node: Pick<NodeObject, 'spec'> | undefined): readonly string[] {
+  const { podCIDR, podCIDRs = podCIDR === undefined ? [] : [podCIDR] } = node?.spec ?? {};
+  return podCIDRs;
+}
+
 export interface NodeCondition {
   readonly type: string;
   readonly status: 'True' | 'False' | 'Unknown';

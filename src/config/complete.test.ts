@@ -124,6 +124,16 @@ const defaults: readonly (readonly [said: string, at: string, is: unknown])[] = 
     { configuration: { a: 1 }, binDir: '/usr/libexec/kubernetes/credential-providers' },
   ],
   [bridge, 'network.cni', { type: 'bridge', subnet: '10.88.0.0/24', bridge: 'cni0', masquerade: true }],
+  [
+    `  cluster: {server: "https://a", caBundle: ${certificate}}\n  network: {cni: {type: bridge}}\n`,
+    'network.cni',
+    { type: 'bridge', subnet: 'podCIDR', bridge: 'cni0', masquerade: true },
+  ],
+  [
+    `  cluster: {server: "https://a", caBundle: ${certificate}}\n  network: {cni: {type: none}}\n`,
+    'network.cni',
+    { type: 'none' },
+  ],
   [bridge, 'kernel.modules.1', { ...policy, name: 'br_netfilter', importance: 'bestEffort', scope: 'shared' }],
   [
     bridge,
@@ -399,7 +409,16 @@ const needed: readonly (readonly [said: string, at: string, problem: string])[] 
     'certificates are missing for the authority a',
   ],
   ['  kernel: {sysctls: [{key: a.b}]}\n', 'spec.kernel.sysctls[0].value', 'value is missing for a.b'],
-  ['  network: {cni: {type: bridge}}\n', 'spec.network.cni.subnet', 'subnet is missing: a bridge needs one'],
+  [
+    '  network: {cni: {type: bridge}}\n',
+    'spec.network.cni.subnet',
+    'subnet is missing: a bridge needs one, unless a cluster gives it',
+  ],
+  [
+    '  network: {cni: {type: bridge, subnet: podCIDR}}\n',
+    'spec.network.cni.subnet',
+    'subnet is podCIDR, and there is no cluster that gives the Node one',
+  ],
   [
     '  files: [{path: /a}]\n',
     'spec.files[0]',

@@ -47,7 +47,7 @@ import {
   type Lack,
   type Scope,
 } from './completion.ts';
-import { credentialProviderFolder } from './defaults.ts';
+import { credentialProviderFolder, podCidr } from './defaults.ts';
 import { refuseOwnFlags } from './kubelet-flags.ts';
 import { isNeverDeferrable } from './never-deferrable.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
@@ -240,7 +240,7 @@ const proxy: Completion<NonNullable<Section<'network'>['proxy']>, ProxyItem> = {
 const cni: Completion<CniDocument, CniItem> = {
   type: given,
   subnet: (subnet, { type }, scope) => {
-    if (type === 'bridge' && !subnet) lack(scope, 'subnet is missing: a bridge needs one');
+    if (type === 'bridge' && !subnet) lack(scope, 'subnet is missing: a bridge needs one, unless a cluster gives it');
     return subnet;
   },
   bridge: kept,
@@ -307,7 +307,11 @@ const spec: Completion<NodeSpecDocument, NodeSpec> = {
   cluster: section(cluster),
   kubelet: sectionOrDefaults(kubelet, {}),
   containerd: sectionOrDefaults(containerd, {}),
-  network: sectionOrDefaults(network, {}),
+  network: (document = {}, whole, scope) => {
+    if (document.cni?.subnet === podCidr && !whole.cluster)
+      lack(within(scope, 'cni', 'subnet'), `subnet is ${podCidr}, and there is no cluster that gives the Node one`);
+    return completed(network, document, scope);
+  },
   kernel: sectionOrDefaults(kernel, {}),
   binaries: sectionOrDefaults(binaries, {}),
   extensions: each(completeExtension),

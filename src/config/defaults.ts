@@ -10,6 +10,8 @@ export const caPath = '/etc/kubernetes/pki/ca.crt';
 export const credentialProviderFolder = '/usr/libexec/kubernetes/credential-providers';
 export const containerdSocket = '/run/containerd/containerd.sock';
 export const healthzUrl = 'http://127.0.0.1:10248/healthz';
+/** The subnet of a bridge whose pods have the addresses that the cluster gives the Node. */
+export const podCidr = 'podCIDR';
 
 /** Where sources are found on a host, in the order they merge. */
 export const documentPaths = {
@@ -94,7 +96,7 @@ const inCluster: NodeSpecDocument = {
 };
 
 /** A bridge needs forwarding, and its traffic to pass through the packet filter. */
-const bridge: NodeSpecDocument = {
+const withBridge: NodeSpecDocument = {
   network: { cni: { bridge: 'cni0', masquerade: true } },
   kernel: {
     modules: [{ name: 'br_netfilter', importance: 'bestEffort', scope: 'shared' }],
@@ -111,9 +113,17 @@ const bridge: NodeSpecDocument = {
   },
 };
 
+/** A cluster gives each of its Nodes addresses for pods, and sees to it that no two have the same. */
+const bridgeInCluster: NodeSpecDocument = { network: { cni: { subnet: podCidr } } };
+
 /** The default sources for what the documents together ask for, in the order they merge. */
-export function defaultsFor(options: { cluster: boolean; bridge: boolean }): NodeSpecDocument[] {
-  return [always, options.cluster ? inCluster : standAlone, ...(options.bridge ? [bridge] : [])];
+export function defaultsFor({ cluster, bridge }: { cluster: boolean; bridge: boolean }): NodeSpecDocument[] {
+  return [
+    always,
+    cluster ? inCluster : standAlone,
+    ...(bridge ? [withBridge] : []),
+    ...(bridge && cluster ? [bridgeInCluster] : []),
+  ];
 }
 
 export const policyDefaults = { importance: 'required', scope: 'node', takeover: false, needs: [] } as const;

@@ -449,10 +449,12 @@ const nodeConfig: readonly Field[] = [
   { at: 'network.cni.type', ...choices('none', 'bridge') },
   {
     at: 'network.cni.subnet',
-    takes: ['10.88.0.0/24', '1.2.3.4/8', '255.255.255.255/32', 'fd00::/64', '::/0', '::ffff:1.2.3.4/128'],
+    takes: ['10.88.0.0/24', '1.2.3.4/8', '255.255.255.255/32', 'fd00::/64', '::/0', '::ffff:1.2.3.4/128', 'podCIDR'],
     refuses: {
-      'must be a subnet like "10.88.0.0/24"': [
+      'must be a subnet like "10.88.0.0/24", or "podCIDR"': [
         '',
+        'podCIDRs',
+        'apodCIDR',
         '10.88.0.0',
         '10.88.0/24',
         '10.88.0.0.0/24',

@@ -39,7 +39,6 @@ test('what the sources together lack', async () => {
       '2.yaml:3:1: spec.kubernetes.version: kubernetes.version is missing: no source says which Kubernetes',
       '2.yaml:6:3: spec.cluster.server: server is missing: the URL of the API server',
       '2.yaml:6:3: spec.cluster.caBundle: caBundle is missing: who vouches for the API server',
-      '2.yaml:7:13: spec.network.cni.subnet: subnet is missing: a bridge needs one',
       '1.yaml:5:7: spec.files[0]: the file /a has no content: give one of content, contentBase64, symlink, directory',
       '2.yaml:5:7: spec.actions[0].argv: argv is missing for the action a',
       '2.yaml:5:7: spec.actions[0].guard: guard is missing for the action a: it must say when the action is already done',

@@ -41,9 +41,9 @@ export const metadata = fields({
 });
 
 const ipAddress = matching(/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/, 'an IP address');
-const cidr = matching(
-  /^(?:\d{1,3}(?:\.\d{1,3}){3}\/\d{1,2}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\/\d{1,3})$/,
-  'a subnet like "10.88.0.0/24"',
+const podSubnet = matching(
+  /^(?:\d{1,3}(?:\.\d{1,3}){3}\/\d{1,2}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\/\d{1,3}|podCIDR)$/,
+  'a subnet like "10.88.0.0/24", or "podCIDR"',
 );
 /** Not shown in messages: somebody may have put a key here. */
 const pem = contentText().check(
@@ -207,10 +207,13 @@ const network = fields({
     'Pod network of the host itself.',
     fields({
       type: opt(
-        '`none`: somebody else brings one. `bridge`: a bridge with addresses of one subnet. Default: none.',
+        '`none`: somebody else brings one. `bridge`: a bridge with addresses of `subnet`. Default: none.',
         oneOf('none', 'bridge'),
       ),
-      subnet: opt('Addresses of pods, `10.88.0.0/24`; required for `bridge`.', cidr),
+      subnet: opt(
+        'Addresses of pods of a `bridge`: a subnet, `10.88.0.0/24`, or `podCIDR`, what the cluster gives the Node. Default: podCIDR in a cluster; without one a subnet is required.',
+        podSubnet,
+      ),
       bridge: opt('Name of the bridge. Default: cni0.', matching(/^[^\s/]{1,15}$/, 'the name of a network interface')),
       masquerade: opt('Translate addresses of pods outside the subnet; needs iptables. Default: true.', flag()),
       mtu: opt('Default: the kernel’s.', wholeNumber()),

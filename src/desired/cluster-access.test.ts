@@ -249,6 +249,7 @@ describe('how a node joins', () => {
       token: { value: { sensitive: token } },
       hasCertificate: false,
       servingByCluster: false,
+      needsPodCidr: false,
       node: { labels: {}, annotations: {}, taints: [] },
     });
   });

@@ -12,15 +12,15 @@ import { nothingLeft } from '../config/completion.ts';
 import { containerdSocket, ownUnitDefaults } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
+import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
 import { base, folder, textFile } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
-import { mergeMaps, stable, stableJson } from './stable.ts';
+import { mergeMaps, stable } from './stable.ts';
 
 export const containerdConfigPath = '/etc/containerd/config.toml';
 /** Where containerd looks for a registry's mirrors. */
 export const registryFolder = '/etc/containerd/certs.d';
-const cniFolder = '/etc/cni/net.d';
 /** Of containerd as its own project builds it. */
 const defaultPluginFolder = '/opt/cni/bin';
 /** containerd 2's own unit leaves the soft limit at 1024 open files for itself and for containers. */
@@ -31,17 +31,35 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
   const { registries, ...settings } = spec.containerd;
   const { type, ...cni } = spec.network.cni;
   const { binDir = pluginFolder(type, facts), ...bridge } = cni;
+  const network = type === 'bridge' ? podNetworkOf(bridge) : undefined;
   return [
-    textFile(containerdConfigPath, containerdToml({ ...settings, binDir }, facts), { scope }),
+    textFile(containerdConfigPath, containerdToml({ ...settings, cni: cniSettings(binDir, network) }, facts), {
+      scope,
+    }),
     folder(registryFolder, { scope }),
     ...registries.map((registry) =>
       textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry), { scope }),
     ),
     folder(cniFolder, { scope }),
-    ...(type === 'bridge'
-      ? [textFile(`${cniFolder}/10-nodekiln.conflist`, stableJson(bridgeNetwork(bridge)), { scope })]
-      : []),
+    ...(network ? [textFile(network.path, network.text, { scope })] : []),
   ];
+}
+
+interface CniSettings {
+  readonly bin_dir?: string;
+  readonly conf_dir: string;
+  readonly conf_template?: string;
+}
+
+/** Undefined where containerd's own will do. */
+function cniSettings(binDir: string | undefined, network: PodNetwork | undefined): CniSettings | undefined {
+  const filledIn = network?.filledIn;
+  if (binDir === undefined && filledIn === undefined) return undefined;
+  return {
+    ...(binDir !== undefined && { bin_dir: binDir }),
+    conf_dir: filledIn ?? cniFolder,
+    ...(network && filledIn !== undefined && { conf_template: network.path }),
+  };
 }
 
 /** Not every containerd looks where its distribution puts the plugins: Debian 12's does not. */
@@ -49,15 +67,15 @@ function pluginFolder(type: CniItem['type'], { cniPlugins }: Facts): string | un
   return type === 'bridge' && cniPlugins !== defaultPluginFolder ? cniPlugins : undefined;
 }
 
-type Settings = Omit<NodeSpec['containerd'], 'registries'> & Pick<CniItem, 'binDir'>;
+type Settings = Omit<NodeSpec['containerd'], 'registries'> & { readonly cni: CniSettings | undefined };
 
 function containerdToml(settings: Settings, facts: Facts): string {
-  const { sandboxImage, restrictOomScoreAdj, configuration, binDir, ...rest } = settings;
+  const { sandboxImage, restrictOomScoreAdj, configuration, cni, ...rest } = settings;
   nothingLeft(rest);
   const runc = { runtime_type: 'io.containerd.runc.v2', options: { SystemdCgroup: true } };
   const runtime = {
     ...(restrictOomScoreAdj && { restrict_oom_score_adj: true }),
-    ...(binDir !== undefined && { cni: { bin_dir: binDir, conf_dir: cniFolder } }),
+    ...(cni && { cni }),
     containerd: { default_runtime_name: 'runc', runtimes: { runc } },
   };
   const ours = containerdConfiguration(facts, { runtime, sandboxImage });
@@ -168,27 +186,5 @@ export function containerdUnit(spec: NodeSpec): UnitResource {
     onChange: ownUnitDefaults['containerd.service'].onChange,
     readiness: { type: 'socket', path: containerdSocket },
     deadlineMs: parseDuration(ownUnitDefaults['containerd.service'].deadline),
-  };
-}
-
-function bridgeNetwork(cni: Omit<CniItem, 'type' | 'binDir'>): Record<string, unknown> {
-  const { subnet = '', bridge = 'cni0', masquerade = true, mtu, ...rest } = cni;
-  nothingLeft(rest);
-  const anywhere = subnet.includes(':') ? '::/0' : '0.0.0.0/0';
-  return {
-    cniVersion: '1.0.0',
-    name: 'nodekiln',
-    plugins: [
-      {
-        type: 'bridge',
-        bridge,
-        isGateway: true,
-        ipMasq: masquerade,
-        hairpinMode: true,
-        ...(mtu !== undefined && { mtu }),
-        ipam: { type: 'host-local', ranges: [[{ subnet }]], routes: [{ dst: anywhere }] },
-      },
-      { type: 'portmap', capabilities: { portMappings: true } },
-    ],
   };
 }

@@ -4,6 +4,7 @@ import { isNodeName } from '../config/schema-cluster.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import type { SensitiveText } from '../model/resources.ts';
+import { isOfNode } from './pod-network.ts';
 
 /** How far a boot in a cluster goes: kubelet is healthy; the cluster has the Node; the Node is Ready. */
 export type JoinGoal = 'healthz' | 'registered' | 'ready';
@@ -27,6 +28,8 @@ export interface Join {
   readonly hasCertificate: boolean;
   /** kubelet asks the cluster for the certificate of its own API, and somebody must approve it. */
   readonly servingByCluster: boolean;
+  /** The Node is Ready only when the cluster has given it addresses for pods. */
+  readonly needsPodCidr: boolean;
   /** What the agent keeps on the Node. */
   readonly node: Pick<NodeSpec['kubelet'], 'labels' | 'annotations' | 'taints'>;
 }
@@ -70,6 +73,7 @@ export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join
     ...(token && { token }),
     hasCertificate: facts.nodeCertificate !== undefined && facts.nodeCertificate === nodeNameOf(spec, facts),
     servingByCluster: (serverTLSBootstrap ?? cluster.servingCertificate === 'cluster') === true,
+    needsPodCidr: isOfNode(spec.network.cni),
     node: nodePartOf(spec),
   };
 }

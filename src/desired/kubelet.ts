@@ -8,6 +8,7 @@ import { caPath, healthzUrl, kubeletConfigPath, ownUnitDefaults, staticPodFolder
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import { clusterAccess, registrationPath, type ClusterAccess } from './cluster-access.ts';
+import { isOfNode, podNetworkTemplatePath } from './pod-network.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import { base, folder, textFile } from './render-items.ts';
 import type { FileResource, ResourceId, UnitResource } from '../model/resources.ts';
@@ -143,6 +144,8 @@ export function kubeletUnit(spec: NodeSpec, facts: Facts): UnitResource {
       `file:${kubeletConfigPath}`,
       extension ? `extension:${extension.name}` : 'binary:kubelet',
       ...(spec.kubelet.credentialProviders ? [`file:${credentialProvidersPath}` as const] : []),
+      // containerd is told the Node's podCIDRs when kubelet starts, and not again.
+      ...(isOfNode(spec.network.cni) ? [`file:${podNetworkTemplatePath}` as const] : []),
       ...(access?.inputs ?? []),
       ...documentFilesIn(spec, [configuration, flags]),
     ],

@@ -5,8 +5,8 @@ import type { Cluster } from './cluster.ts';
 export interface JoinOptions {
   /** Of `cluster.newToken()`. Absent: the host has no way to ask for a certificate. */
   readonly token?: string;
-  /** Addresses of this host's pods; no other host may have them. */
-  readonly podSubnet: string;
+  /** Addresses of this host's pods; no other host may have them. Default: those that the cluster gives its Node. */
+  readonly podSubnet?: string;
   /** Default: the cluster's. */
   readonly server?: string;
   /** Default: the cluster's. */
@@ -43,7 +43,7 @@ export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, opti
       },
       // A lab host has no CAP_SYS_RESOURCE.
       containerd: { restrictOomScoreAdj: true },
-      network: { cni: { type: 'bridge', subnet: podSubnet, masquerade: false } },
+      network: { cni: { type: 'bridge', ...(podSubnet !== undefined && { subnet: podSubnet }), masquerade: false } },
       binaries: { tools: { kubectl: { version: '1.32.3' } } },
       ...spec,
     },

@@ -7,6 +7,7 @@ import { hostName } from './host-name.ts';
 import { inPlace } from './in-place.ts';
 import { node } from './node.ts';
 import { nodeMachine } from './node-machine.ts';
+import { podCidr } from './pod-cidr.ts';
 import { runtimeHealth } from './runtime-health.ts';
 import { tokens } from './tokens.ts';
 import { unitConditions } from './unit-conditions.ts';
@@ -19,6 +20,7 @@ export type ControllerName =
   | 'in-place'
   | 'node'
   | 'node-machine'
+  | 'pod-cidr'
   | 'runtime-health'
   | 'tokens'
   | 'unit-conditions';
@@ -34,6 +36,7 @@ const controllers = {
   node,
   'in-place': inPlace,
   heartbeat,
+  'pod-cidr': podCidr,
   'runtime-health': runtimeHealth,
   'unit-conditions': unitConditions,
   'host-name': hostName,

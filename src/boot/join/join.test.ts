@@ -26,6 +26,7 @@ const join: Join = {
   token: { value: { sensitive: token } },
   hasCertificate: false,
   servingByCluster: false,
+  needsPodCidr: false,
   node: { labels: {}, annotations: {}, taints: [] },
 };
 
@@ -385,6 +386,18 @@ describe('what stands in the way', () => {
     assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NOT_READY');
     assert.match(joined.obstacle.message, /cni plugin not initialized/);
     assert.equal(joined.reached, 'registered');
+  });
+
+  it('is a Node without the podCIDR that its bridge waits for, as long as it has none', async () => {
+    const { machine, cluster } = await machineWith({ node: nodeOf({ why: 'cni plugin not initialized' }) });
+    await withCertificate(machine);
+    const ask = { goal: 'ready', needsPodCidr: true } as const;
+    const { joined } = await follow(machine, ask);
+    assert.equal(joined.obstacle?.code, 'NK_CLUSTER_NOT_READY');
+    assert.match(joined.obstacle.message, /no podCIDR/);
+    assert.match(joined.obstacle.hint, /--allocate-node-cidrs/);
+    cluster.node = { ...nodeOf({ why: 'cni plugin not initialized' }), spec: { podCIDR: '10.90.0.0/24' } };
+    assert.match((await follow(machine, ask)).joined.obstacle?.message ?? '', /cni plugin not initialized/);
   });
 
   it('is a Node that nobody made until the boot’s budget was used up', async () => {

@@ -127,7 +127,7 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
       const known = taken?.obstacle ?? (silent ? answered?.obstacle : undefined) ?? last?.obstacle;
       if (known) return known;
       if (join.goal !== 'ready' || last?.node?.ours !== true || last.node.ready) return undefined;
-      return notReady(join, last.node.why);
+      return join.needsPodCidr && !last.node.hasPodCidr ? withoutPodCidr(join) : notReady(join, last.node.why);
     },
     joined: (obstacle) => ({
       reached: order.findLast((stage) => passed.has(stage)),
@@ -165,6 +165,17 @@ function stopped({ reason }: AbortSignal): NodekilnError | undefined {
 
 function notReady({ nodeName }: Join, why: string): NodekilnError {
   return new NodekilnError('NK_CLUSTER_NOT_READY', `the Node ${nodeName} is not Ready${why === '' ? '' : `: ${why}`}`);
+}
+
+/** kubelet's own words are that there is no network, and not why. */
+function withoutPodCidr({ nodeName }: Join): NodekilnError {
+  return new NodekilnError(
+    'NK_CLUSTER_NOT_READY',
+    `the Node ${nodeName} is not Ready: the cluster has given it no podCIDR, which the bridge of its pods waits for`,
+    {
+      hint: 'Let kube-controller-manager give Nodes theirs (--allocate-node-cidrs, --cluster-cidr), or give network.cni.subnet.',
+    },
+  );
 }
 
 function unreached(join: Join, course: Course): NodekilnError {

@@ -33,6 +33,8 @@ export interface NodeSight {
   readonly ready: boolean;
   /** Why it is not. */
   readonly why: string;
+  /** The cluster has given it addresses for pods. */
+  readonly hasPodCidr: boolean;
   /** Its identity is this machine's. */
   readonly ours: boolean;
   /** Milliseconds since 1970. */
@@ -296,7 +298,12 @@ async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight>
   const ours = isOurs(body, identity);
   const other = ours ? undefined : await takenBy(body, { host, join, api, identity });
   return seen({
-    node: { ...readiness(body), ours, createdAt: Date.parse(created(body)) },
+    node: {
+      ...readiness(body),
+      hasPodCidr: textAt(body, 'spec', 'podCIDR') !== '',
+      ours,
+      createdAt: Date.parse(created(body)),
+    },
     obstacle: other,
     remarks: join.servingByCluster ? await servingRemarks({ host, api, join }) : [],
   });

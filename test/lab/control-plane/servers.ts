@@ -35,6 +35,9 @@ export interface ServersOptions {
   readonly port: number;
 }
 
+/** Each Node gets a /24 of it. */
+export const podSubnet = '10.90.0.0/16';
+
 export function createServers(options: ServersOptions): Readonly<Record<ServerName, Server>> {
   const flags = ownFlags(options);
   return Object.fromEntries(serverNames.map((name) => [name, createServer(options, name, flags[name])])) as Record<
@@ -149,6 +152,8 @@ function ownFlags({ folder, address, port }: ServersOptions): Readonly<Record<Se
       controllers: '*,bootstrapsigner,tokencleaner',
       'cluster-signing-cert-file': pki('ca.crt'),
       'cluster-signing-key-file': pki('ca.key'),
+      'allocate-node-cidrs': true,
+      'cluster-cidr': podSubnet,
     }),
     'kube-scheduler': flagsOf({
       kubeconfig: kubeconfig('scheduler'),
