@@ -222,6 +222,11 @@ export const errors = {
     meaning: 'A file system has too little room for what is to be fetched; nothing was.',
     hint: 'Free space on it (`df`, `du`), or make it larger.',
   },
+  NK_ROUTE_FAILED: {
+    class: 'apply',
+    meaning: 'Routes of the host could not be read or changed.',
+    hint: 'See what `ip route` says there; iproute2 of 2018 or later is needed.',
+  },
 
   NK_STATIC_POD: {
     class: 'unit',
@@ -328,6 +333,17 @@ export const errors = {
     class: 'cluster',
     meaning: 'The API server cannot be reached, or does not answer as one.',
     hint: 'Check the address in `cluster.server`, the way there and whether the server runs.',
+  },
+  NK_POD_ROUTE_INDIRECT: {
+    class: 'cluster',
+    meaning: 'The address of a Node is on no link of this host, so no route to its pods can be made here.',
+    hint: 'Let the routers between the two know the podCIDRs, or take a pod network that tunnels, with `podRoutes: false`.',
+  },
+  NK_POD_ROUTE_REFUSED: {
+    class: 'cluster',
+    meaning:
+      'What a Node says of its pods or of itself would take addresses from somebody else; no route is made for it.',
+    hint: 'Look at the Node: who wrote its podCIDRs and its InternalIP? Where a network of this host has the same addresses, give the cluster others.',
   },
 
   NK_CHECK_DIFFERENCES: { class: 'check', meaning: 'A check found differences.', hint: 'See the list.' },

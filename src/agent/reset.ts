@@ -10,6 +10,7 @@ import type { Report } from '../model/report.ts';
 import type { DesiredState } from '../model/resources.ts';
 import { agentBootstrapPath, agentFolder } from '../model/state-paths.ts';
 import { agentBootstrapUnitName, agentUpdateUnitName } from '../desired/own-units.ts';
+import { dropPodRoutes } from './pod-routes/table.ts';
 import { agentUnit } from './restart-units.ts';
 import { beforeFolder } from './self-update/before.ts';
 
@@ -21,6 +22,8 @@ export interface ResetReport {
   readonly stopped: readonly string[];
   /** Credentials that were there. */
   readonly removed: readonly string[];
+  /** Routes to pods of other nodes that the agent kept. */
+  readonly routes: readonly string[];
   /** Nothing of it was there. */
   readonly unchanged: boolean;
 }
@@ -73,13 +76,15 @@ export async function resetNode(host: Host, options: ResetOptions = {}): Promise
     },
   );
   stopped.push(...(await stop(host, [kubeletUnit], dryRun)));
+  const routes = await dropPodRoutes(host, { dryRun });
   const removed: string[] = [];
   for (const path of credentials) {
     if (!(await host.files.stat(path))) continue;
     if (!dryRun) await host.files.removeTree(path);
     removed.push(path);
   }
-  return { changes, stopped, removed, unchanged: changes.length + stopped.length + removed.length === 0 };
+  const unchanged = changes.length + stopped.length + routes.length + removed.length === 0;
+  return { changes, stopped, removed, routes, unchanged };
 }
 
 /** Also of a removal that a run would do without: nothing may be left here. */

@@ -209,6 +209,12 @@ const good: readonly GoodCase[] = [
     text: /^apiVersion: rbac\.authorization\.k8s\.io\/v1\nkind: ClusterRole\n/,
   },
   {
+    name: 'cluster rbac of agents that keep routes',
+    args: ['cluster', 'rbac', '--pod-routes'],
+    kind: 'ClusterAccess',
+    text: / {2}- apiGroups:\n {6}- ""\n {4}resources:\n {6}- nodes\n {4}verbs:\n {6}- list\n {6}- watch\n/,
+  },
+  {
     name: 'cluster rbac of a node',
     args: ['cluster', 'rbac', 'node-1', '--secrets', 'kube-system/pool-a'],
     kind: 'ClusterAccess',
@@ -244,6 +250,12 @@ const bad: readonly BadCase[] = [
   { name: 'an unknown option of boot', args: ['boot', '--utnil'], code: 'NK_USAGE', says: /Did you mean --until\?/ },
   { name: 'a wrong choice of boot', args: ['boot', '--until', 'soon'], code: 'NK_USAGE', says: /shared, node/ },
   { name: 'a missing option of cluster approve', args: ['cluster', 'approve'], code: 'NK_USAGE', says: /--kubeconfig/ },
+  {
+    name: 'rights of all agents for one of them',
+    args: ['cluster', 'rbac', 'a', '--pod-routes'],
+    code: 'NK_USAGE',
+    says: /--pod-routes is about all agents/,
+  },
   { name: 'rights for what is no Node', args: ['cluster', 'rbac', 'A_b'], code: 'NK_USAGE', says: /A_b/ },
   {
     name: 'rights for what is no Secret',

@@ -1,6 +1,6 @@
 /** `nodekiln cluster rbac NODE…`: what agents may do, as manifests. */
 import { NodekilnError } from '../errors.ts';
-import { textOption, type Verb } from './verb.ts';
+import { flagOption, textOption, type Verb } from './verb.ts';
 
 export const clusterRbacVerb: Verb = {
   spec: {
@@ -19,9 +19,14 @@ export const clusterRbacVerb: Verb = {
         about: 'name of the heartbeat’s Lease, {node} in it',
         default: 'nodekiln-agent-{node}',
       },
+      {
+        flag: '--pod-routes',
+        about: 'without NODE: agents may also list and watch all Nodes, as `podRoutes` of the AgentConfig needs',
+      },
     ],
     examples: [
       'nodekiln cluster rbac | kubectl apply -f -',
+      'nodekiln cluster rbac --pod-routes | kubectl apply -f -',
       'nodekiln cluster rbac node-1 node-2 --secrets kube-system/pool-a | kubectl apply -f -',
     ],
     kind: 'ClusterAccess',
@@ -42,9 +47,12 @@ export const clusterRbacVerb: Verb = {
         throw new NodekilnError('NK_USAGE', `${secret} is not a Secret by its namespace and name`, {
           hint: 'Write it as kube-system/pool-a.',
         });
+    const podRoutes = flagOption(options, 'pod-routes');
+    if (podRoutes && nodes.length > 0)
+      throw new NodekilnError('NK_USAGE', '--pod-routes is about all agents together: give no NODE with it');
     const objects =
       nodes.length === 0
-        ? groupAccess()
+        ? groupAccess({ podRoutes })
         : nodes.flatMap((nodeName) =>
             nodeAccess({ nodeName, secrets, heartbeats: [lease.replaceAll('{node}', nodeName)] }),
           );

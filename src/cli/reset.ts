@@ -10,7 +10,7 @@ export const resetVerb: Verb = {
     name: 'reset',
     summary: 'take back what the agent brought, and make this node nobody',
     description:
-      'Stops the agent, removes what its source asked for (what that replaced comes back), stops kubelet and removes the credentials of the node and of its agent. What the image and the boot brought stays; a boot with a new token makes a node of it again. Delete the Node in the cluster, too.',
+      'Stops the agent, removes what its source asked for (what that replaced comes back), stops kubelet, takes away the routes to pods that the agent kept, and removes the credentials of the node and of its agent. What the image and the boot brought stays; a boot with a new token makes a node of it again. Delete the Node in the cluster, too.',
     arguments: [],
     options: [
       { flag: '--yes', about: 'do it; without it, and without --dry-run, nothing is done' },
@@ -44,13 +44,14 @@ export const resetVerb: Verb = {
 
 function resetText(report: ResetReport, dryRun: boolean, style: Styler): string {
   if (report.unchanged) return 'nothing to do: the agent brought nothing that is left, and there are no credentials';
-  const { changes, stopped, removed } = report;
+  const { changes, stopped, routes, removed } = report;
   const rows = [
     ...stopped.map((unit) => [dryRun ? 'would stop' : 'stopped', unit]),
     ...changes.map((change) => [
       dryRun ? `would be ${change.slice(0, change.indexOf(' '))}` : change.slice(0, change.indexOf(' ')),
       change.slice(change.indexOf(' ') + 1),
     ]),
+    ...routes.map((subnet) => [dryRun ? 'would remove' : 'removed', `route to ${subnet}`]),
     ...removed.map((path) => [dryRun ? 'would remove' : 'removed', path]),
   ];
   return paragraphs(

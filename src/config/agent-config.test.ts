@@ -33,6 +33,7 @@ describe('an AgentConfig', () => {
       tokens: [],
       tokensPeriod: 3_600_000,
       heartbeat: { enabled: true, lease: 'nodekiln-agent-{node}', duration: 40_000, period: 20_000 },
+      podRoutes: false,
       restarts: {},
       health: { stuckAfter: 300_000, restartAfter: 60_000, maxRestarts: 5 },
       drift: 'repair',

@@ -55,6 +55,7 @@ export interface AgentSpec {
     readonly duration: number;
     readonly period: number;
   };
+  readonly podRoutes: boolean;
   /** Undefined: as the source has it. */
   readonly restarts: { readonly maxDelay?: number };
   readonly health: { readonly stuckAfter: number; readonly restartAfter: number; readonly maxRestarts: number };
@@ -154,6 +155,10 @@ const specCompletion: Completion<SpecDocument, AgentSpec> = {
   },
   tokensPeriod: atLeast('15s', '1h'),
   heartbeat: sectionOrDefaults(heartbeatCompletion, {}),
+  podRoutes: (podRoutes = false, whole, scope) => {
+    if (podRoutes && !whole.cluster) lack(scope, 'are those of a cluster, and there is none: give spec.cluster');
+    return podRoutes;
+  },
   restarts: sectionOrDefaults(restartsCompletion, {}),
   health: sectionOrDefaults(healthCompletion, {}),
   drift: or('repair'),

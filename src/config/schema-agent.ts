@@ -95,6 +95,10 @@ export const agentConfig = fields({
       tokens: opt('Values of Secrets that files of the host are kept equal to.', keyedList('path', token)),
       tokensPeriod: opt('Time between two looks at these Secrets. Default: 1h.', duration),
       heartbeat: opt('The Lease that says that the agent is alive.', heartbeat),
+      podRoutes: opt(
+        'Whether it keeps routes to the pods of other Nodes that are on a link of this host. It needs to see all Nodes: `nodekiln cluster rbac --pod-routes`. Default: false.',
+        flag(),
+      ),
       restarts: opt('How nodes that get one change do not restart kubelet together.', restarts),
       health: opt('What is done about units that fail.', health),
       drift: opt(

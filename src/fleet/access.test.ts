@@ -23,6 +23,14 @@ describe('the rights of agents', () => {
     ]);
   });
 
+  it('of all are to see Nodes beside that only where they keep routes', () => {
+    assert.deepEqual(ruleTexts(groupAccess({ podRoutes: true })), [
+      'ClusterRole : certificates.k8s.io/certificatesigningrequests * create,get',
+      'ClusterRole : /nodes * list,watch',
+      'Role default: /events * create',
+    ]);
+  });
+
   it('are those of a node, by the names of what is its own', () => {
     const objects = nodeAccess({ nodeName: 'n', secrets: ['kube-system/a', 'other/b', 'kube-system/t'] });
     assert.deepEqual(ruleTexts(objects), [

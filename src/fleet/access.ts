@@ -42,12 +42,13 @@ const heartbeatNamespace = 'kube-system';
 /** Where Events about objects without a namespace are. */
 const eventNamespace = 'default';
 
-/** For the group of all agents, once in a cluster: requests for certificates, and Events. */
-export function groupAccess(): AccessObject[] {
+/** For the group of all agents, once in a cluster: requests for certificates, and Events; with `podRoutes` to see all Nodes. */
+export function groupAccess({ podRoutes = false }: { readonly podRoutes?: boolean } = {}): AccessObject[] {
   const subject = { apiGroup, kind: 'Group', name: agentGroup };
   return [
     ...bound('nodekiln:node-agents', undefined, subject, [
       { apiGroups: ['certificates.k8s.io'], resources: ['certificatesigningrequests'], verbs: ['create', 'get'] },
+      ...(podRoutes ? [{ apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] }] : []),
     ]),
     ...bound('nodekiln:node-agents', eventNamespace, subject, [
       { apiGroups: [''], resources: ['events'], verbs: ['create'] },

@@ -29,7 +29,7 @@ beforeEach(() => {
 });
 afterEach(() => stop.abort());
 
-function start(onChange: (change: Change<Thing>) => void = noted): Informer<Thing> {
+function start(onChange: (change: Change<Thing>) => void = noted, keep?: (thing: Thing) => Thing): Informer<Thing> {
   const host = machine.open();
   const api = createKubeApi(createKubeClient(host, { server: serverAddress }), host.clock);
   return startInformer<Thing>({
@@ -40,6 +40,7 @@ function start(onChange: (change: Change<Thing>) => void = noted): Informer<Thin
     doubt,
     random: () => 0,
     onChange,
+    ...(keep && { keep }),
     onTrouble: (trouble) => troubles.push(trouble instanceof Error ? trouble.message : String(trouble)),
     onPutBack: () => (putBacks += 1),
   });
@@ -57,6 +58,16 @@ const known = ({ objects }: Informer<Thing>): Record<string, string> =>
   Object.fromEntries([...objects].map(([key, { value }]) => [key, value]));
 
 describe('an informer', () => {
+  it('keeps of each object what it is told to, and tells that', async () => {
+    server.put('a', '1');
+    const informer = start(noted, ({ metadata, value }) => ({ metadata, value: `${value} kept` }));
+    await informer.synced;
+    server.put('a', '2');
+    await pass(10);
+    assert.deepEqual(known(informer), { 'here/a': '2 kept' });
+    assert.deepEqual(changes, ['added a 1 kept', 'modified a 1 kept→2 kept']);
+  });
+
   it('knows what is there and tells each change once, with what was before', async () => {
     server.put('a', '1');
     const informer = start();

@@ -17,6 +17,8 @@ export type Change<T> =
 export interface InformerOptions<T> extends WatchOptions {
   /** Called in the order of the changes, after the store has them. What it throws ends the informer. */
   readonly onChange?: (change: Change<T>) => void;
+  /** What of each object is kept, its metadata for one; all of it unless told. */
+  readonly keep?: (object: T) => T;
   /** What is listed is of an earlier state than what was known: the API server's store was put back to an older copy. */
   readonly onPutBack?: () => void;
 }
@@ -39,10 +41,11 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
   let isSynced = false;
   const tell = (change: Change<T>): void => options.onChange?.(change);
 
-  const put = (object: T): void => {
-    const key = keyOf(object);
+  const put = (whole: T): void => {
+    const key = keyOf(whole);
     const before = objects.get(key);
-    if (before?.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    if (before?.metadata.resourceVersion === whole.metadata.resourceVersion) return;
+    const object = options.keep?.(whole) ?? whole;
     // Of the same name, but not the same.
     if (before && before.metadata.uid !== object.metadata.uid) remove(before);
     const known = objects.get(key);

@@ -15,15 +15,16 @@ const approver = fileURLToPath(new URL('approver.yaml', packaging));
 
 /**
  * What agents may do, as `nodekiln cluster rbac` of the host prints it, held by the admission policy. `secrets`: by node,
- * `kube-system/a`. Further flags are for each node's.
+ * `kube-system/a`. Further flags are for each node's; `flagsOfAll` for what all have together.
  */
 export async function grantAgents(
   cluster: Cluster,
   host: LabHost,
   secrets: Readonly<Record<string, readonly string[]>>,
   flags: readonly string[] = [],
+  flagsOfAll: readonly string[] = [],
 ): Promise<void> {
-  const access = [await host.check([nodekiln, 'cluster', 'rbac'])];
+  const access = [await host.check([nodekiln, 'cluster', 'rbac', ...flagsOfAll])];
   for (const [node, names] of Object.entries(secrets))
     access.push(await host.check([nodekiln, 'cluster', 'rbac', node, '--secrets', names.join(','), ...flags]));
   access.push(await readFile(policy, 'utf8'));

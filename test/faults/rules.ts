@@ -88,6 +88,10 @@ export const rules = {
     'What disturbs pods waits until the Node is drained, is made once, and is said with its end; kubelet is never newer than its server.',
   renamed: 'A Node that names another Secret is followed to it, over restarts; nothing and nonsense change nothing.',
   reset: 'A reset takes back what the agent brought and then who the node is; what it could not take back, it says.',
+  'pod-network':
+    'Pods have addresses that the cluster gave this Node and no other, whatever became of the Node meanwhile.',
+  'pod-routes':
+    'Routes lead to the pods of nodes that are there, take nothing from anybody, and are the only ones that are touched.',
   'taken-over':
     'A node that another agent tended is taken over once, without a restart of what did not change, and nothing of it is left over.',
   'restarts-spread':

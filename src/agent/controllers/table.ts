@@ -8,6 +8,7 @@ import { inPlace } from './in-place.ts';
 import { node } from './node.ts';
 import { nodeMachine } from './node-machine.ts';
 import { podCidr } from './pod-cidr.ts';
+import { routes } from './routes.ts';
 import { runtimeHealth } from './runtime-health.ts';
 import { tokens } from './tokens.ts';
 import { unitConditions } from './unit-conditions.ts';
@@ -21,6 +22,7 @@ export type ControllerName =
   | 'node'
   | 'node-machine'
   | 'pod-cidr'
+  | 'routes'
   | 'runtime-health'
   | 'tokens'
   | 'unit-conditions';
@@ -37,6 +39,7 @@ const controllers = {
   'in-place': inPlace,
   heartbeat,
   'pod-cidr': podCidr,
+  routes,
   'runtime-health': runtimeHealth,
   'unit-conditions': unitConditions,
   'host-name': hostName,

@@ -36,6 +36,8 @@ const nodePath = (name: string): string => `/api/v1/nodes/${name}`;
 const leasesPath = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
 const merge = 'application/merge-patch+json';
 
+const order = (a: string, b: string): number => (a < b ? -1 : 1);
+
 /** Of what an agent may do something with by its name. */
 const named = new Set(['nodes', 'nodes/status', 'secrets', 'leases', 'events', 'certificatesigningrequests']);
 const names = ['', 'own', 'other', 'pool-own', 'pool-other', 'nodekiln-agent-own', 'nodekiln-agent-other'];
@@ -82,7 +84,8 @@ describe('the rights of an agent', { concurrency: 1 }, () => {
   });
   after(() => lab?.close());
 
-  test('of all resources and verbs are these, and no other', { timeout: 120_000 }, async (context) => {
+  /** Of all that could be asked for: what the agent may. */
+  const allowedVerbs = async (context: { diagnostic(message: string): void }): Promise<string[]> => {
     const may = new Set<string>();
     let asked = 0;
     const versions = await cluster.admin.get<{
@@ -125,25 +128,40 @@ describe('the rights of an agent', { concurrency: 1 }, () => {
     }
     context.diagnostic(`${asked} questions`);
     // What everybody may ask about himself is not the agent's.
-    const own = [...may].filter((one) => !/selfsubject/.test(one));
-    const ofAnyName = (verb: string, what: string): string[] => names.map((name) => `${verb} ${what} ${name}`.trim());
-    const expected = [
-      ...['get', 'list', 'watch', 'patch'].map((verb) => `${verb} nodes own`),
-      'patch nodes/status own',
-      ...['get', 'list', 'watch'].map((verb) => `${verb} kube-system/secrets pool-own`),
-      ...['get', 'list', 'watch', 'update'].flatMap((verb) => [
-        `${verb} kube-system/leases pool-own`,
-        `${verb} kube-system/leases nodekiln-agent-own`,
-      ]),
-      ...ofAnyName('create', 'kube-system/leases'),
-      ...ofAnyName('create', 'default/events'),
-      ...ofAnyName('create', 'certificatesigningrequests'),
-      ...ofAnyName('get', 'certificatesigningrequests'),
-    ];
-    assert.deepEqual(own.toSorted(order), expected.toSorted(order));
+    return [...may].filter((one) => !/selfsubject/.test(one)).toSorted(order);
+  };
+  const ofAnyName = (verb: string, what: string): string[] => names.map((name) => `${verb} ${what} ${name}`.trim());
+  const expected = [
+    ...['get', 'list', 'watch', 'patch'].map((verb) => `${verb} nodes own`),
+    'patch nodes/status own',
+    ...['get', 'list', 'watch'].map((verb) => `${verb} kube-system/secrets pool-own`),
+    ...['get', 'list', 'watch', 'update'].flatMap((verb) => [
+      `${verb} kube-system/leases pool-own`,
+      `${verb} kube-system/leases nodekiln-agent-own`,
+    ]),
+    ...ofAnyName('create', 'kube-system/leases'),
+    ...ofAnyName('create', 'default/events'),
+    ...ofAnyName('create', 'certificatesigningrequests'),
+    ...ofAnyName('get', 'certificatesigningrequests'),
+  ];
+
+  test('of all resources and verbs are these, and no other', { timeout: 120_000 }, async (context) => {
+    assert.deepEqual(await allowedVerbs(context), expected.toSorted(order));
   });
 
-  const order = (a: string, b: string): number => (a < b ? -1 : 1);
+  test('with routes to pods are to see all Nodes beside these, and no other', { timeout: 120_000 }, async (context) => {
+    const give = (podRoutes: boolean): Promise<string> => {
+      const objects = groupAccess({ podRoutes }).map((object) => stringify(object));
+      return cluster.kubectl(['apply', '-f', '-'], { input: objects.join('---\n') });
+    };
+    await give(true);
+    try {
+      const more = new Set([...expected, ...ofAnyName('list', 'nodes'), ...ofAnyName('watch', 'nodes')]);
+      assert.deepEqual(await allowedVerbs(context), [...more].toSorted(order));
+    } finally {
+      await give(false);
+    }
+  });
 
   const tries: Readonly<Record<string, () => Promise<{ readonly status: number }>>> = {
     'read the Secret of another pool': () => agent.request('GET', '/api/v1/namespaces/kube-system/secrets/pool-other'),
