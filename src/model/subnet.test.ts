@@ -45,13 +45,13 @@ describe('a subnet', () => {
 });
 
 it('a set knows what overlaps as looking at each does', (context) => {
-  const { next: random } = createChance(context);
+  const chance = createChance(context);
   const set = createSubnetSet<string>();
   const all: Subnet[] = [];
   for (let count = 0; count < 2000; count++) {
-    const number = (below: number): number => Math.floor(random() * below);
+    const number = (below: number): number => Math.floor(chance.next() * below);
     const subnet = known(
-      random() < 0.5
+      chance.next() < 0.5
         ? `10.${number(4)}.${number(256)}.${number(256)}/${14 + number(19)}`
         : `fd00::${number(65536).toString(16)}:${number(65536).toString(16)}/${100 + number(29)}`,
     );

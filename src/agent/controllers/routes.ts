@@ -166,17 +166,16 @@ async function guardedAddresses(
   signal: AbortSignal,
 ): Promise<{ readonly address: string; readonly what: string }[]> {
   const hosts = identity.servers.map((server) => new URL(server).hostname.replaceAll(/^\[|\]$/g, ''));
-  const servers = await Promise.all(
-    hosts.map((name) => (addressBytes(name) ? [name] : addressesOf(exec, name, signal))),
-  );
+  const servers = await Promise.all(hosts.map((name) => addressesOf(exec, name, signal)));
   return [
     ...servers.flat().map((address) => ({ address, what: 'the API server' })),
     ...(await dnsOf(files)).map((address) => ({ address, what: 'the DNS of the cluster' })),
   ];
 }
 
-/** None where the name or the program that looks it up is away. */
+/** Of a name, or of itself; none where the name or the program that looks it up is away. */
 async function addressesOf(exec: Host['exec'], name: string, signal: AbortSignal): Promise<readonly string[]> {
+  if (addressBytes(name)) return [name];
   const found = await exec.run(['getent', 'ahosts', name], { timeoutMs: 5_000, signal }).catch(() => undefined);
   return (found?.stdout ?? '')
     .split('\n')

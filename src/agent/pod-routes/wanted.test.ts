@@ -109,7 +109,7 @@ describe('a podCIDR is refused', () => {
     ['nonsense', /is no subnet/],
     ['10.90.2.0/24\nroute add default', /is no subnet/],
   ] as const)
-    it(`${JSON.stringify(cidr)}`, () => {
+    it(JSON.stringify(cidr), () => {
       const { routes, routeless } = judged(peer('b', { podCidrs: [cidr], internalIps: ['10.77.0.3', 'fd00:77::3'] }));
       assert.deepEqual(routes, []);
       assert.match(routeless.join(), why);
