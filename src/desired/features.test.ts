@@ -360,6 +360,7 @@ function bridge(own: Readonly<Record<string, unknown>>, subnet: string, anywhere
         hairpinMode: true,
         ipam: { ranges: [[{ subnet }]], routes: [{ dst: anywhere }], type: 'host-local' },
         isGateway: true,
+        forceAddress: true,
         type: 'bridge',
       },
       { capabilities: { portMappings: true }, type: 'portmap' },

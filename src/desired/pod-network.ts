@@ -93,6 +93,8 @@ function network(
         type: 'bridge',
         bridge,
         isGateway: true,
+        // Else a bridge that has an address of another subnet takes no pod any more.
+        forceAddress: true,
         ipMasq: masquerade,
         hairpinMode: true,
         ...(mtu !== undefined && { mtu }),

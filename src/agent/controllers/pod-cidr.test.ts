@@ -43,7 +43,7 @@ describe('the network of pods', () => {
     await agent.pass(1000);
     assert.equal(await contentOf(agent, path), filled('10.90.7.0/24', 'fd00:7::/64'));
     assert.deepEqual(said(), [
-      'pods get addresses of 10.90.7.0/24, fd00:7::/64 now; those that run keep theirs of 10.90.1.0/24 until they are made anew',
+      'pods get addresses of 10.90.7.0/24, fd00:7::/64 now; those of 10.90.1.0/24 may be another node’s: make pods anew that have them',
     ]);
   });
 

@@ -31,7 +31,7 @@ export function podCidr({ cluster, host: { files }, onNotice }: AgentContext): C
       const had = subnetsIn(before ?? '');
       const has = podCidrs.join(', ');
       if (had === '' || had === has) return { outcome: 'done' };
-      const message = `pods get addresses of ${has} now; those that run keep theirs of ${had} until they are made anew`;
+      const message = `pods get addresses of ${has} now; those of ${had} may be another node’s: make pods anew that have them`;
       for (const say of [cluster.event, onNotice]) say?.({ type: 'Warning', reason: 'PodCidrChanged', message });
       return { outcome: 'done' };
     },

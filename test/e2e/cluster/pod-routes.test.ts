@@ -175,9 +175,9 @@ describe('pods of hosts in a real cluster', { concurrency: 1 }, () => {
       const monitor = (): Promise<string> => host.readFile('/run/monitor').catch(() => '');
       await host.check(['systemd-run', '--unit=monitor', 'sh', '-c', 'exec ip monitor route > /run/monitor']);
       await host.check(['systemctl', 'restart', agentUnit]);
+      const journal = ['journalctl', '-u', agentUnit, '-o', 'cat', '-n', '30'];
       await until(
-        async () =>
-          (await host.exec(['journalctl', '-u', agentUnit, '-o', 'cat', '-n', '30'])).stdout.includes('converged'),
+        async () => (await host.check(journal)).split('\nwatching ').at(-1)?.includes('known after') === true,
         'the agent has looked',
       );
       await sleep(5_000);
