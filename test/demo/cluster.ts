@@ -17,8 +17,8 @@ import { bakedNode, untilBooted } from './nodes.ts';
 import type { StageName } from './sabotage.ts';
 
 const nodes = [
-  { name: 'old', suite: 'bookworm', podSubnet: '10.88.1.0/24' },
-  { name: 'new', suite: 'trixie', podSubnet: '10.88.2.0/24' },
+  { name: 'old', suite: 'bookworm' },
+  { name: 'new', suite: 'trixie' },
 ] as const;
 const secretName = 'pool';
 const secret = `kube-system/${secretName}`;
@@ -33,6 +33,10 @@ interface NodeObject extends KubeObject {
     readonly nodeInfo: { readonly kubeletVersion: string; readonly osImage: string };
     readonly conditions: readonly { readonly type: string; readonly status: string }[];
   };
+}
+
+interface PodObject extends KubeObject {
+  readonly status: { readonly phase: string; readonly podIP?: string };
 }
 
 interface Show {
@@ -66,6 +70,7 @@ export async function runCluster(say: (line: string) => void): Promise<void> {
     await showNodes(show);
     enter('tend', 'an agent on each follows one Secret; a change goes from node to node');
     await tend(show);
+    await reach(show);
     enter('away', 'the API server stops; what is in force is kept all the same');
     await away(show);
     enter('upgrade', `kubelet ${patched} from the cache, one node after the other`);
@@ -82,9 +87,9 @@ export async function runCluster(say: (line: string) => void): Promise<void> {
 
 async function boot(lab: Lab, cluster: Cluster): Promise<LabHost[]> {
   const hosts: LabHost[] = [];
-  for (const { name, suite, podSubnet } of nodes) {
+  for (const { name, suite } of nodes) {
     const token = await cluster.newToken();
-    const document = joinDocument(cluster, { token, podSubnet, spec: { boot: { goal: 'ready' } } });
+    const document = joinDocument(cluster, { token, spec: { boot: { goal: 'ready' } } });
     hosts.push(await bakedNode(lab, { name, suite, network: true, document }));
   }
   await Promise.all(hosts.map((host) => host.start()));
@@ -102,15 +107,13 @@ async function showNodes({ say, cluster, hosts, fail }: Show): Promise<void> {
 
 // ── tend ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** What both nodes are to be; pods' addresses stay those that each host booted with. */
+/** What both nodes are to be. */
 function documentOf(cluster: Cluster, words: string, version = '1.34.3'): string {
   return joinDocument(cluster, {
-    podSubnet: nodes[0].podSubnet,
     version,
     labels: { 'example.org/pool': 'demo' },
     spec: {
       takeover: true,
-      network: { cni: { type: 'none' } },
       files: [{ path: '/etc/words', content: words }],
       units: [
         {
@@ -128,13 +131,24 @@ async function tend(show: Show): Promise<void> {
   const { say, cluster, hosts, fail } = show;
   const [first] = hosts;
   if (!first) return fail('there is no host');
-  await grantAgents(cluster, first, Object.fromEntries(nodes.map(({ name }) => [name, [secret]])));
+  await grantAgents(
+    cluster,
+    first,
+    Object.fromEntries(nodes.map(({ name }) => [name, [secret]])),
+    [],
+    ['--pod-routes'],
+  );
   await startApprover(cluster, first);
   say(`$ ${nodekiln} cluster rbac ${nodes.map(({ name }) => name).join(' ')} --secrets ${secret} | kubectl apply -f -`);
   say(`$ ${nodekiln} cluster approve`);
   await give(show, 'first words\n');
   for (const host of hosts)
-    await startAgent(cluster, host, { source: `secret:${secret}`, restarts: { maxDelay: '0s' }, resync });
+    await startAgent(cluster, host, {
+      source: `secret:${secret}`,
+      podRoutes: true,
+      restarts: { maxDelay: '0s' },
+      resync,
+    });
   say(`$ ${nodekiln} agent   # source: secret:${secret}, as nodekiln:node-agent:NODE`);
   await untilApplied(show, 'first words\n');
   for (const { name } of hosts)
@@ -161,6 +175,29 @@ async function tend(show: Show): Promise<void> {
   if (two.at < Number(active) / 1000) fail('the second node began before the first was done');
   const apart = (two.at - one.at).toFixed(0);
   say(`a changed Secret: words.service alone restarted, on ${one.host.name} and ${apart} ms later on ${two.host.name}`);
+}
+
+/** A pod of the one host asks one of the other, by the routes that the agents keep. */
+async function reach({ say, cluster, hosts, fail }: Show): Promise<void> {
+  const [one, other] = hosts;
+  if (!one || !other) return fail('there are no two hosts');
+  const pods = '/api/v1/namespaces/default/pods';
+  const container = { name: 'web', image: 'lab.nodekiln.dev/web:1', imagePullPolicy: 'Never' };
+  for (const { name } of [one, other])
+    await cluster.admin.create(pods, {
+      metadata: { name: `web-${name}` },
+      spec: { nodeName: name, terminationGracePeriodSeconds: 1, containers: [container] },
+    });
+  const running = ({ name }: LabHost): Promise<PodObject> =>
+    cluster.admin.until<PodObject>(`${pods}/web-${name}`, ({ status }) => status.phase === 'Running', 'runs');
+  await running(one);
+  const { podIP = '' } = (await running(other)).status;
+  const get = ['exec', `web-${one.name}`, '--', 'wget', '-q', '-T', '2', '-O', '-', `http://${podIP}:8080/`];
+  const answer = (): Promise<string> => cluster.tryKubectl(get).then(({ stdout }) => stdout);
+  // A route is there a moment after its Node.
+  for (const began = performance.now(); (await answer()) !== 'nodekiln lab\n';)
+    if (performance.now() - began > 30_000) return fail(`a pod of ${one.name} does not reach one of ${other.name}`);
+  say(`$ kubectl ${get.join(' ')}   # a pod of ${other.name}, by the agents’ routes: nodekiln lab`);
 }
 
 const watched = ['kubelet.service', 'containerd.service', 'words.service'] as const;

@@ -210,7 +210,7 @@ describe('hosts in a real cluster', { concurrency: 1 }, () => {
         `http://${address}:8080/`,
       ]);
     assert.notEqual((await fetched()).status, 0, 'nobody made routes');
-    // By hand: nodekiln gives a host the subnet of its document and does not know those of others.
+    // By hand: no agent runs here (pod-routes.test.ts).
     for (const [from, to] of [
       [near, far],
       [far, near],
