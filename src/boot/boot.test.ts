@@ -5,7 +5,7 @@ import { createMemoryNode, healthz, nodeDocument, textFile } from '../../test/su
 import { NodekilnError } from '../errors.ts';
 import type { MemoryMachine } from '../host/memory/machine.ts';
 import { textOf } from '../model/bytes.ts';
-import { bootResultPath } from '../model/state-paths.ts';
+import { bootResultPath, lastResultPath } from '../model/state-paths.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { bootHost, type BootOptions } from './boot.ts';
 
@@ -91,6 +91,58 @@ describe('a boot', () => {
     );
   });
 
+  it('keeps the result of what did the work, however that and the runs after it ended', async () => {
+    const machine = await createMemoryNode({ '10-node.json': document });
+    machine.units.behave('kubelet.service', ({ start }) => ({ start: start === 1 ? 'fail' : 'ok' }));
+    const { result: worked } = await boot(machine);
+    assert.equal(worked?.outcome, 'failed');
+    const last = async (): Promise<BootResult | undefined> => {
+      const content = await machine.files.read(lastResultPath);
+      return content && (JSON.parse(textOf(content)) as BootResult);
+    };
+    const path = '/etc/nodekiln/conf.d/10-node.json';
+    for (const [text, code] of [
+      ['{', 'NK_DOCUMENT_SYNTAX'],
+      [nodeDocument({ kubernets: {} }), 'NK_DOCUMENT_INVALID'],
+    ] as const) {
+      await machine.files.write([textFile(path, text, 0o600)]);
+      assert.equal((await boot(machine)).error?.code, code);
+      assert.deepEqual(await published(machine), JSON.parse(JSON.stringify(worked)));
+      assert.equal(codeOf(await last()), code);
+    }
+    await machine.files.write([textFile(path, document, 0o600)]);
+    machine.units.behave('kubelet.service', { onActive: () => void machine.serve(healthz, () => ({})) });
+    const { result } = await boot(machine);
+    assert.equal(result?.outcome, 'converged');
+    assert.deepEqual(await published(machine), JSON.parse(JSON.stringify(result)), 'this one did work');
+    assert.equal(await last(), undefined, 'what was said before it is gone');
+  });
+
+  it('by hand takes away that the machine’s own one failed, when it goes well', async () => {
+    for (const [by, left] of [
+      [{}, 'inactive'],
+      [{ NODEKILN_UNIT: 'nodekiln-boot.service' }, 'failed'],
+    ] as const) {
+      const machine = await createMemoryNode({ '10-node.json': document });
+      await machine.files.write([
+        textFile('/etc/systemd/system/nodekiln-boot.service', '[Service]\nExecStart=/bin/false\n', 0o644),
+      ]);
+      machine.units.behave('nodekiln-boot.service', { start: 'fail' });
+      const { units } = machine.open();
+      await units.daemonReload();
+      await units.start('nodekiln-boot.service').then(({ result }) => result);
+      assert.equal((await machine.units.get('nodekiln-boot.service')).activeState, 'failed');
+      machine.units.behave('kubelet.service', ({ start }) => ({
+        start: start === 1 ? 'fail' : 'ok',
+        onActive: () => void machine.serve(healthz, () => ({})),
+      }));
+      assert.equal((await boot(machine)).result?.outcome, 'failed');
+      assert.equal((await machine.units.get('nodekiln-boot.service')).activeState, 'failed');
+      assert.equal((await boot(machine, { environment: by })).result?.outcome, 'converged');
+      assert.equal((await machine.units.get('nodekiln-boot.service')).activeState, left);
+    }
+  });
+
   it('publishes the result of every start of the machine, also where nothing is left to do', async () => {
     const machine = await createMemoryNode({ '10-node.json': document });
     const first = await boot(machine);
@@ -111,6 +163,8 @@ describe('a boot', () => {
     const failed = await published(machine);
     assert.equal(failed?.outcome, 'failed');
     assert.equal(codeOf(failed), 'NK_TIMEOUT');
+    assert.ok(failed.steps.some(({ id, status }) => id === 'start unit:containerd.service' && status === 'done'));
+    assert.ok(failed.milestones.some(({ name }) => name === 'userspace'));
 
     machine.units.behave('containerd.service', {
       onActive: () => void machine.serve('/run/containerd/containerd.sock', () => ({})),

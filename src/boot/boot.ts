@@ -41,6 +41,8 @@ const warmPaths = [
   '/usr/sbin/runc',
 ];
 
+/** Runs us at every start of the machine. */
+const bootUnitName = 'nodekiln-boot.service';
 const lockWaitMs = 10_000;
 /** A step that hears no signal does not keep the machine from what systemd wants of it; the next boot takes it up. */
 const leaveAfterMs = 500;
@@ -64,6 +66,7 @@ export async function bootHost(host: Host, options: BootOptions = {}): Promise<B
     recording,
     options,
     beganMs: host.clock.monotonic(),
+    ended: [],
     leaveJoining: new AbortController(),
     published: false,
   };
@@ -87,6 +90,8 @@ interface BootRun {
   readonly options: BootOptions;
   readonly beganMs: number;
   asked?: NodeAsk;
+  /** What ended so far. */
+  readonly ended: StepRecord[];
   /** What of the journal was damaged, and what was made of it. */
   damage?: readonly string[];
   /** Begins with kubelet's start; does not reject. */
@@ -119,7 +124,9 @@ async function applyDocuments(state: HostState, run: BootRun): Promise<BootResul
   return runAsBoot(state, run, {
     onEvent: (event) => {
       options.onEvent?.(event);
-      if (event.type === 'end' && startedKubelet(event.record)) beginJoining(run, event.record.endMs);
+      if (event.type !== 'end') return;
+      run.ended.push(event.record);
+      if (startedKubelet(event.record)) beginJoining(run, event.record.endMs);
     },
     ask: async () => (run.asked = await askDocuments(host, recording, () => bootTexts(host.files))),
     span: (name, work) => recording.span(name, work),
@@ -248,12 +255,15 @@ function joinResult({ nodeName, goal }: Join, { reached, obstacle }: Joined): Jo
   return { nodeName, goal, ...(reached && { reached }), ...(obstacle && { obstacle: obstacle.toJSON() }) };
 }
 
-/** Of a boot that was stopped before its plan was carried out. */
+/** Of a boot that was stopped before its plan was carried out, or while it was. */
 async function publishFailure(run: BootRun, error: NodekilnError): Promise<void> {
-  const nothing = { unchanged: false, generation: undefined, steps: [] };
+  const { host, recording, ended } = run;
+  await recording.addReport(host, { steps: ended, goalMs: undefined }).catch(() => undefined);
   await publish(run, {
     outcome: 'failed',
-    ...nothing,
+    unchanged: false,
+    generation: undefined,
+    steps: ended.map(resultStep),
     warnings: warningsOf(run),
     error: error.toJSON(),
   });
@@ -267,7 +277,17 @@ async function publish(run: BootRun, part: ResultPart): Promise<BootResult> {
   run.published = true;
   const result = await run.recording.result(run.host, part);
   await publishResult(run.host, result);
+  if (result.outcome !== 'failed' && result.unit === undefined) await forgetFailedStart(run.host);
   return result;
+}
+
+/** What was put right by hand leaves no failed unit, for which systemd would call the machine degraded until it restarts. */
+async function forgetFailedStart({ units }: Host): Promise<void> {
+  const failed = await units.get(bootUnitName).then(
+    ({ activeState }) => activeState === 'failed',
+    () => false,
+  );
+  if (failed) await units.resetFailed(bootUnitName).catch(() => undefined);
 }
 
 function signalOf({ signal }: BootOptions): { signal?: AbortSignal } {

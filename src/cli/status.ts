@@ -56,7 +56,7 @@ export function statusText(found: HostStatus, style: Styler): string {
   const facts = [
     ['generation', `${generation.number} (${generation.status}, from ${generation.source}, ${generation.createdAt})`],
     ['resources', `${[`${summary.inPlace} in place`, ...outOfPlace].join(', ')} (${sources || 'no source'})`],
-    ...(found.boot ? [['last boot', bootText(found.boot)]] : []),
+    ...bootRows(found),
     ...joinRows(found),
     ...agentRows(found),
     ...stateRows(found),
@@ -88,6 +88,16 @@ export function statusText(found: HostStatus, style: Styler): string {
       style,
     ),
   );
+}
+
+function bootRows({ boot, worked }: HostStatus): string[][] {
+  if (!boot) return [];
+  const hint = boot.outcome === 'failed' ? errorFrom(boot.error)?.hint : undefined;
+  return [
+    ['last boot', bootText(boot)],
+    ...(hint === undefined ? [] : [['', hint]]),
+    ...(worked && worked.outcome !== boot.outcome ? [['', `before it: ${bootText(worked)}`]] : []),
+  ];
 }
 
 function bootText(boot: NonNullable<HostStatus['boot']>): string {

@@ -31,6 +31,7 @@ const bootResult = looseObject({
   kind: literal('BootResult'),
   nodekilnVersion: string(),
   bootId: string(),
+  unit: exactOptional(string()),
   outcome: oneOf(['converged', 'degraded', 'failed']),
   unchanged: boolean(),
   generation: optional(number()),

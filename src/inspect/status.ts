@@ -11,7 +11,7 @@ import { overImage } from '../documents/documents.ts';
 import { digestOf } from '../documents/sources/source.ts';
 import { openSource } from '../documents/sources/table.ts';
 import { asNodekilnError } from '../errors.ts';
-import { bootResultPath } from '../model/state-paths.ts';
+import { bootResultPath, lastResultPath } from '../model/state-paths.ts';
 import { claimSourceOrder, type ResourceId, type ClaimSource } from '../model/resources.ts';
 import type { Host, UnitStatus } from '../host/port.ts';
 import { effectiveClaims } from '../plan/claims.ts';
@@ -36,7 +36,10 @@ export interface HostStatus {
   /** Only what is not in place. */
   readonly resources: readonly ResourceStatus[];
   readonly units: readonly UnitLine[];
+  /** The last run of a boot. */
   readonly boot: BootLine | undefined;
+  /** The one that did the work in this start of the machine, where the last one found nothing to do. */
+  readonly worked: BootLine | undefined;
   /** What the agent reported last. */
   readonly agent: AgentReport | undefined;
   /** Its last reports, the oldest first, each with the digests of the documents it is about. */
@@ -81,7 +84,7 @@ export type BootLine = Pick<
 > & { readonly milestones: BootResult['milestones'] };
 
 export async function status(host: Host, journal: Journal | undefined): Promise<HostStatus> {
-  const boot = await readBoot(host);
+  const { boot, worked } = await readBoots(host);
   const agentState = parseAgentState(textOf(await host.files.read(agentStatePath).catch(() => undefined)));
   if (!journal) {
     return {
@@ -93,6 +96,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       resources: [],
       units: [],
       boot: boot && bootLine(boot),
+      worked: worked && bootLine(worked),
       agent: undefined,
       agentReports: [],
       agentDocuments: undefined,
@@ -132,6 +136,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     resources,
     units: await unitLines(host, names.sort()),
     boot: boot && bootLine(boot),
+    worked: worked && bootLine(worked),
     agent,
     agentReports: keptReports(journal),
     // Of a cluster only the agent knows, as itself.
@@ -212,9 +217,14 @@ async function unitLines(host: Host, names: readonly string[]): Promise<UnitLine
   );
 }
 
-async function readBoot(host: Host): Promise<BootResult | undefined> {
-  const content = await host.files.read(bootResultPath);
-  return content && parseBootResult(textOf(content), bootResultPath);
+async function readBoots(host: Host): Promise<{ boot?: BootResult; worked?: BootResult }> {
+  const read = async (path: string): Promise<BootResult | undefined> => {
+    const content = await host.files.read(path);
+    return content && parseBootResult(textOf(content), path);
+  };
+  const [published, last] = await Promise.all([read(bootResultPath), read(lastResultPath)]);
+  if (!last) return published ? { boot: published } : {};
+  return { boot: last, ...(published && { worked: published }) };
 }
 
 function bootLine(boot: BootResult): BootLine {

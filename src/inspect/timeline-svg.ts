@@ -86,7 +86,7 @@ interface Scale {
 
 function headline(timeline: Timeline): string {
   if (timeline.unchanged) return `Nothing to do, known after ${formatDuration(timeline.endMs)}`;
-  if (timeline.goalMs === undefined || timeline.outcome === 'failed')
+  if (timeline.goalMs === undefined || !timeline.reached)
     return `Boot ${timeline.outcome} after ${formatDuration(timeline.endMs)}`;
   const goal = timeline.goal === 'ready unit:kubelet.service' ? 'kubelet healthy' : 'Goal reached';
   return `${goal} after ${formatDuration(timeline.goalMs)}`.replace(/^k/, 'K');

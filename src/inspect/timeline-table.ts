@@ -31,10 +31,13 @@ export function timelineTable(timeline: Timeline, options: TableOptions): string
 
 /** One sentence: what came out, and when. */
 export function title(timeline: Timeline): string {
-  const goal =
-    timeline.goalMs === undefined ? '' : `, ${timeline.goal ?? 'goal'} after ${formatDuration(timeline.goalMs)}`;
+  const goal = timeline.goalMs === undefined ? '' : `, ${lastOf(timeline)} after ${formatDuration(timeline.goalMs)}`;
   const nothing = timeline.unchanged ? ', nothing to do' : '';
   return `${timeline.outcome}${nothing}${goal}, all done after ${formatDuration(timeline.endMs)} (from ${originName(timeline)})`;
+}
+
+function lastOf({ goal = 'goal', reached }: Timeline): string {
+  return reached ? goal : `not beyond ${goal}`;
 }
 
 export function originName(timeline: Timeline): string {

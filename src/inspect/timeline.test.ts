@@ -102,7 +102,76 @@ describe('the critical path', () => {
   });
 });
 
+describe('whatever a result says', () => {
+  const names = constantFrom(...milestoneNames);
+  const clock = float({ min: -10, max: 1_000_000, noNaN: true });
+  const span = record({ name: constantFrom('a', 'b'), startMs: clock, endMs: clock });
+  const ran = record({
+    at: clock,
+    time: clock,
+    status: constantFrom('done' as const, 'failed' as const, 'skipped' as const),
+    phase: constantFrom('goal' as const, 'deferred' as const),
+  });
+  it('is drawn in every form', () => {
+    holds(
+      property(
+        array(record({ name: names, atMs: clock }), { maxLength: 6 }),
+        array(span, { maxLength: 4 }),
+        array(ran, { maxLength: 6 }),
+        constantFrom('converged' as const, 'degraded' as const, 'failed' as const),
+        (milestones, spans, made, outcome) => {
+          const steps = made.map(({ at, time, ...about }, index) =>
+            step(`run action:${index}`, [at, at + time], about),
+          );
+          const { unit: _unit, ...byHand } = bootResult({ milestones, spans, steps, outcome });
+          for (const result of [byHand, { ...byHand, unit: 'nodekiln-boot.service' }]) {
+            const found = timeline(result);
+            for (const width of [0, 60, 80, 200]) assert.ok(timelineTable(found, { width }).length > 0);
+            assert.match(timelineSvg(found), /<\/svg>/);
+            assert.ok(timelineTrace(found).traceEvents.length > 0);
+            if (outcome === 'failed') assert.equal(found.reached, false);
+          }
+        },
+      ),
+    );
+  });
+
+  it('draws one that failed before it planned, two minutes after the machine began, or did nothing', () => {
+    for (const about of [
+      { outcome: 'failed' as const, steps: [], milestones: milestones({ process: 125_000 }), spans: [] },
+      {
+        outcome: 'failed' as const,
+        steps: [],
+        spans: [{ name: 'a', startMs: 124_999.9, endMs: 125_000 }],
+        milestones: milestones({ kernel: 0, userspace: 1000, process: 125_000 }),
+      },
+      { outcome: 'failed' as const, steps: [], milestones: [], spans: [] },
+      { unchanged: true, steps: [], spans: [], milestones: milestones({ userspace: 5000, process: 4000 }) },
+      { steps: [step('run action:a', [10, 5])], spans: [], milestones: milestones({ process: 20 }) },
+    ])
+      assert.match(timelineTable(timeline(bootResult(about)), { width: 80 }), /all done after/);
+  });
+
+  it('does not call what failed a goal that was reached', () => {
+    const steps = [step('ready unit:kubelet.service', [1500, 1600], { status: 'failed' })];
+    const found = timeline(bootResult({ outcome: 'failed', steps }));
+    assert.equal(found.reached, false);
+    assert.match(timelineTable(found, { width: 80 }), /^failed, not beyond ready unit:kubelet.service after 1\.60 s/);
+    assert.match(timelineSvg(found), /Boot failed/);
+    assert.doesNotMatch(timelineSvg(found), /Goal reached|Kubelet healthy/);
+    assert.equal(timeline(bootResult()).reached, true);
+  });
+});
+
 describe('the origin', () => {
+  it('is our own process when somebody ran it by hand', () => {
+    const { unit: _unit, ...byHand } = bootResult();
+    const found = timeline(byHand);
+    assert.equal(found.origin, 'process');
+    assert.ok(found.rows.every(({ label }) => label !== 'systemd before nodekiln'));
+    assert.equal(found.goalMs, 1300);
+  });
+
   it('is the kernel’s start of this machine', () => {
     assert.equal(timeline(bootResult()).origin, 'kernel');
   });

@@ -58,7 +58,9 @@ export interface Timeline {
   readonly origin: 'kernel' | 'userspace' | 'process';
   /** The origin on CLOCK_MONOTONIC. */
   readonly originMs: number;
+  /** The step that the critical path leads to: the one that failed when the goal was not reached. */
   readonly goal: string | undefined;
+  readonly reached: boolean;
   readonly goalMs: number | undefined;
   readonly endMs: number;
   readonly milestones: readonly TimelineMilestone[];
@@ -118,6 +120,7 @@ export function timeline(result: BootResult, units: readonly UnitTiming[] = []):
     origin,
     originMs,
     goal: goalStep?.id,
+    reached: goalStep !== undefined && result.outcome !== 'failed',
     goalMs: goalStep && round(goalStep.endMs - originMs),
     endMs: Math.max(0, ...ends),
     milestones,
@@ -136,9 +139,18 @@ type Moments = ReadonlyMap<MilestoneName, number>;
 /** The earliest milestone from which an unbroken start leads to our process. */
 function originOf(result: BootResult, at: Moments): Pick<Timeline, 'origin' | 'originMs'> {
   const starts = [...result.spans.map((span) => span.startMs), ...result.steps.map((step) => step.startMs)];
-  const process = at.get('process') ?? (starts.length > 0 ? Math.min(...starts) : (result.milestones[0]?.atMs ?? 0));
+  const process = Math.min(...[at.get('process') ?? starts, starts].flat());
   const userspace = at.get('userspace');
-  if (userspace === undefined || userspace <= 0 || userspace > process || process - userspace > sameStartMs) {
+  if (starts.length === 0 && !at.has('process'))
+    return { origin: 'process', originMs: result.milestones[0]?.atMs ?? 0 };
+  // Who ran it by hand did not wait for the machine.
+  if (
+    result.unit === undefined ||
+    userspace === undefined ||
+    userspace <= 0 ||
+    userspace > process ||
+    process - userspace > sameStartMs
+  ) {
     return { origin: 'process', originMs: process };
   }
   const kernel = at.get('kernel');

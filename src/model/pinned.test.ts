@@ -15,6 +15,7 @@ test('our state lies where it always did', () => {
       generationsFolder: '/var/lib/nodekiln/generations',
       originalsFolder: '/var/lib/nodekiln/originals',
       bootResultPath: '/var/lib/nodekiln/boot/result.json',
+      lastResultPath: '/var/lib/nodekiln/boot/last.json',
       agentFolder: '/var/lib/nodekiln/agent',
       agentUpdateFolder: '/var/lib/nodekiln/agent/update',
       agentBootstrapPath: '/var/lib/nodekiln/agent-bootstrap.json',

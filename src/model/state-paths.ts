@@ -4,6 +4,8 @@ export const databaseName = 'state.db';
 export const generationsFolder = `${stateFolder}/generations`;
 export const originalsFolder = `${stateFolder}/originals`;
 export const bootResultPath = `${stateFolder}/boot/result.json`;
+/** Of a run that did nothing since, beside the record of the boot that did the work. */
+export const lastResultPath = `${stateFolder}/boot/last.json`;
 /** What the agent keeps for itself: who it is in its cluster. 0700. */
 export const agentFolder = `${stateFolder}/agent`;
 /** How far an agent is that gives way to another. */

@@ -14,7 +14,7 @@ export interface Recording {
   /** Does the work and notes when it began and ended, whatever became of it. */
   span<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** What the machine's own milestones and the report of the steps say. */
-  addReport(host: Host, report: Report): Promise<void>;
+  addReport(host: Host, report: Pick<Report, 'steps' | 'goalMs'>): Promise<void>;
   result(host: Host, part: ResultPart): Promise<BootResult>;
 }
 
@@ -43,6 +43,7 @@ export function startRecording(clock: Clock, processMs: number): Recording {
       kind: 'BootResult',
       nodekilnVersion: version,
       bootId: await readBootId(host.files),
+      ...unitOf(host),
       ...part,
       finishedAt: new Date(host.clock.now()).toISOString(),
       milestones: milestones.toSorted((a, b) => a.atMs - b.atMs),
@@ -52,7 +53,12 @@ export function startRecording(clock: Clock, processMs: number): Recording {
   return recording;
 }
 
-async function addReport(recording: Recording, host: Host, report: Report): Promise<void> {
+function unitOf({ program }: Host): Pick<BootResult, 'unit'> {
+  const unit = program.environment['NODEKILN_UNIT'];
+  return unit ? { unit } : {};
+}
+
+async function addReport(recording: Recording, host: Host, report: Pick<Report, 'steps' | 'goalMs'>): Promise<void> {
   const machine = await host.units.milestones();
   recording.milestone('kernel', machine.kernelUsec / 1000);
   recording.milestone('userspace', machine.userspaceUsec / 1000);

@@ -66,6 +66,8 @@ export interface BootResult {
   readonly kind: 'BootResult';
   readonly nodekilnVersion: string;
   readonly bootId: string;
+  /** The systemd unit that ran it; absent of a run by hand, which is no part of the machine’s start. */
+  readonly unit?: string;
   /** `converged`: everything in place. `degraded`: a best-effort step failed, or the node did not join. `failed`: see `error`. */
   readonly outcome: Outcome;
   /** True when there was nothing to do. */

@@ -27,6 +27,7 @@ export function bootResult(about: Partial<BootResult> = {}): BootResult {
     kind: 'BootResult',
     nodekilnVersion: '0.1.0',
     bootId: '0e1f',
+    unit: 'nodekiln-boot.service',
     outcome: 'converged',
     unchanged: false,
     generation: 1,
