@@ -8,7 +8,7 @@ import { agentCertificatePath } from './identity.ts';
 import { installProgram, replaceProgram, type ProgramOptions } from './bootstrap-program.ts';
 import { digestOf, nameOf } from './program-origin.ts';
 import { readOwnCertificate, type OwnCertificate } from './own-certificate.ts';
-import { agentUnit } from './restart-units.ts';
+import { agentUnit } from '../model/agent-identity.ts';
 import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '../desired/own-units.ts';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { NodeObject } from './cluster.ts';
-import { nodeChange, ownedAnnotation, type Taint } from './node-patch.ts';
+import { ownedAnnotation } from '../model/agent-identity.ts';
+import { nodeChange, type Taint } from './node-patch.ts';
 
 const part = (
   labels: Record<string, string> = {},

@@ -4,9 +4,8 @@
  */
 import type { NodePart } from '../documents/kinds/kind.ts';
 import { isMap } from '../config/paths.ts';
+import { ownedAnnotation } from '../model/agent-identity.ts';
 import type { NodeObject } from './cluster.ts';
-
-export const ownedAnnotation = 'nodekiln.dev/owned';
 
 export type Taint = NonNullable<NonNullable<NodeObject['spec']>['taints']>[number];
 

@@ -10,8 +10,8 @@ import type { Report } from '../model/report.ts';
 import type { DesiredState } from '../model/resources.ts';
 import { agentBootstrapPath, agentFolder } from '../model/state-paths.ts';
 import { agentBootstrapUnitName, agentUpdateUnitName } from '../desired/own-units.ts';
+import { agentUnit } from '../model/agent-identity.ts';
 import { dropPodRoutes } from './pod-routes/table.ts';
-import { agentUnit } from './restart-units.ts';
 import { beforeFolder } from './self-update/before.ts';
 
 /** What was done. */

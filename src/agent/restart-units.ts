@@ -4,8 +4,6 @@ import { withDeadline } from '../host/deadline.ts';
 import type { Clock, Units } from '../host/port.ts';
 import type { SayEvent } from './events.ts';
 
-export const agentUnit = 'nodekiln-agent.service';
-
 interface Restarting {
   readonly units: Units;
   readonly clock: Clock;

@@ -8,6 +8,7 @@ import type { Prepared } from '../apply/reconcile.ts';
 import { prepare, type Result } from '../apply/reconcile.ts';
 import { lookAtJournal } from '../apply/journal.ts';
 import { runWith, withHostLock, withJournal, type HostState, type RunRequest } from '../apply/run.ts';
+import { registrationPath } from '../desired/cluster-access.ts';
 import type { Join } from '../desired/join.ts';
 import { bootTexts, loadNodeDocuments, namedTexts } from '../documents/documents.ts';
 import type { NodeAsk } from '../documents/kinds/kind.ts';
@@ -149,6 +150,11 @@ interface JoiningBoot {
   readonly joining: Promise<Joined>;
 }
 
+/** It has written what kubelet says of the node when it registers. */
+function tellsRegistration({ resource, status }: StepRecord): boolean {
+  return status === 'done' && resource === `file:${registrationPath}`;
+}
+
 function startedKubelet({ id, status }: StepRecord): boolean {
   return status === 'done' && /^(?:start|restart) unit:kubelet\.service$/.test(id);
 }
@@ -186,7 +192,12 @@ function beginJoining(run: BootRun, startedMs: number): void {
   const stop = AbortSignal.any([run.leaveJoining.signal, ...(options.signal ? [options.signal] : [])]);
   const left = Math.max(0, asked.budgetMs - (host.clock.monotonic() - run.beganMs));
   run.joining = withDeadline({ clock: host.clock, ms: left, about: 'the boot', signal: stop }, (signal) =>
-    followJoin(host, join, { startedMs, signal, onObstacle }),
+    followJoin(host, join, {
+      startedMs,
+      signal,
+      onObstacle,
+      isRegistrationNew: () => run.ended.some(tellsRegistration),
+    }),
   ).catch(unfollowed);
 }
 

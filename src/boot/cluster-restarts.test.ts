@@ -16,13 +16,15 @@ interface Cluster {
   readonly caBundle?: string;
   readonly bootstrapToken?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly taints?: readonly object[];
+  readonly goal?: string;
 }
 
-function documentOf({ labels = {}, ...cluster }: Cluster = {}): string {
+function documentOf({ labels = {}, taints = [], goal = 'healthz', ...cluster }: Cluster = {}): string {
   return nodeDocument({
     cluster: { server: 'https://a.example.org:6443', caBundle: exampleAuthority, bootstrapToken: token, ...cluster },
-    kubelet: { labels, nodeName: 'node-1' },
-    boot: { goal: 'healthz' },
+    kubelet: { labels, taints, nodeName: 'node-1' },
+    boot: { goal },
   });
 }
 
@@ -32,10 +34,12 @@ async function machineWith(cluster?: Cluster): Promise<MemoryMachine> {
   return machine;
 }
 
-async function bootAs(machine: MemoryMachine, cluster?: Cluster): Promise<void> {
+/** What it warned of. */
+async function bootAs(machine: MemoryMachine, cluster?: Cluster): Promise<readonly string[]> {
   if (cluster) await machine.files.write([textFile('/etc/nodekiln/conf.d/10-node.json', documentOf(cluster))]);
-  const { outcome, error } = await bootHost(machine.open());
-  assert.equal(outcome, 'converged', JSON.stringify(error));
+  const { outcome, error, warnings, join } = await bootHost(machine.open());
+  assert.equal(outcome, 'converged', JSON.stringify([error, join]));
+  return warnings;
 }
 
 const process = async (machine: MemoryMachine): Promise<string> =>
@@ -70,6 +74,20 @@ describe('kubelet of a cluster', () => {
     assert.equal(await process(machine), before);
     const registration = textOf(await machine.files.read('/etc/kubernetes/registration.env'));
     assert.equal(registration, 'KUBELET_REGISTRATION=--node-labels=example.org/zone=a\n');
+  });
+
+  it('goes on with other labels and taints, which the registered Node has not: that is said', async () => {
+    const machine = await machineWith();
+    await withCertificate(machine);
+    await bootAs(machine);
+    const node = { kind: 'Node', metadata: { creationTimestamp: '2020-01-01T00:00:00Z' }, status: {} };
+    machine.serve('https://a.example.org:6443', () => ({ body: JSON.stringify(node) }));
+    const labels = { 'example.org/zone': 'a' };
+    const taints = [{ key: 'example.org/gpu', effect: 'NoSchedule' }];
+    const changed = await bootAs(machine, { labels, taints, goal: 'registered' });
+    assert.match(changed.join('\n'), /example\.org\/zone=a.*\n.*example\.org\/gpu:NoSchedule/);
+    const again = await bootAs(machine, { labels, taints, goal: 'registered' });
+    assert.match(again.join('\n'), /^[^\n]*example\.org\/zone=a[^\n]*$/, 'somebody may have taken the taint away');
   });
 
   it('goes on when its token goes, and with another token, once it has its certificate', async () => {

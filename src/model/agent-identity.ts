@@ -1,4 +1,4 @@
-/** Who agents are to an API server: whoever gives them rights or certificates and the agents themselves must mean the same. */
+/** Who agents are, to an API server and to others on their host: whoever looks for them and they themselves must mean the same. */
 
 /** Of every agent. */
 export const agentGroup = 'nodekiln:node-agents';
@@ -13,3 +13,9 @@ export function agentUser(nodeName: string): string {
 export function nodeOfAgent(user: string): string | undefined {
   return user.startsWith(userPrefix) ? user.slice(userPrefix.length) : undefined;
 }
+
+/** Runs the agent of the host. */
+export const agentUnit = 'nodekiln-agent.service';
+
+/** Of a Node: what there is its agent's. */
+export const ownedAnnotation = 'nodekiln.dev/owned';

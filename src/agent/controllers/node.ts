@@ -13,7 +13,8 @@ import { nodes, type NodeCluster, type NodeObject } from '../cluster.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
 import { nodeChange } from '../node-patch.ts';
 import { keepRename, renamedBy } from '../renamed-secret.ts';
-import { agentUnit, restartUnits } from '../restart-units.ts';
+import { agentUnit } from '../../model/agent-identity.ts';
+import { restartUnits } from '../restart-units.ts';
 
 /** `unit,unit`: these restart once, and the annotation goes. */
 const restartAnnotations = ['nodekiln.dev/restart-units', 'worker.gardener.cloud/restart-systemd-services'] as const;

@@ -3,7 +3,7 @@ import { NodekilnError } from '../../errors.ts';
 import type { Files } from '../../host/port.ts';
 import { unitPaths } from '../../kinds/unit/definition.ts';
 import type { Touched } from '../../model/steps.ts';
-import { agentUnit } from '../restart-units.ts';
+import { agentUnit } from '../../model/agent-identity.ts';
 import { programPaths, type OwnPart } from './own-part.ts';
 import type { Saved } from './trial.ts';
 

@@ -7,7 +7,7 @@ import { withHostLock } from '../../apply/run.ts';
 import { NodekilnError } from '../../errors.ts';
 import { orAborted, withDeadline } from '../../host/deadline.ts';
 import type { Host, JobResult, UnitJob, UnitStatus } from '../../host/port.ts';
-import { agentUnit } from '../restart-units.ts';
+import { agentUnit } from '../../model/agent-identity.ts';
 import { bringBack } from './before.ts';
 import { readTrial, removeTrial, writeRefused, writeTrial, type Failure, type Trial } from './trial.ts';
 

@@ -6,7 +6,7 @@ import { documentPaths } from '../../config/defaults.ts';
 import { fingerprint } from '../../host/digest.ts';
 import type { DesiredState, Resource, ResourceId, UnitResource } from '../../model/resources.ts';
 import { programFolder } from '../../model/state-paths.ts';
-import { agentUnit } from '../restart-units.ts';
+import { agentUnit } from '../../model/agent-identity.ts';
 
 /** The program last: where it is, what runs it is there, too. */
 export const programPaths = [`${programFolder}/node`, `${programFolder}/nodekiln`] as const;

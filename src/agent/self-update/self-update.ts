@@ -18,7 +18,7 @@ import type { Change } from '../../model/steps.ts';
 import { version } from '../../model/program.ts';
 import type { StepEvent } from '../../telemetry/events.ts';
 import type { SayEvent } from '../events.ts';
-import { agentUnit } from '../restart-units.ts';
+import { agentUnit } from '../../model/agent-identity.ts';
 import { beforeFolder, bringBack, ownPlaces, programBefore, saveBefore } from './before.ts';
 import { ownPartOf, ownUnitId, programPaths, withoutOwn, type OwnPart } from './own-part.ts';
 import { readRefused, readTrial, removeRefused, removeTrial, writeTrial, type Trial } from './trial.ts';

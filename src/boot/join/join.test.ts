@@ -9,7 +9,7 @@ import type { HttpExchange, NetFailure, NetReason } from '../../host/port.ts';
 import { NetError } from '../../host/port.ts';
 import { toBase64, bytesOf } from '../../model/bytes.ts';
 import { nodeCertificatePath } from '../../model/facts.ts';
-import { followJoin, type Joined } from './join.ts';
+import { followJoin, type Joined, type JoinOptions } from './join.ts';
 
 const server = 'https://api.example.org:6443';
 const token = 'abcdef.0123456789abcdef';
@@ -132,13 +132,18 @@ function requestOf(name: string, about: Body = {}, nodeName = 'node-1', username
   };
 }
 
-async function follow(machine: MemoryMachine, about: Partial<Join> = {}, signal = new AbortController().signal) {
+async function follow(
+  machine: MemoryMachine,
+  about: Partial<Join> = {},
+  signal = new AbortController().signal,
+  options: Partial<JoinOptions> = {},
+) {
   const said: string[] = [];
   const startedMs = machine.clock.monotonic();
   const joined = await followJoin(
     machine.open(),
     { ...join, ...about },
-    { startedMs, signal, onObstacle: ({ code }) => said.push(code) },
+    { startedMs, signal, onObstacle: ({ code }) => said.push(code), ...options },
   );
   return { joined, said, tookMs: machine.clock.monotonic() - startedMs, startedMs };
 }
@@ -210,6 +215,76 @@ describe('a node that joins', () => {
     assert.deepEqual((await follow(machine)).joined.warnings, []);
     const { warnings } = (await follow(machine, { servingByCluster: true })).joined;
     assert.match(warnings.join(), /csr-7.*kubectl certificate approve csr-7/);
+  });
+});
+
+describe('a Node', () => {
+  const node = {
+    labels: { 'example.org/zone': 'b', 'example.org/pool': 'a' },
+    annotations: { 'example.org/note': 'some words' },
+    taints: [{ key: 'example.org/gpu', value: 'yes', effect: 'NoSchedule' } as const],
+  };
+  const here = (labels: Body, { annotations = {}, taints = [] as readonly Body[], createdAt = start } = {}): Body => {
+    const { metadata, ...rest } = nodeOf({ createdAt });
+    return { ...rest, metadata: { ...(metadata as Body), labels, annotations }, spec: { taints } };
+  };
+  const warnings = async (
+    body: Body,
+    { isRegistrationNew = false, prepare = (_machine: MemoryMachine): unknown => undefined } = {},
+  ): Promise<readonly string[]> => {
+    const { machine } = await machineWith({ node: body });
+    await withCertificate(machine);
+    await prepare(machine);
+    await machine.clock.sleep(60_000);
+    const { joined } = await follow(machine, { node }, undefined, { isRegistrationNew: () => isRegistrationNew });
+    assert.equal(joined.obstacle, undefined);
+    return joined.warnings;
+  };
+
+  it('that has what documents give it is passed over', async () => {
+    const whole = here(node.labels, { annotations: node.annotations, taints: node.taints });
+    assert.deepEqual(await warnings(whole, { isRegistrationNew: true }), []);
+  });
+
+  it('that was registered with other labels is said, with what to do', async () => {
+    const said = await warnings(here({ 'example.org/zone': 'a', other: 'x', 'example.org/pool': 'a' }));
+    assert.match(
+      said.join('\n'),
+      /^the Node node-1 does not have labels that documents give it \(example\.org\/zone=b\).*`kubectl label node node-1 --overwrite example\.org\/zone=b`\n.*annotations.*\(example\.org\/note\): only an agent puts them there$/,
+    );
+    assert.doesNotMatch(said.join(), /some words|taint/);
+  });
+
+  it('that lacks a taint is said when the documents changed, since others take some of them away', async () => {
+    const said = await warnings(here(node.labels, { annotations: node.annotations }), { isRegistrationNew: true });
+    assert.match(
+      said.join(),
+      /^the Node node-1 .* now \(example\.org\/gpu=yes:NoSchedule\).*`kubectl taint node node-1/,
+    );
+    assert.deepEqual(await warnings(here(node.labels, { annotations: node.annotations })), []);
+    const young = here(node.labels, { annotations: node.annotations, createdAt: start + 3_600_000 });
+    assert.deepEqual(await warnings(young, { isRegistrationNew: true }), []);
+  });
+
+  it('that an agent keeps is the agent’s', async () => {
+    assert.deepEqual(await warnings(here({}, { annotations: { 'nodekiln.dev/owned': '{}' } })), []);
+    const prepare = async (machine: MemoryMachine): Promise<void> => {
+      const unit = '[Service]\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n';
+      await machine.files.write([written('/etc/systemd/system/nodekiln-agent.service', unit)]);
+      await machine.open().units.setEnablement('enable', ['nodekiln-agent.service']);
+    };
+    assert.deepEqual(await warnings(here({}, { createdAt: start + 3_600_000 }), { prepare }), []);
+    assert.notDeepEqual(await warnings(here({}), { prepare }), [], 'one that has no cluster, perhaps');
+  });
+
+  it('that says nonsense lacks everything', async () => {
+    const { metadata, ...rest } = here({});
+    const said = await warnings({
+      ...rest,
+      metadata: { ...(metadata as Body), labels: 7, annotations: [] },
+      spec: 'x',
+    });
+    assert.equal(said.length, 2);
   });
 });
 

@@ -9,6 +9,7 @@ import { nodeCertificatePath } from '../../model/facts.ts';
 import type { Milestone } from '../../telemetry/result.ts';
 import { createLooker, type Sight } from './look.ts';
 import { isSilence } from './obstacles.ts';
+import { lackingRemarks } from './registration.ts';
 
 /** How a node that joined stands, or one that did not. */
 export interface Joined {
@@ -24,6 +25,8 @@ export interface JoinOptions {
   readonly startedMs: number;
   /** Ends the waiting: the boot's budget, or whoever wants it to stop. */
   readonly signal: AbortSignal;
+  /** Whether this boot has changed what kubelet says of the node when it registers. */
+  readonly isRegistrationNew?: () => boolean;
   /** Called when an obstacle of another kind than the last is seen. */
   readonly onObstacle?: (obstacle: NodekilnError) => void;
 }
@@ -48,7 +51,7 @@ export async function followJoin(host: Host, join: Join, options: JoinOptions): 
   const { clock } = host;
   const { startedMs, signal } = options;
   const looker = createLooker(host, join, signal);
-  const course = startCourse(host, join, startedMs);
+  const course = startCourse(host, join, options);
   for (;;) {
     const sight = await looker.look().catch((thrown: unknown) => {
       if (!signal.aborted) throw thrown;
@@ -76,7 +79,7 @@ interface Course {
 }
 
 /** What was seen so far. */
-function startCourse(host: Host, join: Join, startedMs: number): Course {
+function startCourse(host: Host, join: Join, { startedMs, isRegistrationNew }: JoinOptions): Course {
   const passed = new Map<Stage, number>();
   const startedAt = host.clock.now() - (host.clock.monotonic() - startedMs);
   let last: Sight | undefined;
@@ -88,6 +91,13 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
   let answered: { readonly obstacle: NodekilnError | undefined; readonly atMs: number } | undefined;
   const pass = (stage: Stage, atMs: number): void => {
     if (!passed.has(stage)) passed.set(stage, atMs);
+  };
+  const lacking = (): readonly string[] => {
+    const { node } = last ?? {};
+    if (node?.ours !== true || node.isKept || (node.hasAgent && !older)) return [];
+    // Some taints are to be taken away by whoever makes the node ready for pods.
+    const taints = older && isRegistrationNew?.() === true ? node.lacking.taints : [];
+    return lackingRemarks(join.nodeName, { ...node.lacking, taints });
   };
   const course: Course = {
     async note(sight, onObstacle) {
@@ -136,7 +146,7 @@ function startCourse(host: Host, join: Join, startedMs: number): Course {
         return atMs === undefined ? [] : [{ name, atMs }];
       }),
       ...(obstacle && { obstacle }),
-      warnings: last?.remarks ?? [],
+      warnings: [...(last?.remarks ?? []), ...lacking()],
     }),
     has: (stage) => passed.has(stage),
   };

@@ -13,10 +13,12 @@ import {
 } from '../../host/machine-identity.ts';
 import type { Host } from '../../host/port.ts';
 import { readKubeconfig } from '../../kube/kubeconfig.ts';
+import { agentUnit, ownedAnnotation } from '../../model/agent-identity.ts';
 import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
 import { ask, at, listAt, textAt, type Answer, type Api } from './api.ts';
 import { clocksApart, noAnswer, unexpected } from './obstacles.ts';
+import { lackingIn, type Lacking } from './registration.ts';
 
 /** What was seen. */
 export interface Sight {
@@ -39,6 +41,11 @@ export interface NodeSight {
   readonly ours: boolean;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
+  readonly lacking: Lacking;
+  /** An agent has kept it. */
+  readonly isKept: boolean;
+  /** One is on this host, and may be about to. */
+  readonly hasAgent: boolean;
 }
 
 /** Looks at one node as it joins. */
@@ -51,10 +58,10 @@ const leaseMs = 40_000;
 
 /** The signal ends what is asked at that moment. */
 export function createLooker(host: Host, join: Join, signal: AbortSignal): Looker {
-  const identity = readMachineIdentity(host.files);
+  const [identity, agent] = [readMachineIdentity(host.files), isAgentHere(host)];
   return {
     async look() {
-      const sight = await lookOnce({ host, join, signal, identity: await identity });
+      const sight = await lookOnce({ host, join, signal, identity: await identity, hasAgent: await agent });
       return { ...sight, obstacle: await withOtherServer(sight.obstacle, { host, join, signal }) };
     },
   };
@@ -66,9 +73,14 @@ interface Looking {
   readonly signal: AbortSignal;
 }
 
-async function lookOnce({ host, join, signal, identity }: Looking & { identity: MachineIdentity }): Promise<Sight> {
+interface LookingOnce extends Looking {
+  readonly identity: MachineIdentity;
+  readonly hasAgent: boolean;
+}
+
+async function lookOnce({ host, join, signal, identity, hasAgent }: LookingOnce): Promise<Sight> {
   const api = await credentialOf(host, join);
-  if (api) return lookAsNode({ host, join, api: { ...api, signal }, identity });
+  if (api) return lookAsNode({ host, join, api: { ...api, signal }, identity, hasAgent });
   const bootstrap = await bootstrapOf(host, join);
   const obstacle =
     bootstrap instanceof NodekilnError ? bootstrap : await lookAsBootstrap(host, join, { ...bootstrap, signal });
@@ -96,6 +108,16 @@ async function withOtherServer(
     cause: obstacle.cause,
     hint: `${other} answers, and kubelet knows one server alone: name that first in cluster.servers, or an address that leads to all of them.`,
   });
+}
+
+/** It is there, or will be at the next start. */
+async function isAgentHere({ units }: Host): Promise<boolean> {
+  try {
+    if ((await units.enablement(agentUnit)).startsWith('enabled')) return true;
+    return ['active', 'activating'].includes((await units.get(agentUnit)).activeState);
+  } catch {
+    return false;
+  }
 }
 
 // ── who asks ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,9 +283,10 @@ interface AsNode {
   readonly join: Join;
   readonly api: Api;
   readonly identity: MachineIdentity;
+  readonly hasAgent: boolean;
 }
 
-async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight> {
+async function lookAsNode({ host, join, api, identity, hasAgent }: AsNode): Promise<Sight> {
   const { clock } = host;
   const { server } = api;
   const { nodeName } = join;
@@ -296,13 +319,16 @@ async function lookAsNode({ host, join, api, identity }: AsNode): Promise<Sight>
   }
   if (status !== 200 || textAt(body, 'kind') !== 'Node') return seen({ obstacle: unexpected(server, status) });
   const ours = isOurs(body, identity);
-  const other = ours ? undefined : await takenBy(body, { host, join, api, identity });
+  const other = ours ? undefined : await takenBy(body, { host, join, api, identity, hasAgent });
   return seen({
     node: {
       ...readiness(body),
       hasPodCidr: textAt(body, 'spec', 'podCIDR') !== '',
       ours,
       createdAt: Date.parse(created(body)),
+      lacking: lackingIn(body, join.node),
+      hasAgent,
+      isKept: at(body, 'metadata', 'annotations', ownedAnnotation) !== undefined,
     },
     obstacle: other,
     remarks: join.servingByCluster ? await servingRemarks({ host, api, join }) : [],
