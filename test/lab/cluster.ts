@@ -222,7 +222,8 @@ async function startRelay(lab: Lab, folder: string): Promise<string> {
   return socket;
 }
 
-async function credentialsOf(kubeconfig: string): Promise<Credentials> {
+/** Of a kubeconfig that kubeadm wrote. */
+export async function credentialsOf(kubeconfig: string): Promise<Credentials> {
   // kubeadm wrote it.
   const { users } = parse(await readFile(kubeconfig, 'utf8')) as {
     users: { user: { 'client-certificate-data': string; 'client-key-data': string } }[];
