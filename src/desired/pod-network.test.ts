@@ -62,11 +62,12 @@ describe('a bridge with the podCIDR of its Node', () => {
   });
 
   it('has a range and a route of each family', async () => {
-    const template = textOf(await rendered({ type: 'bridge', bridge: 'br-$&' }), podNetworkTemplatePath);
+    const template = textOf(await rendered({ type: 'bridge', bridge: 'br-$&{{end}}' }), podNetworkTemplatePath);
     const network = (...podCidrs: string[]): unknown => JSON.parse(filledTemplate(template, podCidrs));
     const [bridge] = (network('10.90.3.0/24', 'fd00:3::/64') as { plugins: { bridge: string; ipam: unknown }[] })
       .plugins;
-    assert.equal(bridge?.bridge, 'br-$&');
+    assert.equal(bridge?.bridge, 'br-$&{{end}}');
+    assert.ok(!template.includes('{{end}}"'), 'what the document says is no template');
     assert.deepEqual(bridge.ipam, {
       type: 'host-local',
       ranges: [[{ subnet: '10.90.3.0/24' }], [{ subnet: 'fd00:3::/64' }]],

@@ -44,9 +44,13 @@ const rangesForContainerd = '[{{range $i, $cidr := .PodCIDRRanges}}{{if $i}}, {{
 const routesForContainerd = '[{{range $i, $route := .Routes}}{{if $i}}, {{end}}{"dst": "{{$route}}"}{{end}}]';
 
 function podNetworkTemplate(bridge: Omit<Bridge, 'subnet'>): string {
-  return network(bridge, rangesInTemplate, routesInTemplate)
-    .replace(JSON.stringify(rangesInTemplate), () => rangesForContainerd)
-    .replace(JSON.stringify(routesInTemplate), () => routesForContainerd);
+  return (
+    network(bridge, rangesInTemplate, routesInTemplate)
+      // What the document says is no template: in JSON these two stand only in its texts.
+      .replaceAll('{{', String.raw`\u007b{`)
+      .replace(JSON.stringify(rangesInTemplate), () => rangesForContainerd)
+      .replace(JSON.stringify(routesInTemplate), () => routesForContainerd)
+  );
 }
 
 /** What containerd makes of a template of ours, to the byte. */

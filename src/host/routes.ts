@@ -1,5 +1,5 @@
 /**
- * The host's routes: its main table and its addresses as ip(8) tells them, and changes of those that are nodekiln's. They are known
+ * The host's routes: its main table and its own addresses as ip(8) tells them, and changes of those that are nodekiln's. They are known
  * by their protocol, a number that the kernel keeps with each route and makes nothing of, so that nobody else's is ever touched.
  *
  * Errors: NK_TOOL_MISSING without ip; NK_ROUTE_FAILED with what ip said; what `Exec.run` throws.
@@ -11,7 +11,7 @@ import type { Exec } from './port.ts';
 /** Of the routes that are nodekiln's; none that iproute2 or a routing daemon we know of has (/etc/iproute2/rt_protos). */
 export const ownProtocol = '107';
 
-/** One route of the main table. */
+/** One route of the main table, a default route aside. */
 export interface Route {
   readonly subnet: Subnet;
   /** The link it leads to; undefined of one that leads nowhere or to several. */
@@ -23,7 +23,7 @@ export interface Route {
 
 export interface HostRoutes {
   readonly routes: readonly Route[];
-  /** Of the host itself, on any link. */
+  /** Of the host itself, on any link; all of 127.0.0.0/8 are. */
   readonly addresses: readonly Subnet[];
 }
 
@@ -36,21 +36,20 @@ export interface WantedRoute {
 
 const timeoutMs = 10_000;
 const maxOutput = 16 * 1024 * 1024;
-const ip = ['ip', '-json', '-N'];
+/** Of both families and with the table of own addresses in one answer; numbers instead of names that a host may give others. */
+const tables = ['ip', '-json', '-N', 'route', 'show', 'table', 'all'];
+/** RT_TABLE_LOCAL, RTN_LOCAL */
+const [localTable, localType] = ['255', '2'];
 
 export async function readHostRoutes(exec: Exec, signal?: AbortSignal): Promise<HostRoutes> {
-  const table = ['route', 'show', 'table', 'main'];
-  const [four, six, links] = await Promise.all([
-    answer(exec, [...ip, '-4', ...table], signal),
-    answer(exec, [...ip, '-6', ...table], signal),
-    answer(exec, [...ip, 'address', 'show'], signal),
-  ]);
+  const told = await answer(exec, tables, signal);
+  const ofTable = (table: string | undefined): readonly unknown[] =>
+    told.filter((route) => textIn(route, 'table') === table);
   return {
-    routes: [...four.map((route) => routeOf(route, '0.0.0.0/0')), ...six.map((route) => routeOf(route, '::/0'))].filter(
-      (route) => route !== undefined,
-    ),
-    addresses: links.flatMap((link) =>
-      listIn(link, 'addr_info').flatMap((address) => subnetOf(textIn(address, 'local') ?? '') ?? []),
+    // The main table is told without its number.
+    routes: ofTable(undefined).flatMap((route) => routeOf(route) ?? []),
+    addresses: ofTable(localTable).flatMap((route) =>
+      textIn(route, 'type') === localType ? (subnetOf(textIn(route, 'dst') ?? '') ?? []) : [],
     ),
   };
 }
@@ -98,10 +97,12 @@ function failed(what: string, status: number, stderr: string): NodekilnError {
   return new NodekilnError('NK_ROUTE_FAILED', `${what} ended with status ${status}${first === '' ? '' : `: ${first}`}`);
 }
 
-/** A blackhole and its like, several ways and a gateway of the other family have no link or a gateway: none is a direct way. */
-function routeOf(told: unknown, everything: string): Route | undefined {
-  const destination = textIn(told, 'dst') ?? '';
-  const subnet = subnetOf(destination === 'default' ? everything : destination);
+/**
+ * A blackhole and its like, several ways and a gateway of the other family have no link: none is a direct way. Undefined of a default
+ * route, which is told without its family.
+ */
+function routeOf(told: unknown): Route | undefined {
+  const subnet = subnetOf(textIn(told, 'dst') ?? '');
   if (!subnet) return undefined;
   const isPlain = fieldIn(told, 'type') === undefined && fieldIn(told, 'via') === undefined;
   return {
@@ -126,9 +127,4 @@ function fieldIn(value: unknown, key: string): unknown {
 function textIn(value: unknown, key: string): string | undefined {
   const found = fieldIn(value, key);
   return typeof found === 'string' ? found : undefined;
-}
-
-function listIn(value: unknown, key: string): readonly unknown[] {
-  const found = fieldIn(value, key);
-  return Array.isArray(found) ? found : [];
 }

@@ -29,11 +29,8 @@ export function serveIp(machine: MemoryMachine, addresses: IpTable['addresses'])
   machine.program('ip', ({ argv, options }) => {
     table.calls += 1;
     const words = argv.slice(1).join(' ');
-    if (words === '-json -N address show')
-      return { stdout: JSON.stringify(Object.entries(addresses).map(addressesOf)) };
-    if (words === '-json -N -4 route show table main') return { stdout: JSON.stringify(table.routes.filter(isFour)) };
-    if (words === '-json -N -6 route show table main')
-      return { stdout: JSON.stringify(table.routes.filter((route) => !isFour(route))) };
+    if (words === '-json -N route show table all')
+      return { stdout: JSON.stringify([...table.routes, ...local(addresses)]) };
     if (words !== '-force -batch -') return { status: 255, stderr: `Object "${words}" is unknown` };
     const failures = String(options.input)
       .split('\n')
@@ -46,13 +43,15 @@ export function serveIp(machine: MemoryMachine, addresses: IpTable['addresses'])
   return table;
 }
 
-function isFour({ dst, gateway }: ToldRoute): boolean {
-  return !(dst === 'default' ? (gateway ?? '') : dst).includes(':');
-}
-
-function addressesOf([ifname, own]: [string, readonly string[]]): object {
-  const told = own.map((text) => ({ local: text.split('/')[0], prefixlen: Number(text.split('/')[1]) }));
-  return { ifname, addr_info: told };
+/** The table of own addresses. */
+function local(addresses: IpTable['addresses']): object[] {
+  const ofTable = { table: '255', protocol: '2' };
+  return Object.entries(addresses).flatMap(([dev, own]) =>
+    own.flatMap((text) => [
+      { ...ofTable, type: '2', dst: text.split('/')[0], dev },
+      { ...ofTable, type: '3', dst: '10.77.0.255', dev },
+    ]),
+  );
 }
 
 /** Undefined when it went well. */

@@ -16,7 +16,6 @@ import type { AgentContext, ControllerBody, Reconciled } from '../controller.ts'
 import { dropPodRoutes, putPodRoutes } from '../pod-routes/table.ts';
 import { wantedRoutes, type PeerNode, type Routeless } from '../pod-routes/wanted.ts';
 
-const resyncMs = 30_000;
 const deadlineMs = 60_000;
 const outputs = ['routes:pods'];
 
@@ -41,7 +40,7 @@ interface PeerObject extends KubeObject {
   readonly status?: Pick<NonNullable<NodeObject['status']>, 'addresses'>;
 }
 
-function keepRoutes({ host, onNotice }: AgentContext, cluster: NodeCluster): ControllerBody {
+function keepRoutes({ host, config, onNotice }: AgentContext, cluster: NodeCluster): ControllerBody {
   const changes = createNotices();
   let informer: Informer<PeerObject> | undefined;
   let trouble: unknown;
@@ -50,7 +49,7 @@ function keepRoutes({ host, onNotice }: AgentContext, cluster: NodeCluster): Con
   return {
     inputs: [{ name: 'nodes', watch: (signal) => watchNodes(signal) }],
     outputs,
-    resyncMs,
+    resyncMs: config.resync,
     deadlineMs,
     reconcile: async ({ signal }): Promise<Reconciled> => {
       // Whose Node this is not known to be: what there is stays.

@@ -17,7 +17,6 @@ const route = (text: string, about: Partial<Route> = {}): Route => ({
 /** 10.77.0.2 on eth0, a VPN's 10.0.0.0/8 by way of a router, its own pods on cni0. */
 const host: HostRoutes = {
   routes: [
-    route('0.0.0.0/0', { gateway: '10.77.0.1' }),
     route('10.77.0.0/24'),
     route('fd00:77::/64'),
     route('10.0.0.0/8', { gateway: '10.77.0.1' }),

@@ -54,7 +54,7 @@ const special = [
 });
 
 export function wantedRoutes({ ownName, nodes, host, guarded }: RouteQuestion): RouteAnswer {
-  const foreign = host.routes.filter(({ isOwn, subnet }) => !isOwn && subnet.prefix > 0);
+  const foreign = host.routes.filter(({ isOwn }) => !isOwn);
   const inUse = createSubnetSet<string>();
   for (const { address, what } of guarded) addTo(inUse, address, what);
   for (const address of host.addresses) inUse.add(address, 'this host');

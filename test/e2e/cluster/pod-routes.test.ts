@@ -153,6 +153,7 @@ describe('pods of hosts in a real cluster', { concurrency: 1 }, () => {
         source: 'secret:kube-system/pool',
         podRoutes: true,
         restarts: { maxDelay: '0s' },
+        resync: '10s',
       });
     for (const [from, to] of pairs) await untilRoutes(from, [await routeTo(to)]);
     for (const [from, to] of pairs)
