@@ -1,7 +1,14 @@
 /** An agent that keeps routes to the pods of other nodes, on a machine in memory. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { playPool, secretOf, type PlayedAgent, type PlayOptions } from '../../../test/support/cluster-agent.ts';
+import { agentStatePath, parseAgentState } from '../../telemetry/agent-state.ts';
+import {
+  contentOf,
+  playPool,
+  secretOf,
+  type PlayedAgent,
+  type PlayOptions,
+} from '../../../test/support/cluster-agent.ts';
 import { serveIp, type IpTable } from '../../../test/support/ip-program.ts';
 import { createMemoryNode, nodeDocument } from '../../../test/support/memory-node.ts';
 import { resetNode } from '../reset.ts';
@@ -166,6 +173,19 @@ describe('routes to pods', () => {
     assert.equal(errors[0]?.code, 'NK_CLUSTER_FORBIDDEN');
     assert.match(errors[0].hint, /cluster rbac --pod-routes/);
     assert.equal(errors.length, 1, 'said once');
+    const stated = async (): Promise<string[]> =>
+      (parseAgentState(await contentOf(agent, agentStatePath))?.troubles ?? []).map(({ controller }) => controller);
+    assert.deepEqual(await stated(), ['routes']);
+    agent.cluster.instead = undefined;
+    await agent.pass(180_000);
+    assert.deepEqual(own(), [toTwo]);
+    assert.deepEqual(await stated(), []);
+    agent.cluster.instead = () => ({ status: 403, body: '{"kind":"Status"}' });
+    agent.cluster.stop();
+    agent.cluster.start();
+    await agent.pass(30_000);
+    assert.ok((await stated()).includes('routes'), 'it is taken away again');
+    assert.deepEqual(own(), [toTwo]);
   });
 
   it('go when the AgentConfig wants none any more, and with a reset', async () => {

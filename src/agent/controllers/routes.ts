@@ -17,6 +17,8 @@ import { dropPodRoutes, putPodRoutes } from '../pod-routes/table.ts';
 import { wantedRoutes, type PeerNode, type Routeless } from '../pod-routes/wanted.ts';
 
 const deadlineMs = 60_000;
+/** Longer than the longest pause between two tries of a watch. */
+const refusedAgainMs = 60_000;
 const outputs = ['routes:pods'];
 
 export function routes(context: AgentContext): ControllerBody {
@@ -43,7 +45,7 @@ interface PeerObject extends KubeObject {
 function keepRoutes({ host, config, onNotice }: AgentContext, cluster: NodeCluster): ControllerBody {
   const changes = createNotices();
   let informer: Informer<PeerObject> | undefined;
-  let trouble: unknown;
+  let trouble: { readonly thrown: unknown; readonly atMs: number } | undefined;
   const said = new Set<string>();
 
   return {
@@ -53,7 +55,7 @@ function keepRoutes({ host, config, onNotice }: AgentContext, cluster: NodeClust
     deadlineMs,
     reconcile: async ({ signal }): Promise<Reconciled> => {
       // Whose Node this is not known to be: what there is stays.
-      if (!informer?.isSynced || cluster.contest) return failedBy(trouble);
+      if (!informer?.isSynced || cluster.contest) return refusal();
       const [now, guarded] = await Promise.all([
         readHostRoutes(host.exec, signal),
         guardedAddresses(host, cluster, signal),
@@ -67,16 +69,29 @@ function keepRoutes({ host, config, onNotice }: AgentContext, cluster: NodeClust
       const { routes: wanted, routeless } = wantedRoutes(question);
       await putPodRoutes(host, { now, wanted, signal });
       say(routeless);
-      return failedBy(trouble);
+      return refusal();
     },
   };
 
+  /**
+   * A server that is away is told by whoever follows this node; that Nodes may not be read is told by nobody else. It is tried again
+   * all the while: what was refused longer ago was not refused again.
+   */
+  function refusal(): Reconciled {
+    if (!trouble || host.clock.monotonic() - trouble.atMs >= refusedAgainMs) return { outcome: 'done' };
+    const error = asNodekilnError(trouble.thrown);
+    if (error.code !== 'NK_CLUSTER_FORBIDDEN') return { outcome: 'done' };
+    return {
+      outcome: 'failed',
+      error: new NodekilnError('NK_CLUSTER_FORBIDDEN', error.message, {
+        cause: error,
+        hint: 'podRoutes needs to see all Nodes: `nodekiln cluster rbac --pod-routes | kubectl apply -f -`.',
+      }),
+    };
+  }
+
   async function* watchNodes(signal: AbortSignal): AsyncGenerator<void> {
     await cluster.identity.available(signal);
-    const note = (thrown: unknown): void => {
-      trouble = thrown;
-      changes.tell();
-    };
     informer = startInformer<PeerObject>({
       api: cluster.api,
       clock: host.clock,
@@ -84,14 +99,17 @@ function keepRoutes({ host, config, onNotice }: AgentContext, cluster: NodeClust
       signal,
       keep: whatIsRead,
       onChange: (change) => {
-        trouble = undefined;
         if (isOther(change)) changes.tell();
       },
       onPutBack: () => cluster.onPutBack(),
-      onTrouble: note,
+      onTrouble: (thrown) => {
+        trouble = { thrown, atMs: host.clock.monotonic() };
+        changes.tell();
+      },
     });
+    // Nobody else may be there.
     void informer.synced.then(
-      () => note(undefined),
+      () => changes.tell(),
       () => undefined,
     );
     yield* changes.listen(signal);
@@ -109,20 +127,6 @@ function keepRoutes({ host, config, onNotice }: AgentContext, cluster: NodeClust
       if (event) for (const tell of [cluster.event, onNotice]) tell?.(event);
     }
   }
-}
-
-/** A server that is away is told by whoever follows this node; that these Nodes may not be read is told by nobody else. */
-function failedBy(trouble: unknown): Reconciled {
-  if (trouble === undefined) return { outcome: 'done' };
-  const error = asNodekilnError(trouble);
-  if (error.code !== 'NK_CLUSTER_FORBIDDEN') return { outcome: 'done' };
-  return {
-    outcome: 'failed',
-    error: new NodekilnError('NK_CLUSTER_FORBIDDEN', error.message, {
-      cause: error,
-      hint: 'podRoutes needs to see all Nodes: `nodekiln cluster rbac --pod-routes | kubectl apply -f -`.',
-    }),
-  };
 }
 
 /** Of a large cluster only this much of each Node is in memory. */
