@@ -47,6 +47,23 @@ describe('the parts of a reference', () => {
     });
 });
 
+describe('a reference of Docker Hub', () => {
+  const rows: readonly [string, string][] = [
+    ['docker.io/busybox:1', 'docker.io/library/busybox:1'],
+    ['docker.io/library/busybox:1', 'docker.io/library/busybox:1'],
+    ['docker.io/team/tool:1', 'docker.io/team/tool:1'],
+    ['index.docker.io/busybox:1', 'docker.io/library/busybox:1'],
+    ['registry-1.docker.io/team/tool:1', 'docker.io/team/tool:1'],
+    ['docker.io:443/busybox:1', 'docker.io:443/busybox:1'],
+    ['localhost/busybox:1', 'localhost/busybox:1'],
+    ['quay.io/busybox:1', 'quay.io/busybox:1'],
+  ];
+  for (const [text, meant] of rows)
+    it(`${text} is ${meant}`, () => {
+      assert.equal(formatReference(parseReference(text)), meant);
+    });
+});
+
 describe('tags', () => {
   it('carry one v (G208, G209)', () => {
     assert.equal(mirrorTag('1.34.0'), 'v1.34.0');

@@ -19,10 +19,34 @@ const grammar = new RegExp(
   `^((?:[A-Za-z0-9-]+\\.)+[A-Za-z0-9-]+(?::\\d{1,5})?|localhost(?::\\d{1,5})?|[A-Za-z0-9-]+:\\d{1,5}|\\[[0-9a-f:]+\\](?::\\d{1,5})?)/(${repositoryPart}(?:/${repositoryPart})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`,
 );
 
-/** A reference with registry and repository, and a tag or a digest; undefined for anything else, addresses included. */
+const hub = 'docker.io';
+/** Under which names Docker Hub is known beside its short one. */
+const hubHosts: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
+
+/** The one name of a registry that has several: `docker.io` of all that Docker Hub answers to. */
+export function registryName(host: string): string {
+  return hubHosts.has(host) ? hub : host;
+}
+
+/** The host that serves a registry: Docker's short name of its own is not one. */
+export function registryHost(registry: string): string {
+  return registry === hub ? 'registry-1.docker.io' : registry;
+}
+
+/** Under which keys logins of a registry are kept: those of Docker Hub from before it had a name. */
+export function loginKeys(registry: string): readonly string[] {
+  return registry === hub ? ['https://index.docker.io/v1/', hub, ...hubHosts] : [registry];
+}
+
+/**
+ * A reference with registry and repository, and a tag or a digest; undefined for anything else, addresses included. What
+ * Docker Hub itself keeps is below `library`: `docker.io/busybox:1` is `docker.io/library/busybox:1`.
+ */
 export function asReference(text: string): Reference | undefined {
-  const [, registry = '', repository = '', tag, digest] = grammar.exec(text) ?? [];
+  const [, host = '', path = '', tag, digest] = grammar.exec(text) ?? [];
   if (tag === undefined && digest === undefined) return undefined;
+  const registry = registryName(host);
+  const repository = registry === hub && !path.includes('/') ? `library/${path}` : path;
   return { registry, repository, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 

@@ -565,8 +565,11 @@ const nodeConfig: readonly Field[] = [
   { at: 'binaries.transfer.caFile', ...paths },
   {
     at: 'binaries.transfer.proxy',
-    takes: ['http://a:3128'],
-    refuses: { 'must be a string that is not empty': [''], 'must be a URL like "http://proxy.example.org:3128"': [7] },
+    takes: ['http://a:3128', 'https://a', 'a:3128', 'user:secret@a:3128'],
+    refuses: {
+      'must be a string that is not empty': [''],
+      'must be a URL like "http://proxy.example.org:3128"': [7, 'socks5://a:1', 'a b', 'http://'],
+    },
   },
   { at: 'binaries.transfer.noProxy', ...textLists },
   { at: 'binaries.transfer.mirrors', ...lists },

@@ -50,7 +50,7 @@ function wantsForm(what: string): (issue: RawIssue) => string {
 }
 
 /** The same for values that must not be shown. */
-function wantsSecret(what: string): (issue: RawIssue) => string {
+export function wantsSecret(what: string): (issue: RawIssue) => string {
   return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
 }
 

@@ -3,7 +3,7 @@
  * Shared by the sources of a NodeConfig and the builds of an ImageManifest. Paths, URLs and references may hold named
  * placeholders (`template.ts`).
  */
-import { discriminatedUnion, literal, union } from 'zod/mini';
+import { discriminatedUnion, literal, refine, union } from 'zod/mini';
 import type { infer as Infer, ZodMiniType } from 'zod/mini';
 import {
   absolutePath,
@@ -23,7 +23,9 @@ import {
   versionText,
   wants,
   wantsOneOf,
+  wantsSecret,
 } from './schema-builders.ts';
+import { proxyAddress } from '../model/proxy-address.ts';
 
 /** The forms a binary comes in. */
 export const form = oneOf('deb', 'rpm', 'tarball', 'file');
@@ -47,14 +49,18 @@ export const signature = union(
   { error: wants('a map with key, or with trustedRoot, identity and issuer') },
 );
 
+const httpProxy = 'a URL like "http://proxy.example.org:3128"';
+
 export const transfer = fields({
   budget: opt('For one artifact, retries included. Default: 5m.', duration),
   caFile: opt('Path of certificates trusted instead of the machine’s.', absolutePath),
   proxy: opt(
-    'Proxy, `http://proxy.example:3128` (may hold a password: not shown).',
-    secretText('a URL like "http://proxy.example.org:3128"'),
+    'HTTP proxy, `http://proxy.example:3128` or `proxy.example:3128` (may hold a password: not shown).',
+    secretText(httpProxy).check(
+      refine((text) => text === '' || proxyAddress(text) !== undefined, { error: wantsSecret(httpProxy) }),
+    ),
   ),
-  noProxy: opt('Hosts, domains and subnets reached directly.', list(text())),
+  noProxy: opt('Hosts, domains and subnets reached directly, as in `NO_PROXY`.', list(text())),
   mirrors: opt(
     'Servers asked before a registry that OCI artifacts come from, in order.',
     list(

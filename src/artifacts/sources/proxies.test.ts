@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NodekilnError } from '../../errors.ts';
 import { proxyFor } from './proxies.ts';
 
 const chosen = (url: string, settings: Parameters<typeof proxyFor>[1]): string | undefined =>
@@ -23,7 +24,33 @@ describe('the proxy for an address', () => {
     assert.equal(chosen('https://host/', { environment }), 'http://b:2');
     assert.equal(chosen('http://host/', { environment: {} }), undefined);
     assert.equal(chosen('http://host/', {}), undefined);
-    assert.equal(chosen('http://host/', { environment: { HTTP_PROXY: 'socks5://a:1' } }), undefined);
+  });
+
+  it('is named without a scheme, too, as curl and Go take it', () => {
+    const cases: readonly [proxy: string, used: string][] = [
+      ['127.0.0.1:3128', 'http://127.0.0.1:3128'],
+      ['localhost:3128', 'http://localhost:3128'],
+      ['proxy.example.org', 'http://proxy.example.org'],
+      ['user:secret@proxy:3128', 'http://user:secret@proxy:3128'],
+      ['[::1]:3128', 'http://[::1]:3128'],
+      ['HTTP://proxy:1', 'HTTP://proxy:1'],
+      ['https://proxy:1', 'https://proxy:1'],
+    ];
+    for (const [proxy, used] of cases) {
+      assert.equal(chosen('http://host/', { proxy }), used);
+      assert.equal(chosen('http://host/', { environment: { http_proxy: proxy } }), used);
+      assert.equal(chosen('https://host/', { environment: { HTTPS_PROXY: proxy } }), used);
+    }
+  });
+
+  it('is never passed over: what is none, and what is not spoken here, is said without its password', () => {
+    for (const proxy of ['socks5://user:secret@a:1', 'ftp://secret@a', 'a b:1', 'http://', 'host:secret', ':'])
+      for (const settings of [{ proxy }, { environment: { HTTP_PROXY: proxy } }]) {
+        const refused = (thrown: unknown): boolean =>
+          thrown instanceof NodekilnError && thrown.code === 'NK_USAGE' && !thrown.message.includes('secret');
+        assert.throws(() => chosen('http://host/', settings), refused, proxy);
+        assert.equal(chosen('http://host/', { ...settings, noProxy: 'host' }), undefined);
+      }
   });
 
   it('is none for hosts that are excepted', () => {
@@ -31,7 +58,9 @@ describe('the proxy for an address', () => {
       ['*', 'http://any/', true],
       ['example.com', 'http://example.com/', true],
       ['example.com', 'http://EXAMPLE.com/', true],
-      ['example.com', 'http://sub.example.com/', false],
+      ['example.com', 'http://sub.example.com/', true],
+      ['example.com', 'http://badexample.com/', false],
+      ['example.com:8443', 'https://sub.example.com:8443/', true],
       ['.example.com', 'http://sub.example.com/', true],
       ['.example.com', 'http://example.com/', true],
       ['.example.com', 'http://badexample.com/', false],
@@ -44,7 +73,25 @@ describe('the proxy for an address', () => {
       ['10.0.0.1 - 10.0.0.9', 'http://10.0.0.7/', true],
       ['10.0.0.1-10.0.0.9', 'http://10.0.0.10/', false],
       ['10.0.0.1-10.0.0.9', 'http://host/', false],
+      ['10.0.0.1-10.0.0.9', 'http://[::a00:5]/', false],
       ['::1', 'http://[::1]:8080/', true],
+      ['0:0::1', 'http://[::1]:8080/', true],
+      ['[::1]', 'http://[::1]/', true],
+      ['[::1]:8080', 'http://[::1]:8080/', true],
+      ['[::1]:8080', 'http://[::1]/', false],
+      ['127.0.0.0/8', 'http://127.0.0.1:8080/', true],
+      ['10.0.0.0/8,127.0.0.0/8', 'http://127.0.0.1/', true],
+      ['127.0.0.1/32', 'http://127.0.0.1/', true],
+      ['10.0.0.0/8', 'http://127.0.0.1/', false],
+      ['10.0.0.0/8', 'http://10.example.com/', false],
+      ['0.0.0.0/0', 'http://10.1.2.3/', true],
+      ['0.0.0.0/0', 'http://[fd00::1]/', false],
+      ['fd00::/8', 'http://[fd12::1]/', true],
+      ['fd00::/8', 'http://[fe80::1]/', false],
+      ['10.0.0.7:8080', 'http://10.0.0.7:8080/', true],
+      ['10.0.0.7:8080', 'http://10.0.0.7/', false],
+      ['0.7', 'http://10.0.0.7/', false],
+      ['.', 'http://b/', false],
       ['a, b ,c', 'http://b/', true],
       ['', 'http://b/', false],
     ];

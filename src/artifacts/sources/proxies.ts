@@ -1,14 +1,21 @@
 /**
- * Which proxy an address is asked through, as curl and others read HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Pure.
+ * Which proxy an address is asked through, as curl and Go read HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Pure.
  *
- * NO_PROXY names hosts, separated by commas: `*` (all), `example.com` (that host), `.example.com` (and those below it),
- * `*.example.com` (those below it), `example.com:8443` (that port of it), `192.168.1.1-192.168.1.99` (those addresses).
+ * NO_PROXY names hosts, separated by commas: `*` (all), `example.com` and `.example.com` (that host and those below it),
+ * `*.example.com` (those below it), `example.com:8443` (that port of it), `192.168.1.1-192.168.1.99` (those addresses),
+ * `10.0.0.0/8` and `fd00::/8` (those of a subnet).
+ *
+ * Errors: NK_USAGE for a proxy that is none, or of a kind that is not spoken here. Its address, which may hold a password, is
+ * not repeated.
  */
+import { NodekilnError } from '../../errors.ts';
 import type { Program } from '../../host/port.ts';
+import { proxyAddress } from '../../model/proxy-address.ts';
+import { holds, subnetOf } from '../../model/subnet.ts';
 
 /** What says which proxy is used. */
 export interface ProxySettings {
-  /** `http://user:password@proxy:3128`, for both kinds of addresses; from the variables when only they are given. */
+  /** `http://user:password@proxy:3128` or `proxy:3128`, for both kinds of addresses; from the variables when only they are given. */
   readonly proxy?: string;
   /** Hosts that need no proxy, as in NO_PROXY; before what the variables say. */
   readonly noProxy?: string;
@@ -20,13 +27,18 @@ export interface ProxySettings {
 export function proxyFor(url: URL, { proxy, noProxy, environment = {} }: ProxySettings): string | undefined {
   // An empty variable is as good as none.
   const variable = (name: string): string => environment[name.toLowerCase()] || environment[name] || '';
-  const chosen = proxy ?? variable(url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
-  if (!/^https?:/i.test(chosen) || isExcepted(url, noProxy ?? variable('NO_PROXY'))) return undefined;
-  return chosen;
+  const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const chosen = proxy ?? variable(name);
+  if (chosen === '' || isExcepted(url, noProxy ?? variable('NO_PROXY'))) return undefined;
+  const address = proxyAddress(chosen);
+  if (address !== undefined) return address;
+  throw new NodekilnError('NK_USAGE', `${proxy === undefined ? name : 'the proxy that is given'} names no HTTP proxy`, {
+    hint: 'Write it like http://proxy.example.org:3128 or proxy.example.org:3128; other kinds, as socks5, are not spoken.',
+  });
 }
 
 function isExcepted(url: URL, list: string): boolean {
-  const host = url.hostname.toLowerCase().replace(/^\[|\]$/g, '');
+  const host = bare(url.hostname.toLowerCase());
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');
   return list
     .toLowerCase()
@@ -35,21 +47,29 @@ function isExcepted(url: URL, list: string): boolean {
     .some((entry) => covers(entry, host, port));
 }
 
+/** Without the brackets of an address in an address. */
+function bare(host: string): string {
+  return host.replace(/^\[|\]$/g, '');
+}
+
 function covers(entry: string, host: string, port: string): boolean {
-  if (entry === '*' || entry === host || entry === `${host}:${port}`) return true;
-  if (entry.startsWith('.')) return host === entry.slice(1) || host.endsWith(entry);
+  if (entry === '*') return true;
   if (entry.startsWith('*.')) return host.endsWith(entry.slice(1));
-  const [, from, to] = /^([\d.]+)\s*-\s*([\d.]+)$/.exec(entry) ?? [];
-  return from !== undefined && to !== undefined && isBetween(host, from, to);
+  const address = subnetOf(host);
+  const [from, to] = entry.split('-').map((end) => subnetOf(end.trim()));
+  if (address && from && to)
+    return from.family === address.family && from.first <= address.first && address.last <= to.last;
+  const { name, onPort = port } = withPort(entry);
+  if (onPort !== port) return false;
+  const subnet = subnetOf(name);
+  if (address) return subnet !== undefined && holds(subnet, address);
+  const domain = name.replace(/^\./, '');
+  return domain !== '' && (host === domain || host.endsWith(`.${domain}`));
 }
 
-function isBetween(host: string, from: string, to: string): boolean {
-  const [at, first, last] = [host, from, to].map(addressNumber);
-  return at !== undefined && first !== undefined && last !== undefined && at >= first && at <= last;
-}
-
-function addressNumber(text: string): number | undefined {
-  const parts = /^\d+\.\d+\.\d+\.\d+$/.test(text) ? text.split('.').map(Number) : [];
-  if (parts.length !== 4 || parts.some((part) => part > 255)) return undefined;
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
+/** An address with colons has a port only behind brackets. */
+function withPort(entry: string): { readonly name: string; readonly onPort?: string } {
+  const [name = '', onPort, ...more] = entry.startsWith('[') ? entry.slice(1).split(/\](?::|$)/) : entry.split(':');
+  if (more.length > 0) return { name: entry };
+  return onPort ? { name, onPort } : { name };
 }

@@ -10,6 +10,7 @@ import { NodekilnError } from '../../../errors.ts';
 import type { ExecResult, Host } from '../../../host/port.ts';
 import { fromBase64, textOf } from '../../../model/bytes.ts';
 import { join, resolve } from '../../../model/path.ts';
+import { loginKeys } from '../../reference.ts';
 
 /** `token`: a refresh token for the registry's token service. */
 export type Credentials =
@@ -47,9 +48,11 @@ export function dockerCredentials(
   let config: ReturnType<typeof readConfig> | undefined;
   return async (registry) => {
     const { auths = {}, credHelpers = {}, credsStore } = await (config ??= readConfig(host, path));
-    const helper = credHelpers[registry] ?? credsStore;
-    if (helper !== undefined) return askHelper(host, helper, registry);
-    const entry = Object.entries(auths).find(([key]) => hostOf(key) === registry)?.[1];
+    const keys = loginKeys(registry);
+    const helper = keys.map((key) => credHelpers[key] ?? credHelpers[hostOf(key)]).find((one) => one) ?? credsStore;
+    if (helper !== undefined) return askHelpers(host, helper, keys);
+    const hosts = new Set(keys.map(hostOf));
+    const entry = Object.entries(auths).find(([key]) => hosts.has(hostOf(key)))?.[1];
     if (!entry) return undefined;
     if (entry.identitytoken) return { type: 'token', token: entry.identitytoken };
     return entry.auth ? decodeAuth(entry.auth, registry, path) : plainAuth(entry);
@@ -93,6 +96,19 @@ function decodeAuth(encoded: string, registry: string, path: string): Credential
 
 function plainAuth({ username, password }: { username?: string; password?: string }): Credentials | undefined {
   return username && password !== undefined ? { type: 'password', username, password } : undefined;
+}
+
+/** By the first key that it knows. */
+async function askHelpers(
+  host: CredentialHost,
+  name: string,
+  keys: readonly string[],
+): Promise<Credentials | undefined> {
+  for (const key of keys) {
+    const found = await askHelper(host, name, key);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /** The credential helpers' protocol: the host on stdin, JSON on stdout, `credentials not found` when there are none. */

@@ -1,7 +1,7 @@
 /** Opens the repository an address names: a registry, its mirrors before it, or a layout folder. */
 import { NodekilnError } from '../../../errors.ts';
 import { isAbsolute, join } from '../../../model/path.ts';
-import { parseReference } from '../../reference.ts';
+import { parseReference, registryName } from '../../reference.ts';
 import type { FetchContext, RegistryMirror } from '../source.ts';
 import { dockerCredentials } from './credentials.ts';
 import { openLayout } from './layout.ts';
@@ -33,7 +33,7 @@ export function openReference(
     budgetMs: context.budgetMs,
     ...(context.signal && { signal: context.signal }),
   };
-  const mirrors = (context.mirrors ?? []).filter(({ host }) => host === registry || host === '_default');
+  const mirrors = (context.mirrors ?? []).filter(({ host }) => registryName(host) === registry || host === '_default');
   // One that is away does not take the time of those that are asked after it.
   const answerMs = Math.min(longestAnswerMs, Math.ceil(context.budgetMs / (mirrors.length + 1)));
   const places = [

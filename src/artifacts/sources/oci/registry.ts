@@ -13,6 +13,7 @@ import { NetError } from '../../../host/port.ts';
 import type { Clock, Files, HttpHeaders, HttpResponse } from '../../../host/port.ts';
 import { textOf } from '../../../model/bytes.ts';
 import { retryAfterMs } from '../../../model/retry-after.ts';
+import { registryHost } from '../../reference.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import { RetryableError, retry } from '../retry.ts';
@@ -44,8 +45,6 @@ export interface RegistryOptions {
 }
 
 const accept = [...manifestTypes, ...indexTypes].join(', ');
-/** Docker's short name of its registry is not the host that serves it. */
-const hosts: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' };
 const tagsPerPage = 1_000;
 const maxPages = 1_000;
 
@@ -62,7 +61,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
   const { registry, repository, local, clock, budgetMs, answerMs = budgetMs, signal } = options;
   const client = authorizedClient(options);
   const name = `${registry}/${repository}`;
-  const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${hosts[registry] ?? registry}/v2`;
+  const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${registryHost(registry)}/v2`;
   const api = `${root}/${repository}`;
   const reference = (tagOrDigest: string): string => `${name}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
 
@@ -190,17 +189,38 @@ async function listTags(first: string, name: string, get: Get): Promise<string[]
     if (!parsed.success)
       throw new NodekilnError('NK_TAGS_UNAVAILABLE', `${shownUrl(url)} answers no list of tags`, { resource: name });
     tags.push(...(parsed.data.tags ?? []));
-    next = nextPage(headers['link'], url);
+    next = nextPage(headers['link'], { url, name });
   }
   return tags;
 }
 
-/** `</v2/…?last=x&n=100>; rel="next"`, on the same server. */
-function nextPage(link: string | undefined, current: string): string | undefined {
-  const target = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(link ?? '')?.[1];
-  if (target === undefined || !URL.canParse(target, current)) return undefined;
-  const url = new URL(target, current);
-  return url.origin === new URL(current).origin && url.href !== current ? url.href : undefined;
+/** `</v2/…?last=x&n=100>; rel="next", …`: RFC 8288. */
+const links = /<([^>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;]+))?)*)\s*(?:,|$)/g;
+const isNext = /;\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=[\s;]|$))/i;
+
+/**
+ * Asked of the same registry whatever scheme and host it is announced with: one behind a proxy does not know its own.
+ * NK_TAGS_UNAVAILABLE for one that leads nowhere: what is there so far is not the whole.
+ */
+function nextPage(
+  link: string | undefined,
+  { url: current, name }: { readonly url: string; readonly name: string },
+): string | undefined {
+  const { target, isSaid } = nextLink(link);
+  if (!isSaid) return undefined;
+  const announced = target === undefined ? null : URL.parse(target, current);
+  const next = announced && new URL(announced.pathname + announced.search, current).href;
+  if (next && next !== current) return next;
+  throw new NodekilnError('NK_TAGS_UNAVAILABLE', `the next page of the tags of ${name} cannot be followed`, {
+    resource: name,
+  });
+}
+
+function nextLink(link = ''): { readonly target?: string; readonly isSaid: boolean } {
+  for (const [, target = '', parameters = ''] of link.matchAll(links))
+    if (isNext.test(parameters)) return { target, isSaid: true };
+  // Not as anybody writes it, but not the last page either.
+  return { isSaid: /\brel\s*=\s*"?[^";,]*\bnext\b/i.test(link.replaceAll(links, '')) };
 }
 
 /** The referrers API, else its fallback: an index under the tag `sha256-<hex>`. */
