@@ -184,6 +184,15 @@ describe('a static pod', () => {
       await agent.pass(2000);
     }
     assert.equal(checksum(), undefined);
+    // Made, and not running.
+    played.containers.set(key, ['!made']);
+    await agent.pass(300_000);
+    assert.equal(last(), 'failed NK_STATIC_POD');
+    assert.match(JSON.stringify(agent.events.at(-1)), /etcd-node-1 is not as .* says \(without etcd\)/);
+    assert.equal(checksum(), undefined);
+    played.containers.set(key, ['running']);
+    await agent.pass(120_000);
+    assert.match(checksum() ?? '', /^[0-9a-f]{64}$/, 'it is looked at again');
   });
 
   it('is waited for while containerd does not answer', async () => {

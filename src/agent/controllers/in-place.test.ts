@@ -145,6 +145,37 @@ describe('a change that disturbs pods', () => {
     assert.equal(await contentOf('/etc/a'), 'two');
   });
 
+  it('asks for no pod, and touches none: whoever drains deletes them (D1, D13)', async () => {
+    await play();
+    agent.cluster.put('pods/default/left', { metadata: {}, spec: { nodeName: 'node-1' } });
+    const of = ({ resource }: { readonly resource: string }): boolean => resource.startsWith('pods');
+    for (const ready of [{ [label]: 'ready' }, undefined]) {
+      agent.cluster.put(poolKey, ready ? disturbing : documents({}, { cpuManagerPolicy: 'none' }, 'three'));
+      await agent.pass(5000);
+      assert.equal(word(), 'wanted', 'nothing is begun while pods may be there');
+      if (ready) putNode({ labels: { ...node().metadata.labels, ...ready } });
+      else putNode({}, { conditions: [{ type: 'InPlaceUpdate', status: 'True', reason: 'ReadyForUpdate' }] });
+      await agent.pass(30_000);
+    }
+    assert.equal(await contentOf('/etc/a'), 'three');
+    assert.deepEqual(agent.cluster.asked.filter(of), []);
+    assert.ok(agent.cluster.get('pods/default/left'));
+  });
+
+  it('waits for nobody where there is no Node, and writes none (D8)', async () => {
+    await play();
+    agent.cluster.delete(nodeKey);
+    await agent.pass(5000);
+    const before = agent.cluster.told.length;
+    agent.cluster.put(poolKey, disturbing);
+    await agent.pass(2 * minute);
+    assert.equal(await contentOf('/etc/a'), 'two');
+    assert.match(agent.summary().at(-1) ?? '', /^converged/);
+    const writes = agent.cluster.told.slice(before).filter((what) => /^(?!get|list|watch).* nodes/.test(what));
+    assert.deepEqual(writes, []);
+    assert.equal(agent.cluster.get(nodeKey), undefined);
+  });
+
   it('after which kubelet does not answer is said with its reason (D16)', async () => {
     await play();
     agent.cluster.put(poolKey, disturbing);
@@ -184,7 +215,7 @@ describe('the operating system', () => {
   const runs = (): number =>
     agent.machine.effects.filter((effect) => effect.startsWith('exec /usr/bin/update-os')).length;
 
-  async function drained(result: object = {}): Promise<void> {
+  async function drained(result: object = {}, by: 'operator' | 'gardener' = 'operator'): Promise<void> {
     await play({
       prepare: async (_cluster, machine) => {
         await machine.files.write([release('1.0')]);
@@ -194,7 +225,8 @@ describe('the operating system', () => {
     agent.cluster.put(poolKey, documents(system));
     await agent.pass(5000);
     assert.deepEqual([word(), runs()], ['wanted', 0]);
-    say('ready');
+    if (by === 'operator') return say('ready');
+    putNode({}, { conditions: [{ type: 'InPlaceUpdate', status: 'True', reason: 'ReadyForUpdate' }] });
   }
 
   /** It starts anew, with such a system. */
@@ -240,7 +272,26 @@ describe('the operating system', () => {
     await agent.pass(10 * minute);
     assert.ok(runs() <= 11, `${runs()} times`);
     assert.equal(word(), 'failed');
-    assert.match(node().metadata.annotations?.[reasonKey] ?? '', /network problems: no route/);
+    const { labels, annotations } = node().metadata;
+    assert.equal(labels?.[label], 'failed');
+    const { [reasonKey]: reason = '', ...others } = annotations ?? {};
+    assert.match(reason, /^NK_UPDATE_FAILED: .*network problems: no route/);
+    assert.deepEqual(
+      Object.keys(others).filter((key) => /update|updating/.test(key)),
+      [],
+      'what runs is told by the machine',
+    );
+    assert.equal(condition(), 'True UpdateFailed');
+  });
+
+  it('whose network does not answer is told Gardener, with the version that is kept (D6)', async () => {
+    await drained({ status: 1, stderr: 'network problems: no route' }, 'gardener');
+    await agent.pass(12 * minute);
+    const { labels, annotations } = node().metadata;
+    assert.equal(labels?.['node.machine.sapcloud.io/update-result'], 'failed');
+    assert.match(annotations?.['node.machine.sapcloud.io/update-failed-reason'] ?? '', /network problems: no route/);
+    assert.equal(annotations?.['node-agent.gardener.cloud/updating-operating-system-version'], '2.0');
+    assert.equal(labels?.[label], 'wanted', 'our own word is whoever waits for it’s');
   });
 
   for (const [name, result] of [

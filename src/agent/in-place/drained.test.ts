@@ -20,7 +20,7 @@ const updating = 'node-agent.gardener.cloud/updating-operating-system-version';
 
 describe('a Node is drained', () => {
   for (const [name, node, by] of [
-    ['by nobody where there is none (D8)', undefined, undefined],
+    ['by nobody where there is none', undefined, undefined],
     ['by nobody', nodeOf(), undefined],
     ['by nobody while it is wanted', own('wanted'), undefined],
     ['by an operator', own('ready'), 'operator'],

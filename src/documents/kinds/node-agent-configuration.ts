@@ -16,7 +16,7 @@ import {
   duration,
   fields,
   freeMap,
-  list,
+  keyedList,
   matching,
   opt,
   text,
@@ -40,6 +40,16 @@ const atLeast = (least: string) =>
     if (parseDuration(payload.value) >= parseDuration(least)) return;
     payload.issues.push({ code: 'custom', message: `must be at least ${least}`, input: payload.value });
   });
+/** '' is none. */
+const kubeconfigCheck = check<Readonly<Record<string, unknown>>>(({ value: { kubeconfig }, issues }) => {
+  if (kubeconfig === undefined || kubeconfig === '' || absolutePath.safeParse(kubeconfig).success) return;
+  issues.push({
+    code: 'custom',
+    message: 'must be an absolute path, or empty',
+    path: ['kubeconfig'],
+    input: kubeconfig,
+  });
+});
 const period = duration.check(atLeast('15s'));
 
 const schema = fields({
@@ -49,7 +59,7 @@ const schema = fields({
     'The API server.',
     fields({ server: doc('Its URL.', apiServerUrl), caFile: opt('Who vouches for it.', absolutePath) }),
   ),
-  clientConnection: opt('How it is asked.', freeMap()),
+  clientConnection: opt('How it is asked.', freeMap().check(kubeconfigCheck)),
   logLevel: opt('Not taken over.', text()),
   logFormat: opt('Not taken over.', text()),
   server: opt('Not taken over.', freeMap()),
@@ -72,7 +82,7 @@ const schema = fields({
         fields({
           syncConfigs: opt(
             'Each one.',
-            list(fields({ secretName: doc('The Secret.', secret), path: doc('The file.', absolutePath) })),
+            keyedList('path', fields({ secretName: doc('The Secret.', secret), path: doc('The file.', absolutePath) })),
           ),
           syncPeriod: opt('Time between two looks.', period),
         }),

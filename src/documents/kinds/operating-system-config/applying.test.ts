@@ -65,7 +65,7 @@ const state = async (name: string): Promise<string> => (await machine.units.get(
 const mode = async (path: string): Promise<number | undefined> => (await machine.files.stat(path))?.mode;
 
 describe('a first document', () => {
-  it('puts files and units in place with their modes, and starts, enables and stops what it says (B1, B2, B5)', async () => {
+  it('puts files and units in place with their modes, and starts, enables and stops what it says', async () => {
     await machine.units.start('vendor.service');
     jobs();
     await applied(
@@ -231,7 +231,7 @@ describe('a changed document', () => {
     assert.deepEqual(jobs(), ['restart once.service', 'restart reader.service']);
   });
 
-  it('takes away what it no longer names, stops and disables it, and leaves the rest (B9)', async () => {
+  it('takes away what it no longer names, stops and disables it, and leaves the rest', async () => {
     await applied({
       files: [inlineFile('/stays', 'x'), inlineFile('/goes', 'x')],
       units: [
