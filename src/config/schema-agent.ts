@@ -3,6 +3,7 @@ import { literal, maximum, minimum } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
+  targetPath,
   doc,
   duration,
   fields,
@@ -52,7 +53,7 @@ const cluster = fields({
 const token = fields({
   secret: doc('The Secret, `kube-system/collector-token`.', secretName),
   key: opt('Key of its data. Default: token.', matching(/^[-._a-zA-Z0-9]+$/, 'a key of a Secret’s data')),
-  path: doc('The file that the value goes to, and nothing else.', absolutePath),
+  path: doc('The file that the value goes to, and nothing else.', targetPath),
   mode: opt('Mode of the file. Default: 0600.', mode),
 });
 

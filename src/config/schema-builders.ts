@@ -27,6 +27,7 @@ import { resourceKinds } from '../model/resources.ts';
 import { parseVersion } from '../model/version.ts';
 import { durationPattern } from './duration.ts';
 import { isMap } from './paths.ts';
+import { whyRefused } from './refused-paths.ts';
 import { sizePattern } from './size.ts';
 import { badPlaceholder, placeholders } from './template.ts';
 import { alternatives, inWords } from './words.ts';
@@ -177,6 +178,14 @@ export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'a digest like "sha256:"
 export const absolutePath = matching(
   /^(?!.*\/\.\.?(?:\/|$))(?!.*\/\/)\/[^\0\n]*$/,
   'an absolute path without "." and ".." parts, like "/etc/motd"',
+);
+/** Where a document may put something. */
+export const targetPath = absolutePath.check(
+  check<string>((payload) => {
+    const why = whyRefused(payload.value);
+    if (why === undefined) return;
+    payload.issues.push({ code: 'custom', message: `cannot be ${payload.value}: it ${why}`, input: payload.value });
+  }),
 );
 export const url = matching(/^https?:\/\/[^\s/]\S*$/, 'a URL like "https://example.org/path"');
 export const unitName = matching(

@@ -5,7 +5,7 @@
 import { check, discriminatedUnion, literal, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
-  absolutePath,
+  targetPath,
   digest,
   doc,
   fields,
@@ -117,7 +117,7 @@ const download = fields({
   action: doc('Put one file from somewhere at a path.', literal('download')),
   version: opt('Version, for the placeholders. Default: 0.', versionText),
   url: doc('Where it is: a URL, or an OCI reference.', template('a URL')),
-  target: doc('Where it is put, executable.', absolutePath),
+  target: doc('Where it is put, executable.', targetPath),
   digest: doc('sha256 of the file, one or one per architecture.', perArch),
 });
 

@@ -5,6 +5,7 @@
 import { check, literal, record, union } from 'zod/mini';
 import {
   absolutePath,
+  targetPath,
   anyText,
   contentText,
   digest,
@@ -81,7 +82,7 @@ function accountId(what: string) {
 export const fileForms = ['content', 'contentBase64', 'symlink', 'directory'] as const;
 
 const file = fields({
-  path: doc('Absolute path on the host.', absolutePath),
+  path: doc('Absolute path on the host.', targetPath),
   content: opt('Text of the file.', contentText()),
   contentBase64: opt('Bytes of the file in base64.', base64()),
   symlink: opt('Make a symbolic link with this target.', text()),
@@ -232,7 +233,7 @@ const tool = fields({
   type: opt('What `url` names. Default: file.', form),
   package: opt('Its name in package repositories. Default: the tool’s.', name),
   sources: opt('Sources of this tool instead of those for all.', binarySources),
-  target: opt('Where it is put. Default: /opt/bin/<tool>.', absolutePath),
+  target: opt('Where it is put. Default: /opt/bin/<tool>.', targetPath),
   ...policy,
   deferrable,
 });

@@ -9,6 +9,7 @@ import { formatPlace } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
 import type { Resource, ResourceId, ResourceMap } from '../model/resources.ts';
+import { contradictions } from './places.ts';
 
 export interface Rendering {
   readonly facts: Facts;
@@ -32,6 +33,10 @@ export function createRendering(facts: Facts, placeOf: (path: Path) => Place | u
   const resources = new Map<ResourceId, Resource>();
   const paths = new Map<ResourceId, Path>();
   const problems: Problem[] = [];
+  const report: Rendering['report'] = (path, message, hint) => {
+    const place = placeOf(path);
+    problems.push({ message, ...(place && { place }), ...(hint !== undefined && { hint }) });
+  };
   return {
     facts,
     resources,
@@ -48,15 +53,14 @@ export function createRendering(facts: Facts, placeOf: (path: Path) => Place | u
       const { path: _path, ...position } = place;
       return formatPlace(position);
     },
-    report(path, message, hint) {
-      const place = placeOf(path);
-      problems.push({ message, ...(place && { place }), ...(hint !== undefined && { hint }) });
-    },
+    report,
     suggestion(id) {
       const near = nearest(id, resources.keys());
       return near && `did you mean "${near}"?`;
     },
     refuseProblems(what) {
+      for (const { ids, message } of contradictions(resources.values()))
+        report(paths.get(ids.find((id) => paths.has(id)) ?? ids[0]) ?? [], message, 'Keep one of the two.');
       if (problems.length > 0) throw invalidDocument(what, problems);
     },
   };

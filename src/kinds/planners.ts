@@ -15,6 +15,7 @@ import {
   type Step,
   type Touched,
 } from '../model/steps.ts';
+import { placesOf } from '../desired/places.ts';
 import { actionPlanner } from './action/plan.ts';
 import { binaryPlanner } from './binary/plan.ts';
 import { extensionPlanner } from './extension/plan.ts';
@@ -120,6 +121,27 @@ function stepsOf<K extends ResourceKind>(kind: K, change: ChangeOf<K>, context: 
   const planner = plannerOf(kind);
   if (change.desired) return planner.steps(change, change.desired, context);
   return change.touched ? planner.removal(change.touched, change.observed) : [];
+}
+
+/** What a resource has for itself is not removed for the sake of another that stood in its place before. */
+export function yieldPlaces(steps: readonly Step[], desired: Iterable<Resource>): readonly Step[] {
+  if (!steps.some(({ action }) => action.do === 'remove')) return steps;
+  const owners = new Map<string, ResourceId[]>();
+  for (const resource of desired)
+    for (const place of placesOf(resource)) owners.set(place, [...(owners.get(place) ?? []), resource.id]);
+  return steps.map((step) => {
+    if (step.action.do !== 'remove') return step;
+    const isOurs = (path: string): boolean => (owners.get(path) ?? []).every((id) => id === step.resource);
+    const paths = step.action.paths.filter(isOurs);
+    if (paths.length === step.action.paths.length) return step;
+    const { restoreOriginal } = step.action;
+    const yielded = restoreOriginal ? step.action.paths.filter((path) => !isOurs(path)) : [];
+    const nothingLeft = paths.length === 0 && yielded.length === 0;
+    const action = nothingLeft
+      ? ({ do: 'release' } as const)
+      : { ...step.action, paths, ...(yielded.length > 0 && { dropOriginals: yielded }) };
+    return { ...step, action, writes: step.writes.filter(isOurs) };
+  });
 }
 
 /** Lets every kind join the steps of what changes. */

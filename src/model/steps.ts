@@ -211,6 +211,8 @@ interface RemoveAction {
   readonly do: 'remove';
   readonly paths: readonly string[];
   readonly restoreOriginal: boolean;
+  /** What was there before is wanted no more: something else has these places. */
+  readonly dropOriginals?: readonly string[];
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 import type { Resource, ResourceId } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
-import { impactOf, joinKinds, readsOf, stepsFor } from '../kinds/planners.ts';
+import { impactOf, joinKinds, readsOf, stepsFor, yieldPlaces } from '../kinds/planners.ts';
 import type { Claim, Diff } from './diff.ts';
 import { joinDependencies, precedeGoal } from './order.ts';
 import { roleOf, type Plan, type Step } from '../model/steps.ts';
@@ -19,7 +19,11 @@ export interface PlanInput extends Diff {
 
 /** NK_PLAN_CONFLICT when two resources write one place. */
 export function plan({ changes, context, desired, goal }: PlanInput): Plan {
-  const own = changes.flatMap((change) => stepsFor(change, context));
+  const wanted = [...desired.values()].map(({ resource }) => resource);
+  const own = yieldPlaces(
+    changes.flatMap((change) => stepsFor(change, context)),
+    wanted,
+  );
   const steps = precedeGoal(joinDependencies(joinKinds(own, changes, goal), desired), goal);
   checkWriters(steps);
   return {

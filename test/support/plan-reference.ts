@@ -6,13 +6,17 @@ import { NodekilnError } from '../../src/errors.ts';
 import { stepsFor } from '../../src/kinds/planners.ts';
 import { stepBase } from '../../src/kinds/planner.ts';
 import { isRunning, unitEntries } from '../../src/kinds/unit/definition.ts';
-import { reveal, type ResourceId, type UnitResource } from '../../src/model/resources.ts';
+import { placesOf } from '../../src/desired/places.ts';
+import { reveal, type Resource, type ResourceId, type UnitResource } from '../../src/model/resources.ts';
 import type { Change, ExtensionObservation, Plan, Schedule, ScheduledStep, Step } from '../../src/model/steps.ts';
 import type { Claim } from '../../src/plan/diff.ts';
 import type { PlanInput } from '../../src/plan/plan.ts';
 
 export function referencePlan(input: PlanInput): Pick<Plan, 'steps' | 'goal'> {
-  const own = input.changes.flatMap((change) => stepsFor(change, input.context));
+  const own = yieldPlaces(
+    input.changes.flatMap((change) => stepsFor(change, input.context)),
+    [...input.desired.values()].map(({ resource }) => resource),
+  );
   const merged = belowRemoved(yieldTargets(withMerge(own, input.changes)), input.changes);
   const towardsGoal = own.some((step) => step.resource === input.goal && isStart(step));
   const removed = goneBeforeStarts(readersFirst(merged, input.changes), input.changes);
@@ -23,6 +27,22 @@ export function referencePlan(input: PlanInput): Pick<Plan, 'steps' | 'goal'> {
 }
 
 const mergeStepId = 'merge extensions';
+
+/** What a resource has for itself is not removed for the sake of another that stood there. */
+function yieldPlaces(steps: readonly Step[], desired: readonly Resource[]): Step[] {
+  return steps.map((step) => {
+    const { action } = step;
+    if (action.do !== 'remove') return step;
+    const others = desired.filter(({ id }) => id !== step.resource).flatMap((resource) => placesOf(resource));
+    const yielded = action.paths.filter((path) => others.includes(path));
+    if (yielded.length === 0) return step;
+    const paths = action.paths.filter((path) => !yielded.includes(path));
+    const writes = step.writes.filter((path) => !others.includes(path));
+    if (paths.length === 0 && !action.restoreOriginal) return { ...step, action: { do: 'release' }, writes };
+    const dropped = action.restoreOriginal ? { dropOriginals: yielded } : {};
+    return { ...step, action: { ...action, paths, ...dropped }, writes };
+  });
+}
 
 /** What another resource writes is not removed for the sake of the one it belonged to before. */
 function yieldTargets(steps: readonly Step[]): Step[] {

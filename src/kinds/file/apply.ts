@@ -57,6 +57,8 @@ function toWrite({ path, entry }: ActionOf<'write'>): FileWrite {
 
 /** Removes what is ours; the foreign file that was there before comes back. */
 export async function performRemove(host: Host, action: ActionOf<'remove'>): Promise<void> {
+  const dropped = (action.dropOriginals ?? []).map((path) => originalPaths(path));
+  await host.files.remove(dropped.flatMap(({ about, content }) => [about, content]));
   const foreign = new Set<string>();
   if (action.restoreOriginal) {
     for (const path of action.paths) if (await restoreOriginal(host.files, path)) foreign.add(path);

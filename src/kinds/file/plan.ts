@@ -1,4 +1,5 @@
 /** Planning of `file` resources: files, folders and symlinks at a path. */
+import { whyRefused } from '../../config/refused-paths.ts';
 import { aboveOf } from '../../model/path.ts';
 import { kindOf, nameOf, type FileResource, type ResourceId } from '../../model/resources.ts';
 import type { FileObservation, Step, Touched } from '../../model/steps.ts';
@@ -39,7 +40,8 @@ export const filePlanner: KindPlanner<'file'> = {
 
   removal: (touched, observed) => {
     const path = touched.id.slice('file:'.length);
-    if (!isLeft(observed, touched)) return [releaseStep(touched)];
+    // An earlier nodekiln asked for it there, in vain.
+    if (!isLeft(observed, touched) || whyRefused(path) !== undefined) return [releaseStep(touched)];
     return [
       {
         ...removalBase(touched),

@@ -1,10 +1,9 @@
 /** What defines a unit on a host: its unit file and drop-ins in /etc/systemd/system, and how they differ from what is wanted. Pure. */
+import { unitFolder } from '../../desired/places.ts';
 import type { ResourceId, UnitResource } from '../../model/resources.ts';
 import type { EntryObservation, Touched, WriteEntry } from '../../model/steps.ts';
 import { compareEntry, textEntry } from '../file/entry.ts';
 import { definitionsOf } from '../planner.ts';
-
-const unitFolder = '/etc/systemd/system';
 
 /** Paths of ours and what belongs there. */
 export function unitEntries(unit: UnitResource): Map<string, WriteEntry> {

@@ -7,7 +7,7 @@ import { check, literal, optional, refine, unknown } from 'zod/mini';
 import type { output } from 'zod/mini';
 import { asReference } from '../../../artifacts/reference.ts';
 import {
-  absolutePath,
+  targetPath,
   anyText,
   contentText,
   doc,
@@ -44,7 +44,7 @@ function problem<Value>(message: string, isWrong: (value: Value) => boolean, pat
 
 // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const filePath = absolutePath.check(
+const filePath = targetPath.check(
   refine((path) => !path.endsWith('/'), { error: wants('the path of a file, without a slash at its end') }),
   refine((path) => path.length <= longestPath && path.split('/').every((part) => part.length <= longestName), {
     error: `must be a path of at most ${longestPath} characters, with names of at most ${longestName}`,
