@@ -49,7 +49,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
   let host: LabHost;
   let scratch: string;
 
-  const documentOf = (words: string): string =>
+  const documentOf = (words: string, more: readonly object[] = []): string =>
     joinDocument(cluster, {
       podSubnet,
       nodeName: name,
@@ -65,6 +65,7 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
             state: 'started',
             inputs: ['file:/etc/words'],
           },
+          ...more,
         ],
       },
     });
@@ -353,6 +354,43 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     context.diagnostic(`${points.length} of ${all.length} points (seed ${sampleSeed})`);
     await host.check(['systemctl', 'start', agentUnit]);
   });
+
+  const ends = [
+    ['rebooted', () => host.reboot(60_000)],
+    ['without power', () => host.kill().then(() => host.start())],
+  ] as const;
+  // In a sample the one today, the other tomorrow.
+  for (const [what, end] of sampled ? ends.slice(sampleSeed % 2).slice(0, 1) : ends)
+    test(`${what} in the middle of a change converges after its boot`, { timeout: 150_000 }, async () => {
+      await host.check(['systemctl', 'enable', agentUnit]);
+      const slow = {
+        name: 'slow.service',
+        content:
+          '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/sleep 5\n[Install]\nWantedBy=multi-user.target\n',
+        state: 'started',
+        inputs: ['file:/etc/words'],
+      };
+      const wanted = what.replaceAll(' ', '-');
+      await putSecret(cluster, secret, { [key]: documentOf(`WORDS=${wanted}\n`, [slow]) });
+      const state = async (): Promise<string> =>
+        (await host.exec(['systemctl', 'is-active', 'slow.service'])).stdout.trim();
+      await until(async () => (await state()) === 'activating', 'it is in the middle of it');
+      const told = applied(await cluster.admin.get<Node>(nodePath));
+      await end();
+      await until(async () => (await state()) === 'active', 'the rest is done');
+      const isTold = (node: Node): boolean => applied(node) !== undefined && applied(node) !== told;
+      await cluster.admin.until<Node>(nodePath, isTold, 'it reports', 60_000);
+      assert.equal(await words(), wanted);
+      assert.ok((await environment()).includes(`WORDS=${wanted}`));
+      const isReady = ({ status: now }: Node): boolean =>
+        now?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+      await cluster.admin.until<Node>(nodePath, isReady, 'it is Ready', 60_000);
+      // It ended with the machine.
+      await startApprover(cluster, host);
+      await give(`after-${wanted}`);
+      await untilWords(`after-${wanted}`);
+      await until(async () => (await host.exec(['systemctl', 'cat', 'slow.service'])).status !== 0, 'it is gone');
+    });
 
   test('writes nothing to its Node while another machine does, and both say so', { timeout: 150_000 }, async () => {
     await give('alone');

@@ -141,6 +141,24 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
     },
   );
 
+  test('tell of themselves on a socket that is root’s alone', async () => {
+    const socket = '/run/nodekiln/agent.sock';
+    const ask = `for (const path of ['/healthz', '/readyz', '/metrics'])
+      require('node:http').get({ socketPath: '${socket}', path }, (answer) => {
+        let text = '';
+        answer.on('data', (part) => (text += part)).on('end', () => console.log(path, answer.statusCode, /boot_milestone_seconds.*registered/.test(text)));
+      });`;
+    for (const host of hosts.values()) {
+      const told = await host.check(['/opt/nodekiln/bin/node', '--eval', ask]);
+      assert.deepEqual(told.trim().split('\n').sort(), [
+        '/healthz 200 false',
+        '/metrics 200 true',
+        '/readyz 200 false',
+      ]);
+      assert.equal((await host.check(['stat', '-c', '%F %U %a', socket])).trim(), 'socket root 600');
+    }
+  });
+
   test('a change restarts the unit that reads it, and no other', { timeout: 120_000 }, async () => {
     for (const [name, host] of hosts) {
       const units = ['words.service', 'kubelet.service', 'containerd.service'];
