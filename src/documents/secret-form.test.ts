@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { nodeDocument } from '../../test/support/memory-node.ts';
 import { oscOf } from '../../test/support/osc.ts';
 import { exampleFacts } from '../model/facts.ts';
@@ -58,7 +59,10 @@ describe('an OperatingSystemConfig in a Secret', () => {
     const { texts, checksum, serial } = readSecretForm(
       secretOf({ 'osc.yaml': rendered }, { 'checksum/data-script': renderedChecksum }),
     );
-    assert.deepEqual(texts, [{ file: 'secret:kube-system/pool-a/osc.yaml', text: rendered, mode: 0 }]);
+    assert.deepEqual(
+      texts.map(({ file, text, mode }) => ({ file, text, mode })),
+      [{ file: 'secret:kube-system/pool-a/osc.yaml', text: rendered, mode: 0 }],
+    );
     assert.deepEqual([checksum, serial], [renderedChecksum, false]);
   });
 
@@ -94,6 +98,18 @@ describe('an OperatingSystemConfig in a Secret', () => {
 });
 
 describe('a Secret', () => {
+  it('shows in nothing that its texts are printed or serialised as', () => {
+    const { texts } = readSecretForm(secretOf({ 'a.yaml': 'hunter2' }));
+    const named = withSecrets(texts, [secretOf({ key: 'hunter2' })]);
+    for (const [one] of [texts, named]) {
+      assert.equal(one?.text, 'hunter2');
+      const said = [inspect(one, { depth: Infinity, showHidden: true }), JSON.stringify(one)];
+      for (const text of [...said, inspect({ ...one }), JSON.stringify(structuredClone(one))])
+        assert.doesNotMatch(text, /hunter2|aHVudGVyM/);
+    }
+    assert.deepEqual(Object.keys(texts[0] ?? {}), ['file', 'mode']);
+  });
+
   it('with NodeConfigs gives them in the order of their keys, and no checksum', async () => {
     const form = readSecretForm(
       secretOf({

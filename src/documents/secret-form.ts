@@ -49,11 +49,10 @@ export function readSecretForm({ metadata, data = {} }: Secret): SecretForm {
       hint: `Put an OperatingSystemConfig under ${oscKey}, or NodeConfigs under names that end in .yaml. What is applied stays.`,
     });
   const contents = keys.map((key) => ({ key, content: data[key]?.reveal() ?? new Uint8Array() }));
-  const texts = contents.map(({ key, content }) => ({
-    file: `${address}/${key}`,
-    text: decoded(content, `${address}/${key}`),
-    mode: 0,
-  }));
+  const texts = contents.map(({ key, content }) => {
+    const file = `${address}/${key}`;
+    return new ConcealedText(file, decoded(content, file));
+  });
   const serial = metadata.annotations?.[serialAnnotation] === 'true';
   const osc = contents.find(({ key }) => key === oscKey);
   if (!osc) return { texts, serial };
@@ -100,5 +99,23 @@ export async function secretsNamedIn(texts: readonly Pick<SourcedText, 'file' | 
 /** The texts with the Secrets that they name; those that are not there are missed where they are needed. */
 export function withSecrets(texts: readonly SourcedText[], secrets: readonly Secret[]): SourcedText[] {
   const known = new Map(secrets.map(({ metadata, data = {} }) => [metadata.name, data]));
-  return texts.map((text) => ({ ...text, secrets: known }));
+  return texts.map(({ file, text }) => new ConcealedText(file, text, known));
+}
+
+/** What a Secret held, as a text to be parsed. Printed or serialised by accident it shows its name alone. */
+class ConcealedText implements SourcedText {
+  readonly file: string;
+  readonly mode = 0;
+  declare readonly secrets?: NonNullable<SourcedText['secrets']>;
+  readonly #text: string;
+
+  constructor(file: string, text: string, secrets?: SourcedText['secrets']) {
+    this.file = file;
+    this.#text = text;
+    if (secrets) this.secrets = secrets;
+  }
+
+  get text(): string {
+    return this.#text;
+  }
 }
