@@ -855,6 +855,9 @@ const live: Expectation[] = [
       await started(subject.host, unit('loops'));
       const end = await until(subject.host, unit('loops'), ({ activeState }) => activeState === 'failed');
       assert.ok((end.restarts ?? 0) >= 4, `${end.restarts}`);
+      // Of every run, where there is a journal; the last attempt had no process.
+      const said = (await subject.host.units.log(unit('loops'), 50)).filter((line) => /exited, .*status=1/.test(line));
+      assert.ok(said.length === 0 || said.length >= 4, said.join('\n'));
     },
   },
   {

@@ -1,6 +1,6 @@
 /**
  * The last log lines of a unit, from journalctl: what its processes said and what systemd said about it since it was
- * started, restarts by systemd included. An entry belongs to the start by its time or by its invocation; neither alone
+ * started, with the runs that systemd restarted it from. An entry belongs to the start by its time or by its invocation; neither alone
  * will do, because the journal stamps entries with the time it woke up, up to a moment before the start that caused them,
  * and what a process says just before it ends can come without its invocation.
  *
@@ -15,6 +15,8 @@ export interface UnitLogQuery {
   readonly invocationId: string;
   /** Realtime microseconds of the start; 0 when there was none. */
   readonly sinceUsec: number;
+  /** How often systemd restarted it by itself since it was started: so many runs before this one belong to the start. */
+  readonly restarts: number;
 }
 
 const timeoutMs = 5000;
@@ -41,18 +43,35 @@ export async function readUnitLog(exec: Exec, query: UnitLogQuery): Promise<stri
 }
 
 /** journalctl's JSON lines as text, only those of the start asked for. */
-export function selectLines(json: string, { lines, invocationId, sinceUsec }: UnitLogQuery): string[] {
-  const messages: string[] = [];
-  for (const line of json.split('\n')) {
-    const entry = parseEntry(line);
-    if (!entry) continue;
-    const invocation = entry['_SYSTEMD_INVOCATION_ID'] ?? entry['INVOCATION_ID'];
-    const usec = Number(entry['__REALTIME_TIMESTAMP']);
-    const belongs = invocation === invocationId || (invocation === undefined && usec >= sinceUsec - earlierUsec);
-    if (!belongs && !(usec >= sinceUsec)) continue;
-    messages.push(...messageText(entry['MESSAGE']).split('\n'));
-  }
-  return messages.filter((message) => message !== '').slice(-lines);
+export function selectLines(json: string, { lines, invocationId, sinceUsec, restarts }: UnitLogQuery): string[] {
+  const entries = json.split('\n').flatMap((line) => entryOf(line) ?? []);
+  const before = [...new Set(entries.map(({ invocation }) => invocation))].filter(
+    (invocation) => invocation !== undefined && invocation !== invocationId,
+  );
+  const runs = new Set([...(restarts === 0 ? [] : before.slice(-restarts)), invocationId]);
+  const starts = entries.filter(({ invocation }) => runs.has(invocation)).map(({ usec }) => usec);
+  const fromUsec = restarts === 0 ? sinceUsec : Math.min(sinceUsec, ...starts);
+  return entries
+    .filter(
+      ({ invocation, usec }) =>
+        runs.has(invocation) || (invocation === undefined && usec >= fromUsec - earlierUsec) || usec >= fromUsec,
+    )
+    .flatMap(({ message }) => message.split('\n'))
+    .filter((message) => message !== '')
+    .slice(-lines);
+}
+
+interface Entry {
+  readonly invocation: unknown;
+  readonly usec: number;
+  readonly message: string;
+}
+
+function entryOf(line: string): Entry | undefined {
+  const entry = parseEntry(line);
+  if (!entry) return undefined;
+  const invocation = entry['_SYSTEMD_INVOCATION_ID'] ?? entry['INVOCATION_ID'];
+  return { invocation, usec: Number(entry['__REALTIME_TIMESTAMP']), message: messageText(entry['MESSAGE']) };
 }
 
 function parseEntry(line: string): Readonly<Record<string, unknown>> | undefined {

@@ -72,9 +72,10 @@ function looking(
       }
     }),
     log: guarded(async (name, lines) => {
-      const properties = await session.properties(unitPath(checkedName(name)), unitInterface);
+      const properties = await session.properties(unitPath(checkedName(name)), isService(name) ? '' : unitInterface);
+      const restarts = number(properties['NRestarts']);
       const sinceUsec = number(properties['InactiveExitTimestamp']);
-      return readUnitLog(exec, { name, lines, sinceUsec, invocationId: hexOf(properties['InvocationID']) });
+      return readUnitLog(exec, { name, lines, sinceUsec, restarts, invocationId: hexOf(properties['InvocationID']) });
     }),
     milestones: guarded(async () => {
       const stamp = async (milestone: string): Promise<number> =>

@@ -89,7 +89,10 @@ export interface Units {
   resetFailed(name: string): Promise<void>;
   /** Sends a signal to all processes of the unit. */
   kill(name: string, signal: UnitSignal): Promise<void>;
-  /** The last log lines of the unit's current or last start, oldest first; empty when there is no journal. */
+  /**
+   * The last log lines of the unit's current or last start and of the runs that systemd restarted it from since, oldest
+   * first; empty when there is no journal.
+   */
   log(name: string, lines: number): Promise<string[]>;
   /** CLOCK_MONOTONIC microseconds of the machine's milestones; 0 when not reached. */
   milestones(): Promise<{ readonly kernelUsec: number; readonly userspaceUsec: number; readonly finishUsec: number }>;

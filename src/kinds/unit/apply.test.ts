@@ -100,13 +100,17 @@ describe('a start', () => {
   });
 
   test('of what restarts in a loop is a failure long before the deadline', async () => {
-    machine.units.behave('a.service', { exit: { afterMs: 100, status: 1 } });
+    machine.units.behave('a.service', ({ start }) => ({
+      exit: { afterMs: 100, status: 7 },
+      log: [`unknown flag, said by run ${start}`],
+    }));
     const looping = text('StartLimitIntervalSec=0').replace('ExecStart', 'Restart=always\nExecStart');
     const begun = machine.clock.monotonic();
     const error = await failing([
       service({ content: looping, readiness: { type: 'socket', path: '/run/a.sock' }, deadlineMs: 600_000 }),
     ]);
-    assert.match(error.message, /restarts in a loop/);
+    assert.match(error.message, /restarts in a loop \(\d+ times, exit status 7\)/);
+    assert.ok(error.lines.includes('unknown flag, said by run 1'), error.lines.join('\n'));
     assert.ok(machine.clock.monotonic() - begun < 5000);
     await machine.units.stop('a.service');
   });

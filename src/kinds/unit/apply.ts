@@ -116,13 +116,16 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
   const settled = job?.result.then((outcome) => void (result = outcome));
   const first = await host.units.get(action.unit);
   let lastProblem = 'its job is still queued';
+  let lastExit = 0;
 
   for (let pause = probeMinMs; ; pause = Math.min(pause * 1.5, probeMaxMs)) {
     context.signal?.throwIfAborted();
     // The state must be read after the job's end to mean anything about it.
     const ended = result;
     const status = await host.units.get(action.unit);
-    await failIfDead({ host, action, status, result: ended, restartsBefore: first.restarts ?? 0 });
+    // A run that systemd has just begun has not ended: how the one before did is what tells.
+    lastExit = status.execMainStatus || lastExit;
+    await failIfDead({ host, action, status, result: ended, restartsBefore: first.restarts ?? 0, lastExit });
     // Until its job is done, `active` may be the process that a restart is about to stop.
     const running = status.activeState === 'active' || (isTransient(status) && status.result === 'success');
     if (ended === 'done' && running) {
@@ -157,22 +160,24 @@ interface Liveness {
   readonly status: UnitStatus;
   readonly result: JobResult | undefined;
   readonly restartsBefore: number;
+  /** Of the last run that was seen to fail; 0 when none was. */
+  readonly lastExit: number;
 }
 
-async function failIfDead({ host, action, status, result, restartsBefore }: Liveness): Promise<void> {
-  const fail = async (problem: string): Promise<never> => {
-    throw await unitError(host, action.unit, problem);
+async function failIfDead({ host, action, status, result, restartsBefore, lastExit }: Liveness): Promise<void> {
+  const fail = async (problem: string, about: string[] = []): Promise<never> => {
+    const lines = await logOf(host, action.unit);
+    throw failedUnit(action.unit, problem, [...about, ...exitOf(lines, lastExit)], lines);
   };
   if (status.loadState === 'not-found')
     throw new NodekilnError('NK_UNIT_MISSING', `${action.unit} does not exist`, { resource: `unit:${action.unit}` });
   if (result !== undefined && result !== 'done') await fail(`its start job ended with ${result}`);
   // While its job runs, `failed` may be how the process that a restart stops has ended.
   if (result !== undefined && status.activeState === 'failed')
-    await fail(`it failed (${status.result ?? 'unknown result'}, exit status ${status.execMainStatus ?? '?'})`);
+    await fail('it failed', [status.result ?? 'unknown result']);
   if (result === 'done' && status.activeState === 'inactive' && !isTransient(status)) await fail('it ended by itself');
   const restarts = (status.restarts ?? 0) - restartsBefore;
-  if (restarts > restartsTolerated)
-    await fail(`it restarts in a loop (${restarts} times, exit status ${status.execMainStatus ?? '?'})`);
+  if (restarts > restartsTolerated) await fail('it restarts in a loop', [`${restarts} times`]);
 }
 
 const logLines = 20;
@@ -183,6 +188,23 @@ async function unitError(
   problem: string,
   code: 'NK_UNIT_FAILED' | 'NK_UNIT_UNHEALTHY' = 'NK_UNIT_FAILED',
 ): Promise<NodekilnError> {
-  const lines = await host.units.log(unit, logLines).catch(() => []);
+  const lines = await logOf(host, unit);
   return new NodekilnError(code, `${unit}: ${problem}`, { resource: `unit:${unit}`, lines });
+}
+
+function failedUnit(unit: string, problem: string, about: readonly string[], lines: readonly string[]): NodekilnError {
+  const notes = about.length > 0 ? ` (${about.join(', ')})` : '';
+  return new NodekilnError('NK_UNIT_FAILED', `${unit}: ${problem}${notes}`, { resource: `unit:${unit}`, lines });
+}
+
+function logOf(host: Host, unit: string): Promise<string[]> {
+  return host.units.log(unit, logLines).catch(() => []);
+}
+
+/** How the last process that ended did: systemd says so in the log, also when another runs by now. */
+function exitOf(lines: readonly string[], seen: number): string[] {
+  const said = lines.flatMap((line) => /Main process exited, code=(\w+), status=(\d+)(?:\/(\S+))?/.exec(line) ?? []);
+  const [code, status, name] = said.slice(-3);
+  if (code === undefined) return seen === 0 ? [] : [`exit status ${seen}`];
+  return [code === 'exited' ? `exit status ${status}` : `ended by SIG${name ?? status}`];
 }

@@ -5,7 +5,8 @@ const startLimit = { burst: 5, intervalMs: 10_000 };
 const startTimeoutMs = 90_000;
 const restartDelayMs = 100;
 
-export function activate(manager: Manager, unit: Unit): void {
+/** `again`: by systemd itself, which keeps what the runs before said. */
+export function activate(manager: Manager, unit: Unit, again = false): void {
   const now = manager.clock.monotonic();
   unit.recent = [...unit.recent.filter((time) => now - time < startLimit.intervalMs), now];
   if (unit.recent.length > startLimit.burst && unit.file.value('Unit', 'StartLimitIntervalSec') !== '0') {
@@ -24,7 +25,7 @@ export function activate(manager: Manager, unit: Unit): void {
   unit.mainPid = unit.name.endsWith('.service') ? manager.pids : 0;
   const behave = manager.behaviours.get(unit.name) ?? manager.behaviours.get('*');
   unit.behaviour = behave?.({ file: unit.file, start: unit.starts }) ?? {};
-  unit.log = [...(unit.behaviour.log ?? [])];
+  unit.log = [...(again ? unit.log : []), ...(unit.behaviour.log ?? [])];
   const { start = 'ok', startMs = 0 } = unit.behaviour;
   if (start === 'hang') {
     return later(manager, unit, startTimeout(unit), () => ended(manager, unit, 'timeout', 0));
@@ -76,6 +77,7 @@ export function ended(
     if (clean) return becameInactive(unit);
     return fail(unit, result, status);
   }
+  unit.log.push(`${unit.name}: Main process exited, code=exited, status=${status}/FAILURE`);
   unit.epoch += 1;
   unit.mainPid = 0;
   unit.execMainStatus = status;
@@ -86,7 +88,7 @@ export function ended(
   if (unit.job?.type !== 'stop') unit.job?.settle(clean ? 'done' : 'failed');
   later(manager, unit, restartDelayMs, () => {
     unit.restarts += 1;
-    activate(manager, unit);
+    activate(manager, unit, true);
   });
 }
 
