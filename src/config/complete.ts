@@ -47,9 +47,12 @@ import {
   type Lack,
   type Scope,
 } from './completion.ts';
-import { credentialProviderFolder, podCidr } from './defaults.ts';
+import { credentialProviderFolder } from './defaults.ts';
+import { podCidr } from './schema-cluster.ts';
 import { refuseOwnFlags } from './kubelet-flags.ts';
 import { isNeverDeferrable } from './never-deferrable.ts';
+import { isRestrictedLabel } from './node-labels.ts';
+import { valueAt } from './paths.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
 
 type ExecDocument = NonNullable<Section<'cluster'>['exec']>;
@@ -208,13 +211,38 @@ const credentialProviders: Completion<CredentialProvidersDocument, CredentialPro
   binDir: or(credentialProviderFolder),
 };
 
+function refuseRestrictedLabels(keys: readonly string[], scope: Scope): void {
+  for (const key of keys.filter(isRestrictedLabel))
+    lack(
+      scope,
+      `kubelet refuses to give its own node the label ${key}`,
+      'Use a name below node.kubernetes.io or of your own domain; other labels of Kubernetes are given in the cluster.',
+    );
+}
+
 const kubelet: Completion<Section<'kubelet'>, NodeSpec['kubelet']> = {
-  configuration: given,
+  configuration: (configuration, _whole, scope) => {
+    if (valueAt(configuration, ['healthzPort']) === 0)
+      lack(
+        within(scope, 'healthzPort'),
+        'healthzPort 0 switches kubelet’s healthz off, by which nodekiln knows that kubelet is well',
+        'Give a port, or leave it out.',
+      );
+    return given(configuration);
+  },
   flags: (flags, whole, scope) => {
     refuseOwnFlags(given(flags), whole, scope);
+    const labels = String(given(flags)['node-labels'] ?? '').split(',');
+    refuseRestrictedLabels(
+      labels.map((label) => label.split('=')[0] ?? ''),
+      within(scope, 'node-labels'),
+    );
     return given(flags);
   },
-  labels: given,
+  labels: (labels, _whole, scope) => {
+    for (const key of Object.keys(given(labels))) refuseRestrictedLabels([key], within(scope, key));
+    return given(labels);
+  },
   annotations: given,
   taints: given,
   nodeName: kept,

@@ -2,6 +2,7 @@
  * Every default of a NodeConfig, in one place. They are the first of the merged sources, so a document overrides them
  * like any other; `config dump` marks them `default`. Defaults of single items (`mode` of a file) are at the end. Pure.
  */
+import { podCidr } from './schema-cluster.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 
 export const kubeletConfigPath = '/etc/kubernetes/kubelet.yaml';
@@ -10,8 +11,6 @@ export const caPath = '/etc/kubernetes/pki/ca.crt';
 export const credentialProviderFolder = '/usr/libexec/kubernetes/credential-providers';
 export const containerdSocket = '/run/containerd/containerd.sock';
 export const healthzUrl = 'http://127.0.0.1:10248/healthz';
-/** The subnet of a bridge whose pods have the addresses that the cluster gives the Node. */
-export const podCidr = 'podCIDR';
 
 /** Where sources are found on a host, in the order they merge. */
 export const documentPaths = {

@@ -222,15 +222,15 @@ const unitNames: Takes = {
   },
 };
 const certificates: Takes = {
-  takes: [certificate, `\n\n${certificate}\n\n`, certificate.trimEnd(), certificate.repeat(2)],
+  takes: [
+    certificate,
+    `\n\n${certificate}\n\n`,
+    certificate.trimEnd(),
+    certificate.repeat(2),
+    `# Root\n${certificate}# end\n`,
+  ],
   refuses: {
-    'must be certificates in PEM form': [
-      '',
-      'a',
-      `a${certificate}`,
-      `${certificate}a`,
-      certificate.replace('END', 'AND'),
-    ],
+    'must be certificates in PEM form': ['', 'a', certificate.replace('END', 'AND')],
     'must be a string': [7],
   },
 };
@@ -340,6 +340,8 @@ const nodeConfig: readonly Field[] = [
         '',
         'a',
         '10.0.0',
+        '999.1.1.1',
+        '1::2::3',
         '10.0.0.1.2',
         '1234.0.0.1',
         '10.0.0.1234',
@@ -388,8 +390,20 @@ const nodeConfig: readonly Field[] = [
   { at: 'kubelet.taints.0.effect', ...choices('NoSchedule', 'PreferNoSchedule', 'NoExecute') },
   {
     at: 'kubelet.nodeIp',
-    takes: ['10.0.0.1', '10.0.0.1,fd00::1'],
-    refuses: { 'must be one address, or an IPv4 and an IPv6 address with a comma': [7] },
+    takes: ['10.0.0.1', 'fd00::1', '10.0.0.1,fd00::1', 'fd00::1,10.0.0.1', '::', '0.0.0.0'],
+    refuses: {
+      'must be one address, or an IPv4 and an IPv6 address with a comma': [
+        7,
+        '',
+        'bogus',
+        '10.0.0.256',
+        '10.0.0.1/24',
+        '10.0.0.1,10.0.0.2',
+        '10.0.0.1,',
+        'fd00::1::2',
+        '10.0.0.1,fd00::1,fd00::2',
+      ],
+    },
   },
   { at: 'kubelet.staticPods', ...lists },
   { at: 'kubelet.staticPods.0.name', ...names },
@@ -455,6 +469,11 @@ const nodeConfig: readonly Field[] = [
         '',
         'podCIDRs',
         'apodCIDR',
+        '999.88.0.0/24',
+        '10.88.0.0/99',
+        '10.88.0.0/024',
+        'fd00::/129',
+        '10.88.0.0/24/8',
         '10.88.0.0',
         '10.88.0/24',
         '10.88.0.0.0/24',

@@ -14,6 +14,10 @@ async function problemsOf(kubelet: string): Promise<string[]> {
 /** What kubelet would be told twice, once behind our back: the flag, the rest of the problem. */
 const refused: readonly (readonly [kubelet: string, problem: string])[] = [
   [
+    'configuration: {healthzPort: 0}',
+    'node.yaml:6:34: spec.kubelet.configuration.healthzPort: healthzPort 0 switches kubelet’s healthz off, by which nodekiln knows that kubelet is well; Give a port, or leave it out.',
+  ],
+  [
     'flags: {config: /etc/mine.yaml}',
     'node.yaml:6:21: spec.kubelet.flags.config: the flag config is not a document’s: nodekiln writes the configuration file; Use `kubelet.configuration`.',
   ],

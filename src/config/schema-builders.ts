@@ -136,6 +136,11 @@ export function matching(pattern: RegExp, what: string) {
   return string({ error: wants(what) }).check(regex(pattern, { error: wants(what) }));
 }
 
+/** Strings that something tells right from wrong; `what` says what is right. */
+export function checked(isRight: (value: string) => boolean, what: string) {
+  return string({ error: wants(what) }).check(refine(isRight, { error: wants(what) }));
+}
+
 export function oneOf<const Values extends readonly [string, ...string[]]>(...values: Values) {
   return oneOfStrings(values, { error: wants(alternatives(values.map((value) => `"${value}"`))) });
 }

@@ -3,6 +3,9 @@ import { maxLength, refine, regex } from 'zod/mini';
 import { certificatesIn } from '../model/certificate.ts';
 import { contentText, matching, secretText, text } from './schema-builders.ts';
 
+/** The subnet of a bridge whose pods have the addresses that the cluster gives the Node. */
+export const podCidr = 'podCIDR';
+
 const addressOfApiServer = 'the https address of an API server, like "https://api.example.org:6443"';
 
 /** Credentials go over TLS only, and never in an address: one with a password in it is not shown. */

@@ -6,6 +6,7 @@
 import { boolean, literal, record, regex, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
+  checked,
   absolutePath,
   anyText,
   contentText,
@@ -30,8 +31,9 @@ import {
   wants,
   wholeNumber,
 } from './schema-builders.ts';
+import { addressBytes, isNodeAddress, isSubnet } from '../model/ip-address.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
-import { apiServerUrl, bootstrapToken, caBundle, nodeName } from './schema-cluster.ts';
+import { apiServerUrl, bootstrapToken, caBundle, nodeName, podCidr } from './schema-cluster.ts';
 import { signature } from './schema-sources.ts';
 
 export const apiVersion = 'nodekiln.dev/v1alpha1';
@@ -40,14 +42,16 @@ export const metadata = fields({
   name: opt('A name for people; nothing depends on it.', text()),
 });
 
-const ipAddress = matching(/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/, 'an IP address');
-const podSubnet = matching(
-  /^(?:\d{1,3}(?:\.\d{1,3}){3}\/\d{1,2}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\/\d{1,3}|podCIDR)$/,
+const ipAddress = checked((value) => addressBytes(value) !== undefined, 'an IP address');
+const podSubnet = checked(
+  (value) => value === podCidr || isSubnet(value),
   'a subnet like "10.88.0.0/24", or "podCIDR"',
 );
+const nodeAddresses = checked(isNodeAddress, 'one address, or an IPv4 and an IPv6 address with a comma');
 /** Not shown in messages: somebody may have put a key here. */
 const pem = contentText().check(
-  regex(/^\s*-----BEGIN CERTIFICATE-----[^]*-----END CERTIFICATE-----\s*$/, {
+  // With text around them, as many tools write it (RFC 7468, 5.2).
+  regex(/-----BEGIN CERTIFICATE-----[^]*-----END CERTIFICATE-----/, {
     error: 'must be certificates in PEM form',
   }),
 );
@@ -149,10 +153,7 @@ const kubelet = fields({
       binDir: opt('Folder of the programs. Default: /usr/libexec/kubernetes/credential-providers.', absolutePath),
     }),
   ),
-  nodeIp: opt(
-    'Address the node reports; kubelet finds one when absent.',
-    text('one address, or an IPv4 and an IPv6 address with a comma'),
-  ),
+  nodeIp: opt('Address the node reports; kubelet finds one when absent.', nodeAddresses),
   staticPods: opt('Pods that kubelet runs without an API server; merged by name.', keyedList('name', staticPod)),
 });
 

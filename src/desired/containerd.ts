@@ -111,6 +111,41 @@ export function containerdConfiguration(
   };
 }
 
+/** Of either structure: where the other one has them. */
+const pluginsOfVersion = {
+  2: ['io.containerd.grpc.v1.cri'],
+  3: ['io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime'],
+} as const;
+
+/** Settings in the words of another version of the configuration than the one that is written: containerd passes them over, or ends. */
+export function foreignSettings(
+  configuration: Readonly<Record<string, unknown>>,
+  facts: Facts,
+): { path: string[]; message: string }[] {
+  const version = configurationVersion(facts);
+  const other = version === 3 ? 2 : 3;
+  const reader =
+    facts.containerdVersion === undefined ? 'an unknown containerd' : `containerd ${facts.containerdVersion}`;
+  const { version: asked, plugins } = configuration;
+  const named = typeof plugins === 'object' && plugins !== null ? Object.keys(plugins) : [];
+  return [
+    ...(asked === undefined || asked === null || asked === version
+      ? []
+      : [
+          {
+            path: ['version'],
+            message: `version is ${JSON.stringify(asked)}, and what is written for ${reader} is of version ${version}`,
+          },
+        ]),
+    ...named
+      .filter((plugin) => pluginsOfVersion[other].some((known) => known === plugin))
+      .map((plugin) => ({
+        path: ['plugins', plugin],
+        message: `${plugin} belongs to version ${other} of containerd’s configuration, and what is written for ${reader} is of version ${version}, where such settings are in ${pluginsOfVersion[version].join(' and ')}`,
+      })),
+  ];
+}
+
 /** containerd 2 also reads version 2, so that is what a host with an unknown containerd gets. */
 export function configurationVersion(facts: Facts): 2 | 3 {
   if (facts.containerdVersion === undefined) return 2;

@@ -968,3 +968,45 @@ test('what holds a secret is sensitive, whatever form it takes', async () => {
     !JSON.stringify([...resources.values()].map((one) => ('origin' in one ? one.origin : ''))).includes('hunter.'),
   );
 });
+
+for (const [configuration, version, said] of [
+  [
+    '{plugins: {io.containerd.grpc.v1.cri: {enable_selinux: true}}}',
+    '2.1.0',
+    /io\.containerd\.grpc\.v1\.cri belongs to version 2 .* 2\.1\.0 is of version 3/,
+  ],
+  [
+    '{plugins: {io.containerd.cri.v1.runtime: {enable_selinux: true}}}',
+    '1.7.24',
+    /io\.containerd\.cri\.v1\.runtime belongs to version 3/,
+  ],
+  ['{plugins: {io.containerd.cri.v1.images: {}}}', '1.6.20', /io\.containerd\.cri\.v1\.images belongs to version 3/],
+  ['{version: 3}', '1.7.24', /version is 3, and what is written .* is of version 2/],
+  ['{version: 2}', '2.1.0', /version is 2, and what is written .* is of version 3/],
+  ['{version: 2, plugins: {io.containerd.grpc.v1.cri: {}}}', '1.7.24', undefined],
+  ['{plugins: {io.containerd.cri.v1.runtime: {}, io.containerd.snapshotter.v1.overlayfs: {}}}', '2.0.0', undefined],
+] as const)
+  test(`of containerd.configuration ${configuration} is told for containerd ${version}: ${said ?? 'nothing'}`, async () => {
+    const { warnings } = await rendered(`  containerd: {configuration: ${configuration}}\n`, {
+      containerdVersion: version,
+    });
+    if (!said) return assert.deepEqual(warnings, []);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? '', said);
+  });
+
+test('certificates may have text around them, and what is no certificate is told', async () => {
+  const anchors = (certificates: string): Promise<DesiredState> =>
+    rendered(`  trust: {anchors: [{name: a, certificates: ${JSON.stringify(certificates)}}]}\n`);
+  for (const text of [
+    `# Company\n${exampleAuthority}`,
+    `${exampleAuthority}# end\n`,
+    `subject=CN=x\n${exampleAuthority}\n${exampleAuthority}`,
+  ])
+    assert.deepEqual((await anchors(text)).warnings, [], text);
+  for (const text of [
+    '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    `${exampleAuthority}-----BEGIN CERTIFICATE-----\nAA`,
+  ])
+    assert.match((await anchors(text)).warnings.join(), /the authority a holds something that is no certificate/);
+});

@@ -14,7 +14,8 @@ import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
 import { isResourceId, type DesiredState, type UnitResource } from '../model/resources.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
-import { containerdFiles, containerdUnit } from './containerd.ts';
+import { certificatesIn } from '../model/certificate.ts';
+import { containerdFiles, containerdUnit, foreignSettings } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
 import { nodeNameOf, nodeNameProblem } from './join.ts';
@@ -123,20 +124,25 @@ function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report, warn
     report(['spec', 'cluster'], problem, 'Name the node in `kubelet.nodeName`, or give the machine a name.');
 }
 
-function renderContainerd(_containerd: NodeSpec['containerd'], { spec, facts, add }: NodeRendering): void {
+function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRendering): void {
+  const { spec, facts, add } = node;
+  for (const { path, message } of foreignSettings(containerd.configuration, facts))
+    warn(['spec', 'containerd', 'configuration', ...path], message, node);
   for (const file of containerdFiles(spec, facts)) add(file);
   add(afterTrust(containerdUnit(spec), trustResources(spec, facts)));
 }
 
 function renderKubelet(_kubelet: NodeSpec['kubelet'], node: NodeRendering): void {
-  const { spec, facts, add, warnings, originOf } = node;
+  const { spec, facts, add } = node;
   const { files, configuration } = kubeletFiles(spec, facts);
   for (const file of files) add(file);
   add(kubeletUnit(spec, facts));
-  for (const { path, message } of flagsOverConfiguration(spec.kubelet.flags, configuration)) {
-    const origin = originOf(path);
-    warnings.push(origin === undefined ? message : `${origin}: ${message}`);
-  }
+  for (const { path, message } of flagsOverConfiguration(spec.kubelet.flags, configuration)) warn(path, message, node);
+}
+
+function warn(path: Path, message: string, { originOf, warnings }: NodeRendering): void {
+  const origin = originOf(path);
+  warnings.push(origin === undefined ? message : `${origin}: ${message}`);
 }
 
 function renderKernel(kernel: NodeSpec['kernel'], { add, originOf }: NodeRendering): void {
@@ -192,7 +198,15 @@ function renderUsrLocal(usrLocal: NodeSpec['usrLocal'], { facts, add }: NodeRend
   add(mergeUnit());
 }
 
-function renderTrust(_trust: NodeSpec['trust'], { spec, facts, add }: NodeRendering): void {
+function renderTrust(trust: NodeSpec['trust'], node: NodeRendering): void {
+  const { spec, facts, add } = node;
+  for (const [index, { name, certificates }] of trust.anchors.entries())
+    if (!certificatesIn(certificates))
+      warn(
+        ['spec', 'trust', 'anchors', index, 'certificates'],
+        `the authority ${name} holds something that is no certificate: nothing will trust it`,
+        node,
+      );
   for (const resource of trustResources(spec, facts)) add(resource, ['spec', 'trust']);
 }
 

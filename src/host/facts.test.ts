@@ -121,3 +121,18 @@ test('this machine has facts', async () => {
   assert.ok(facts.cpus > 0 && facts.memoryBytes > 0 && facts.hostName !== '' && facts.kernelRelease !== '');
   await host.close();
 });
+
+test('containerd is also that of Docker’s package, and the distribution’s own counts first', async () => {
+  const version = async (...packages: string[]): Promise<string | undefined> => {
+    const machine = createMemoryMachine();
+    const stanzas = packages.map((stanza) => {
+      const [name, of] = stanza.split(' ');
+      return `Package: ${name}\nStatus: install ok installed\nVersion: ${of}\n\n`;
+    });
+    await machine.files.write([file('/var/lib/dpkg/status', stanzas.join(''))]);
+    return (await observeFacts(machine.open())).containerdVersion;
+  };
+  assert.equal(await version('containerd.io 2.1.4-1'), '2.1.4');
+  assert.equal(await version('containerd 1.7.24~ds1-6', 'docker-ce 28.0.1'), '1.7.24');
+  assert.equal(await version('docker-ce 28.0.1'), undefined);
+});

@@ -34,7 +34,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     files.list('/sys/class/net'),
     cachedVersions(files),
     systemdVersionOf(files),
-    packageVersion(files, 'containerd'),
+    installedContainerd(files),
     cniPluginsOf(files),
     readKernel(files),
     readCgroup(host),
@@ -57,6 +57,11 @@ export async function observeFacts(host: Host): Promise<Facts> {
     interfaces: interfaces.filter((name) => name !== 'lo'),
     cache,
   };
+}
+
+/** Of the distribution's package, or of Docker's. */
+async function installedContainerd(files: Files): Promise<string | undefined> {
+  return (await packageVersion(files, 'containerd')) ?? (await packageVersion(files, 'containerd.io'));
 }
 
 /** The running name; of a root folder, what it will be called. */

@@ -37,3 +37,16 @@ function groupsOf(parts: readonly string[], isEnd: boolean): number[] | undefine
   }
   return groups;
 }
+
+/** An address and how many of its bits are the network's, `10.88.0.0/24`. */
+export function isSubnet(text: string): boolean {
+  const [address = '', bits = '', ...more] = text.split('/');
+  const bytes = addressBytes(address);
+  return bytes !== undefined && more.length === 0 && /^(?:0|[1-9]\d*)$/.test(bits) && Number(bits) <= bytes.length * 8;
+}
+
+/** What kubelet takes for the address of its node: one, or one of either family. */
+export function isNodeAddress(text: string): boolean {
+  const lengths = text.split(',').map((one) => addressBytes(one)?.length);
+  return !lengths.includes(undefined) && lengths.length <= 2 && new Set(lengths).size === lengths.length;
+}
