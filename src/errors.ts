@@ -360,7 +360,7 @@ export const errors = {
   NK_AGENT_UPDATE_FAILED: {
     class: 'apply',
     meaning: 'The agent that a document or a bootstrap asks for did not come up, and the one before is back.',
-    hint: 'Its last log lines are with the error. Another document, or the one before, is tried anew; this one is not.',
+    hint: 'Its last log lines are with the error. Another document or digest, or the one before, is tried anew; this one is not.',
   },
   NK_STATE_NEWER: {
     class: 'state',

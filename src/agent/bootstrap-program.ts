@@ -2,12 +2,15 @@
  * The program that a bootstrap brings. Its files are whole, checked and known to run here, beside those in use, before any of
  * them gets its name: a rename each, the runtime first, so that no program is ever without one that is at least of its age.
  */
+import { withHostLock } from '../apply/run.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { programFolder } from '../model/state-paths.ts';
 import { compareSemver } from '../model/version.ts';
 import { fetchProgram, nameOf, programFiles, type FetchOptions, type ProgramOrigin } from './program-origin.ts';
-import { trialPath } from './self-update/trial.ts';
+import { agentUnit } from '../model/agent-identity.ts';
+import { offerProgram } from './self-update/offer.ts';
+import { readTrial } from './self-update/trial.ts';
 
 export interface ProgramOptions extends FetchOptions {
   readonly origin: ProgramOrigin;
@@ -17,6 +20,7 @@ export interface ProgramOptions extends FetchOptions {
 const besideFolder = '/opt/nodekiln';
 const attributes = { mode: 0o755, uid: 0, gid: 0 };
 const versionMs = 30_000;
+const lockWaitMs = 60_000;
 
 /**
  * False when there is a program: a bake or an update put it there, and knows better than user data of the machine's first day.
@@ -30,20 +34,33 @@ export async function installProgram(host: Host, options: ProgramOptions): Promi
   return true;
 }
 
-/** False when the one in use is as new, or a document is replacing it now. NK_AGENT_UPDATE_FAILED as above; the other stays. */
-export async function replaceProgram(
-  host: Host,
-  options: ProgramOptions,
-  beforeSwitch: () => Promise<void>,
-): Promise<boolean> {
-  await host.files.sweep([besideFolder]);
-  if (await host.files.stat(trialPath)) return false;
+/**
+ * `kept`: the one in use is as new. `placed`: there is no agent that runs. `offered`: the errand puts it in place, and brings the
+ * one in use back when it does not come up. `busy`: the agent is becoming another one now.
+ */
+export type Replaced = 'kept' | 'placed' | 'offered' | 'busy';
+
+/** NK_AGENT_UPDATE_FAILED as above; NK_STATE_LOCKED; NK_STATE_NEWER; NK_UNIT_FAILED. */
+export async function replaceProgram(host: Host, options: ProgramOptions, digest: string): Promise<Replaced> {
+  const { files, units } = host;
+  await files.sweep([besideFolder]);
+  const trial = await readTrial(files);
+  // Whoever was killed while it waited goes on with that.
+  if (trial) return trial.offer === digest ? 'offered' : 'busy';
   return withFetched(host, options, async ({ folder, version }) => {
     const used = await versionIn(host, programFolder);
-    if (used !== undefined && compareSemver(version, used) <= 0) return false;
-    await beforeSwitch();
-    await switchTo(host, folder);
-    return true;
+    if (used !== undefined && compareSemver(version, used) <= 0) return 'kept';
+    const waiting = { waitMs: lockWaitMs, ...(options.signal && { signal: options.signal }) };
+    // The agent has it while it makes itself another one.
+    return withHostLock(host, waiting, async () => {
+      if (await readTrial(files)) return 'busy';
+      if ((await units.get(agentUnit)).activeState !== 'active') {
+        await switchTo(host, folder);
+        return 'placed';
+      }
+      await offerProgram(host, folder, digest);
+      return 'offered';
+    });
   });
 }
 

@@ -1,4 +1,5 @@
-/** An unbaked machine in memory and its registry: what user data makes of it, killed anywhere, and a second time. */
+/** An unbaked machine in memory and its registry: what user data makes of it, killed anywhere, and a second time. What another digest does
+ * to it is in bootstrap-newer.test.ts. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -95,10 +96,7 @@ function run(open: OpenOptions = {}, options: Partial<BootstrapOptions> = {}): P
 /** A machine with the unit that user data makes; its agent gets a certificate when `isApproved`. */
 async function unbaked(isApproved = true): Promise<void> {
   machine = createMemoryMachine();
-  versions = new Map([
-    ['the program', '1.2.0'],
-    ['the program 2', '1.10.0'],
-  ]);
+  versions = new Map([['the program', '1.2.0']]);
   machine.program('node', sayVersion);
   asked = [];
   blobs = new Map([manifest, ...(pushed.blobs ?? [])].map((content) => [digestOf(content), content]));
@@ -131,8 +129,8 @@ async function assertTended(message?: string): Promise<void> {
   const { units } = machine.open();
   assert.deepEqual([await units.enablement(agent), await units.enablement(own)], ['enabled', 'disabled'], message);
   assert.deepEqual(
-    (await machine.files.list('/var/lib/nodekiln')).filter((name) => name !== 'agent'),
-    ['agent-bootstrap.json'],
+    (await machine.files.list('/var/lib/nodekiln')).filter((name) => /bootstrap/.test(name)),
+    ['agent-bootstrap.json', 'bootstrap-brought.json'],
     message,
   );
   assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], message);
@@ -191,7 +189,7 @@ describe('an unbaked machine', () => {
     blobs.delete(digestOf(parts.nodekiln));
     await assert.rejects(run(), { code: 'NK_ARTIFACT_MISSING' });
     assert.deepEqual(await programs(), [undefined, undefined]);
-    assert.deepEqual(await machine.files.list('/var/lib/nodekiln'), []);
+    assert.deepEqual(await machine.files.list('/var/lib/nodekiln'), ['bootstrap-brought.json']);
     blobs.set(digestOf(parts.nodekiln), parts.nodekiln);
     await run();
     await assertTended();
@@ -302,65 +300,6 @@ describe('an unbaked machine', () => {
         await run({ crash: { at, when: 'after' } }, options).catch(() => undefined);
         await run({}, options);
         await assertTended(`killed after effect ${at}`);
-      }
-    });
-  });
-
-  describe('bootstrapped before', () => {
-    const newer = { nodekiln: Buffer.from('the program 2'), node: Buffer.from('what runs it 2') };
-    const next = artifact(newer);
-    const nextManifest = Buffer.from(JSON.stringify(next.manifest));
-    const nextImage = `registry.example.org/nodekiln@${digestOf(nextManifest)}`;
-    const restarts = (): number => machine.effects.filter((effect) => effect === `restart ${agent}`).length;
-    const begin = async (): Promise<void> => {
-      await unbaked();
-      for (const content of [nextManifest, ...(next.blobs ?? [])]) blobs.set(digestOf(content), content);
-      await run();
-    };
-    beforeEach(begin);
-
-    it('gets a newer program, restarts its agent once, and keeps all else', async () => {
-      await machine.files.write([textFile('/etc/nodekiln/agent.yaml', 'changed since')]);
-      const { steps } = await run({}, { origin: { image: nextImage }, config: '/run/gone.yaml' });
-      assert.deepEqual(
-        steps.map(({ step, outcome }) => `${step} ${outcome}`),
-        ['program done', 'restart done'],
-      );
-      assert.deepEqual(await programs(), ['what runs it 2', 'the program 2']);
-      assert.equal(restarts(), 1);
-      assert.equal(await text('/etc/nodekiln/agent.yaml'), 'changed since');
-      assert.equal(await text(certificate), issued.good);
-      assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], 'nothing is left beside it');
-      assert.deepEqual(await run({}, { origin: { image: nextImage } }), { applied: true, steps: [] });
-    });
-
-    it('is not taken back by an older one, nor by one that does not run here', async () => {
-      await run({}, { origin: { image: nextImage } });
-      const { steps } = await run();
-      assert.deepEqual(
-        steps.map(({ step, outcome }) => `${step} ${outcome}`),
-        ['program kept'],
-      );
-      assert.deepEqual([await programs(), restarts()], [['what runs it 2', 'the program 2'], 1]);
-      await begin();
-      versions.delete('the program 2');
-      await assert.rejects(run({}, { origin: { image: nextImage } }), { code: 'NK_AGENT_UPDATE_FAILED' });
-      assert.deepEqual([await programs(), restarts()], [['what runs it', 'the program'], 0]);
-    });
-
-    it('has the newer one, and an agent of it, wherever the run was killed', async () => {
-      const start = machine.effects.length;
-      await run({}, { origin: { image: nextImage } });
-      const count = machine.effects.length - start;
-      for (let at = 1; at <= count; at += 1) {
-        await begin();
-        await run({ crash: { at, when: 'after' } }, { origin: { image: nextImage } }).catch(() => undefined);
-        const [node, nodekiln] = await programs();
-        assert.ok(nodekiln !== 'the program 2' || node === 'what runs it 2', `a newer one on an older runtime: ${at}`);
-        await run({}, { origin: { image: nextImage } });
-        assert.deepEqual(await programs(), ['what runs it 2', 'the program 2']);
-        assert.ok(restarts() >= 1, `killed after effect ${at}`);
-        assert.deepEqual(await machine.files.list('/opt/nodekiln'), ['bin'], `killed after effect ${at}`);
       }
     });
   });

@@ -5,22 +5,31 @@
  */
 import { readAgentConfig } from './config.ts';
 import { agentCertificatePath } from './identity.ts';
+import { noteBrought, type Brought } from './bootstrap-brought.ts';
+import { readMarker, writeMarker, type BootstrapMarker } from './bootstrap-marker.ts';
 import { installProgram, replaceProgram, type ProgramOptions } from './bootstrap-program.ts';
 import { digestOf, nameOf } from './program-origin.ts';
 import { readOwnCertificate, type OwnCertificate } from './own-certificate.ts';
 import { agentUnit } from '../model/agent-identity.ts';
+import { readTrial } from './self-update/trial.ts';
 import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
-import { agentBootstrapUnitName as ownUnit, agentUnit as agentUnitText } from '../desired/own-units.ts';
+import {
+  agentBootstrapUnitName as ownUnit,
+  agentUnit as agentUnitText,
+  agentUpdateUnitName,
+} from '../desired/own-units.ts';
 import { readText } from '../documents/sources/folder.ts';
 import { NodekilnError } from '../errors.ts';
 import { readHostName } from '../host/facts.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import { bytesOf, textOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
-import { agentBootstrapPath as markerPath, programFolder } from '../model/state-paths.ts';
+import { programFolder } from '../model/state-paths.ts';
 
 const lookAgainMs = 500;
+/** Longer than the errand waits for an agent, and brings one back. */
+const settleMs = 15 * 60_000;
 
 /** One thing that was done, or was found done. */
 export interface BootstrapStep {
@@ -46,15 +55,15 @@ export interface BootstrapOptions extends ProgramOptions {
 }
 
 /**
- * NK_USAGE for an image without a digest, NK_AGENT_UPDATE_FAILED for a newer one that does not run here, and what reading the AgentConfig throws, before anything is changed; errors of
- * fetching; NK_UNIT_FAILED; NK_CLUSTER_REQUEST_PENDING when there is no certificate in time.
+ * NK_USAGE for an image without a digest, NK_AGENT_UPDATE_FAILED for a program that does not run here, or that came in the place of
+ * another and did not come up, and what reading the AgentConfig throws, before anything is changed; errors of fetching;
+ * NK_UNIT_FAILED; NK_CLUSTER_REQUEST_PENDING when there is no certificate in time.
  */
 export async function bootstrapAgent(host: Host, options: BootstrapOptions): Promise<BootstrapReport> {
   const { files } = host;
   const digest = digestOf(options.origin);
   const before = await readMarker(files);
-  if (before && (digest === undefined || before.digest === digest) && before.isRestarting !== true)
-    return { applied: true, steps: [] };
+  if (before && (digest === undefined || before.digest === digest)) return { applied: true, steps: [] };
   if (digest === undefined)
     throw new NodekilnError('NK_USAGE', `${nameOf(options.origin)} names no digest`, {
       hint: 'Write it like registry.example.org/nodekiln@sha256:…; `./dev build` prints it.',
@@ -78,6 +87,7 @@ async function first(host: Host, options: BootstrapOptions, digest: string): Pro
   const { files, units } = host;
   const spec = await readAgentConfig(files, { config: options.config });
   const { steps, note } = notes(options);
+  await noteBrought(files, await missing(host));
   note('program', programFolder, await installProgram(host, options));
   note('config', documentPaths.agent, await installConfig(host, options.config));
   const { cluster } = spec;
@@ -97,47 +107,58 @@ async function first(host: Host, options: BootstrapOptions, digest: string): Pro
   return { applied: false, steps };
 }
 
-/** Puts a newer program in the place of the one that an earlier bootstrap brought. What the agent knows and is stays. */
+/** What this is about to bring. */
+async function missing({ files, units }: Host): Promise<Brought[]> {
+  const brought: Brought[] = [];
+  if (!(await files.stat(`${programFolder}/nodekiln`))) brought.push('program');
+  if (!(await files.stat(documentPaths.agent))) brought.push('config');
+  if ((await units.get(agentUnit)).loadState === 'not-found') brought.push('unit');
+  if ((await units.enablement(agentUnit)) !== 'enabled') brought.push('enablement');
+  return brought;
+}
+
+/**
+ * Puts a newer program in the place of the one in use, and waits whether the agent comes up with it. What the agent knows and is
+ * stays.
+ */
 async function another(
   host: Host,
   options: BootstrapOptions,
-  { digest, before }: { readonly digest: string; readonly before: Marker },
+  { digest, before }: { readonly digest: string; readonly before: BootstrapMarker },
 ): Promise<BootstrapReport> {
-  const { files, units } = host;
+  const { files } = host;
   const { steps, note } = notes(options);
-  // Killed between the two, the next run restarts the agent.
-  const beforeSwitch = (): Promise<void> => writeMarker(files, { digest: before.digest, isRestarting: true });
-  const isNewer = await replaceProgram(host, options, beforeSwitch);
-  note('program', programFolder, isNewer);
-  const isActive = (await units.get(agentUnit)).activeState === 'active';
-  if (isActive && (isNewer || before.isRestarting === true)) {
-    await succeed(host, await units.restart(agentUnit));
+  refuseTried(before, digest);
+  const became = await replaceProgram(host, options, digest);
+  if (became === 'offered') {
+    await settled(host, digest, options.signal);
     note('restart', agentUnit, true);
   }
-  await writeMarker(files, { digest });
+  note('program', programFolder, became === 'offered' || became === 'placed');
+  if (became !== 'busy') await writeMarker(files, { digest });
   return { applied: false, steps };
 }
 
-interface Marker {
-  /** Of what was applied last. */
-  readonly digest: string;
-  readonly isRestarting?: boolean;
-}
-
-/** One that cannot be read is of something else. */
-async function readMarker(files: Host['files']): Promise<Marker | undefined> {
-  const text = textOf(await files.read(markerPath, { maxBytes: 4096 }));
-  if (text === undefined) return undefined;
-  try {
-    const { digest, isRestarting } = JSON.parse(text) as Readonly<Record<string, unknown>>;
-    return { digest: typeof digest === 'string' ? digest : '', isRestarting: isRestarting === true };
-  } catch {
-    return { digest: '' };
+async function settled({ files, clock }: Host, digest: string, signal: AbortSignal | undefined): Promise<void> {
+  const untilMs = clock.monotonic() + settleMs;
+  while ((await readTrial(files))?.offer === digest) {
+    if (clock.monotonic() >= untilMs)
+      throw new NodekilnError('NK_TIMEOUT', `${agentUnit} is not another one after ${settleMs / 60_000} minutes`, {
+        hint: `Look at the log of ${agentUpdateUnitName}; then run this again, which goes on waiting.`,
+      });
+    await clock.sleep(lookAgainMs, signal);
   }
+  refuseTried(await readMarker(files), digest);
 }
 
-const writeMarker = (files: Host['files'], marker: Marker): Promise<void> =>
-  files.write([rootFile(markerPath, bytesOf(`${JSON.stringify(marker)}\n`), 0o644)]).then(() => undefined);
+function refuseTried(marker: BootstrapMarker | undefined, digest: string): void {
+  const { refused } = marker ?? {};
+  if (refused?.digest !== digest) return;
+  throw new NodekilnError('NK_AGENT_UPDATE_FAILED', refused.message, {
+    resource: `unit:${agentUnit}`,
+    lines: refused.lines,
+  });
+}
 
 /** False when there is one. It holds a token, perhaps: only root reads it. */
 async function installConfig({ files }: Host, from: string): Promise<boolean> {

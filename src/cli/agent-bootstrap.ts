@@ -13,7 +13,7 @@ export const agentBootstrapVerb: Verb = {
     name: 'agent bootstrap',
     summary: 'make a machine that was not baked one that an agent tends',
     description:
-      'Fetches nodekiln by digest and installs it below /opt/nodekiln, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run with the same digest does nothing, and one with another digest puts a newer program in the place of the older and restarts the agent.',
+      'Fetches nodekiln by digest and installs it below /opt/nodekiln, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run with the same digest does nothing, and one with another digest puts a newer program in the place of the older and restarts the agent; when that does not come up the older one comes back, and the digest is not taken again.',
     arguments: [],
     options: [
       {

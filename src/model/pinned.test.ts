@@ -20,6 +20,7 @@ test('our state lies where it always did', () => {
       agentUpdateFolder: '/var/lib/nodekiln/agent/update',
       agentBootstrapPath: '/var/lib/nodekiln/agent-bootstrap.json',
       imageLockPath: '/opt/nodekiln/image.lock.json',
+      bootstrapBroughtPath: '/var/lib/nodekiln/bootstrap-brought.json',
       programFolder: '/opt/nodekiln/bin',
     },
   );

@@ -14,5 +14,7 @@ export const agentUpdateFolder = `${agentFolder}/update`;
 export const agentBootstrapPath = `${stateFolder}/agent-bootstrap.json`;
 /** What a bake put into an image, by digest. */
 export const imageLockPath = '/opt/nodekiln/image.lock.json';
+/** What a bootstrap brought to the machine, for a reset to take away. */
+export const bootstrapBroughtPath = `${stateFolder}/bootstrap-brought.json`;
 /** Our program as it is installed, and what runs it. */
 export const programFolder = '/opt/nodekiln/bin';

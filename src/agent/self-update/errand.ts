@@ -1,14 +1,16 @@
 /**
- * What `nodekiln-agent-update.service` does, by the program of before: it restarts the agent once that is released, watches
+ * What `nodekiln-agent-update.service` does, by the program of before: it restarts the agent once that is released (with the
+ * program that a bootstrap brought, which it puts in place), watches
  * the one that comes, and when it does not come up brings back what was there before and starts that. Run again after a crash
  * it goes on. The agent is stopped before anything comes back, so that two never run.
  */
 import { withHostLock } from '../../apply/run.ts';
-import { NodekilnError } from '../../errors.ts';
+import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { orAborted, withDeadline } from '../../host/deadline.ts';
-import type { Host, JobResult, UnitJob, UnitStatus } from '../../host/port.ts';
+import type { Files, Host, JobResult, UnitJob, UnitStatus } from '../../host/port.ts';
 import { agentUnit } from '../../model/agent-identity.ts';
 import { bringBack } from './before.ts';
+import { placeOffer, refuseOffer } from './offer.ts';
 import { readTrial, removeTrial, writeRefused, writeTrial, type Failure, type Trial } from './trial.ts';
 
 export interface AgentUpdateReport {
@@ -48,6 +50,13 @@ export async function finishAgentUpdate(host: Host, { signal }: FinishOptions = 
     if (trial.state === 'returning') return returned(host, trial, signal);
     const status = await units.get(agentUnit);
     if (trial.state === 'released' || (trial.state === 'trying' && trial.instead === status.invocationId)) {
+      const unplaced = trial.offer === undefined ? undefined : await problemOf(placeOffer(files));
+      if (unplaced !== undefined)
+        return returned(
+          host,
+          { ...trial, failure: failureIn(trial, `it cannot be put in place: ${unplaced}`) },
+          signal,
+        );
       // Whoever goes on after a crash knows by it whether the restart came about.
       await writeTrial(files, { ...trial, state: 'trying', instead: status.invocationId });
       await units.resetFailed(agentUnit);
@@ -60,7 +69,10 @@ export async function finishAgentUpdate(host: Host, { signal }: FinishOptions = 
     const restarts = (status.restarts ?? 0) - restartsBefore;
     const problem =
       trial.state === 'trying' ? triedInVain(status, restarts, ageMs) : placedInVain(status, restarts, ageMs);
-    if (problem !== undefined) return returned(host, { ...trial, failure: await failureOf(host, problem) }, signal);
+    if (problem !== undefined) {
+      const lines = await units.log(agentUnit, logLines).catch(() => []);
+      return returned(host, { ...trial, failure: failureIn(trial, problem, lines) }, signal);
+    }
     await clock.sleep(lookMs, signal);
   }
 }
@@ -81,11 +93,22 @@ function placedInVain(status: UnitStatus, restarts: number, ageMs: number): stri
   return ageMs > placeMs ? `it was not in place after ${placeMs / 60_000} minutes` : undefined;
 }
 
-async function failureOf({ units }: Host, problem: string): Promise<Failure> {
+function failureIn({ offer }: Trial, problem: string, lines: readonly string[] = []): Failure {
+  const [who, until] =
+    offer === undefined ? ['the documents ask for', 'they change'] : ['a bootstrap brought', 'it brings another'];
   return {
-    message: `the agent that the documents ask for did not come up: ${problem}; the one before runs on until they change`,
-    lines: await units.log(agentUnit, logLines).catch(() => []),
+    message: `the agent that ${who} did not come up: ${problem}; the one before runs on until ${until}`,
+    lines,
   };
+}
+
+async function problemOf(work: Promise<void>): Promise<string | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (thrown) {
+    return asNodekilnError(thrown).message;
+  }
 }
 
 async function returned(host: Host, trial: Trial, signal: AbortSignal | undefined): Promise<AgentUpdateReport> {
@@ -94,11 +117,10 @@ async function returned(host: Host, trial: Trial, signal: AbortSignal | undefine
   const failure = await withHostLock(host, { waitMs: lockWaitMs, ...(signal && { signal }) }, async () => {
     // Whoever has taken over before it was stopped stays.
     if (!(await readTrial(files)) || !trial.failure) return undefined;
-    const { part, document, before, saved } = trial;
     await writeTrial(files, { ...trial, state: 'returning' });
-    await bringBack(files, saved);
+    await bringBack(files, trial.saved);
     await units.daemonReload();
-    await writeRefused(files, { part, before, ...(document !== undefined && { document }), ...trial.failure });
+    await refuse(files, trial, trial.failure);
     return trial.failure;
   });
   await units.resetFailed(agentUnit);
@@ -106,6 +128,12 @@ async function returned(host: Host, trial: Trial, signal: AbortSignal | undefine
   if (!failure) return { outcome: 'updated' };
   await removeTrial(files);
   return { outcome: 'returned', reason: failure.message };
+}
+
+async function refuse(files: Files, trial: Trial, failure: Failure): Promise<void> {
+  if (trial.offer !== undefined) return refuseOffer(files, trial.offer, failure);
+  const { part, document, before } = trial;
+  await writeRefused(files, { part, before, ...(document !== undefined && { document }), ...failure });
 }
 
 /** How its job ended is seen of the unit. */

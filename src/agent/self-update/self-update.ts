@@ -7,19 +7,19 @@
  */
 import { prepare } from '../../apply/reconcile.ts';
 import { runWith, type Ended, type HostState } from '../../apply/run.ts';
-import { agentUpdateUnit, agentUpdateUnitName } from '../../desired/own-units.ts';
-import { asNodekilnError, NodekilnError } from '../../errors.ts';
+import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
-import { bytesOf, textOf } from '../../model/bytes.ts';
 import { canonicalJson } from '../../model/canonical.ts';
-import { rootFile } from '../../model/files.ts';
 import type { DesiredState, Resource } from '../../model/resources.ts';
 import type { Change } from '../../model/steps.ts';
 import { version } from '../../model/program.ts';
 import type { StepEvent } from '../../telemetry/events.ts';
+import { readMarker } from '../bootstrap-marker.ts';
 import type { SayEvent } from '../events.ts';
 import { agentUnit } from '../../model/agent-identity.ts';
-import { beforeFolder, bringBack, ownPlaces, programBefore, saveBefore } from './before.ts';
+import { beforeFolder, bringBack, ownPlaces, saveBefore } from './before.ts';
+import { runErrand } from './errand-unit.ts';
+import { offerFolder } from './offer.ts';
 import { ownPartOf, ownUnitId, programPaths, withoutOwn, type OwnPart } from './own-part.ts';
 import { readRefused, readTrial, removeRefused, removeTrial, writeTrial, type Trial } from './trial.ts';
 
@@ -66,7 +66,6 @@ export interface SelfUpdate {
 export function createSelfUpdate({ host, configFile, leavesDrift, say }: SelfUpdateOptions): SelfUpdate {
   const { files, units } = host;
   let isUnit: boolean | undefined;
-  let hasReleased = false;
 
   const runsAsUnit = async (): Promise<boolean> => {
     if (units.mode !== 'live') return false;
@@ -75,9 +74,20 @@ export function createSelfUpdate({ host, configFile, leavesDrift, say }: SelfUpd
     return (await Promise.all(programPaths.map((path) => files.stat(path)))).every(Boolean);
   };
 
+  /** Of the documents' it is told with each report. */
+  const tellRefusedOffer = async (): Promise<void> => {
+    const { refused } = (await readMarker(files)) ?? {};
+    if (refused)
+      say({ type: 'Warning', reason: 'AgentUpdateFailed', message: `NK_AGENT_UPDATE_FAILED: ${refused.message}` });
+  };
+
+  /** Of an agent that is about to be restarted: whoever confirms itself is the one that came. */
+  const isOutgoing = async ({ state, instead }: Trial): Promise<boolean> =>
+    state !== 'trying' || instead === (await units.get(agentUnit)).invocationId;
+
   const look = async (part: OwnPart, { journal }: HostState, trial: Trial | undefined): Promise<OwnRun['is']> => {
     if (trial?.state === 'begun') return 'due';
-    if (trial && trial.state !== 'undone' && (hasReleased || trial.state !== 'trying')) {
+    if (trial && trial.state !== 'undone' && (await isOutgoing(trial))) {
       await runErrand(host, 'start');
       return 'waits';
     }
@@ -95,11 +105,14 @@ export function createSelfUpdate({ host, configFile, leavesDrift, say }: SelfUpd
 
   return {
     begin: async (desired, state, document) => {
-      isUnit ??= await runsAsUnit();
+      if (isUnit === undefined) {
+        isUnit = await runsAsUnit();
+        if (isUnit) await tellRefusedOffer();
+      }
       if (!isUnit) return undefined;
       const [trial, refused] = [await readTrial(files), await readRefused(files)];
       // What was asked for last may never have been in place.
-      const untried = trial && trial.state !== 'trying' ? trial.before : undefined;
+      const untried = trial && trial.offer === undefined && trial.state !== 'trying' ? trial.before : undefined;
       const before = refused?.before ?? untried ?? state.journal.claims().agent ?? [];
       const part = ownPartOf(desired, before, configFile);
       // Whatever else of the documents has changed may be what it needs.
@@ -122,7 +135,6 @@ export function createSelfUpdate({ host, configFile, leavesDrift, say }: SelfUpd
     release: async () => {
       const trial = await readTrial(files);
       if (trial?.state !== 'begun') return;
-      hasReleased = true;
       say({
         type: 'Normal',
         reason: 'AgentGivesWay',
@@ -137,9 +149,9 @@ export function createSelfUpdate({ host, configFile, leavesDrift, say }: SelfUpd
         await removeRefused(files);
         if (trial?.state === 'undone') await removeTrial(files);
       }
-      if (hasReleased || trial?.state !== 'trying' || (trial.configures && !hasRead)) return;
+      if (!trial || (await isOutgoing(trial)) || (trial.configures && !hasRead)) return;
       await removeTrial(files);
-      await files.removeTree(beforeFolder);
+      for (const folder of [beforeFolder, offerFolder]) await files.removeTree(folder);
       say({ type: 'Normal', reason: 'AgentUpdated', message: `the agent is nodekiln ${version} now` });
     },
   };
@@ -207,30 +219,4 @@ async function undo({ files, units }: Host): Promise<void> {
   await units.daemonReload();
   await writeTrial(files, { ...trial, state: 'undone' });
   await files.removeTree(beforeFolder);
-}
-
-/**
- * The unit is there for good, and does nothing without a trial; a machine that goes down in the middle of one has it started
- * at the next boot. `restart`: one that is at its end has not seen the trial.
- */
-async function runErrand({ files, units }: Host, how: 'start' | 'restart'): Promise<void> {
-  const path = `/etc/systemd/system/${agentUpdateUnitName}`;
-  const text = agentUpdateUnit(programBefore);
-  const present = await files.read(path);
-  if (!present || textOf(present) !== text) {
-    await files.write([rootFile(path, bytesOf(text), 0o644)]);
-    await units.daemonReload();
-  } else if ((await units.get(agentUpdateUnitName)).needDaemonReload) await units.daemonReload();
-  if ((await units.enablement(agentUpdateUnitName)) !== 'enabled')
-    await units.setEnablement('enable', [agentUpdateUnitName]);
-  const result = await (
-    await units[how](agentUpdateUnitName)
-  ).result.catch((thrown: unknown) => {
-    throw asNodekilnError(thrown);
-  });
-  if (result === 'done') return;
-  throw new NodekilnError('NK_UNIT_FAILED', `${agentUpdateUnitName} did not start: ${result}`, {
-    resource: `unit:${agentUpdateUnitName}`,
-    lines: await units.log(agentUpdateUnitName, 20).catch(() => []),
-  });
 }

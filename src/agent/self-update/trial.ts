@@ -26,25 +26,39 @@ export interface Failure {
   readonly lines: readonly string[];
 }
 
-export interface Trial {
-  /** Fingerprint of what is put in place. */
-  readonly part: string;
-  /** Digest of the documents that ask for it; absent where they could not be read. */
-  readonly document?: string;
+interface Progress {
   /**
-   * `begun`: the agent puts it in place. `released`: it is, and the agent may be restarted. `trying`: it was. `returning`: what
-   * was there before comes back. `undone`: it could not be put in place, and what was there before is back.
+   * `begun`: the agent puts it in place. `released`: it is, or is the errand's to put there, and the agent may be restarted.
+   * `trying`: it was. `returning`: what was there before comes back. `undone`: it could not be put in place, and what was there
+   * before is back.
    */
   readonly state: 'begun' | 'released' | 'trying' | 'returning' | 'undone';
   /** An agent may start with another configuration and never find its documents. */
   readonly configures: boolean;
-  /** What was asked for of it when it was in place last: what a document drops stays that. */
-  readonly before: readonly Resource[];
   readonly saved: readonly Saved[];
   /** Invocation of the agent that is restarted. */
   readonly instead?: string;
   readonly failure?: Failure;
 }
+
+/** Documents ask for it. */
+interface AskedFor {
+  /** Fingerprint of what is put in place. */
+  readonly part: string;
+  /** Digest of the documents that ask for it; absent where they could not be read. */
+  readonly document?: string;
+  /** What was asked for of it when it was in place last: what a document drops stays that. */
+  readonly before: readonly Resource[];
+  readonly offer?: undefined;
+}
+
+/** A bootstrap brings a program. */
+interface Offered {
+  /** Its digest, as the bootstrap was told it. */
+  readonly offer: string;
+}
+
+export type Trial = Progress & (AskedFor | Offered);
 
 /** What was tried and taken back. */
 export interface Refused extends Failure {
