@@ -14,6 +14,7 @@ import { textFile } from '../../test/support/memory-node.ts';
 import { tar, tarHeader } from '../../test/support/tar.ts';
 import { issueCertificate, makeAuthority } from '../../test/servers/certificates.ts';
 import { artifact, digestOf } from '../../test/servers/registry.ts';
+import { resetNode } from './reset.ts';
 import { bootstrapAgent, type BootstrapOptions, type BootstrapReport } from './bootstrap.ts';
 
 const origin = 'https://registry.example.org';
@@ -165,6 +166,27 @@ describe('an unbaked machine', () => {
         await run();
         await assertTended(`killed ${when} effect ${at}`);
       }
+    }
+  });
+
+  it('has nothing left of it after a reset, wherever the bootstrap was killed, and can be made one again', async () => {
+    const left = async (): Promise<string[]> => {
+      const { files, units } = machine;
+      const folders = ['/opt', '/etc/nodekiln', '/etc/systemd/system', '/etc/systemd/system/multi-user.target.wants'];
+      const names = (await Promise.all(folders.map((folder) => files.list(folder)))).flat();
+      return [
+        ...names.filter((name) => name !== own && name !== 'multi-user.target.wants'),
+        (await units.get(agent)).loadState,
+      ];
+    };
+    const count = await run().then(() => machine.effects.length);
+    for (let at = 1; at <= count; at += 1) {
+      await unbaked();
+      await run({ crash: { at, when: 'after' } }).catch(() => undefined);
+      await resetNode(machine.open());
+      assert.deepEqual(await left(), ['not-found'], `killed after effect ${at}`);
+      await run();
+      await assertTended(`killed after effect ${at}, and reset`);
     }
   });
 

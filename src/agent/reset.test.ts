@@ -4,7 +4,9 @@ import { beforeEach, describe, it } from 'node:test';
 import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
 import { bootHost } from '../boot/boot.ts';
 import type { MemoryMachine } from '../host/memory/machine.ts';
+import { agentUnit, agentUpdateUnit, bootUnit, sshHostKeysUnit } from '../desired/own-units.ts';
 import { textOf } from '../model/bytes.ts';
+import * as paths from '../model/state-paths.ts';
 import { runAgentOn } from './agent.ts';
 import { resetNode } from './reset.ts';
 
@@ -123,5 +125,139 @@ describe('a node that is reset', () => {
     machine.breakEffect('stop brought.service', undefined);
     await resetNode(machine.open());
     assert.deepEqual(await all(), ['boot', undefined, 'of somebody else', undefined, undefined, undefined]);
+  });
+
+  describe('and was bootstrapped', () => {
+    const update = 'nodekiln-agent-update.service';
+    const agent = 'nodekiln-agent.service';
+    const unitFile = (name: string): string => `/etc/systemd/system/${name}`;
+    const wants = (name: string): string => `/etc/systemd/system/multi-user.target.wants/${name}`;
+    const config = JSON.stringify({
+      apiVersion: 'nodekiln.dev/v1alpha1',
+      kind: 'AgentConfig',
+      spec: {
+        source: `dir:${folder}`,
+        cluster: { kubeconfig: '/etc/nodekiln/kubeconfig' },
+        tokens: [{ secret: 'kube-system/a', path: '/var/lib/collector/token' }],
+      },
+    });
+    const program = ['/opt/nodekiln/bin/node', '/opt/nodekiln/bin/nodekiln'];
+    const broughtBy = {
+      bootstrap: [unitFile(agent), wants(agent), '/etc/nodekiln/agent.yaml', ...program],
+      agent: [unitFile(update), wants(update), '/var/lib/collector/token'],
+    };
+    const thereAre = async (paths: readonly string[]): Promise<string[]> => {
+      const found = await Promise.all(paths.map((path) => machine.files.stat(path)));
+      return paths.filter((_, index) => found[index]);
+    };
+    /** As a bootstrap and the agent leave it; what image and boot bring is there, too. */
+    const bootstrapped = async (brought: readonly string[]): Promise<void> => {
+      await machine.files.write([
+        ...program.map((path) => textFile(path, path, 0o755)),
+        textFile('/etc/nodekiln/agent.yaml', config),
+        textFile('/var/lib/collector/token', 'secret'),
+        textFile(paths.bootstrapBroughtPath, JSON.stringify({ brought })),
+        textFile(paths.agentBootstrapPath, '{}'),
+        textFile(`${paths.agentUpdateFolder}/trial.json`, '{}'),
+        textFile('/opt/nodekiln/before/node', 'x'),
+        textFile('/opt/nodekiln/offer/node', 'x'),
+        textFile(unitFile(agent), agentUnit(undefined), 0o644),
+        textFile(unitFile(update), agentUpdateUnit(['/opt/nodekiln/before/node']), 0o644),
+        textFile(unitFile('nodekiln-boot.service'), bootUnit(), 0o644),
+        textFile(unitFile('nodekiln-ssh-host-keys.service'), sshHostKeysUnit(), 0o644),
+        textFile(unitFile('nodekiln-agent-bootstrap.service'), unit.content, 0o644),
+      ]);
+      await machine.units.daemonReload();
+      await machine.open().units.setEnablement('enable', [agent, update]);
+    };
+    const everything = ['program', 'config', 'unit', 'enablement'];
+
+    it('has nothing left of it, nor of what its agent wrote beside documents', async () => {
+      await bootstrapped(everything);
+      const all = [...broughtBy.bootstrap, ...broughtBy.agent];
+      assert.deepEqual(await thereAre(all), all);
+      const { changes } = await resetNode(machine.open(), { dryRun: true });
+      assert.ok(changes.includes(`disabled unit:${agent}`) && changes.includes(`disabled unit:${update}`));
+      assert.deepEqual(await thereAre(all), all, 'it was only asked');
+      await resetNode(machine.open());
+      assert.deepEqual(
+        await thereAre([...all, '/opt/nodekiln/bin', '/opt/nodekiln/before', '/opt/nodekiln/offer']),
+        [],
+      );
+      for (const name of [agent, update]) {
+        const { loadState, needDaemonReload } = await machine.open().units.get(name);
+        assert.deepEqual([loadState, needDaemonReload], ['not-found', false]);
+      }
+      assert.equal((await resetNode(machine.open())).unchanged, true);
+    });
+
+    it('keeps what a bootstrap found there', async () => {
+      await bootstrapped([]);
+      await resetNode(machine.open());
+      assert.deepEqual(await thereAre(broughtBy.bootstrap), broughtBy.bootstrap);
+      assert.deepEqual(await thereAre(broughtBy.agent), []);
+      await bootstrapped(['enablement']);
+      await resetNode(machine.open());
+      assert.deepEqual(await thereAre([unitFile(agent), wants(agent)]), [unitFile(agent)]);
+    });
+
+    it('has nothing left wherever a reset was killed, and the next one went on', async () => {
+      await bootstrapped(everything);
+      const start = machine.effects.length;
+      await resetNode(machine.open());
+      const count = machine.effects.length - start;
+      for (let at = 1; at <= count; at += 1) {
+        await bootstrapped(everything);
+        await resetNode(machine.open({ crash: { at, when: 'after' } })).catch(() => undefined);
+        await resetNode(machine.open());
+        assert.deepEqual(await thereAre([...broughtBy.bootstrap, ...broughtBy.agent]), [], `killed after effect ${at}`);
+      }
+    });
+
+    /** Each place of ours, and what becomes of it. */
+    const places: Readonly<Record<string, 'goes' | 'stays'>> = {
+      // The journal of all sources, with what they replaced and asked for.
+      [`${paths.stateFolder}/${paths.databaseName}`]: 'stays',
+      [paths.generationsFolder]: 'stays',
+      [paths.originalsFolder]: 'stays',
+      // The boot's.
+      [paths.bootResultPath]: 'stays',
+      [paths.lastResultPath]: 'stays',
+      [paths.agentFolder]: 'goes',
+      [paths.agentUpdateFolder]: 'goes',
+      [paths.agentBootstrapPath]: 'goes',
+      [paths.bootstrapBroughtPath]: 'goes',
+      [paths.programFolder]: 'goes',
+      [unitFile(agent)]: 'goes',
+      [unitFile(update)]: 'goes',
+      // User data wrote it, and may call it again.
+      [unitFile('nodekiln-agent-bootstrap.service')]: 'stays',
+      // The image's.
+      [paths.imageLockPath]: 'stays',
+      [unitFile('nodekiln-boot.service')]: 'stays',
+      [unitFile('nodekiln-ssh-host-keys.service')]: 'stays',
+    };
+
+    it('has of each place of nodekiln what is decided here', async () => {
+      const known = new Set(Object.keys(places));
+      for (const [name, path] of Object.entries(paths))
+        assert.ok(
+          name === 'stateFolder' || known.has(path.startsWith('/') ? path : `${paths.stateFolder}/${path}`),
+          `${name} is not decided`,
+        );
+      await bootstrapped(everything);
+      await machine.files.write([
+        textFile(`${paths.generationsFolder}/0.json`, '{}'),
+        textFile(paths.imageLockPath, '{}'),
+        textFile(paths.lastResultPath, '{}'),
+      ]);
+      const all = [...known];
+      assert.deepEqual(await thereAre(all), all);
+      await resetNode(machine.open());
+      assert.deepEqual(
+        await thereAre(all),
+        all.filter((path) => places[path] === 'stays'),
+      );
+    });
   });
 });
