@@ -27,6 +27,8 @@ export interface UnitProcess {
   readonly what: string;
   /** How many effects the machine had seen when it started. */
   readonly since: number;
+  /** When it started, on the machine's clock. */
+  readonly atMs: number;
   /** What the Node said was applied when it started. */
   readonly applied: string | undefined;
 }
@@ -64,7 +66,14 @@ interface Processes {
   end(): void;
 }
 
-function createProcesses(machine: MemoryMachine, cluster: KubeCluster, killed: Killed | undefined): Processes {
+interface Played {
+  readonly machine: MemoryMachine;
+  readonly cluster: KubeCluster;
+  readonly nodeName: string;
+  readonly killed: Killed | undefined;
+}
+
+function createProcesses({ machine, cluster, nodeName, killed }: Played): Processes {
   const all: UnitProcess[] = [];
   let isOver = false;
   const started = async (unit: string): Promise<string> => {
@@ -72,7 +81,8 @@ function createProcesses(machine: MemoryMachine, cluster: KubeCluster, killed: K
     all.push({
       what: unit === agentUnit ? `agent ${program}` : 'errand',
       since: machine.effects.length,
-      applied: cluster.get('nodes/node-1')?.metadata.annotations?.['nodekiln.dev/applied'],
+      atMs: machine.clock.monotonic(),
+      applied: cluster.get(`nodes/${nodeName}`)?.metadata.annotations?.['nodekiln.dev/applied'],
     });
     return program;
   };
@@ -135,10 +145,22 @@ function createProcesses(machine: MemoryMachine, cluster: KubeCluster, killed: K
 export async function playUnitAgent(secret: object, killed?: Killed): Promise<UnitAgent> {
   const machine = await createMemoryNode();
   const cluster = createKubeCluster(machine);
-  cluster.put('nodes/node-1', { metadata: {} });
   cluster.put(poolKey, secret);
+  return start({ machine, cluster, nodeName: 'node-1', killed });
+}
+
+/** Another node of its cluster and pool, `node-2`. */
+export async function playUnitAgentBeside(other: UnitAgent): Promise<UnitAgent> {
+  const machine = await createMemoryNode({}, other.machine);
+  other.cluster.serveOn(machine);
+  return start({ machine, cluster: other.cluster, nodeName: 'node-2', killed: undefined });
+}
+
+async function start(played: Played): Promise<UnitAgent> {
+  const { machine, cluster, nodeName } = played;
+  cluster.put(`nodes/${nodeName}`, { metadata: {} });
   await machine.files.write([
-    textFile(configPath, agentConfig()),
+    textFile(configPath, agentConfig({ nodeName })),
     textFile('/etc/nodekiln/kubeconfig', kubeconfig),
     textFile(programPath, 'nodekiln 1', 0o755),
     textFile('/opt/nodekiln/bin/node', 'node 1', 0o755),
@@ -146,7 +168,7 @@ export async function playUnitAgent(secret: object, killed?: Killed): Promise<Un
   ]);
   const events: { process: number; event: AgentEvent }[] = [];
   const wrongs: string[] = [];
-  const processes = createProcesses(machine, cluster, killed);
+  const processes = createProcesses(played);
   const watching = new Set<number>();
   processes.runAs(agentUnit, async ({ host, signal, process }) => {
     // One that is stopped is gone when it says so.
@@ -173,7 +195,7 @@ export async function playUnitAgent(secret: object, killed?: Killed): Promise<Un
     wrongs,
     read: async (path) => textOf(await machine.files.read(path)),
     reports: () => events.map(reportIn).filter((one, index, all) => one !== '' && one !== all[index - 1]),
-    annotations: () => cluster.get('nodes/node-1')?.metadata.annotations ?? {},
+    annotations: () => cluster.get(`nodes/${nodeName}`)?.metadata.annotations ?? {},
     pass: (ms) => machine.clock.sleep(ms),
     stop: async () => {
       processes.end();

@@ -41,6 +41,8 @@ export interface KubeCluster {
   version: string;
   /** Answers instead, while it gives an answer. */
   instead: ((request: ClusterRequest) => EndpointResponse | undefined) | undefined;
+  /** Answers to another machine, too, which has the clock of the first. */
+  serveOn(machine: MemoryMachine): void;
   /** Nobody answers, and connections break. */
   stop(): void;
   start(): void;
@@ -195,6 +197,7 @@ export function createKubeCluster(machine: MemoryMachine): KubeCluster {
     },
     version: 'v1.34.4',
     instead: undefined,
+    serveOn: (other) => void other.serve(clusterAddress, endpoint),
     stop: () => {
       unserve?.();
       for (const { connection } of watches) connection.end('cut');

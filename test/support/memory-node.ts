@@ -27,9 +27,12 @@ export function nodeDocument(spec: Readonly<Record<string, unknown>> = {}): stri
   });
 }
 
-/** `documents`: in the boot's folder, by name. */
-export async function createMemoryNode(documents: Readonly<Record<string, string>> = {}): Promise<MemoryMachine> {
-  const machine = createMemoryMachine();
+/** `documents`: in the boot's folder, by name. `beside`: a machine whose clock is its clock. */
+export async function createMemoryNode(
+  documents: Readonly<Record<string, string>> = {},
+  beside?: MemoryMachine,
+): Promise<MemoryMachine> {
+  const machine = createMemoryMachine(beside ? { clock: beside.clock } : {});
   const { files, units } = machine;
   await files.write([
     textFile('/etc/os-release', 'ID=debian\nVERSION_ID=13\n', 0o644),

@@ -63,11 +63,15 @@ export interface MemoryMachine {
 export interface MemoryMachineOptions {
   /** False: a root folder at image-build time, with offline units. */
   readonly systemd?: boolean;
+  /** Of another machine, for what the two do with each other. */
+  readonly clock?: MemoryClock;
 }
 
-export function createMemoryMachine({ systemd = true }: MemoryMachineOptions = {}): MemoryMachine {
+export function createMemoryMachine({
+  systemd = true,
+  clock = createVirtualClock(),
+}: MemoryMachineOptions = {}): MemoryMachine {
   const tree = createTree();
-  const clock = createVirtualClock();
   const journal: string[] = [];
   const broken = new Map<string, Error>();
   const programs = new Map<string, Program>();
