@@ -1,6 +1,7 @@
 /** Against a server in memory that does what goes wrong with real ones, on a clock that waits for nobody. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { createChance } from '../../test/support/chance.ts';
 import { createKubeServer, serverAddress, things } from '../../test/support/kube-server.ts';
 import type { KubeServer, Thing } from '../../test/support/kube-server.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
@@ -43,6 +44,7 @@ function start(onChange: (change: Change<Thing>) => void = noted, keep?: (thing:
     ...(keep && { keep }),
     onTrouble: (trouble) => troubles.push(trouble instanceof Error ? trouble.message : String(trouble)),
     onPutBack: () => (putBacks += 1),
+    indexes: { letter: ({ value }) => [...new Set(value)], first: ({ value }) => value.slice(0, 1).split('') },
   });
 }
 
@@ -99,6 +101,52 @@ describe('an informer', () => {
     await informer.synced;
     assert.equal(informer.objects.size, 501);
     assert.deepEqual([asked().slice(0, 4), troubles], [['list', 'list continue', 'list', 'list continue'], []]);
+  });
+
+  it('has an index equal to one made anew, whatever the news were', async (context) => {
+    const chance = createChance(context);
+    const letters = ['a', 'b', 'c', 'd'] as const;
+    const informer = start(() => undefined);
+    await informer.synced;
+    const copies = [server.save()];
+    const news: readonly [() => void, ...(() => void)[]] = [
+      () => server.put(chance.pick(letters), Array.from({ length: 3 }, () => chance.pick(letters)).join('')),
+      () => server.put(chance.pick(letters), ''),
+      () => server.delete(chance.pick(letters)),
+      () => connections((connection) => connection.end('cut')),
+      () => {
+        server.forget();
+        connections((connection) => connection.end('cut'));
+      },
+      () => void copies.push(server.save()),
+      () => {
+        server.restore(chance.pick(copies as [(typeof copies)[0]]));
+        doubt.raise();
+      },
+    ];
+    for (let turn = 0; turn < 300; turn++) {
+      chance.pick(news)();
+      await pass(chance.next() * 300);
+      const there = [...informer.objects.values()];
+      for (const letter of letters) {
+        const names = (index: string): string[] =>
+          informer
+            .byIndex(index, letter)
+            .map(({ metadata }) => metadata.name)
+            .sort();
+        const wanted = (has: (value: string) => boolean): string[] =>
+          there.flatMap(({ metadata, value }) => (has(value) ? [metadata.name] : [])).sort();
+        assert.deepEqual(
+          names('letter'),
+          wanted((value) => value.includes(letter)),
+        );
+        assert.deepEqual(
+          names('first'),
+          wanted((value) => value.startsWith(letter)),
+        );
+      }
+    }
+    assert.throws(() => informer.byIndex('none', 'a'), { code: 'NK_INTERNAL' });
   });
 
   it('tells of another object of the same name as of two', async () => {

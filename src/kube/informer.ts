@@ -1,6 +1,8 @@
 /** Objects of an API server as they are now, kept by following them, and what changes told once. */
 import { NodekilnError } from '../errors.ts';
 import { orAborted } from '../host/deadline.ts';
+import { createObjectStore } from './object-store.ts';
+import type { Indexes } from './object-store.ts';
 import { keyOf } from './objects.ts';
 import type { KubeObject } from './objects.ts';
 import { isBefore } from './version.ts';
@@ -19,6 +21,8 @@ export interface InformerOptions<T> extends WatchOptions {
   readonly onChange?: (change: Change<T>) => void;
   /** What of each object is kept, its metadata for one; all of it unless told. */
   readonly keep?: (object: T) => T;
+  /** What objects are looked up by beside their names. */
+  readonly indexes?: Indexes<T>;
   /** What is listed is of an earlier state than what was known: the API server's store was put back to an older copy. */
   readonly onPutBack?: () => void;
 }
@@ -26,6 +30,8 @@ export interface InformerOptions<T> extends WatchOptions {
 export interface Informer<T> {
   /** What is there as far as is known, by `namespace/name` or name; the last state stays while the server is away. */
   readonly objects: ReadonlyMap<string, T>;
+  /** Those of them that an index of `indexes` has under a key. */
+  byIndex(index: string, key: string): readonly T[];
   /** False until all was listed once. */
   readonly isSynced: boolean;
   /** When all was listed once; NK_INTERRUPTED when the signal fires before. */
@@ -36,7 +42,8 @@ export interface Informer<T> {
 
 /** Begins at once. */
 export function startInformer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
-  const objects = new Map<string, T>();
+  const store = createObjectStore(options.indexes);
+  const { objects } = store;
   const listed = Promise.withResolvers<void>();
   let isSynced = false;
   const tell = (change: Change<T>): void => options.onChange?.(change);
@@ -49,12 +56,12 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
     // Of the same name, but not the same.
     if (before && before.metadata.uid !== object.metadata.uid) remove(before);
     const known = objects.get(key);
-    objects.set(key, object);
+    store.put(object);
     tell(known ? { type: 'modified', object, before: known } : { type: 'added', object });
   };
   /** `object`: its last state. */
   const remove = (object: T): void => {
-    if (objects.delete(keyOf(object))) tell({ type: 'deleted', object });
+    if (store.delete(keyOf(object))) tell({ type: 'deleted', object });
   };
   const isEarlier = (object: T): boolean => {
     const known = objects.get(keyOf(object))?.metadata;
@@ -88,6 +95,7 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
   synced.catch(() => undefined);
   return {
     objects,
+    byIndex: (index, key) => store.byIndex(index, key),
     get isSynced() {
       return isSynced;
     },
