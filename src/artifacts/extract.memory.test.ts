@@ -124,9 +124,30 @@ describe('a plain file', () => {
     assert.equal(await at('/out/program'), 'the program');
   });
 
-  it('is taken whatever member is named', async () => {
-    assert.equal((await extract(bytesOf('the program'), { member: 'usr/bin/kubelet' })).member, '');
+  it('is taken by who names several members that may be there', async () => {
+    const member = ['usr/bin/kubelet', 'kubelet'];
+    assert.equal((await extract(bytesOf('the program'), { member })).member, '');
   });
+
+  const noPackages: Readonly<Record<string, Uint8Array>> = {
+    'a page of a portal': bytesOf('<!DOCTYPE html><html><body>Please log in</body></html>'),
+    'an answer in words': bytesOf('not found\n'),
+    zeros: new Uint8Array(4096),
+    'a zip archive': Uint8Array.from([0x50, 0x4b, 3, 4, ...new Uint8Array(60)]),
+    'an archive of ar that is no .deb': bytesOf(
+      '!<arch>\nsomething.o/    0           0     0     644     4         `\nabcd',
+    ),
+    'a program': Uint8Array.from([0x7f, 0x45, 0x4c, 0x46, ...new Uint8Array(60)]),
+  };
+  for (const [what, content] of Object.entries(noPackages))
+    it(`is refused where a member of it is asked for: ${what}`, async () => {
+      await assert.rejects(
+        extract(content, { member: 'usr/bin/kubelet' }),
+        (thrown) =>
+          thrown instanceof NodekilnError && ['NK_ARTIFACT_MEMBER', 'NK_ARTIFACT_UNREADABLE'].includes(thrown.code),
+      );
+      assert.equal(await at('/out/program'), undefined);
+    });
 
   it('is what an archive is when the form is told', async () => {
     const archive = tar([kubelet]);

@@ -24,7 +24,10 @@ export interface ExtractOptions {
   readonly what?: string;
   /** Found by the first bytes unless told. */
   readonly format?: FormatName;
-  /** The path inside the package, or several of which exactly one must be there. Not needed for a plain file. */
+  /**
+   * The path inside the package, or several of which exactly one must be there. A plain file has none: one path is refused, and
+   * several are for those who take the program as it is, too.
+   */
   readonly member?: string | readonly string[];
   /** Where the result goes; our own file system unless told. */
   readonly files?: Files;
@@ -92,6 +95,8 @@ async function stageMember(
   { staged, ...options }: ExtractOptions & { readonly staged: StagedFile },
 ): Promise<Omit<Extracted, 'path'>> {
   const { what, info, format } = opened;
+  if (format === 'file' && typeof options.member === 'string')
+    throw unusableMember(what, `is no package that can be read here, so there is no ${options.member} in it`);
   const names = format === 'file' ? [''] : wantedMembers(options.member);
   if (names.length === 0) throw unusableMember(what, `is a ${format}, and no member was named`);
   const read = await readPackage(host, opened, {

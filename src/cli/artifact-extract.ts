@@ -11,7 +11,7 @@ export const artifactExtractVerb: Verb = {
       'Runs no maintainer script and follows no link; the result gets its name when everything about it was checked.',
     arguments: [{ name: 'FILE', about: 'a .deb, .rpm, tarball or plain file', required: true }],
     options: [
-      { flag: '--member', value: 'PATH', about: 'the member inside the package; not needed for a plain file' },
+      { flag: '--member', value: 'PATH', about: 'the member inside the package; a plain file has none' },
       { flag: '--to', value: 'PATH', about: 'where to put it', required: true },
       { flag: '--digest', value: 'DIGEST', about: 'refuse the member when it has another digest (sha256:…)' },
       { flag: '--package-digest', value: 'DIGEST', about: 'refuse the package when it has another digest (sha256:…)' },

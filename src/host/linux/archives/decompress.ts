@@ -12,6 +12,7 @@ import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { NodekilnError, errnoOf } from '../../../errors.ts';
 import type { Decompress } from '../../archives/archives.ts';
 import { unreadable } from '../../port/archives.ts';
+import { zstdFrames } from './zstd.ts';
 
 const chunkSize = 256 * 1024;
 
@@ -30,11 +31,7 @@ export function createDecompress({ programs }: DecompressOptions): Decompress {
       case 'gzip':
         return throughZlib(createGunzip({ chunkSize }), input, what);
       case 'zstd':
-        return throughZlib(
-          createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
-          input,
-          what,
-        );
+        return throughZstd(input, what);
       case 'xz':
         return programs ? throughXz(input, what) : throughWasm(input, what);
       case 'bzip2':
@@ -42,6 +39,23 @@ export function createDecompress({ programs }: DecompressOptions): Decompress {
         return throughProgram(['bzip2', '-dc'], input, what);
     }
   };
+}
+
+/** As much memory as `zstd` takes unasked, 128 MiB. */
+const longestWindowLog = 27;
+const mebibyte = 1024 * 1024;
+
+async function* throughZstd(input: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
+  for await (const { window, content } of zstdFrames(input, what)) {
+    if (window > 2 ** longestWindowLog)
+      throw unreadable(
+        what,
+        `needs a window of ${Math.ceil(window / mebibyte)} MiB of memory to be decompressed, more than the ` +
+          `${2 ** longestWindowLog / mebibyte} MiB that are given: compress it again without --long`,
+      );
+    const params = { [constants.ZSTD_d_windowLogMax]: longestWindowLog };
+    yield* throughZlib(createZstdDecompress({ chunkSize, params }), content, what);
+  }
 }
 
 async function* throughZlib(
