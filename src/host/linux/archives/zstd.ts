@@ -81,14 +81,14 @@ async function* frameContent(reader: Reader, head: Buffer, hasChecksum: boolean)
     const length = blocks.lengthIn(chunk);
     reader.consume(length);
     yield chunk.subarray(0, length);
-    if (blocks.isEnd) return;
+    if (blocks.isEnd()) return;
   }
 }
 
 interface Blocks {
   /** How many bytes of the next chunk belong to the frame. */
   lengthIn(chunk: Buffer): number;
-  readonly isEnd: boolean;
+  isEnd(): boolean;
 }
 
 /** `trailing`: bytes behind the last block. */
@@ -97,6 +97,7 @@ function createBlocks(trailing: number): Blocks {
   let isLast = false;
   let header = 0;
   let headerBytes = 0;
+  const isEnd = (): boolean => isLast && left === 0;
   const begin = (): void => {
     isLast = (header & 1) !== 0;
     // A block of one repeated byte has only that.
@@ -107,7 +108,7 @@ function createBlocks(trailing: number): Blocks {
   return {
     lengthIn: (chunk) => {
       let at = 0;
-      while (at < chunk.length && !(isLast && left === 0)) {
+      while (at < chunk.length && !isEnd()) {
         if (left > 0) {
           const length = Math.min(left, chunk.length - at);
           at += length;
@@ -121,9 +122,7 @@ function createBlocks(trailing: number): Blocks {
       }
       return at;
     },
-    get isEnd() {
-      return isLast && left === 0;
-    },
+    isEnd,
   };
 }
 
