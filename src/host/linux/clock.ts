@@ -1,9 +1,9 @@
 /**
  * The machine's clocks. `process.hrtime` reads CLOCK_MONOTONIC, the clock of systemd's `…TimestampMonotonic` properties.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { NodekilnError } from '../../errors.ts';
 import type { Clock } from '../port.ts';
+import { sleepFor } from './timers.ts';
 
 export function createLinuxClock(): Clock {
   return {
@@ -12,7 +12,7 @@ export function createLinuxClock(): Clock {
     sleep: async (ms, signal) => {
       try {
         // What is due already.
-        await delay(Math.max(0, ms), undefined, signal && { signal });
+        await sleepFor(ms, signal);
       } catch (thrown) {
         throw new NodekilnError('NK_INTERRUPTED', 'interrupted while waiting', { cause: thrown });
       }

@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs';
 import { constants, getPriority } from 'node:os';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../port.ts';
+import { timerMs } from './timers.ts';
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const graceMs = 2000;
@@ -116,7 +117,7 @@ function stopper(child: ChildProcess, program: string, options: ExecOptions): St
             lines: stderr.split('\n').filter(Boolean).slice(-10),
           }),
       ),
-    options.timeoutMs,
+    timerMs(options.timeoutMs),
   );
   const stop: Stopper = {
     reason: undefined,

@@ -5,6 +5,7 @@ import { NetError } from '../../port/net.ts';
 import type { Download, DownloadOutcome, HttpDownload } from '../../port/net.ts';
 import type { Agents } from './agents.ts';
 import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts';
+import { timerMs } from '../timers.ts';
 
 const progressEveryMs = 100;
 /** A refusal's words are read to keep the connection, when they are few. */
@@ -13,7 +14,7 @@ const fewBytes = 64 * 1024;
 /** See `Net.download`. */
 export async function download(agents: Agents, wanted: HttpDownload): Promise<Download> {
   const ms = wanted.timeoutMs;
-  const deadline: Deadline = { signal: AbortSignal.timeout(Math.max(1, Math.ceil(ms))), ms };
+  const deadline: Deadline = { signal: AbortSignal.timeout(timerMs(ms)), ms };
   let response: IncomingMessage;
   try {
     response = await openExchange(agents, wanted, deadline);

@@ -7,6 +7,7 @@ import { errnoOf, NodekilnError } from '../../../errors.ts';
 import { NetError } from '../../port/net.ts';
 import type { NetReason, HttpExchange, HttpHeaders, HttpResponse } from '../../port/net.ts';
 import type { Agents } from './agents.ts';
+import { timerMs } from '../timers.ts';
 
 /** Ends an exchange that takes too long: for the whole of it, or for a part. */
 export interface Deadline {
@@ -38,7 +39,10 @@ export async function openExchange(
     const late =
       headersTimeoutMs === undefined
         ? undefined
-        : setTimeout(() => outgoing.destroy(new Error(`no response within ${headersTimeoutMs} ms`)), headersTimeoutMs);
+        : setTimeout(
+            () => outgoing.destroy(new Error(`no response within ${headersTimeoutMs} ms`)),
+            timerMs(headersTimeoutMs),
+          );
     outgoing.once('close', () => clearTimeout(late));
     outgoing.once('error', reject);
     outgoing.once('response', (response) => {

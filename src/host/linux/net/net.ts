@@ -11,6 +11,7 @@ import { createAgents, type Agents } from './agents.ts';
 import { download } from './download.ts';
 import { serve } from './serve.ts';
 import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts';
+import { timerMs } from '../timers.ts';
 
 const defaultMaxBytes = 1024 * 1024;
 
@@ -35,7 +36,7 @@ export function createLinuxNet(): LinuxNet {
 
 async function request(agents: Agents, wanted: HttpRequest): Promise<HttpResponse> {
   const deadline: Deadline = {
-    signal: AbortSignal.timeout(Math.max(1, Math.ceil(wanted.timeoutMs))),
+    signal: AbortSignal.timeout(timerMs(wanted.timeoutMs)),
     ms: wanted.timeoutMs,
   };
   try {
@@ -90,7 +91,7 @@ function socketAnswers(path: string, timeoutMs: number): Promise<boolean> {
       socket.destroy();
       resolve(answers);
     };
-    socket.setTimeout(timeoutMs, () => answer(false));
+    socket.setTimeout(timerMs(timeoutMs), () => answer(false));
     socket.once('connect', () => answer(true));
     socket.once('error', () => answer(false));
   });
