@@ -11,7 +11,7 @@ import type { Problem } from '../errors.ts';
 import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
-import { positionAt, lineStarts, positionsOf } from './positions.ts';
+import { positionAt, lineStarts, positionsOf, tooDeep } from './positions.ts';
 import type { PositionNode, Positions } from './positions.ts';
 import { scanJson } from './positions-json.ts';
 import { placeOf, problemsOf } from './problems.ts';
@@ -125,10 +125,14 @@ function parseJson(file: string, text: string): { value: unknown; root: Position
   } catch {
     return undefined;
   }
-  const { root, duplicates } = scanJson(text);
+  const { root, duplicates, tooDeepAt } = scanJson(text);
+  const lines = lineStarts(text);
+  if (tooDeepAt !== undefined)
+    throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is not well-formed: ${tooDeep}`, {
+      place: { file, ...positionAt(lines, tooDeepAt) },
+    });
   const [first] = duplicates;
   if (!first) return { value, root };
-  const lines = lineStarts(text);
   const message = 'this key stands a second time in its map';
   const problems = duplicates.map(({ offset }) => ({ message, place: { file, ...positionAt(lines, offset) } }));
   throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is not well-formed: ${message}`, {

@@ -3,11 +3,13 @@
  * over in silence. Pure. The text is known to be well-formed, so every branch may rely on it.
  */
 import type { Path } from './paths.ts';
-import type { PositionNode } from './positions.ts';
+import { deepest, type PositionNode } from './positions.ts';
 
 export interface JsonScan {
   readonly root: PositionNode;
   /** Second and later occurrences. */
+  /** Where it becomes too deep; what is behind was not looked at. */
+  readonly tooDeepAt?: number;
   readonly duplicates: readonly { readonly path: Path; readonly offset: number }[];
 }
 
@@ -35,6 +37,7 @@ export function scanJson(text: string): JsonScan {
     const first = peek();
     const start = offset;
     const children = new Map<string | number, PositionNode>();
+    if (path.length > deepest) throw new TooDeep(start);
     if (first === '{') {
       offset++;
       while (peek() !== '}') {
@@ -57,5 +60,19 @@ export function scanJson(text: string): JsonScan {
     return { start, children, ...(keyStart !== undefined && { keyStart }) };
   }
 
-  return { root: value([], undefined), duplicates };
+  try {
+    return { root: value([], undefined), duplicates };
+  } catch (thrown) {
+    if (thrown instanceof TooDeep)
+      return { root: { start: 0, children: new Map() }, duplicates, tooDeepAt: thrown.offset };
+    throw thrown;
+  }
+}
+
+class TooDeep extends Error {
+  readonly offset: number;
+  constructor(offset: number) {
+    super('too deep');
+    this.offset = offset;
+  }
 }

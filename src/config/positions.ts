@@ -4,6 +4,10 @@
  */
 import type { Path } from './paths.ts';
 
+/** Maps and lists in one another: documents have a dozen. */
+export const deepest = 200;
+export const tooDeep = `maps and lists stand in one another more than ${deepest} deep`;
+
 export interface Position {
   readonly line: number;
   readonly column: number;

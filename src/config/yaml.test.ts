@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import { formatProblem } from './invalid.ts';
+import { parseText } from './load.ts';
 import { positionsOf } from './positions.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -82,11 +83,6 @@ for (const [path, target, line, column] of [
   });
 }
 
-test('an alias inside of what it names has an end', async () => {
-  const { root } = await parseYaml('a', 'a: &x\n  b: *x\n  c: 1\n');
-  assert.deepEqual(positionsOf('a: &x\n  b: *x\n  c: 1\n', root).locate(['a', 'b', 'c'], 'value').line, 2);
-});
-
 test('a hundred aliases are fine, thousands of one another are not', async () => {
   await parseYaml('a', `a: &x [1]\nb: [${Array.from({ length: 90 }, () => '*x').join(', ')}]\n`);
   const bomb = [
@@ -97,4 +93,45 @@ test('a hundred aliases are fine, thousands of one another are not', async () =>
   assert.deepEqual((await refused(bomb.join('\n'))).problems.map(formatProblem), [
     'a.yaml:1:1: Excessive alias count indicates a resource exhaustion attack',
   ]);
+});
+
+describe('a document that is made to be hard to read', () => {
+  const deep = (open: string, close: string, depth: number): string => `${open.repeat(depth)}1${close.repeat(depth)}`;
+  const cases: Record<string, { text: string; message: RegExp }> = {
+    'lists in JSON': { text: deep('[', ']', 100_000), message: /more than 200 deep$/ },
+    'maps in JSON': { text: deep('{"a":', '}', 100_000), message: /more than 200 deep$/ },
+    'lists in YAML': { text: deep('[', ' ]', 20_000).replace('1', 'a'), message: /more than 200 deep$/ },
+    'blocks in YAML': {
+      text: Array.from({ length: 400 }, (_, depth) => `${' '.repeat(depth)}a:\n`).join(''),
+      message: /more than 200 deep$/,
+    },
+    'a map that holds itself': { text: 'a: &x\n  b: *x\n', message: /this alias refers to what it stands in itself$/ },
+    'a list that holds itself': { text: '&x [ *x ]\n', message: /this alias refers to what it stands in itself$/ },
+    'maps that hold each other': {
+      text: 'a: &x\n  b: &y\n    c: *x\n',
+      message: /this alias refers to what it stands in itself$/,
+    },
+  };
+  for (const [name, { text, message }] of Object.entries(cases))
+    it(`(${name}) is refused, with its place`, async () => {
+      await assert.rejects(parseText({ file: 'x.yaml', text }), (thrown) => {
+        assert.ok(thrown instanceof NodekilnError, String(thrown));
+        assert.equal(thrown.code, 'NK_DOCUMENT_SYNTAX');
+        assert.match(thrown.message, message);
+        assert.equal(thrown.place?.file, 'x.yaml');
+        return true;
+      });
+    });
+
+  it('takes time in proportion to its length: ten times as many keys are no hundred times as long', async () => {
+    const took = async (keys: number): Promise<number> => {
+      const text = Array.from({ length: keys }, (_, index) => `key${index}: value\n`).join('');
+      const { user } = process.cpuUsage();
+      await parseText({ file: 'x.yaml', text });
+      return process.cpuUsage().user - user;
+    };
+    await took(2000);
+    const [few, many] = [await took(4000), await took(40_000)];
+    assert.ok(many < few * 40, `${few} µs, ${many} µs`);
+  });
 });

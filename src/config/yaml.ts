@@ -5,7 +5,7 @@
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 import { lineStarts, positionAt } from './positions.ts';
-import type { PositionNode } from './positions.ts';
+import { deepest, tooDeep, type PositionNode } from './positions.ts';
 
 export interface ParsedYaml {
   readonly value: unknown;
@@ -18,7 +18,10 @@ const maxAliasCount = 100;
 /** NK_DOCUMENT_SYNTAX with every problem the parser found. */
 export async function parseYaml(file: string, text: string): Promise<ParsedYaml> {
   const yaml = await import('yaml');
-  const documents = yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent' });
+  // Keys are compared below: the library compares each with all before it.
+  const documents = parseAll(() =>
+    yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent', uniqueKeys: false }),
+  );
   const lines = lineStarts(text);
   const at = (offset: number, message: string): Problem => ({ message, place: { file, ...positionAt(lines, offset) } });
 
@@ -28,14 +31,19 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
   const problems = [...document.errors, ...document.warnings].map((error) =>
     at(error.pos[0], plain(error.code, error.message)),
   );
-  if (second) problems.push(at(second.range[0], 'a second document begins here; one file holds one document'));
   if (problems.length > 0) throw syntaxError(file, problems);
 
   try {
+    // First: it counts how often aliases are resolved.
     const value: unknown = document.toJS({ maxAliasCount });
-    return { value, root: positionNode(document.contents, undefined, new Set()) };
+    const root = positionNode(document.contents, undefined, new Set());
+    if (second) problems.push(at(second.range[0], 'a second document begins here; one file holds one document'));
+    if (problems.length > 0) throw syntaxError(file, problems);
+    return { value, root };
   } catch (thrown) {
+    if (thrown instanceof NodekilnError) throw thrown;
     // Alias bombs and aliases of missing anchors are found only while resolving.
+    if (thrown instanceof RangeError) throw syntaxError(file, [at(0, tooDeep)]);
     const message = thrown instanceof Error ? (thrown.message.split(': ')[0] ?? '') : 'cannot be resolved';
     throw syntaxError(file, [at(0, message)]);
   }
@@ -44,11 +52,15 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
     const target = yaml.isAlias(node) && document ? node.resolve(document) : node;
     const start = yaml.isNode(node) ? (node.range?.[0] ?? 0) : (keyStart ?? 0);
     const children = new Map<string | number, PositionNode>();
-    if (!open.has(target)) {
+    if (open.has(target)) problems.push(at(start, 'this alias refers to what it stands in itself'));
+    else if (open.size > deepest) throw syntaxError(file, [at(start, tooDeep)]);
+    else {
       open.add(target);
       if (yaml.isMap(target)) {
         for (const { key, value } of target.items) {
           const name = yaml.isScalar(key) ? String(key.value) : String(key);
+          const keyAt = yaml.isNode(key) ? (key.range?.[0] ?? 0) : 0;
+          if (children.has(name)) problems.push(at(keyAt, 'this key stands a second time in its map'));
           children.set(name, positionNode(value, yaml.isNode(key) ? key.range?.[0] : undefined, open));
         }
       } else if (yaml.isSeq(target)) {
@@ -57,6 +69,15 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
       open.delete(target);
     }
     return { start, children, ...(keyStart !== undefined && { keyStart }) };
+  }
+
+  function parseAll<Result>(parse: () => Result): Result {
+    try {
+      return parse();
+    } catch (thrown) {
+      if (thrown instanceof RangeError) throw syntaxError(file, [{ message: tooDeep, place: { file } }]);
+      throw thrown;
+    }
   }
 }
 
@@ -71,8 +92,8 @@ function syntaxError(file: string, problems: readonly Problem[]): NodekilnError 
 /** The library's words, without the parts that quote the text. */
 function plain(code: string, message: string): string {
   switch (code) {
-    case 'DUPLICATE_KEY':
-      return 'this key stands a second time in its map';
+    case 'RESOURCE_EXHAUSTION':
+      return tooDeep;
     case 'TAB_AS_INDENT':
       return 'a tab is used for indentation; use spaces';
     case 'BAD_DIRECTIVE':
