@@ -168,6 +168,11 @@ export const errors = {
     hint: 'Run on a host booted with systemd, or give --root to work on a folder.',
   },
   NK_NOT_ROOT: { class: 'host', meaning: 'Root rights are missing.', hint: 'Run as root.' },
+  NK_SYSTEM: {
+    class: 'host',
+    meaning: 'The system refused to open, read or make something.',
+    hint: 'The message says what, and why; check rights, space, limits and mounts.',
+  },
   NK_TOOL_MISSING: {
     class: 'host',
     meaning: 'A program this step needs is not installed.',
@@ -469,11 +474,57 @@ export class NodekilnError extends Error {
   }
 }
 
-/** Any thrown value as a NodekilnError; what we did not throw ourselves is a defect. */
+/** What the system refuses, in words, and what to do about it: by errno. */
+export const systemErrors: Readonly<Record<string, { readonly why: string; readonly hint: string }>> = {
+  EACCES: { why: 'permission denied', hint: 'Run as root.' },
+  EPERM: { why: 'not permitted', hint: 'Run as root, and check that the file is not immutable (`lsattr`).' },
+  EROFS: { why: 'the file system is read-only', hint: 'Choose a path on a writable file system, or remount it.' },
+  ENOSPC: { why: 'no space left', hint: 'Free space or inodes on this file system (`df`, `df -i`).' },
+  EDQUOT: { why: 'the quota is used up', hint: 'Free space or raise the quota.' },
+  ENOENT: { why: 'there is no such file', hint: 'Check the path, and whether something removes it meanwhile.' },
+  EEXIST: { why: 'something is there already', hint: 'Remove or rename it, or correct the path.' },
+  ENOTDIR: { why: 'a part of its path is not a folder', hint: 'Remove or rename that file, or correct the path.' },
+  EISDIR: { why: 'a folder is in its place', hint: 'Remove or rename the folder, or correct the path.' },
+  ENOTEMPTY: { why: 'a folder that is not empty is in its place', hint: 'Remove or rename the folder.' },
+  ENAMETOOLONG: { why: 'its name is too long', hint: 'Shorten the path.' },
+  ELOOP: { why: 'its path has too many symbolic links', hint: 'Look for a link that leads to itself.' },
+  EBUSY: { why: 'it is in use', hint: 'It may be a mount point; unmount it or choose another path.' },
+  ETXTBSY: { why: 'it is a running program', hint: 'Stop the program first.' },
+  EINVAL: { why: 'it is no regular file, or not for this', hint: 'Look at what is there (`ls -l`, `findmnt`).' },
+  ENXIO: { why: 'nothing is at its other end', hint: 'Look at what is there (`ls -l`): a FIFO, a socket, a device.' },
+  ENODEV: { why: 'there is no such device', hint: 'Look at what is there (`ls -l`, `findmnt`).' },
+  EFBIG: { why: 'it is too large', hint: 'Look at what is there (`ls -l`), and at the limit (`ulimit -f`).' },
+  EXDEV: { why: 'it lies on another file system', hint: 'Look at the mounts (`findmnt`).' },
+  EIO: { why: 'the disk fails', hint: 'Look at the kernel’s log (`dmesg`), and replace the disk.' },
+  ESTALE: { why: 'the file system is no longer there', hint: 'Mount it again.' },
+  EMFILE: { why: 'this process has too many open files', hint: 'Raise the limit (`LimitNOFILE=`, `ulimit -n`).' },
+  ENFILE: { why: 'the machine has too many open files', hint: 'Raise fs.file-max, or find who opens them (`lsof`).' },
+  ENOMEM: { why: 'memory is used up', hint: 'Free memory, or give the machine more.' },
+  EAGAIN: { why: 'a limit of processes or memory is reached', hint: 'Raise the limit (`TasksMax=`, `ulimit -u`).' },
+};
+
+/**
+ * Any thrown value as a NodekilnError. What the system refused says so, with its place and what to do; what else we did not
+ * throw ourselves is a defect.
+ */
 export function asNodekilnError(thrown: unknown): NodekilnError {
   if (thrown instanceof NodekilnError) return thrown;
+  const refused = refusedBySystem(thrown);
+  if (refused) return refused;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new NodekilnError('NK_INTERNAL', message, { cause: thrown });
+}
+
+/** Of a system call alone: what a server or a program said has its own words. */
+function refusedBySystem(thrown: unknown): NodekilnError | undefined {
+  const known = systemErrors[errnoOf(thrown) ?? ''];
+  if (!known || !(thrown instanceof Error)) return undefined;
+  const path = 'path' in thrown && typeof thrown.path === 'string' ? thrown.path : undefined;
+  return new NodekilnError('NK_SYSTEM', `${path ?? thrown.message}: ${known.why} (${errnoOf(thrown)})`, {
+    hint: known.hint,
+    cause: thrown,
+    ...(path !== undefined && { place: { file: path } }),
+  });
 }
 
 /** `file:line:column: path` as editors understand it. */
