@@ -38,7 +38,22 @@ describe('what the cache gives up', () => {
     entry('kubectl', '1.34.9'),
     entry('kubectl', '1.33.0'),
   );
-  const inUse = [{ tool: 'kubelet', version: '1.34.9-1.1' }];
+  const inUse = [
+    { tool: 'kubelet', version: '1.34.9-1.1' },
+    // Asked for, and not cached.
+    { tool: 'kubectl', version: '1.36.0' },
+  ];
+
+  for (const tool of ['crictl', 'containerd', 'runc', 'kubelet-extra', 'ctr'])
+    it(`leaves every version of ${tool} alone, which no document names`, () => {
+      const others = [entry(tool, '1.34.0'), entry(tool, '1.33.0'), entry(tool, '1.32.0')];
+      const all = given(indexOf(...index.entries, ...others), inUse, { keep: 0, maxBytes: 0 });
+      assert.equal(all.length, 5);
+      assert.deepEqual(
+        all.filter((name) => name.startsWith(`${tool} `)),
+        [],
+      );
+    });
 
   it('keeps the newest beside the one in use, for each program', () => {
     assert.deepEqual(given(index, inUse, { keep: 2 }), ['kubelet 1.34.2']);
@@ -71,8 +86,10 @@ describe('what the cache gives up', () => {
             ).values(),
           ];
           const used = all.filter((_, index_) => index_ % 3 === 0);
+          const named = ['kubelet', 'kubectl'].map((tool) => ({ tool, version: '9.0.0' }));
+          const inUseToo = [...named, ...used];
           const gone = new Set(
-            reclaimable(indexOf(...all), used, { keep, ...(maxBytes !== undefined && { maxBytes }) }).map(
+            reclaimable(indexOf(...all), inUseToo, { keep, ...(maxBytes !== undefined && { maxBytes }) }).map(
               (one) => one.entry,
             ),
           );

@@ -16,15 +16,17 @@ export interface InUse {
   readonly version: string;
 }
 
-/** What to give up, and why. Oldest first. */
+/** What to give up of the tools that are in use, and why. Oldest first. */
 export function reclaimable(
   index: CacheIndex,
   inUse: readonly InUse[],
   policy: CachePolicy,
 ): { readonly entry: CacheEntry; readonly why: string }[] {
   const used = new Set(inUse.map(({ tool, version }) => cachedPath(tool, cacheKey(parseVersion(version)))));
+  // A tool that no document names is somebody else's.
+  const named = new Set(inUse.map(({ tool }) => tool));
   const spare = index.entries
-    .filter((entry) => !used.has(cachedPath(entry.tool, entry.key)))
+    .filter((entry) => named.has(entry.tool) && !used.has(cachedPath(entry.tool, entry.key)))
     .sort((a, b) => compareVersions(b.key, a.key, 'semver'));
   const kept: CacheEntry[] = [];
   const given: { entry: CacheEntry; why: string }[] = [];
