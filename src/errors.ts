@@ -5,20 +5,23 @@
  * is generated from this table and a test compares the two.
  */
 
-/** Exit status by class, all below 80 (design: pinned). A class says who has to act. */
+/**
+ * Exit status by class, all below 80 (design: pinned). A class says who has to act. 2 to 7 and from 200 on are systemd's, which
+ * names them NOTIMPLEMENTED, NOPERMISSION and so on (systemd.exec(5)); 64 to 78 mean what sysexits(3) says; ours are 8 to 63.
+ */
 export const exitStatus = {
   /** The command line itself is wrong. */
-  usage: 2,
+  usage: 64,
   /** A document is not valid: the person who wrote it acts. */
-  document: 3,
+  document: 65,
   /** An artifact is missing, damaged, of the wrong digest, version or architecture. */
-  artifact: 4,
+  artifact: 15,
   /** A source outside did not answer or answered with a fault: try again later. */
-  network: 5,
+  network: 16,
   /** This host cannot do it: no root rights, no systemd, an unsupported system. */
-  host: 6,
+  host: 17,
   /** No consistent plan exists: cycle, two owners of one resource, a start that would wait for itself. */
-  plan: 7,
+  plan: 18,
   /** An effect on the host failed: a write, a mount, a command. */
   apply: 8,
   /** A unit failed, stopped or never became healthy. */

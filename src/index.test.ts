@@ -255,7 +255,7 @@ describe('a program', () => {
       encoding: 'utf8',
     });
     assert.match(stderr, /^NK_DOCUMENT_KIND: /);
-    assert.equal(status, 3);
+    assert.equal(status, 65);
   });
 
   test('says the same as one bundle', async () => {

@@ -36,6 +36,10 @@ describe('the error table', () => {
     const statuses = Object.values(exitStatus);
     assert.ok(statuses.length <= 20);
     assert.ok(statuses.every((status) => status > 0 && status < 80));
+    // What systemd shows by another name: NOTIMPLEMENTED, NOPERMISSION; and sysexits(3) in its own meaning.
+    const { usage, document, internal, ...ours } = exitStatus;
+    assert.deepEqual([usage, document, internal], [64, 65, 70], 'EX_USAGE, EX_DATAERR, EX_SOFTWARE');
+    assert.ok(Object.values(ours).every((status) => status >= 8 && status <= 63));
     assert.equal(new Set(statuses).size, statuses.length);
   });
 

@@ -83,7 +83,7 @@ function exitCodesPage(): string {
     'Exit status',
     'A class says who has to act; [the code](errors.md) says what happened. 0 is success, also when there was nothing to do.',
     ['| status | class | meaning | codes |', '|---|---|---|---|', '| 0 | | success | |', ...rows].join('\n'),
-    '`nodekiln agent` ends with 0 when it is stopped by SIGTERM or SIGINT: that is how it ends. Every other verb ends with the class `interrupted`; a second signal ends it at once, and running the same command again goes on where it stopped.',
+    '`nodekiln agent` ends with 0 when it is stopped by SIGTERM, SIGINT or SIGHUP: that is how it ends. Every other verb says `NK_INTERRUPTED`, puts away what is temporary and ends by that signal, so that a shell sees 143, 130 or 129 and ends its loop, and systemd a clean end; a second signal ends it at once, and running the same command again goes on where it stopped. The class `interrupted` is the status of what ends without a signal of its own, such as an agent that gives way to another.\n\nStatus 2 to 7 are left to systemd, which would show them by names of its own (NOTIMPLEMENTED, NOPERMISSION); 64 to 78 mean what sysexits(3) says.',
   );
 }
 

@@ -13,7 +13,7 @@ export const agentVerb: Verb = {
     name: 'agent',
     summary: 'follow a source of documents and keep this machine as they say',
     description:
-      'Runs until it is stopped by SIGTERM or SIGINT, with exit status 0. How it goes about it, and the cluster it belongs to, are said in an AgentConfig; flags win over that. A bad document or an unhealthy unit is reported and the last good state kept; the next change of the source is tried.',
+      'Runs until it is stopped by SIGTERM, SIGINT or SIGHUP, with exit status 0. How it goes about it, and the cluster it belongs to, are said in an AgentConfig; flags win over that. A bad document or an unhealthy unit is reported and the last good state kept; the next change of the source is tried.',
     arguments: [],
     options: [
       {

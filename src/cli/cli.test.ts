@@ -642,13 +642,28 @@ describe('a signal', () => {
 });
 
 describe('a verb that only looks', () => {
-  it('ends at the first signal, with the class interrupted', async () => {
+  it('ends by the signal, for whoever waits for it', async () => {
+    const script =
+      'truncate -s 64G big && { "$@" & child=$!; sleep 1; kill -$SIGNAL $child; wait $child; echo "ended $?"; rm big; }';
+    for (const [signal, number] of [
+      ['INT', 2],
+      ['TERM', 15],
+      ['HUP', 1],
+    ] as const) {
+      const wrapper = ['env', `SIGNAL=${signal}`, 'bash', '-m', '-c', script, 'sh'];
+      const result = await runCli({}, ['artifact', 'inspect', 'big'], { wrapper });
+      assert.ok(result.stderr.includes(`error NK_INTERRUPTED: stopped by SIG${signal}\n`), result.stderr);
+      assert.match(result.stdout, new RegExp(`ended ${128 + number}\n$`));
+    }
+  });
+
+  it('says at the first signal that it was interrupted', async () => {
     // Large enough to be read for long; it takes no space.
     const script =
       'truncate -s 64G big && { "$@" & child=$!; sleep 1; kill -TERM $child; wait $child; status=$?; rm big; exit $status; }';
     for (const json of [[], ['--json']]) {
       const result = await runCli({}, ['artifact', 'inspect', 'big', ...json], { wrapper: ['sh', '-c', script, 'sh'] });
-      assert.equal(result.status, exitStatus.interrupted, result.stderr);
+      assert.equal(result.status, 128 + 15, result.stderr);
       if (json.length === 0) assert.match(result.stderr, /^error NK_INTERRUPTED: stopped by SIGTERM\n/);
       else assert.equal(errorCode(envelopeIn(result)), 'NK_INTERRUPTED');
     }

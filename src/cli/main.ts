@@ -1,10 +1,10 @@
 /**
  * The entry of the program: what was asked for is parsed, called and printed. Nothing is loaded but the verb that is called.
  *
- * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md).
+ * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md). Who was told to stop by a signal ends by it.
  */
 import { asNodekilnError, NodekilnError } from '../errors.ts';
-import type { Exec, Output } from '../host/port.ts';
+import type { EndSignal, Exec, Output } from '../host/port.ts';
 import { program } from '../host/program.ts';
 import { parseCommandLine } from './command-line.ts';
 import { createJournal, withPriority } from './journal.ts';
@@ -16,7 +16,8 @@ const { stdout, stderr } = program;
 /** Longer lines of help are hard to read. */
 const widestHelp = 110;
 
-async function main(argv: readonly string[]): Promise<number> {
+/** The exit status, or the signal to end by. */
+async function main(argv: readonly string[]): Promise<number | EndSignal> {
   let kind = 'Error';
   const json = argv.includes('--json');
   try {
@@ -29,7 +30,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
+async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | EndSignal> {
   const { verb, options } = parsed;
   const json = options['json'] === true;
   const abort = abortOnSignals();
@@ -63,7 +64,8 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number> {
   } catch (thrown) {
     progress.stop();
     const error = abort.signal.aborted ? interrupted(thrown, abort.signal) : asNodekilnError(thrown);
-    return await fail(error, { kind: verb.spec.kind, json, thrown });
+    const status = await fail(error, { kind: verb.spec.kind, json, thrown });
+    return abort.by() ?? status;
   } finally {
     await journal?.said();
     abort.release();
@@ -145,17 +147,21 @@ function stackOf(thrown: unknown): string {
 
 interface Abort {
   readonly signal: AbortSignal;
+  /** What asked for the end; undefined when nothing did. */
+  by(): EndSignal | undefined;
   release(): void;
 }
 
 /** The first signal asks for an orderly end; the second ends at once, which the journal is made for. */
 function abortOnSignals(): Abort {
   const controller = new AbortController();
+  let first: EndSignal | undefined;
   const release = program.onSignal((name) => {
-    if (controller.signal.aborted) program.exit(new NodekilnError('NK_INTERRUPTED', 'stopped').exitStatus);
+    if (first !== undefined) return void program.endBy(name);
+    first = name;
     controller.abort(new NodekilnError('NK_INTERRUPTED', `stopped by ${name}`));
   });
-  return { signal: controller.signal, release };
+  return { signal: controller.signal, by: () => first, release };
 }
 
 function rejectedBy(signal: AbortSignal): Promise<never> {
@@ -203,4 +209,4 @@ async function print(text: string, status: number): Promise<number> {
 }
 
 // What a moment leaves open (a connection that is just closing) must not keep us: everything durable is written by now.
-void main(program.arguments).then((status) => program.exit(status));
+void main(program.arguments).then((end) => (typeof end === 'string' ? program.endBy(end) : program.exit(end)));

@@ -44,9 +44,15 @@ export const program: Program = {
     };
   },
   exit: (status) => process.exit(status),
+  endBy: (signal) => {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+    // It comes when the system next schedules us.
+    return new Promise(() => setInterval(() => undefined, 1000));
+  },
 };
 
-const endSignals = ['SIGINT', 'SIGTERM'] as const satisfies readonly EndSignal[];
+const endSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const satisfies readonly EndSignal[];
 
 function isEnd(signal: string): signal is EndSignal {
   return endSignals.some((known) => known === signal);

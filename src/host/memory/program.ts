@@ -27,5 +27,6 @@ export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgr
     exit: (status) => {
       throw new Error(`the process ended with status ${status}`);
     },
+    endBy: (signal) => Promise.reject(new Error(`the process ended by ${signal}`)),
   };
 }

@@ -13,7 +13,7 @@ export interface Output {
 }
 
 /** The signals that ask for an orderly end. */
-export type EndSignal = 'SIGINT' | 'SIGTERM';
+export type EndSignal = 'SIGHUP' | 'SIGINT' | 'SIGTERM';
 
 export interface Program {
   readonly pid: number;
@@ -43,4 +43,6 @@ export interface Program {
   onSignal(listener: (signal: EndSignal) => void): () => void;
   /** Ends us at once. */
   exit(status: number): never;
+  /** Ends us by the signal, so that who waits for us knows: a shell ends its loop as well. */
+  endBy(signal: EndSignal): Promise<never>;
 }

@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { exitStatus } from '../../../src/errors.ts';
 import { bakedRoot, demoFolder } from '../../demo/baked.ts';
 import { networkAddress, openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { artifacts } from '../../lab/packages.ts';
@@ -113,7 +114,7 @@ describe('programs over the network', { concurrency: 1 }, () => {
       });
       const before = await host.check(['sha256sum', '/opt/bin/kubelet']);
       const failed = await host.exec([program, 'boot', '--json']);
-      assert.equal(failed.status, 4, failed.stderr);
+      assert.equal(failed.status, exitStatus.artifact, failed.stderr);
       assert.match(failed.stdout, /NK_ARTIFACT_NONE_USABLE/);
       assert.equal(await host.check(['sha256sum', '/opt/bin/kubelet']), before);
       await waitHttp(host, { port: 10248, timeoutMs: 60_000 });
