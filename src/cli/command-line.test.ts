@@ -100,3 +100,37 @@ describe('help', () => {
     }
   });
 });
+
+describe('what a person may leave to us', () => {
+  const needy: VerbSpec = {
+    ...spec,
+    name: 'needy',
+    options: [
+      { flag: '--to', value: 'PATH', about: 'where to', required: true },
+      { flag: '--from', value: 'PATH', about: 'from where', required: true },
+    ],
+  };
+  for (const [args, said] of [
+    [[], /^argument FIRST, option --to PATH, option --from PATH are missing$/],
+    [['a'], /^option --to PATH, option --from PATH are missing$/],
+    [['a', '--to', 'b'], /^option --from PATH is missing$/],
+    [['--to', 'b', '--from', 'c'], /^argument FIRST is missing$/],
+  ] as const)
+    test(`of ${JSON.stringify(args)} all that is missing is said at once`, () => {
+      assert.throws(() => parseArguments(needy, args), { code: 'NK_USAGE', message: said });
+    });
+
+  for (const argv of [
+    ['--json', 'version'],
+    ['--quiet', '--json', 'version'],
+    ['--version', '--json'],
+    ['-V', '--json'],
+    ['version', '--json'],
+    ['--json', 'version', '--'],
+  ])
+    test(`${argv.join(' ')} is the version as JSON`, async () => {
+      const parsed = await parseCommandLine(argv, 80);
+      assert.ok('verb' in parsed && parsed.verb.spec.name === 'version');
+      assert.equal(parsed.options['json'], true);
+    });
+});

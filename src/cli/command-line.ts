@@ -11,7 +11,13 @@ import { groups, isVerb, verbs } from './verbs.ts';
 /** `width`: columns that help may take. */
 export async function parseCommandLine(argv: readonly string[], width: number): Promise<Parsed> {
   const [first, ...rest] = argv;
-  if (first === '-V' || first === '--version') return { text: version };
+  if (first === '-V' || first === '--version')
+    return rest.includes('--json') ? parseCommandLine(['version', ...rest], width) : { text: version };
+  // `nodekiln --json status`: what every verb has may stand before it.
+  if (first !== undefined && rest.length > 0 && commonOptions.some(({ flag }) => flag === first)) {
+    const end = rest.indexOf('--');
+    return parseCommandLine(rest.toSpliced(end < 0 ? rest.length : end, 0, first), width);
+  }
   if (first === undefined || isHelp(first)) return { text: await (await import('./help.ts')).overview(width) };
   if (first === 'help') return parseCommandLine(isHelp(rest[0] ?? '--help') ? ['--help'] : [...rest, '--help'], width);
   if (first.startsWith('-')) throw unknownOption(first, ['--help', '--version']);
@@ -76,6 +82,7 @@ export function parseArguments(spec: VerbSpec, args: readonly string[]): { argum
     }
   }
   checkWords(spec, words);
+  refuseMissing(spec, { words, values });
   const options = [...known.values()].map((option) => [option.flag.slice(2), valueOf(option, values)] as const);
   return { arguments: words, options: Object.fromEntries(options) };
 }
@@ -103,14 +110,31 @@ function takeOption(
 }
 
 function valueOf(option: OptionSpec, values: ReadonlyMap<string, string | boolean>): string | boolean | undefined {
-  const value = values.get(option.flag) ?? option.default;
-  if (value !== undefined || option.required !== true) return value;
-  throw new NodekilnError('NK_USAGE', `option ${option.flag} ${option.value ?? ''} is missing`);
+  return values.get(option.flag) ?? option.default;
+}
+
+interface Given {
+  readonly words: readonly string[];
+  readonly values: ReadonlyMap<string, unknown>;
+}
+
+/** All that is missing at once. */
+function refuseMissing(spec: VerbSpec, { words, values }: Given): void {
+  const missing = [
+    ...spec.arguments
+      .filter(({ required }, index) => required && words[index] === undefined)
+      .map(({ name }) => `argument ${name}`),
+    ...spec.options
+      .filter(({ required, flag, default: preset }) => required === true && !values.has(flag) && preset === undefined)
+      .map(({ flag, value }) => `option ${[flag, value].join(' ').trim()}`),
+  ];
+  if (missing.length === 0) return;
+  throw new NodekilnError('NK_USAGE', `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`, {
+    hint: `Run nodekiln ${spec.name} --help.`,
+  });
 }
 
 function checkWords(spec: VerbSpec, words: readonly string[]): void {
-  const missing = spec.arguments.find(({ required }, index) => required && words[index] === undefined);
-  if (missing) throw new NodekilnError('NK_USAGE', `argument ${missing.name} is missing`);
   if (spec.arguments.some(({ many }) => many === true) || words.length <= spec.arguments.length) return;
   throw new NodekilnError(
     'NK_USAGE',
