@@ -8,6 +8,7 @@
 import type { ZodMiniType } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
+import { ownerOf } from './foreign-kind.ts';
 import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
@@ -150,9 +151,12 @@ function kindOf(text: ParsedDocument, wanted: DocumentKind | undefined): Documen
     });
   if (value === null || value === undefined) throw fail('is empty', []);
   if (!isMap(value)) throw fail('is not a map with apiVersion and kind', []);
-  if (value['apiVersion'] === undefined) throw fail(`has no apiVersion: it must be ${apiVersion}`, ['apiVersion']);
+  const owner = ownerOf(value);
+  const hint = owner && `It looks like a document of ${owner}.`;
+  if (value['apiVersion'] === undefined)
+    throw fail(`has no apiVersion: it must be ${apiVersion}`, ['apiVersion'], hint);
   if (value['apiVersion'] !== apiVersion)
-    throw fail(`has an apiVersion that is not known: it must be ${apiVersion}`, ['apiVersion']);
+    throw fail(`has an apiVersion that is not known: it must be ${apiVersion}`, ['apiVersion'], hint);
   const names = Object.keys(kinds);
   const kind = value['kind'];
   if (kind === undefined) throw fail(`has no kind: it must be ${alternatives(names)}`, ['kind']);
