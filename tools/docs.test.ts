@@ -53,6 +53,9 @@ describe('the error table', () => {
       }
       for (const [, code] of text.matchAll(/['"](NK_[A-Z_]+)['"]/g)) if (code !== undefined) used.add(code);
     }
+    // Beside the table: what is made of the errors of others.
+    const table = await readFile(join(root, 'src/errors.ts'), 'utf8');
+    for (const [, code] of table.matchAll(/new NodekilnError\('(NK_[A-Z_]+)'/g)) if (code !== undefined) used.add(code);
     const unused = Object.keys(errors).filter((code) => !used.has(code) && !reserved.has(code));
     assert.deepEqual(unused, [], 'rows that nothing throws');
     assert.deepEqual(

@@ -180,7 +180,7 @@ describe('the lock file of a bake', () => {
     await deb('kubectl', '1.34.3', 3);
     for (const args of [[], ['--frozen']]) {
       const refused = await bake(fresh, args);
-      assert.deepEqual([refused.status, refused.code], [4, 'NK_ARTIFACT_DIGEST'], refused.text);
+      assert.deepEqual([refused.status, refused.code], [15, 'NK_ARTIFACT_DIGEST'], refused.text);
       assert.match(refused.text, /--update-lock/);
     }
     // A root that has the earlier one already is not fetched for again, and is as the lock says.

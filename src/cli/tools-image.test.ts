@@ -106,11 +106,11 @@ describe('tools-image resolve', () => {
     const exact = await cli({}, ['resolve', '--repository', 'r.example/t', '--tag', '7', '--kubeconfig', 'nowhere']);
     assert.deepEqual([exact.status, exact.data.image], [0, 'r.example/t:7']);
     const none = await cli({}, ['resolve', '--repository', 't', '--cluster-version', '1.99', '--policy', 'error']);
-    assert.deepEqual([none.status, none.error.code], [4, 'NK_TOOLS_IMAGE_NONE']);
+    assert.deepEqual([none.status, none.error.code], [15, 'NK_TOOLS_IMAGE_NONE']);
     const both = await cli({}, ['resolve', '--repository', 't', '--cluster-version', '1', '--kubeconfig', 'x']);
-    assert.deepEqual([both.status, both.error.code], [2, 'NK_USAGE']);
+    assert.deepEqual([both.status, both.error.code], [64, 'NK_USAGE']);
     const missing = await cli({}, ['resolve', '--repository', 't', '--kubeconfig', 'x']);
-    assert.deepEqual([missing.status, missing.error.code], [3, 'NK_DOCUMENT_MISSING']);
+    assert.deepEqual([missing.status, missing.error.code], [65, 'NK_DOCUMENT_MISSING']);
     assert.equal(
       (await cli({}, ['resolve', '--config', 'none.yaml', '--repository', 't'])).error.code,
       'NK_DOCUMENT_MISSING',
@@ -152,7 +152,7 @@ describe('tools-image publish', () => {
     ]);
     assert.deepEqual(
       [damaged.status, damaged.error.code, damaged.files['out.json']],
-      [3, 'NK_DOCUMENT_SYNTAX', '{"tools"'],
+      [65, 'NK_DOCUMENT_SYNTAX', '{"tools"'],
     );
     const missing = await cli({ 'a.yaml': list('1.31.1') }, ['publish', 'a.yaml', '--previous', 'none.json']);
     assert.equal(missing.error.code, 'NK_DOCUMENT_MISSING');
