@@ -14,15 +14,32 @@ function plainAttributes({ self: { uid, gid } }: Disk): Attributes {
   return { mode: 0o755, uid, gid: uid === 0 ? 0 : gid };
 }
 
+/** Folders that this process is making now. */
+const underWay = new WeakMap<Disk, Map<string, Promise<ReadonlySet<string>>>>();
+
 /**
  * Makes the folder and its missing parents (those 0755 root:root). Returns the folders whose entries changed, to be
- * synced. An existing folder, also by way of a symlink in its parents, is left as it is. System errors.
+ * synced. An existing folder, also by way of a symlink in its parents, is left as it is, and so is one that somebody else
+ * makes meanwhile. System errors.
+ *
+ * One that is made twice at once is made once: a folder that is renamed over an empty one takes its place, and whoever is
+ * about to put something into that one finds it gone.
  */
-export async function makeFolders(
+export function makeFolders(
   disk: Disk,
   folder: string,
   attributes = plainAttributes(disk),
 ): Promise<ReadonlySet<string>> {
+  const making = underWay.get(disk) ?? new Map<string, Promise<ReadonlySet<string>>>();
+  underWay.set(disk, making);
+  const joined = making.get(folder);
+  if (joined) return joined;
+  const made = makeFolder(disk, folder, attributes).finally(() => making.delete(folder));
+  making.set(folder, made);
+  return made;
+}
+
+async function makeFolder(disk: Disk, folder: string, attributes: Attributes): Promise<ReadonlySet<string>> {
   if (await isPresent(disk, folder)) return new Set();
   const parent = dirname(folder);
   const changed = new Set(await makeFolders(disk, parent));

@@ -129,6 +129,9 @@ async function writeDirectory(disk: Disk, write: DirectoryEntry, real: string): 
     }
     if (found === undefined) {
       await makeFolders(disk, real, write);
+      // Somebody who asks for nothing special may have made it meanwhile.
+      const made = await statOf(disk, real);
+      if (made) await changeAttributes(disk, real, { found: made, wanted: write });
       return replaced ? 'replaced' : 'created';
     }
     if (found.type !== 'directory') {
