@@ -9,12 +9,28 @@ const root = join(import.meta.dirname, '../../..');
 const page = readFileSync(join(root, 'docs/reference/controllers.md'), 'utf8');
 const rows = page.split('\n').filter((line) => line.startsWith('| `'));
 
-it('every controller has a row with tests and faults', () => {
+const cases = readFileSync(join(root, 'docs/reference/cases.md'), 'utf8');
+/** Whole sections, and single cases. */
+const known = new Set(
+  [...cases.matchAll(/^## ([A-Z]):|^\| ([A-Z]\d+(?:, [A-Z]\d+)*) \|/gm)].flatMap(
+    ([, section, ids = '']) => section ?? ids.split(', '),
+  ),
+);
+
+it('every controller has a row with cases, tests and faults', () => {
   const named = rows.map((row) => /^\| `([^`]+)`/.exec(row)?.[1]);
   assert.deepEqual(new Set(named), new Set(controllerNames));
   assert.equal(named.length, controllerNames.length);
   for (const row of rows) {
-    const [, , , tests = '', faults = ''] = row.split('|');
+    const [, , , about = '', tests = '', faults = ''] = row.split('|');
+    const unknown =
+      about.trim() === 'of nodekiln alone'
+        ? []
+        : about
+            .trim()
+            .split(' ')
+            .filter((id) => !known.has(id));
+    assert.deepEqual(unknown, [], row);
     assert.match(tests, /test\.ts/);
     assert.match(faults, /`[a-z0-9-]+`/, row);
   }
