@@ -14,6 +14,7 @@ import { waitHttp } from '../../lab/probe.ts';
 import { derivedRoot, type Suite } from '../../lab/root.ts';
 import { artifact, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { makeImage, makeTree } from './images.ts';
+import { exitStatus } from '../../../src/errors.ts';
 
 const suites: readonly Suite[] = ['bookworm', 'trixie'];
 const registryPort = 5000;
@@ -213,7 +214,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       test('a refresh that fails leaves what was merged before', async () => {
         const before = await state();
         await host.check(['touch', '/run/refresh-fails']);
-        const { error } = await apply(['kubernetes-next', 'folder', 'tool-next'], 6);
+        const { error } = await apply(['kubernetes-next', 'folder', 'tool-next'], exitStatus.host);
         assert.equal(error?.code, 'NK_EXTENSION_MERGE');
         assert.deepEqual(await state(), before);
         assert.equal(await said(['/opt/bin/tool']), 'one');
@@ -258,7 +259,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       ] as const) {
         test(`one of two is refused (${name}), so both stay as they are`, async () => {
           const before = await state();
-          const { error } = await apply(['kubernetes', 'folder', `tool=${name}.raw`], 4);
+          const { error } = await apply(['kubernetes', 'folder', `tool=${name}.raw`], exitStatus.artifact);
           assert.equal(error?.code, code);
           assert.match(error.message, why);
           assert.deepEqual(await state(), before);
@@ -267,15 +268,15 @@ describe('system extensions', { concurrency: 1 }, () => {
       }
 
       test('no tag of the version, and tags that cannot be listed, are told apart', async () => {
-        const none = await apply(['kubernetes-none'], 4);
+        const none = await apply(['kubernetes-none'], exitStatus.artifact);
         assert.equal(none.error?.code, 'NK_ARTIFACT_MISSING');
         assert.match(none.error.message, /no tag of .* is kubernetes 1\.34\.41/);
         // What was fetched before would serve.
         await host.exec(['sh', '-c', 'rm /var/lib/nodekiln/extensions/*.raw']);
-        const unlisted = await apply(['kubernetes-listless'], 5);
+        const unlisted = await apply(['kubernetes-listless'], exitStatus.network);
         assert.equal(unlisted.error?.code, 'NK_TAGS_UNAVAILABLE');
         // With a revision the tag is made from it: it is asked for and there is none of the first, and one of the second.
-        const wrong = await apply(['kubernetes-listless-1-azlinux3'], 4);
+        const wrong = await apply(['kubernetes-listless-1-azlinux3'], exitStatus.artifact);
         assert.match(wrong.error?.message ?? '', /v1\.34\.4-1-azlinux3/);
         await apply(['kubernetes-listless-2-azlinux3', 'folder', 'tool']);
         assert.equal(await kubeletVersion(), 'Kubernetes v1.34.4');
