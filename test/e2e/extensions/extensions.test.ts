@@ -7,6 +7,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { exitStatus } from '../../../src/errors.ts';
 import { buildBundle, nodeBinary, nodeFlag } from '../../../tools/build.ts';
 import { kubelet } from '../../lab/binaries.ts';
 import { networkAddress, openLab, type Lab, type LabHost } from '../../lab/lab.ts';
@@ -14,7 +15,6 @@ import { waitHttp } from '../../lab/probe.ts';
 import { derivedRoot, type Suite } from '../../lab/root.ts';
 import { artifact, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { makeImage, makeTree } from './images.ts';
-import { exitStatus } from '../../../src/errors.ts';
 
 const suites: readonly Suite[] = ['bookworm', 'trixie'];
 const registryPort = 5000;
