@@ -60,6 +60,67 @@ describe('a client', () => {
     await assert.rejects(get('http://d.example/'), { code: 'NK_DOCUMENT_INVALID' });
   });
 
+  describe('what is posted', () => {
+    const post = (url: string) =>
+      createHttpClient(host).request(url, { method: 'POST', body: 'refresh_token=secret', timeoutMs: 1_000 });
+
+    for (const status of [301, 302, 303, 307, 308]) {
+      it(`stays with its origin at a ${status}`, async () => {
+        serve('https://b.example', () => ({ body: 'here' }));
+        for (const location of ['https://b.example/t', '//b.example/t', 'https://a.example:8443/t']) {
+          serve('https://a.example', () => ({ status, headers: { location } }));
+          await assert.rejects(post('https://a.example/t'), {
+            code: 'NK_SOURCE_UNAVAILABLE',
+            message:
+              /^https:\/\/a\.example\/t redirects what is posted to it to (a\.example:8443|b\.example), which is refused$/,
+          });
+        }
+        assert.deepEqual([...new Set(seen.map(({ url }) => url))], ['https://a.example/t']);
+      });
+
+      it(`is posted again within its origin at a ${status}`, async () => {
+        serve('https://a.example', ({ url }) =>
+          url.endsWith('/t') ? { status, headers: { location: '/u' } } : { body: 'here' },
+        );
+        assert.equal(textOf((await post('https://a.example/t')).body), 'here');
+        assert.deepEqual(
+          seen.map(({ url, body }) => [url, body]),
+          [
+            ['https://a.example/t', 'refresh_token=secret'],
+            ['https://a.example/u', 'refresh_token=secret'],
+          ],
+        );
+      });
+    }
+  });
+
+  it('takes the user and password of an address to its origin alone', async () => {
+    serve('https://b.example', () => ({ body: 'here' }));
+    for (const [location, then] of [
+      ['/y', 'https://me:secret@a.example/y'],
+      ['https://a.example/y', 'https://me:secret@a.example/y'],
+      ['https://you@a.example/y', 'https://you@a.example/y'],
+      ['https://b.example/y', 'https://b.example/y'],
+      ['//b.example/y', 'https://b.example/y'],
+    ]) {
+      seen = [];
+      serve('https://a.example', ({ url }) => (url.endsWith('/x') ? moved(location ?? '') : { body: 'here' }));
+      await get('https://me:secret@a.example/x');
+      assert.deepEqual(
+        seen.map(({ url }) => url),
+        ['https://me:secret@a.example/x', then],
+        location,
+      );
+    }
+  });
+
+  it('says who answered in the end', async () => {
+    serve('https://a.example', ({ url }) => moved(url.endsWith('/x') ? '/y' : 'https://b.example:8443/z'));
+    serve('https://b.example:8443', () => ({ status: 401 }));
+    const { origin } = await createHttpClient(host).request('https://a.example/x', { timeoutMs: 1_000 });
+    assert.equal(origin, 'https://b.example:8443');
+  });
+
   it('chooses the proxy anew for each host', async () => {
     serve('http://a.example', () => moved('http://inside.example/'));
     serve('http://inside.example', () => ({ body: 'here' }));

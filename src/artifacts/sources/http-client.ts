@@ -37,14 +37,17 @@ type Asked<Exchange extends HttpExchange> = Omit<
   'url' | 'proxy' | 'tls' | 'keepAlive' | 'headersTimeoutMs' | 'socketPath'
 >;
 
-/** Redirects are followed, never from HTTPS to HTTP, and credentials stay with their host. */
+/** An answer, and who gave it: the origin where the last redirect led. */
+export type AnswerOf<Answer> = Answer & { readonly origin: string };
+
+/** Redirects are followed, never from HTTPS to HTTP; credentials and what is posted stay with the origin they are for. */
 export interface HttpClient {
   /** The response with its body as it arrives; of any status except redirects. */
-  readonly open: (url: string, request?: Asked<HttpExchange>) => Promise<HttpStream>;
+  readonly open: (url: string, request?: Asked<HttpExchange>) => Promise<AnswerOf<HttpStream>>;
   /** The whole response. */
-  readonly request: (url: string, request: Asked<HttpRequest>) => Promise<HttpResponse>;
+  readonly request: (url: string, request: Asked<HttpRequest>) => Promise<AnswerOf<HttpResponse>>;
   /** The body in a staged file; see `Net.download`. */
-  readonly download: (url: string, download: Asked<HttpDownload>) => Promise<Download>;
+  readonly download: (url: string, download: Asked<HttpDownload>) => Promise<AnswerOf<Download>>;
 }
 
 const maxRedirects = 10;
@@ -74,7 +77,7 @@ async function follow<Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
   options: HttpClientOptions,
   url: string,
   { asked, ask }: Asking<Answer>,
-): Promise<Answer> {
+): Promise<AnswerOf<Answer>> {
   let target = parseUrl(url);
   let headers: HttpHeaders = asked.headers ?? {};
   for (let hop = 0; hop <= maxRedirects; hop++) {
@@ -83,10 +86,16 @@ async function follow<Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
       throw clientError(target, thrown);
     });
     const { location } = answer.headers;
-    if (!redirects.includes(answer.status) || location === undefined) return answer;
-    const next = parseUrl(new URL(location, target).href);
+    if (!redirects.includes(answer.status) || location === undefined) return { ...answer, origin: target.origin };
+    const next = whereTo(location, target);
     if (target.protocol === 'https:' && next.protocol === 'http:') {
       throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${shownUrl(target)} redirects to plain HTTP, which is refused`);
+    }
+    if (next.origin !== target.origin && asked.body !== undefined) {
+      throw new NodekilnError(
+        'NK_SOURCE_UNAVAILABLE',
+        `${shownUrl(target)} redirects what is posted to it to ${next.host}, which is refused`,
+      );
     }
     // Credentials are for the host they were given for.
     if (next.origin !== target.origin)
@@ -94,6 +103,17 @@ async function follow<Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
     target = next;
   }
   throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${shownUrl(url)} redirects more than ${maxRedirects} times`);
+}
+
+/** A user and password in an address are for its origin, too. */
+function whereTo(location: string, from: URL): URL {
+  const next = URL.parse(location, from.href);
+  if (!next) return parseUrl('');
+  if (next.origin === from.origin && next.username === '' && next.password === '') {
+    next.username = from.username;
+    next.password = from.password;
+  }
+  return parseUrl(next.href);
 }
 
 function exchangeWith(target: URL, options: HttpClientOptions, headers: HttpHeaders): HttpExchange {

@@ -1,14 +1,15 @@
 /**
  * An HTTP client that logs in to one registry when it is asked to: Basic, or Bearer with a token of the registry's token
  * service (distribution specification, "Token Authentication"). Tokens are kept until the registry refuses them.
- * Credentials go to the registry and to the token service that it names, nowhere else, and never into messages.
+ * Credentials go to the registry's own origin and to the token service that it names itself, nowhere else, and never into
+ * messages: where a redirect leads elsewhere, nobody there is answered.
  */
 import { exactOptional, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import type { HttpHeaders, HttpResponse } from '../../../host/port.ts';
 import { toBase64, bytesOf, textOf } from '../../../model/bytes.ts';
 import { shownUrl } from '../http-client.ts';
-import type { HttpClient } from '../http-client.ts';
+import type { AnswerOf, HttpClient } from '../http-client.ts';
 import { RetryableError } from '../retry.ts';
 import type { CredentialStore, Credentials } from './credentials.ts';
 
@@ -33,25 +34,41 @@ export function authorizedClient(options: AuthorizationOptions): RegistryClient 
   let authorization: string | undefined;
 
   /** Asks, and once more with a login when the registry wants one. */
-  const loggedIn = async <Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
+  const loggedIn = async <Answer extends AnswerOf<Pick<HttpResponse, 'status' | 'headers'>>>(
+    url: string,
     asked: { readonly headers?: HttpHeaders; readonly timeoutMs: number; readonly signal?: AbortSignal },
     ask: (headers: HttpHeaders) => Promise<Answer>,
   ): Promise<Answer> => {
     const attempt = (): Promise<Answer> => ask({ ...asked.headers, ...(authorization && { authorization }) });
     const first = await attempt();
     if (first.status !== 401) return first;
+    refuseElsewhere(registry, url, first.origin);
     const challenge = parseChallenges(first.headers['www-authenticate'] ?? '');
     const known = await options.credentials(registry);
     authorization = await answer(challenge, known, { ...options, timeoutMs: asked.timeoutMs, signal: asked.signal });
     const second = await attempt();
     if (second.status !== 401) return second;
+    refuseElsewhere(registry, url, second.origin);
     authorization = undefined;
     throw denied(registry, known ? 'does not accept the credentials' : 'wants credentials, and there are none');
   };
   return {
-    request: (url, request) => loggedIn(request, (headers) => client.request(url, { ...request, headers })),
-    download: (url, download) => loggedIn(download, (headers) => client.download(url, { ...download, headers })),
+    request: (url, request) => loggedIn(url, request, (headers) => client.request(url, { ...request, headers })),
+    download: (url, download) => loggedIn(url, download, (headers) => client.download(url, { ...download, headers })),
   };
+}
+
+/** NK_REGISTRY_DENIED where it is not who was asked that wants a login. */
+function refuseElsewhere(registry: string, url: string, origin: string): void {
+  if (origin === new URL(url).origin) return;
+  throw new NodekilnError(
+    'NK_REGISTRY_DENIED',
+    `the registry ${registry} leads to ${origin}, which wants a login of its own`,
+    {
+      hint: `Credentials of ${registry} are never given to others: let it lead to addresses that need none.`,
+      resource: registry,
+    },
+  );
 }
 
 function denied(registry: string, why: string): NodekilnError {
