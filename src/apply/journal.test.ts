@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { FileResource } from '../model/resources.ts';
+import { NodekilnError } from '../errors.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
@@ -98,6 +99,63 @@ describe('journal', () => {
     assert.equal(after.currentGeneration()?.status, 'pending');
     after.close();
     journal.close();
+  });
+
+  describe('the draft of a generation', () => {
+    const generations = (): string[] => readdirSync(join(root, generationsFolder));
+    const drafted = intent([file('/etc/a')]);
+
+    test('is the file that begins, and nothing is recorded before', async () => {
+      const journal = await openJournal(host);
+      await journal.draft(drafted);
+      assert.equal(journal.currentGeneration(), undefined);
+      assert.deepEqual(journal.claims(), {});
+      assert.equal(await journal.begin({ ...drafted, nowMs: 2 }), 1);
+      assert.deepEqual([generations().length, journal.currentGeneration()?.createdMs], [1, 1]);
+      assert.deepEqual(await journal.claimsOf(1), drafted.claims);
+      journal.close();
+    });
+
+    test('of something else is not what begins', async () => {
+      const journal = await openJournal(host);
+      await journal.draft(intent([file('/etc/other')]));
+      assert.equal(await journal.begin(drafted), 1);
+      assert.deepEqual([generations().length, await journal.claimsOf(1)], [1, drafted.claims]);
+      journal.close();
+    });
+
+    test('goes when nothing begins', async () => {
+      const journal = await openJournal(host);
+      await journal.draft(drafted);
+      await journal.dropDraft();
+      assert.deepEqual([generations(), journal.currentGeneration()], [[], undefined]);
+      assert.equal(await journal.begin(drafted), 1);
+      journal.close();
+    });
+
+    test('that cannot be written fails what begins, not the drafting', async () => {
+      let isFull = false;
+      const files: Host['files'] = {
+        ...host.files,
+        write: (writes) =>
+          isFull ? Promise.reject(new NodekilnError('NK_FILE_WRITE', 'no space')) : host.files.write(writes),
+      };
+      const journal = await openJournal({ ...host, files });
+      isFull = true;
+      await journal.draft(drafted);
+      await assert.rejects(journal.begin(drafted), { code: 'NK_FILE_WRITE' });
+      assert.equal(journal.currentGeneration(), undefined);
+      journal.close();
+    });
+
+    test('is not made of the present generation', async () => {
+      const journal = await openJournal(host);
+      await journal.begin(drafted);
+      await journal.draft(drafted);
+      await journal.dropDraft();
+      assert.deepEqual([generations().length, await journal.claimsOf(1)], [1, drafted.claims]);
+      journal.close();
+    });
   });
 
   test('a run reads no more rows for the generations that there were', async () => {

@@ -20,6 +20,7 @@ import { databaseName, generationsFolder } from '../model/state-paths.ts';
 import type { Change, Touched } from '../model/steps.ts';
 import type { Claims } from '../plan/claims.ts';
 import {
+  dropGeneration,
   generationNumbers,
   pruneGenerations,
   readGeneration,
@@ -39,14 +40,17 @@ import {
 
 export type { Generation, GenerationStatus } from './journal/tables.ts';
 
-export interface Intent {
+export interface Drafted {
   readonly source: ClaimSource;
   /** All claims of all sources after this document. */
   readonly claims: Claims;
+  readonly nowMs: number;
+}
+
+export interface Intent extends Drafted {
   readonly changes: readonly Change[];
   /** Resources of units that the plan starts, restarts or reloads. */
   readonly starting: readonly ResourceId[];
-  readonly nowMs: number;
   /** Written with it. */
   readonly notes?: Readonly<Record<string, unknown>>;
 }
@@ -63,6 +67,13 @@ export interface Journal {
   currentGeneration(): Generation | undefined;
   /** The newest first. */
   generations(): Generation[];
+  /**
+   * Starts to write the generation's file, while it is still found out what has to change. Nothing is recorded by it: what
+   * it meets is thrown by `begin`, and a file that nobody begins goes with `dropDraft` or a later `prune`.
+   */
+  draft(generation: Drafted): Promise<void>;
+  /** There will be no `begin`. */
+  dropDraft(): Promise<void>;
   /**
    * Records the generation and all intents durably. Returns its number; the present one when nothing about it changed.
    * When it throws, nothing is recorded.
@@ -257,13 +268,19 @@ interface Parts extends Ownership {
 interface Memory {
   readonly touched: Map<ResourceId, Touched>;
   pending: (() => void)[];
+  draft: Draft | undefined;
+}
+
+/** The file of a generation that has not begun. */
+interface Draft extends Pick<Generation, 'number' | 'source' | 'createdMs' | 'digest'> {
+  readonly written: Promise<{ readonly failure?: unknown }>;
 }
 
 function journalOn(parts: Parts): Journal {
   const { files, database, tables, touched } = parts;
   /** As read when it was opened, until something else is asked for. */
   let claims: Claims | undefined = parts.claims;
-  const memory: Memory = { touched: new Map(touched.map((entry) => [entry.id, entry])), pending: [] };
+  const memory: Memory = { touched: new Map(touched.map((entry) => [entry.id, entry])), pending: [], draft: undefined };
   const flush = (): void => {
     const marks = memory.pending;
     if (marks.length === 0) return;
@@ -295,6 +312,16 @@ function journalOn(parts: Parts): Journal {
     prune: async () => {
       const newest = tables.newestGeneration();
       if (newest) await pruneGenerations(files, { newest: newest.number, applied: tables.lastApplied() });
+    },
+    draft: async (generation) => {
+      memory.draft = await drafted(parts, memory, generation);
+    },
+    dropDraft: async () => {
+      const { draft } = memory;
+      memory.draft = undefined;
+      await draft?.written;
+      // What cannot be removed now goes with a later run's.
+      if (draft) await dropGeneration(files, draft.number).catch(() => undefined);
     },
     begin: (intent) => {
       flush();
@@ -352,27 +379,54 @@ function transaction(database: Database, work: () => void): void {
 }
 
 /** The file first, then the transaction, and only then what we remember: a transaction that fails leaves everything. */
-async function begin({ files, database, tables }: Parts, memory: Memory, intent: Intent): Promise<number> {
-  const { source, claims, changes, starting, nowMs, notes = {} } = intent;
+/** Undefined when it is the present generation. */
+async function drafted(
+  { files, tables }: Parts,
+  memory: Memory,
+  { source, claims, nowMs }: Drafted,
+): Promise<Draft | undefined> {
   const digest = fingerprint(claims);
   const current = tables.newestGeneration();
-  const same = current?.digest === digest;
-  const number = same ? current.number : (await latestNumber(files, memory, current)) + 1;
-  if (!same) await writeGeneration(files, { number, source, createdMs: nowMs, claims });
+  if (current?.digest === digest) return undefined;
+  const number = (await latestNumber(files, memory, current)) + 1;
+  const written = writeGeneration(files, { number, source, createdMs: nowMs, claims }).then(
+    () => ({}),
+    (failure: unknown) => ({ failure }),
+  );
+  return { number, source, createdMs: nowMs, digest, written };
+}
+
+async function begin(parts: Parts, memory: Memory, intent: Intent): Promise<number> {
+  const { database, tables } = parts;
+  const { claims, changes, starting, notes = {} } = intent;
+  const generation = await draftOf(parts, memory, intent);
+  const number = generation?.number ?? tables.newestGeneration()?.number ?? 0;
   const started = new Set(starting);
   const entries = changes.map((change) => intended(change, memory.touched.get(change.id), started.has(change.id)));
   transaction(database, () => {
-    if (same) {
-      tables.setGenerationStatus(number, 'pending');
-    } else {
-      tables.addGeneration({ number, source, createdMs: nowMs, digest });
+    if (generation) {
+      tables.addGeneration(generation);
       for (const [claimant, resources] of Object.entries(claims)) tables.setClaims(claimant, resources);
+    } else {
+      tables.setGenerationStatus(number, 'pending');
     }
     for (const entry of entries) tables.setTouched(entry);
     for (const [key, value] of Object.entries(notes)) tables.setNote(key, value);
   });
   for (const entry of entries) memory.touched.set(entry.id, entry);
   return number;
+}
+
+/** The one that is under way, if it is this one, or another one; written. Undefined when it is the present generation. */
+async function draftOf(parts: Parts, memory: Memory, generation: Drafted): Promise<Draft | undefined> {
+  const { draft } = memory;
+  memory.draft = undefined;
+  await draft?.written;
+  const isIt = draft?.source === generation.source && draft.digest === fingerprint(generation.claims);
+  const its = isIt ? draft : await drafted(parts, memory, generation);
+  const result = await its?.written;
+  if (result && 'failure' in result) throw result.failure;
+  return its;
 }
 
 /** Only where the table was lost do the files say it: one above the table's last was written, but never begun. */

@@ -42,6 +42,8 @@ export interface PrepareInput {
   readonly onlyChanges?: boolean;
   /** Resources that are looked at at all; the others are asked for, and neither looked at nor touched. All unless told. */
   readonly concerns?: (id: ResourceId) => boolean;
+  /** It is to be carried out: the journal drafts the generation meanwhile. */
+  readonly draft?: boolean;
 }
 
 export interface Prepared extends Decision {
@@ -52,7 +54,7 @@ export interface Prepared extends Decision {
   readonly inView: ReadonlySet<ResourceId>;
 }
 
-/** Everything up to the schedule; changes nothing. */
+/** Everything up to the schedule; changes nothing of the host. */
 export async function prepare(input: PrepareInput): Promise<Prepared> {
   const resources = [...input.desired.resources.values()]
     .filter((resource) => input.sharedOnly !== true || resource.scope === 'shared')
@@ -70,6 +72,7 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
   const own = input.onlyChanges === true ? resources.filter((resource) => !isInPlace(resource, touched)) : resources;
   const ids = inView({ source: input.source, own, all: resources, effective, touched });
   if (input.concerns) for (const id of ids) if (!input.concerns(id)) ids.delete(id);
+  if (input.draft === true) await input.journal?.draft({ source: input.source, claims, nowMs: input.host.clock.now() });
   const observed = await observeAll({ host: input.host, journal: input.journal, effective, touched, ids });
   const decision = decide({
     source: input.source,

@@ -5,6 +5,7 @@ import { createMemoryMachine, type MemoryMachine } from '../host/memory/machine.
 import type { Host } from '../host/port.ts';
 import { NodekilnError } from '../errors.ts';
 import type { DesiredState, FileResource, Resource, ResourceId } from '../model/resources.ts';
+import { generationsFolder } from '../model/state-paths.ts';
 import { runWith, withHostLock, withHostState, type Ended, type RunRequest } from './run.ts';
 
 function file(path: string): FileResource {
@@ -101,6 +102,11 @@ describe('a run', () => {
       assert.equal(ended.type === 'stopped' && ended.error.code, code);
       assert.equal(published, 1);
     }
+    const refuse = (): never => {
+      throw new NodekilnError('NK_INTERRUPTED', 'not wanted');
+    };
+    await run(machine.open(), { onPrepared: refuse });
+    assert.deepEqual(await machine.files.list(generationsFolder), [], 'what was drafted goes');
     await assert.rejects(run(machine.open(), { publish: () => Promise.reject(wrong) }), wrong);
     assert.equal(await isFree(machine), true);
     assert.equal(await machine.files.stat('/etc/a').then((found) => found?.type), 'file');

@@ -132,24 +132,38 @@ async function apply<T>({ host, journal }: HostState, request: RunRequest<T>): P
     span = (_name, work) => work(),
   } = request;
   const { desired, budgetMs } = await request.ask();
-  const prepared = await span('observe and plan', () =>
-    prepare({
-      host,
-      journal,
-      source,
-      desired,
-      ...(sharedOnly !== undefined && { sharedOnly }),
-      ...(onlyChanges && { onlyChanges: onlyChanges() }),
-      ...(concerns && { concerns }),
-      ...(selfUnit !== undefined && { selfUnit }),
-    }),
-  );
-  await request.onPrepared?.(prepared);
+  const prepared = await drafting(journal, async () => {
+    const one = await span('observe and plan', () =>
+      prepare({
+        host,
+        journal,
+        source,
+        desired,
+        draft: true,
+        ...(sharedOnly !== undefined && { sharedOnly }),
+        ...(onlyChanges && { onlyChanges: onlyChanges() }),
+        ...(concerns && { concerns }),
+        ...(selfUnit !== undefined && { selfUnit }),
+      }),
+    );
+    await request.onPrepared?.(one);
+    return one;
+  });
   const budget = { clock: host.clock, ms: budgetMs, about: `the ${source}`, signal };
   const result = await withDeadline(budget, (until) =>
     leaving(host.clock, { leaveAfterMs, signal: until }, carryOut(prepared, { ...request, signal: until })),
   );
   return { type: 'applied', prepared, result };
+}
+
+/** Work that ends with a generation drafted, or with none. */
+async function drafting<T>(journal: Journal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    await journal.dropDraft();
+    throw thrown;
+  }
 }
 
 interface Leaving {

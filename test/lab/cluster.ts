@@ -84,8 +84,11 @@ export interface Cluster {
   startApiServer(flags?: readonly string[]): Promise<void>;
   /** A copy of all that the cluster knows now, as a power cut would leave it; a folder for `restoreEtcd`. */
   saveEtcd(): Promise<string>;
-  /** Puts the cluster back to a copy, as after a disaster: revisions go back, too. Every server starts again. */
-  restoreEtcd(copy: string): Promise<void>;
+  /**
+   * Puts the cluster back to a copy, as after a disaster: revisions go back, too. Every server starts again, or the store
+   * alone: whoever watches then goes on with what the API server remembers of it.
+   */
+  restoreEtcd(copy: string, options?: { readonly storeAlone?: boolean }): Promise<void>;
   /** What was asked of the API server so far; needs the option. */
   audit(): Promise<readonly AuditEvent[]>;
   /** Stops the servers and ends connections. Not needed before `lab.close()`. */
@@ -175,11 +178,11 @@ export async function openCluster(lab: Lab, options: ClusterOptions = {}): Promi
       await servers.etcd.paused(() => cp(etcdFolder(folder), copy, { recursive: true }));
       return copy;
     },
-    async restoreEtcd(copy) {
-      await stopAll();
+    async restoreEtcd(copy, { storeAlone = false } = {}) {
+      await (storeAlone ? servers.etcd.stop('SIGKILL') : stopAll());
       await rm(etcdFolder(folder), { recursive: true, force: true });
       await cp(copy, etcdFolder(folder), { recursive: true });
-      await startAll();
+      await (storeAlone ? servers.etcd.start(flags.etcd) : startAll());
     },
     async audit() {
       const log = await readFile(join(folder, auditLog), 'utf8');

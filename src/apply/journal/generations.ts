@@ -34,6 +34,11 @@ export async function writeGeneration(files: Files, content: GenerationFile): Pr
   await files.write([rootFile(pathOf(content.number), bytesOf(`${JSON.stringify(content)}\n`), 0o600)]);
 }
 
+/** One that has not begun. */
+export async function dropGeneration(files: Files, number: number): Promise<void> {
+  await files.remove([pathOf(number)]);
+}
+
 /** Undefined when it is not there, or cannot be read. */
 export async function readGeneration(files: Files, number: number): Promise<GenerationFile | undefined> {
   try {

@@ -170,7 +170,8 @@ describe('updates in place of the system and of authorities', { concurrency: 1 }
       await until('new', (object) => wordOf(object) === 'wanted', 'new asks to be drained');
       await drain('new');
       const failed = await until('new', (object) => wordOf(object) === 'failed', 'it is said');
-      assert.equal(conditionOf(failed, 'NodekilnUpdate')?.reason, 'UpdateFailed');
+      const reason = (object: Node): string | undefined => conditionOf(object, 'NodekilnUpdate')?.reason;
+      await until('new', (object) => reason(object) === 'UpdateFailed', 'its condition says so');
       assert.match(
         failed.metadata.annotations?.['nodekiln.dev/update-failed-reason'] ?? '',
         /may have been rolled back/,
