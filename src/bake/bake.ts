@@ -46,6 +46,7 @@ import { enabledUnits, unitFolders } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
 import { version } from '../model/program.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
+import { withResolver } from './resolver.ts';
 import {
   lockedDigests,
   noManifestLock,
@@ -142,7 +143,8 @@ interface Asked {
 async function bakeHost(host: Host, manifest: ImageDocument, options: BakeOptions): Promise<BakeReport> {
   const asked = await ask(host, manifest, options);
   const lock = { waitMs: lockWaitMs, ...(options.signal && { signal: options.signal }) };
-  return withHostState(host, lock, (state) => apply(state, asked));
+  const programs = [...asked.desired.resources.values()].some(({ kind }) => kind === 'action');
+  return withHostState(host, lock, (state) => withResolver(host, { programs }, () => apply(state, asked)));
 }
 
 async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): Promise<Asked> {

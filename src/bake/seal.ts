@@ -30,6 +30,7 @@ import type { Files, Host } from '../host/port.ts';
 import type { ImageLock } from '../image/image-lock.ts';
 import { findLogs, findTrace, machineIdPath, machineIdProblem, traces, walk } from '../image/traces.ts';
 import { readImageLock, writeImageLock } from './image-lock.ts';
+import { restoreResolver } from './resolver.ts';
 
 export interface SealOptions {
   /** The root folder; the running machine when it is `/`. */
@@ -90,6 +91,7 @@ interface Work {
 async function sealLocked(work: Work): Promise<SealReport> {
   const { host, journal, dryRun } = work;
   refuseNodes(journal);
+  if (!dryRun) await restoreResolver(host.files);
   const cache = await verifyCache(host.files);
   const units = await quietUnits(work);
   const imageLock = await readImageLock(host.files);

@@ -44,6 +44,8 @@ export const rules = {
   extensions: 'Extensions are exact, checked, kept from starting units, refreshed once and all or nothing.',
   oci: 'Registries and layouts are read by platform, resumed where they broke off, credentials given to their owner alone.',
   'locked-inputs': 'A locked bake takes what the lock names or fails.',
+  installs:
+    'Packages are installed into a root as it is, out of repositories as they are: the root keeps its own, what passes is asked again, what failed is never taken for done.',
   reclaiming: 'The cache gives up only what nobody names, after a success and after its result.',
 
   // ── boot ──
