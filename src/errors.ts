@@ -112,6 +112,11 @@ export const errors = {
     meaning: 'No source could provide a usable binary.',
     hint: 'Bake the version into the image, or allow another source in the node configuration.',
   },
+  NK_ARTIFACT_NO_PROGRAM: {
+    class: 'artifact',
+    meaning: 'What should be a program is none: a page, an archive, text, or a part of a program.',
+    hint: 'Look at what the address answers; for a program inside an archive say `type: tarball` and `member`.',
+  },
   NK_ARTIFACT_UNREADABLE: {
     class: 'artifact',
     meaning: 'An artifact is damaged, truncated, hostile or of another format than stated.',

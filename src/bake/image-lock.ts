@@ -2,7 +2,7 @@
  * Collects the lock of an image after its bake: reads what is there, by digest, and how it stands. What an earlier bake
  * of the same root found out about content that has not changed is taken over, so that an unchanged bake stays quick.
  *
- * Errors: NK_ARTIFACT_VERSION (a program prints another version than it is named for), NK_ARTIFACT_MISSING.
+ * Errors: NK_ARTIFACT_VERSION (a program prints another version than it is named for), NK_ARTIFACT_NO_PROGRAM, NK_ARTIFACT_MISSING.
  */
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { cachedPath, readIndex, type CacheIndex } from '../artifacts/cache/cache.ts';
@@ -10,6 +10,7 @@ import type { LockedArtifact } from '../artifacts/manifest-lock.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { Facts } from '../model/facts.ts';
 import type { BinaryResource, DesiredState } from '../model/resources.ts';
+import { programProblem } from '../artifacts/elf/program.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files, Host } from '../host/port.ts';
 import { comparePackages, installedPackages } from '../image/packages.ts';
@@ -126,6 +127,12 @@ async function binariesOf(input: CollectInput, index: CacheIndex, warnings: stri
       const path = resource.place.type === 'activate' ? resource.place.target : cachedPath(tool, entry?.key ?? version);
       const stat = await host.files.stat(path);
       if (!stat) throw new NodekilnError('NK_ARTIFACT_MISSING', `${path} is missing after the bake`, { resource: id });
+      const problem = await programProblem(host.files, path, input.facts.arch.cpu);
+      if (problem !== undefined)
+        throw new NodekilnError('NK_ARTIFACT_NO_PROGRAM', `${path} ${problem}`, {
+          resource: id,
+          hint: 'An earlier bake put it there. Correct the source in the manifest, and bake into a fresh root.',
+        });
       const digest = entry?.digest ?? (await host.files.digest(path));
       const binary = { id, path, tool, version, digest, size: stat.size };
       const earlier = known.get(path);

@@ -33,6 +33,7 @@ export const rules = {
   // ── artifacts and the cache ──
   'version-keys':
     'Cache key = upstream, prerelease and track; what a request pins must match; two builds never share a key.',
+  'program-form': 'What is no whole program for the host’s processor is never kept as one.',
   seals: 'What is in the cache is regular, not empty, and of the recorded digest: a broken seal is hashed again.',
   activation: 'Activation never consumes the cache, and a target is replaced in one step.',
   'source-order':

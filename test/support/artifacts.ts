@@ -32,15 +32,46 @@ export function writeTree(root: string, files: PackageSpec['files']): void {
   }
 }
 
-/** Content that looks like a program's: repeats enough to compress, varies enough not to vanish. */
-export function programBytes(size: number, seed: number): Buffer {
+/** A program by its form that ends at once, in violation of its memory. Repeats enough to compress, varies enough not to vanish. */
+export function programBytes(
+  size: number,
+  seed: number,
+  architecture: 'amd64' | 'arm64' = process.arch === 'x64' ? 'amd64' : 'arm64',
+): Buffer {
   const bytes = Buffer.alloc(size);
   let state = seed;
   for (let i = 0; i < size; i++) {
     state = (Math.imul(state, 1103515245) + 12345) >>> 0;
     bytes[i] = i % 3 === 0 ? state >>> 24 : (i >> 4) & 0xff;
   }
+  elfHeader(architecture, size).copy(bytes);
   return bytes;
+}
+
+/** An executable's header and its one segment: the whole file, to be read only. */
+function elfHeader(architecture: 'amd64' | 'arm64', size: number): Buffer {
+  const [headerBytes, segmentBytes, address] = [64, 56, 0x400000n];
+  const header = Buffer.alloc(headerBytes + segmentBytes);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  header.writeUInt16LE(2, 16);
+  header.writeUInt16LE(architecture === 'amd64' ? 62 : 183, 18);
+  header.writeUInt32LE(1, 20);
+  header.writeBigUInt64LE(address + 120n, 24);
+  header.writeBigUInt64LE(64n, 32);
+  for (const [at, value] of [
+    [52, headerBytes],
+    [54, segmentBytes],
+    [56, 1],
+  ] as const)
+    header.writeUInt16LE(value, at);
+  header.writeUInt32LE(1, 64);
+  header.writeUInt32LE(4, 68);
+  header.writeBigUInt64LE(address, 80);
+  header.writeBigUInt64LE(address, 88);
+  header.writeBigUInt64LE(BigInt(size), 96);
+  header.writeBigUInt64LE(BigInt(size), 104);
+  header.writeBigUInt64LE(4096n, 112);
+  return header;
 }
 
 export function buildDeb(

@@ -4,7 +4,7 @@
  * straight at a target, for sources that are not the cache.
  *
  * In: a package in our own file system (at bake beside the manifest, at boot on the host). Errors: those of extract.ts,
- * NK_ARTIFACT_VERSION, NK_ARTIFACT_ARCHITECTURE, NK_CACHE_CONFLICT.
+ * NK_ARTIFACT_NO_PROGRAM, NK_ARTIFACT_VERSION, NK_ARTIFACT_ARCHITECTURE, NK_CACHE_CONFLICT.
  */
 import { NodekilnError } from '../../errors.ts';
 import type { Files, Host, StagedFile } from '../../host/port.ts';
@@ -12,6 +12,7 @@ import { asArch } from '../../model/arch.ts';
 import { binaryAttributes, cachedPath, readIndex, verifyCached, writeEntry } from './cache.ts';
 import type { CacheEntry } from './cache.ts';
 import { elfArchitecture, elfHeadBytes } from '../elf/elf.ts';
+import { programForm } from '../elf/program.ts';
 import { extractMember } from '../extract.ts';
 import type { Extracted, ExtractOptions } from '../extract.ts';
 import type { FormatName } from '../formats/format.ts';
@@ -140,10 +141,20 @@ function checkVersion(request: MaterialiseOptions, extracted: Extracted): void {
   );
 }
 
-async function checkArchitecture(request: MaterialiseOptions, staged: StagedFile): Promise<void> {
-  if (request.architecture === undefined) return;
-  const [actual, wanted] = [await architectureOf(staged), asArch(request.architecture) ?? request.architecture];
-  if (actual === undefined || actual === wanted) return;
+/** What is no program at all, and what is one for another processor. */
+async function checkForm(request: MaterialiseOptions, staged: StagedFile, member: string): Promise<void> {
+  const form = await programForm(staged, staged.size);
+  const { path, location = path } = request.source;
+  if (form.type === 'none') {
+    throw new NodekilnError(
+      'NK_ARTIFACT_NO_PROGRAM',
+      `${request.tool} from ${location}${member === '' ? '' : ` (${member})`} is no program: it ${form.why}`,
+      { resource: location },
+    );
+  }
+  if (form.type === 'script' || request.architecture === undefined) return;
+  const [actual, wanted] = [form.architecture, asArch(request.architecture) ?? request.architecture];
+  if (actual === wanted) return;
   throw new NodekilnError(
     'NK_ARTIFACT_ARCHITECTURE',
     `${request.tool} in ${request.source.path} is for ${actual}, and the host is ${wanted}`,
@@ -204,7 +215,7 @@ export async function materialise(
     ...(options.signal && { signal: options.signal }),
     check: async (extracted, staged) => {
       checkVersion(options, extracted);
-      await checkArchitecture(options, staged);
+      await checkForm(options, staged, extracted.member);
       await options.check?.(extracted, staged);
     },
   });

@@ -39,7 +39,9 @@ export function elfArchitecture(head: Uint8Array): Elf['architecture'] | undefin
     return undefined;
   const [low, high] = head[5] === 2 ? [head[19], head[18]] : [head[18], head[19]];
   const machine = (low ?? 0) + 256 * (high ?? 0);
-  return machines[machine] ?? `machine-${machine}`;
+  // The same processors have 32-bit and big-endian forms, which these systems do not start.
+  const native = head[4] === 2 && head[5] === 1;
+  return (native ? machines[machine] : undefined) ?? `machine-${machine}`;
 }
 
 /** Whatever can be read in pieces: a file that is there, or one in the making. */

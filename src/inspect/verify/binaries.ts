@@ -1,5 +1,6 @@
-/** Every locked binary: present, a regular file, not empty, executable, of the right digest, printing the right version. */
+/** Every locked binary: present, a regular file, not empty, executable, a program by its form, of the right digest, printing the right version. */
 import { cachedPath, verifyCached, type CacheIndex } from '../../artifacts/cache/cache.ts';
+import { programProblem } from '../../artifacts/elf/program.ts';
 import type { Host } from '../../host/port.ts';
 import type { ImageBinary } from '../../image/image-lock.ts';
 import { printsLine } from '../../image/version-output.ts';
@@ -9,13 +10,15 @@ export interface BinaryOptions {
   readonly index: CacheIndex;
   /** Take files whose seal holds as right, without reading them. */
   readonly trustSeals: boolean;
+  /** Of the image; a program for another cannot start there. */
+  readonly architecture: string;
 }
 
 export async function checkBinary(host: Host, binary: ImageBinary, options: BinaryOptions): Promise<Check[]> {
   const checks: Check[] = [];
   const { path } = binary;
   const subject = subjectOf(checks, 'binaries', path);
-  const rest = ['regular', 'not empty', 'executable', 'digest', 'version'];
+  const rest = ['regular', 'not empty', 'executable', 'program', 'digest', 'version'];
   const skip = (from: string, why: string): Check[] => {
     for (const property of rest.slice(rest.indexOf(from))) subject.skip(property, why);
     return checks;
@@ -29,6 +32,8 @@ export async function checkBinary(host: Host, binary: ImageBinary, options: Bina
     return skip('executable', 'it is empty');
   const problem = attributeProblem(stat);
   const runnable = subject.judge('executable', problem === undefined ? undefined : `${path} ${problem}`);
+  const wrongForm = await programProblem(host.files, path, options.architecture);
+  subject.judge('program', wrongForm === undefined ? undefined : `${path} ${wrongForm}`);
   const right = subject.judge('digest', await digestProblem(host, binary, options));
   const { prints } = binary;
   if (!prints) subject.skip('version', 'it does not say its version');

@@ -64,7 +64,7 @@ export async function verifyHost(host: Host, options: VerifyOptions): Promise<Ve
   const results = await Promise.all([
     attempt('binaries', async () => {
       const found = await inParallel(lock.binaries, lanes, (binary) =>
-        checkBinary(host, binary, { index, trustSeals }),
+        checkBinary(host, binary, { index, trustSeals, architecture: lock.image.architecture }),
       );
       return found.flat();
     }),

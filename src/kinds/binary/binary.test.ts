@@ -171,11 +171,11 @@ describe('programs', () => {
     const source = publish('1.34.3', 20);
     await applied(...tools('1.34.3', source));
     const index = join(root, cacheIndexPath);
-    const text = readFileSync(index, 'utf8').replaceAll('"digest"', '"architecture": "arm64",\n"digest"');
+    const text = readFileSync(index, 'utf8').replaceAll(/"architecture": "\w+"/g, '"architecture": "arm64"');
     writeFileSync(index, text);
     rmSync(join(root, 'opt/bin/kubelet'));
     const plan = await prepared(...tools('1.34.3', source));
-    assert.match(plannedSources(plan.plan.changes)[0]?.sources[0]?.why ?? '', /is for arm64, not amd64/);
+    assert.match(plannedSources(plan.plan.changes)[0]?.sources[0]?.why ?? '', /is for arm64, not \w+/);
   });
 
   it('takes the package of the right build from a folder when packages are asked for, although the binary is cached', async () => {
