@@ -127,6 +127,15 @@ describe('the agent', () => {
     assert.equal(told[1]?.report.generation, 2);
   });
 
+  it('counts memory more than speed when it stays, and not for one pass', async () => {
+    let asked = 0;
+    const host = (own: Host): Host => ({ ...own, program: { ...own.program, staySmall: () => void (asked += 1) } });
+    const { machine } = await play({ documents: { '10-node.json': documentOf({}) }, untilMs: 2000, host });
+    assert.equal(asked, 1);
+    await runAgentOn(host(machine.open()), { source: `dir:${folder}`, once: true });
+    assert.equal(asked, 1);
+  });
+
   it('is the only one on its host: a second one ends with a code, and the first goes on', async () => {
     let second: unknown;
     const { machine, summary } = await play({
