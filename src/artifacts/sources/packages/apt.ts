@@ -18,10 +18,14 @@ import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../sourc
 import { requireDigest } from '../local-file.ts';
 import { fileBelow, getIndex, getSmall, pieces, withoutSlash } from './get.ts';
 import { verifyClearSigned, verifyDetached } from './openpgp.ts';
+import { vouchedFor, whenSettled } from './publishing.ts';
 
 type AptSpec = Extract<SourceSpec, { type: 'apt' }>;
 
-export const aptSource: ArtifactSource<'apt'> = { type: 'apt', fetch: fetchPackage };
+export const aptSource: ArtifactSource<'apt'> = {
+  type: 'apt',
+  fetch: (spec, context) => whenSettled(context, (within) => fetchPackage(spec, within)),
+};
 
 /** Clocks of a repository and of a host may differ by this much. */
 const clockToleranceMs = 10 * 60_000;
@@ -64,13 +68,15 @@ async function fetchPackage(spec: AptSpec, context: FetchContext): Promise<Fetch
     throw unreadable(place, `names no SHA-256 digest or size for ${spec.package} ${chosen.version}`);
   const url = fileBelow(place.base, filename);
   requireDigest(shownUrl(url), `sha256:${sha256}`, spec.digest);
-  const { path, digest } = await download({
-    ...context,
-    url,
-    to: join(context.folder, basename(new URL(url).pathname)),
-    digest: `sha256:${sha256}`,
-    size: Number(size),
-  });
+  const { path, digest } = await vouchedFor(() =>
+    download({
+      ...context,
+      url,
+      to: join(context.folder, basename(new URL(url).pathname)),
+      digest: `sha256:${sha256}`,
+      size: Number(size),
+    }),
+  );
   return { path, digest, size: Number(size), location: shownUrl(url), version: chosen.version, temporary: true };
 }
 
@@ -137,7 +143,7 @@ async function readRelease(spec: AptSpec, place: Place, context: FetchContext): 
   const signature = await getSmall(`${place.suite}/Release.gpg`, context);
   if (!signature)
     throw new NodekilnError('NK_SIGNATURE', `the Release of ${place.shown} is not signed`, { resource: place.shown });
-  await verifyDetached({ ...signed, content, signature });
+  await vouchedFor(() => verifyDetached({ ...signed, content, signature }));
   return parseRelease(content, spec, { place, context });
 }
 

@@ -16,14 +16,18 @@ import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { FetchContext, Fetched, ArtifactSource, SourceSpec } from '../source.ts';
 import { requireDigest } from '../local-file.ts';
-import { fileBelow, getIndex, getSmall, pieces, withoutSlash } from './get.ts';
+import { fileBelow, getIndex, getSmall, withoutSlash } from './get.ts';
 import { verifyDetached } from './openpgp.ts';
+import { vouchedFor, whenSettled } from './publishing.ts';
 import { verifyRpmSignature } from './rpm-signature.ts';
-import { elements, firstElement, textOf } from './xml.ts';
+import { childOf, entriesOf, type Element } from './xml.ts';
 
 type DnfSpec = Extract<SourceSpec, { type: 'dnf' }>;
 
-export const dnfSource: ArtifactSource<'dnf'> = { type: 'dnf', fetch: fetchPackage };
+export const dnfSource: ArtifactSource<'dnf'> = {
+  type: 'dnf',
+  fetch: (spec, context) => whenSettled(context, (within) => fetchPackage(spec, within)),
+};
 
 interface Listed extends Candidate {
   readonly location: string;
@@ -39,8 +43,8 @@ async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetch
   const architecture = rpmArch(spec.architecture);
   const candidates: Listed[] = [];
   const text = getIndex(fileBelow(base, primary.location), primary, context);
-  for await (const piece of pieces(text, '</package>', shown)) {
-    const listed = parsePackage(piece, `${candidates.length}`);
+  for await (const entry of entriesOf(text, shown)) {
+    const listed = listedPackage(entry, `${candidates.length}`);
     if (listed?.name === spec.package) candidates.push(listed);
   }
   const { chosen } = matchBuild(
@@ -66,17 +70,20 @@ async function fetchPackage(spec: DnfSpec, context: FetchContext): Promise<Fetch
       'NK_ARTIFACT_UNREADABLE',
       `${shown} names no SHA-256 digest or size for ${spec.package} ${found.version}`,
     );
+  const { size } = found;
   const url = fileBelow(found.base ?? base, found.location);
   requireDigest(shownUrl(url), `sha256:${found.sha256}`, spec.digest);
   const to = join(context.folder, basename(new URL(url).pathname));
-  const { path, digest } = await download({ ...context, url, to, digest: `sha256:${found.sha256}`, size: found.size });
+  const { path, digest } = await vouchedFor(() =>
+    download({ ...context, url, to, digest: `sha256:${found.sha256}`, size }),
+  );
   try {
     await checkSignature(path, spec, { shown: shownUrl(url), listed: found, context });
   } catch (thrown) {
     await context.local.remove([path]);
     throw thrown;
   }
-  return { path, digest, size: found.size, location: shownUrl(url), version: found.version, temporary: true };
+  return { path, digest, size, location: shownUrl(url), version: found.version, temporary: true };
 }
 
 /** A signed index vouches for its packages, which then need no signature of their own; a wrong one is refused all the same. */
@@ -115,45 +122,54 @@ async function readRepomd(spec: DnfSpec, base: string, context: FetchContext): P
     const signature = await getSmall(`${url}.asc`, context);
     const what = `the metadata of ${shown}`;
     if (!signature) throw new NodekilnError('NK_SIGNATURE', `${what} is not signed`, { resource: shown });
-    await verifyDetached({
-      host: context,
-      what,
-      keys: spec.keys,
-      folder: context.folder,
-      signal: context.signal,
-      content,
-      signature,
-    });
+    const { folder, signal } = context;
+    await vouchedFor(() =>
+      verifyDetached({ host: context, what, keys: spec.keys, folder, signal, content, signature }),
+    );
   }
-  const text = decoded(content);
-  const data = elements(text, 'data').find(({ attributes }) => attributes['type'] === 'primary');
-  const location = data && firstElement(data.inner, 'location')?.attributes['href'];
-  const checksum = data && firstElement(data.inner, 'checksum');
-  const hex = checksum?.attributes['type'] === 'sha256' ? checksum.inner.trim() : '';
-  if (location === undefined || !/^[0-9a-f]{64}$/.test(hex))
+  const primary = await primaryOf(content, shown);
+  if (!primary)
     throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${url} names no primary index with a SHA-256 digest`, {
       resource: shown,
     });
-  const size = Number(textOf(data?.inner ?? '', 'size'));
-  return { location, digest: `sha256:${hex}`, ...(Number.isSafeInteger(size) && size > 0 && { size }) };
+  return primary;
 }
 
-function parsePackage(piece: string, file: string): Listed | undefined {
-  const name = textOf(piece, 'name');
-  const version = firstElement(piece, 'version')?.attributes;
-  const location = firstElement(piece, 'location')?.attributes;
-  if (name === undefined || !version || location?.['href'] === undefined) return undefined;
-  const epoch = version['epoch'] ?? '0';
-  const checksum = firstElement(piece, 'checksum');
-  const size = Number(firstElement(piece, 'size')?.attributes['package']);
+async function primaryOf(repomd: Uint8Array, shown: string): Promise<Primary | undefined> {
+  for await (const data of entriesOf(whole(decoded(repomd)), shown)) {
+    if (data.name !== 'data' || data.attributes['type'] !== 'primary') continue;
+    const location = childOf(data, 'location')?.attributes['href'];
+    const hex = sha256Of(data);
+    if (location === undefined || hex === undefined) return undefined;
+    const size = Number(childOf(data, 'size')?.text);
+    return { location, digest: `sha256:${hex}`, ...(Number.isSafeInteger(size) && size > 0 && { size }) };
+  }
+  return undefined;
+}
+
+async function* whole(text: string): AsyncGenerator<string> {
+  yield text;
+}
+
+function sha256Of(element: Element): string | undefined {
+  const checksum = childOf(element, 'checksum');
+  return checksum?.attributes['type'] === 'sha256' && /^[0-9a-f]{64}$/.test(checksum.text) ? checksum.text : undefined;
+}
+
+function listedPackage(entry: Element, file: string): Listed | undefined {
+  const [name, version, location] = [childOf(entry, 'name'), childOf(entry, 'version'), childOf(entry, 'location')];
+  const href = location?.attributes['href'];
+  if (entry.name !== 'package' || !name || !version || href === undefined) return undefined;
+  const { epoch = '0', ver = '', rel = '' } = version.attributes;
+  const size = Number(childOf(entry, 'size')?.attributes['package']);
   return {
     file,
-    name,
-    version: `${epoch === '0' ? '' : `${epoch}:`}${version['ver'] ?? ''}-${version['rel'] ?? ''}`,
-    architecture: textOf(piece, 'arch') ?? '',
-    location: location['href'],
-    base: location['xml:base'],
-    sha256: checksum?.attributes['type'] === 'sha256' ? checksum.inner.trim() : undefined,
+    name: name.text,
+    version: `${epoch === '0' ? '' : `${epoch}:`}${ver}-${rel}`,
+    architecture: childOf(entry, 'arch')?.text ?? '',
+    location: href,
+    base: location?.attributes['xml:base'],
+    sha256: sha256Of(entry),
     size: Number.isSafeInteger(size) ? size : undefined,
   };
 }

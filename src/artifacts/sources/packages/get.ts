@@ -5,6 +5,7 @@ import { compressionBytes, detectCompression } from '../../formats/compression.t
 import { downloadInto } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { FetchContext } from '../source.ts';
+import { vouchedFor } from './publishing.ts';
 
 /** What an index promises of a file. */
 export interface Expected {
@@ -39,7 +40,7 @@ export async function* getIndex(url: string, expected: Expected, context: FetchC
   const file = await local.stage(folder);
   let opened: OpenFile | undefined;
   try {
-    await downloadInto(file, { ...quietly(context), ...expected, url, maxBytes: maxIndexBytes });
+    await vouchedFor(() => downloadInto(file, { ...quietly(context), ...expected, url, maxBytes: maxIndexBytes }));
     opened = await local.open(file.path);
     if (!opened) throw new NodekilnError('NK_INTERNAL', `${file.path} was staged and is not there`);
     const decoder = new TextDecoder();

@@ -140,8 +140,15 @@ async function gpgv(args: readonly string[], { host, signal }: SignedText): Prom
 /** MD5, SHA-1, RIPEMD-160: RFC 9580 §9.5. */
 const weak: Readonly<Record<string, string>> = { '1': 'MD5', '2': 'SHA-1', '3': 'RIPEMD-160' };
 
+const changed = 'it was changed after it was signed';
+
+/** Whether a signature was refused because it is that of other content. */
+export function isChangedSinceSigned(refusal: NodekilnError): boolean {
+  return refusal.code === 'NK_SIGNATURE' && refusal.lines.some((line) => line.endsWith(changed));
+}
+
 const refusals: Readonly<Record<string, (key: string) => string>> = {
-  BADSIG: (key) => `the signature by ${key} does not fit the content: it was changed after it was signed`,
+  BADSIG: (key) => `the signature by ${key} does not fit the content: ${changed}`,
   EXPKEYSIG: (key) => `the key ${key} has expired`,
   EXPSIG: (key) => `the signature by ${key} has expired`,
   REVKEYSIG: (key) => `the key ${key} is revoked`,

@@ -24,7 +24,6 @@ import { createHttpClient } from '../http-client.ts';
 import { fetchArtifact } from '../table.ts';
 import type { Fetched, SourceSpec } from '../source.ts';
 import { fileBelow } from './get.ts';
-import { elements, textOf } from './xml.ts';
 
 const program = programBytes(20_000, 1);
 const versions = ['1.34.1-1.1', '1.34.8-2.1', '1.34.8-10.1', '1.34.80-1.1', '11.34.8-1.1', '1.35.0~rc1-1.1'];
@@ -498,15 +497,5 @@ describe('package repositories', () => {
       fileBelow('https://repo.example/apt/', './pool/a_1%2b~rc1.deb'),
       'https://repo.example/apt/pool/a_1%252b~rc1.deb',
     );
-  });
-
-  it('reads XML as far as it must', () => {
-    const text = `<a x='1' rpm:y="&lt;2&#62;"><b>one &amp; two</b><c/></a><a z="3"/>`;
-    assert.deepEqual(
-      elements(text, 'a').map(({ attributes }) => ({ ...attributes })),
-      [{ x: '1', 'rpm:y': '<2>' }, { z: '3' }],
-    );
-    assert.equal(textOf(text, 'b'), 'one & two');
-    assert.equal(textOf('<!DOCTYPE x [<!ENTITY e "boom">]><b>&e;</b>', 'b'), '&e;');
   });
 });

@@ -1,61 +1,104 @@
 /**
- * As much of XML as repository metadata needs: elements with attributes and text, in pieces of bounded size. No document
- * types, no entities but the five of XML and characters by number: nothing can be drawn in or blown up. Pure.
+ * Repository metadata in XML, read as it comes: what stands in the document's own element, one after the other, each as a
+ * small tree. Comments, CDATA sections and references are what XML 1.0 says they are; a document type draws nothing in, and
+ * an entity that is not XML's own is an error. Pure.
  */
+import { SaxesParser } from 'saxes';
+import { NodekilnError } from '../../../errors.ts';
 
-/** An element as it stands in a text. */
+/** An element; names without their prefix, those of attributes with it. */
 export interface Element {
+  readonly name: string;
   readonly attributes: Readonly<Record<string, string>>;
-  /** What stands inside, as written. */
-  readonly inner: string;
+  readonly children: readonly Element[];
+  /** Its own text, trimmed. */
+  readonly text: string;
 }
 
-/** The elements of a name in a text, not those nested in one of the same name. */
-export function elements(text: string, name: string): Element[] {
-  const opening = new RegExp(
-    `<(?:[A-Za-z][\\w.-]*:)?${name}((?:\\s+[\\w:.-]+\\s*=\\s*(?:"[^"]*"|'[^']*'))*)\\s*(/?)>`,
-    'g',
-  );
-  const found: Element[] = [];
-  for (let match = opening.exec(text); match; match = opening.exec(text)) {
-    const [, written = '', empty] = match;
-    const close = empty === '/' ? opening.lastIndex : closing(text, name, opening.lastIndex);
-    found.push({ attributes: attributesOf(written), inner: text.slice(opening.lastIndex, close) });
-    opening.lastIndex = Math.max(opening.lastIndex, close);
+interface Growing extends Element {
+  readonly children: Growing[];
+  text: string;
+}
+
+/** Characters of one entry. */
+const longestEntry = 1024 * 1024;
+
+/** NK_ARTIFACT_UNREADABLE for what is not well-formed, and for an entry larger than a megabyte. */
+export async function* entriesOf(document: AsyncIterable<string>, what: string): AsyncGenerator<Element> {
+  const reading = new Reading(what);
+  for await (const chunk of document) yield* reading.take(chunk);
+  yield* reading.end();
+}
+
+class Reading {
+  readonly #parser = new SaxesParser();
+  readonly #what: string;
+  /** The elements that are open, the document's own first. */
+  readonly #open: Growing[] = [];
+  #whole: Element[] = [];
+  /** Characters read since the entry before was whole. */
+  #length = 0;
+
+  constructor(what: string) {
+    this.#what = what;
+    this.#parser.on('error', ({ message }) => {
+      throw this.#refusal(`is no well-formed XML: ${message}`);
+    });
+    this.#parser.on('opentag', ({ name, attributes }) => this.#begin(localName(name), attributes));
+    this.#parser.on('closetag', () => this.#finish());
+    for (const event of ['text', 'cdata'] as const) this.#parser.on(event, (text) => this.#add(text));
   }
-  return found;
+
+  take(chunk: string): Element[] {
+    this.#length += chunk.length;
+    this.#parser.write(chunk);
+    const { length } = this.#whole;
+    // What came with the entries that are whole is not the next one's.
+    if (length > 0) this.#length = chunk.length;
+    if (this.#length > longestEntry + chunk.length) throw this.#refusal('has an entry without end');
+    return this.#given();
+  }
+
+  end(): Element[] {
+    this.#parser.close();
+    return this.#given();
+  }
+
+  #given(): Element[] {
+    const whole = this.#whole;
+    this.#whole = [];
+    return whole;
+  }
+
+  #begin(name: string, attributes: Readonly<Record<string, string>>): void {
+    const element: Growing = { name, attributes, children: [], text: '' };
+    // An entry is given when it is whole, so the document's own element does not keep it.
+    if (this.#open.length > 1) this.#open.at(-1)?.children.push(element);
+    this.#open.push(element);
+  }
+
+  #add(text: string): void {
+    const element = this.#open.at(-1);
+    if (element && this.#open.length > 1) element.text += text;
+  }
+
+  #finish(): void {
+    const element = this.#open.pop();
+    if (!element) return;
+    element.text = element.text.trim();
+    if (this.#open.length === 1) this.#whole.push(element);
+  }
+
+  #refusal(why: string): NodekilnError {
+    return new NodekilnError('NK_ARTIFACT_UNREADABLE', `${this.#what} ${why}`, { resource: this.#what });
+  }
 }
 
-/** The first element of the name, or undefined. */
-export function firstElement(text: string, name: string): Element | undefined {
-  return elements(text, name)[0];
+function localName(name: string): string {
+  return name.slice(name.indexOf(':') + 1);
 }
 
-/** The text of the first element of the name. */
-export function textOf(text: string, name: string): string | undefined {
-  const element = firstElement(text, name);
-  return element && decode(element.inner.trim());
-}
-
-function closing(text: string, name: string, from: number): number {
-  const end = new RegExp(`</(?:[A-Za-z][\\w.-]*:)?${name}\\s*>`, 'g');
-  end.lastIndex = from;
-  return end.exec(text)?.index ?? text.length;
-}
-
-function attributesOf(text: string): Record<string, string> {
-  const attributes: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const [, name = '', double, single] of text.matchAll(/([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g))
-    attributes[name] = decode(double ?? single ?? '');
-  return attributes;
-}
-
-const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-function decode(text: string): string {
-  return text.replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(amp|lt|gt|quot|apos));/gi, (whole, decimal, hex, name) => {
-    if (typeof name === 'string') return named[name.toLowerCase()] ?? whole;
-    const code = typeof decimal === 'string' ? Number(decimal) : Number.parseInt(String(hex), 16);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-  });
+/** The first child of the name. */
+export function childOf(element: Element | undefined, name: string): Element | undefined {
+  return element?.children.find((child) => child.name === name);
 }
