@@ -145,7 +145,7 @@ export const errors = {
   NK_TOOLS_IMAGE_NONE: {
     class: 'artifact',
     meaning: 'No tools image is listed for the cluster’s version, and the policy allows no other.',
-    hint: 'Publish an image for the version, configure a tag, or use --policy latest or newest.',
+    hint: 'Publish an image for the version, configure a tag, or allow another one with the policy `latest` or `newest`.',
   },
   NK_VERSION_INVALID: { class: 'artifact', meaning: 'A version text cannot be parsed.', hint: 'Write it like 1.34.3.' },
 
@@ -173,7 +173,7 @@ export const errors = {
   NK_NO_SYSTEMD: {
     class: 'host',
     meaning: 'systemd does not run here, or cannot be reached.',
-    hint: 'Run on a host booted with systemd, or give --root to work on a folder.',
+    hint: 'Run it on a host booted with systemd.',
   },
   NK_NOT_ROOT: { class: 'host', meaning: 'Root rights are missing.', hint: 'Run as root.' },
   NK_SYSTEM: {
@@ -539,6 +539,12 @@ function refusedBySystem(thrown: unknown): NodekilnError | undefined {
 export function formatPlace(place: Place): string {
   const position = [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
   return place.path ? `${position}: ${place.path}` : position;
+}
+
+/** Why the system refused, in words: `permission denied`. What there are no words for here keeps its own. */
+export function whyRefused(thrown: unknown): string {
+  const errno = errnoOf(thrown);
+  return systemErrors[errno ?? '']?.why ?? errno ?? (thrown instanceof Error ? thrown.message : String(thrown));
 }
 
 /** The POSIX error code of a failed system call, if it is one. */

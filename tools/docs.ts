@@ -8,7 +8,7 @@ import { fieldsOf, jsonSchema } from '../src/config/json-schema.ts';
 import { isKind, kinds } from '../src/config/load.ts';
 import { kindName, operatingSystemConfigSchema } from '../src/documents/kinds/operating-system-config/schema.ts';
 import { errors, exitStatus, type ErrorClass } from '../src/errors.ts';
-import { argumentWord, commonOptions, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
+import { commonOptions, usageOf, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
 import { apiPage } from './api.ts';
 
@@ -108,8 +108,6 @@ async function cliPage(): Promise<string> {
 }
 
 function verbSection(spec: VerbSpec): string {
-  const words = spec.arguments.map(argumentWord);
-  const usage = ['nodekiln', spec.name, ...(spec.options.length > 0 ? ['[OPTION…]'] : []), ...words].join(' ');
   const rights = {
     always: 'Needs root rights.',
     host: `Needs root rights without \`${spec.elsewhere ?? '--root'}\`.`,
@@ -123,7 +121,7 @@ function verbSection(spec: VerbSpec): string {
     `${sentence(spec.summary)}${spec.description === undefined ? '' : ` ${spec.description}`}`,
     ...[[rights, systemd].filter(Boolean).join(' ')].filter(Boolean).flatMap((line) => ['', line]),
     '',
-    `    ${usage}`,
+    `    ${usageOf(spec)}`,
     ...(rows.length > 0 ? ['', '| argument | |', '|---|---|', ...rows] : []),
     ...(spec.options.length > 0 ? ['', optionTable(spec.options)] : []),
     '',

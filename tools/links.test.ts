@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { glob, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { commonOptions } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
 import { verbs as devVerbs } from './dev.ts';
 
@@ -83,5 +84,30 @@ describe('the documentation', () => {
       }
     }
     assert.deepEqual(unknown, []);
+  });
+
+  test('and everything that we say ourselves names options that the verb has', async () => {
+    const specs = new Map(
+      await Promise.all(Object.entries(verbs).map(async ([name, load]) => [name, (await load()).spec] as const)),
+    );
+    const files = [...(await pages()).filter((page) => page !== 'CHANGELOG.md')];
+    for await (const file of glob(['src/**/*.ts', 'examples/**/*', 'packaging/**/*.{service,sh,md}'], { cwd: root }))
+      if (!file.endsWith('.test.ts') && statSync(join(root, file)).isFile()) files.push(file);
+    const [wrong, seen] = [new Set<string>(), new Set<string>()];
+    for (const file of files) {
+      const text = await readFile(join(root, file), 'utf8');
+      for (const [, line = ''] of text.matchAll(/nodekiln ([a-z][a-z-]*(?: [^\n`'"|;]*)?)/g)) {
+        const [first = '', second = ''] = line.split(' ');
+        const spec = specs.get(`${first} ${second}`) ?? specs.get(first);
+        if (!spec) continue;
+        const known = new Set<string>([...spec.options, ...commonOptions].map(({ flag }) => flag));
+        for (const [, flag = ''] of line.matchAll(/ (--[a-z][a-z-]*)/g)) {
+          seen.add(flag);
+          if (!known.has(flag) && flag !== '--help') wrong.add(`${file}: nodekiln ${spec.name} ${flag}`);
+        }
+      }
+    }
+    assert.ok(seen.size > 25, `${seen.size} options are shown`);
+    assert.deepEqual([...wrong], []);
   });
 });

@@ -31,7 +31,7 @@ import { imageManifest } from '../documents/kinds/image-manifest.ts';
 import type { ImageDocument } from '../documents/kinds/kind.ts';
 import type { Facts } from '../model/facts.ts';
 import type { BinaryResource, DesiredState, Resource, ResourceId } from '../model/resources.ts';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { NodekilnError, whyRefused } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
@@ -365,9 +365,9 @@ async function readManifest(host: Host, path: string): Promise<ImageDocument> {
   try {
     content = await host.local.read(absolute(host, path));
   } catch (cause) {
-    throw unreadable(errnoOf(cause) ?? 'unknown error', cause);
+    throw unreadable(whyRefused(cause), cause);
   }
-  if (!content) throw unreadable('ENOENT');
+  if (!content) throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} does not exist`, { place: { file: path } });
   return imageManifest.load({ parsed: await parseText({ file: path, text: textOf(content) }), mode: 0 });
 }
 

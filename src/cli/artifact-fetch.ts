@@ -1,11 +1,11 @@
 /** `nodekiln artifact fetch ADDRESS --to PATH` */
 import { existsSync } from 'node:fs';
 import { resolve as absolute } from 'node:path';
-import { parseArch } from '../model/arch.ts';
 import { asReference } from '../artifacts/reference.ts';
 import type { SourceSpec } from '../artifacts/sources/source.ts';
 import { parseDuration } from '../config/duration.ts';
 import { NodekilnError } from '../errors.ts';
+import { archOption, architectureOption } from './architecture.ts';
 import { certificates } from './certificates.ts';
 import { onThisMachine } from './this-machine.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
@@ -24,11 +24,7 @@ export const artifactFetchVerb: Verb = {
       { flag: '--digest', value: 'DIGEST', about: 'refuse anything with another digest (sha256:…)' },
       { flag: '--file', value: 'TITLE', about: 'which file of an OCI artifact that holds several' },
       { flag: '--member', value: 'PATH', about: 'one file out of a container image' },
-      {
-        flag: '--arch',
-        value: 'ARCH',
-        about: 'for which architecture, when a reference has several; the machine’s unless told',
-      },
+      archOption,
       { flag: '--plain-http', about: 'speak plain HTTP with the registry' },
       { flag: '--ca-file', value: 'FILE', about: 'certificates (PEM) trusted instead of the machine’s' },
       { flag: '--budget', value: 'DURATION', about: 'for everything, retries included', default: '5m' },
@@ -77,7 +73,7 @@ function specOf(address: string, options: Options): SourceSpec {
   const common = {
     reference: address,
     plainHttp: flagOption(options, 'plain-http'),
-    architecture: parseArch(textOption(options, 'arch') ?? process.arch),
+    architecture: architectureOption(options),
     ...expected,
   };
   const [member, file] = [textOption(options, 'member'), textOption(options, 'file')];

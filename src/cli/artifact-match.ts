@@ -1,6 +1,7 @@
 /** `nodekiln artifact match --component NAME --version VERSION` */
 import { resolve as absolute } from 'node:path';
 import { NodekilnError } from '../errors.ts';
+import { archOption, architectureOption } from './architecture.ts';
 import { onThisMachine } from './this-machine.ts';
 import { rootOption, textOption, type Answer, type Options, type Verb } from './verb.ts';
 
@@ -16,7 +17,7 @@ export const artifactMatchVerb: Verb = {
     options: [
       { flag: '--component', value: 'NAME', about: 'kubelet, kubectl, …', required: true },
       { flag: '--version', value: 'VERSION', about: 'as a NodeConfig asks for it', required: true },
-      { flag: '--arch', value: 'ARCH', about: 'amd64 or arm64, in any vocabulary; the machine’s unless told' },
+      archOption,
       { flag: '--kind', value: 'KIND', about: 'what the folder holds', choices: kinds },
       { flag: '--dir', value: 'DIR', about: 'look in this folder instead of the cache' },
       rootOption,
@@ -32,7 +33,7 @@ export const artifactMatchVerb: Verb = {
     const request = {
       component: textOption(options, 'component') ?? '',
       version: textOption(options, 'version') ?? '',
-      architecture: textOption(options, 'arch') ?? process.arch,
+      architecture: architectureOption(options),
     };
     const directory = textOption(options, 'dir');
     return directory === undefined ? matchCache(request, options) : matchFolder(request, directory, options);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { NodekilnError } from '../errors.ts';
 import { parseArguments, parseCommandLine } from './command-line.ts';
 import type { VerbSpec } from './verb.ts';
+import { verbs } from './verbs.ts';
 
 const spec: VerbSpec = {
   name: 'try',
@@ -86,7 +88,7 @@ describe('help', () => {
       ['help', 'bake'],
     ]) {
       const parsed = await parseCommandLine(argv, 80);
-      assert.ok('text' in parsed && parsed.text.startsWith('Usage: nodekiln bake [OPTION…] '));
+      assert.ok('text' in parsed && parsed.text.startsWith('Usage: nodekiln bake --root DIR [OPTION…] '));
     }
     const parsed = await parseCommandLine(['plan', '--', '--help'], 80);
     assert.ok('verb' in parsed);
@@ -134,3 +136,78 @@ describe('what a person may leave to us', () => {
       assert.equal(parsed.options['json'], true);
     });
 });
+
+describe('options before the verb', () => {
+  for (const [argv, verb, words, options] of [
+    [['--root', '/srv', 'status'], 'status', [], { root: '/srv' }],
+    [['--root=/srv', '--json', 'status'], 'status', [], { root: '/srv', json: true }],
+    // A folder that is called like a verb.
+    [['--root', 'bake', 'bake', 'm.yaml'], 'bake', ['m.yaml'], { root: 'bake' }],
+    [['--facts', 'f.json', 'plan', 'n.yaml'], 'plan', ['n.yaml'], { facts: 'f.json' }],
+    [['--quiet', 'config', 'check', 'a'], 'config check', ['a'], { quiet: true }],
+    [['config', '--json', 'check', 'a'], 'config check', ['a'], { json: true }],
+    [['artifact', '--to', 'x', 'fetch', './a'], 'artifact fetch', ['./a'], { to: 'x' }],
+    [['--json', 'artifact', '--to', 'x', 'fetch', './a'], 'artifact fetch', ['./a'], { to: 'x', json: true }],
+    [['--once', 'agent'], 'agent', [], { once: true }],
+    [['--json', 'agent', 'update'], 'agent update', [], { json: true }],
+    [['--json', 'plan', '--', '--x'], 'plan', ['--x'], { json: true }],
+  ] as const)
+    test(argv.join(' '), async () => {
+      const parsed = await parseCommandLine(argv, 80);
+      assert.ok('verb' in parsed);
+      assert.equal(parsed.verb.spec.name, verb);
+      assert.deepEqual(parsed.arguments, [...words]);
+      for (const [name, value] of Object.entries(options)) assert.equal(parsed.options[name], value);
+    });
+
+  test('mean one thing, whatever the verb', async () => {
+    const all = await Promise.all(Object.values(verbs).map((load) => load()));
+    const known = new Map<string, boolean>();
+    for (const { spec: each } of all)
+      for (const { flag, value } of each.options) {
+        assert.equal(known.get(flag) ?? value !== undefined, value !== undefined, `${flag} of ${each.name}`);
+        known.set(flag, value !== undefined);
+      }
+  });
+
+  for (const argv of [
+    ['--help', 'bake'],
+    ['--json', 'bake', '--help'],
+    ['--root', '/srv', '-h', 'bake'],
+    ['-h', '--json', 'bake'],
+  ])
+    test(`${argv.join(' ')} is help of the verb, with what it cannot do without`, async () => {
+      const parsed = await parseCommandLine(argv, 80);
+      assert.ok('text' in parsed);
+      assert.match(parsed.text, /^Usage: nodekiln bake --root DIR \[OPTION…\] MANIFEST\n/);
+    });
+});
+
+for (const [argv, message, hint] of [
+  [['--jsn', 'status'], /^unknown option --jsn$/, /^Did you mean --json\?$/],
+  [['--rot', '/srv', 'status'], /^unknown option --rot$/, /^Did you mean --root\?$/],
+  [['--vresion'], /^unknown option --vresion$/, /^Did you mean --version\?$/],
+  [['status', '--rot', '/srv'], /^unknown option --rot of status$/, /^Did you mean --root\?$/],
+  [['config', '--jsno', 'check'], /^unknown option --jsno$/, /^Did you mean --json\?$/],
+  [['artifact', 'fetch', 'a', '--digets', 'b'], /^unknown option --digets of artifact fetch$/, /--digest/],
+  // A verb that works on this machine alone has no folder to offer.
+  [['boot', '--root', '/srv'], /^unknown option --root of boot$/, /^Run nodekiln boot --help\.$/],
+  [['--root', '/srv', 'reset'], /^unknown option --root of reset$/, /^Run nodekiln reset --help\.$/],
+  [['boot', '--until', 'shard'], /is none of shared/, /^Did you mean shared\?$/],
+  [['artifact', 'match', '--kind', 'zip'], /is none of deb, rpm, sysext/, /^Run nodekiln artifact match --help\.$/],
+  [['statsu'], /^unknown verb statsu$/, /^Did you mean status\?$/],
+  [['config', 'chekc'], /^unknown verb chekc$/, /^Did you mean check\?$/],
+  [['something'], /^unknown verb something$/, /^Run nodekiln --help\.$/],
+  [['--json'], /verb is missing/, /^Run nodekiln --help\.$/],
+  [['config'], /^config needs a verb$/, /^Run nodekiln config --help\.$/],
+  [['facts', 'here'], /^too many arguments for facts: here$/, /^Run nodekiln facts --help\.$/],
+] as const)
+  test(`${argv.join(' ')} is answered with what fits`, async () => {
+    await assert.rejects(parseCommandLine(argv, 80), (thrown) => {
+      assert.ok(thrown instanceof NodekilnError);
+      assert.equal(thrown.code, 'NK_USAGE');
+      assert.match(thrown.message, message);
+      assert.match(thrown.hint, hint);
+      return true;
+    });
+  });

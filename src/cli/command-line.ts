@@ -5,28 +5,39 @@
 import { nearest } from '../config/words.ts';
 import { NodekilnError } from '../errors.ts';
 import { version } from '../model/program.ts';
-import { commonOptions, type Options, type OptionSpec, type Parsed, type VerbSpec } from './verb.ts';
+import {
+  commonOptions,
+  isRequired,
+  optionWords,
+  type Options,
+  type OptionSpec,
+  type Parsed,
+  type VerbSpec,
+} from './verb.ts';
 import { groups, isVerb, verbs } from './verbs.ts';
 
 /** `width`: columns that help may take. */
 export async function parseCommandLine(argv: readonly string[], width: number): Promise<Parsed> {
   const [first, ...rest] = argv;
-  if (first === '-V' || first === '--version')
-    return rest.includes('--json') ? parseCommandLine(['version', ...rest], width) : { text: version };
-  // `nodekiln --json status`: what every verb has may stand before it.
-  if (first !== undefined && rest.length > 0 && commonOptions.some(({ flag }) => flag === first)) {
-    const end = rest.indexOf('--');
-    return parseCommandLine(rest.toSpliced(end < 0 ? rest.length : end, 0, first), width);
-  }
-  if (first === undefined || isHelp(first)) return { text: await (await import('./help.ts')).overview(width) };
+  const asked = argv.find((word) => !commonOptions.some(({ flag }) => flag === word));
+  if (asked === '-V' || asked === '--version')
+    return argv.includes('--json') ? parseCommandLine(['version', '--json'], width) : { text: version };
   if (first === 'help') return parseCommandLine(isHelp(rest[0] ?? '--help') ? ['--help'] : [...rest, '--help'], width);
-  if (first.startsWith('-')) throw unknownOption(first, ['--help', '--version']);
-  const { name, args } = findVerb(first, rest);
-  if (name === undefined) return { text: await (await import('./help.ts')).groupHelp(first, width) };
-  const verb = await verbs[name]();
-  const given = optionsEnd(args);
-  if (given.some(isHelp)) return { text: (await import('./help.ts')).verbHelp(verb.spec, width) };
-  return { verb, ...parseArguments(verb.spec, args) };
+  const { words, args } = await wordsOfVerb(argv);
+  const name = words.join(' ');
+  const wantsHelp = optionsEnd(args).some(isHelp);
+  if (isVerb(name)) {
+    const verb = await verbs[name]();
+    if (wantsHelp) return { text: (await import('./help.ts')).verbHelp(verb.spec, width) };
+    return { verb, ...parseArguments(verb.spec, args) };
+  }
+  if (words.length > 0 && !wantsHelp)
+    throw new NodekilnError('NK_USAGE', `${name} needs a verb`, { hint: `Run nodekiln ${name} --help.` });
+  // Nothing at all asks for help; options alone want something, and do not say what.
+  if (words.length === 0 && args.length > 0 && !wantsHelp)
+    throw new NodekilnError('NK_USAGE', `${args.join(' ')}: a verb is missing`, { hint: 'Run nodekiln --help.' });
+  const { overview, groupHelp } = await import('./help.ts');
+  return { text: words.length === 0 ? await overview(width) : await groupHelp(name, width) };
 }
 
 const isHelp = (word: string): boolean => word === '--help' || word === '-h';
@@ -37,32 +48,53 @@ function optionsEnd(args: readonly string[]): readonly string[] {
   return end < 0 ? args : args.slice(0, end);
 }
 
-interface Found {
-  /** Undefined when the help of the group is wanted. */
-  readonly name: keyof typeof verbs | undefined;
+interface WordsOfVerb {
+  /** A verb, a group alone, or nothing. */
+  readonly words: readonly string[];
+  /** Everything else, in its order. */
   readonly args: readonly string[];
 }
 
-/** Verbs are one word, or one of a group and one of its own; a verb of one word may have others below it. */
-function findVerb(first: string, rest: readonly string[]): Found {
-  const both = `${first} ${rest[0] ?? ''}`;
-  if (isVerb(both)) return { name: both, args: rest.slice(1) };
-  if (isVerb(first)) return { name: first, args: rest };
-  if (!Object.hasOwn(groups, first))
-    throw unknownVerb(
-      first,
-      Object.keys(verbs).map((name) => name.split(' ')[0] ?? ''),
-    );
-  const [second, ...args] = rest;
-  if (second === undefined) {
-    throw new NodekilnError('NK_USAGE', `${first} needs a verb`, { hint: `Run nodekiln ${first} --help.` });
-  }
-  if (isHelp(second)) return { name: undefined, args };
-  if (second.startsWith('-')) throw unknownOption(second, ['--help']);
+/**
+ * Verbs are one word, or one of a group and one of its own; a verb of one word may have others below it. Options may stand
+ * before the verb and between its words: which of them take a value is known of all verbs together, which are loaded then.
+ */
+async function wordsOfVerb(argv: readonly string[]): Promise<WordsOfVerb> {
+  const queue = [...argv];
+  const args = await leadingOptions(queue);
+  const first = queue.shift();
+  if (first === undefined) return { words: [], args };
+  if (!isVerb(first) && !Object.hasOwn(groups, first)) throw unknownVerb(first, firstWords());
+  if (!isVerb(first)) args.push(...(await leadingOptions(queue)));
+  const [second] = queue;
+  if (second !== undefined && isVerb(`${first} ${second}`))
+    return { words: [first, second], args: [...args, ...queue.slice(1)] };
+  if (isVerb(first) || second === undefined) return { words: [first], args: [...args, ...queue] };
   throw unknownVerb(
     second,
     Object.keys(verbs).flatMap((each) => (each.startsWith(`${first} `) ? (each.split(' ')[1] ?? []) : [])),
   );
+}
+
+const firstWords = (): string[] => Object.keys(verbs).map((name) => name.split(' ')[0] ?? '');
+
+/** Takes the options off the queue that stand before its first word. */
+async function leadingOptions(queue: string[]): Promise<string[]> {
+  const taken: string[] = [];
+  for (let [word] = queue; word?.startsWith('-') === true; [word] = queue) {
+    const rest = queue.slice(1);
+    if (!isHelp(word)) takeOption(word, rest, { known: await everyOption(), verb: undefined });
+    taken.push(...queue.splice(0, queue.length - rest.length));
+  }
+  return taken;
+}
+
+/** Of all verbs by flag: one flag takes a value everywhere or nowhere. */
+async function everyOption(): Promise<ReadonlyMap<string, OptionSpec>> {
+  const all = await Promise.all(Object.values(verbs).map((load) => load()));
+  const help: OptionSpec = { flag: '--help', about: 'print help' };
+  const options = [...all.flatMap(({ spec }) => spec.options), ...commonOptions, help];
+  return new Map(options.map((option) => [option.flag, option]));
 }
 
 /** Arguments and options of a verb, from the words behind its name. Every option is there, undefined when it was not given. */
@@ -77,7 +109,7 @@ export function parseArguments(spec: VerbSpec, args: readonly string[]): { argum
     } else if (word === '-' || !word.startsWith('-')) {
       words.push(word);
     } else {
-      const { flag, value } = takeOption(word, queue, known);
+      const { flag, value } = takeOption(word, queue, { known, verb: spec.name });
       values.set(flag, value);
     }
   }
@@ -87,25 +119,35 @@ export function parseArguments(spec: VerbSpec, args: readonly string[]): { argum
   return { arguments: words, options: Object.fromEntries(options) };
 }
 
+interface KnownOptions {
+  readonly known: ReadonlyMap<string, OptionSpec>;
+  /** Whose they are; undefined before it is known. */
+  readonly verb: string | undefined;
+}
+
 /** `--root DIR`, `--root=DIR`, `--json`; the value comes off the queue. */
 function takeOption(
   word: string,
   queue: string[],
-  known: ReadonlyMap<string, OptionSpec>,
+  { known, verb }: KnownOptions,
 ): { flag: string; value: string | boolean } {
   const [, flag = word, inline] = /^(--[^=]+)=(.*)$/s.exec(word) ?? [];
   const option = known.get(flag);
-  if (!option) throw unknownOption(flag, known.keys());
+  if (!option) throw unknownOption(flag, { known, verb });
   if (option.value === undefined) {
     if (inline === undefined) return { flag, value: true };
-    throw new NodekilnError('NK_USAGE', `option ${flag} takes no value`);
+    throw new NodekilnError('NK_USAGE', `option ${flag} takes no value`, { hint: meant(undefined, verb) });
   }
   const value = inline ?? queue.shift();
   // `--root --json`: the next option is not the value of this one.
   if (value === undefined || (inline === undefined && value.startsWith('--')))
-    throw new NodekilnError('NK_USAGE', `option ${flag} needs a value: ${flag} ${option.value}`);
+    throw new NodekilnError('NK_USAGE', `option ${flag} needs a value: ${optionWords(option)}`, {
+      hint: meant(undefined, verb),
+    });
   if (option.choices && !option.choices.includes(value))
-    throw new NodekilnError('NK_USAGE', `option ${flag} ${value} is none of ${option.choices.join(', ')}`);
+    throw new NodekilnError('NK_USAGE', `option ${flag} ${value} is none of ${option.choices.join(', ')}`, {
+      hint: meant(nearest(value, option.choices), verb),
+    });
   return { flag, value };
 }
 
@@ -125,8 +167,8 @@ function refuseMissing(spec: VerbSpec, { words, values }: Given): void {
       .filter(({ required }, index) => required && words[index] === undefined)
       .map(({ name }) => `argument ${name}`),
     ...spec.options
-      .filter(({ required, flag, default: preset }) => required === true && !values.has(flag) && preset === undefined)
-      .map(({ flag, value }) => `option ${[flag, value].join(' ').trim()}`),
+      .filter((option) => isRequired(option) && !values.has(option.flag))
+      .map((option) => `option ${optionWords(option)}`),
   ];
   if (missing.length === 0) return;
   throw new NodekilnError('NK_USAGE', `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`, {
@@ -139,24 +181,24 @@ function checkWords(spec: VerbSpec, words: readonly string[]): void {
   throw new NodekilnError(
     'NK_USAGE',
     `too many arguments for ${spec.name}: ${words.slice(spec.arguments.length).join(' ')}`,
+    { hint: meant(undefined, spec.name) },
   );
 }
 
 function unknownVerb(word: string, known: Iterable<string>): NodekilnError {
-  const meant = nearest(word, known);
-  return new NodekilnError(
-    'NK_USAGE',
-    `unknown verb ${word}`,
-    meant === undefined ? {} : { hint: `Did you mean ${meant}?` },
-  );
+  return new NodekilnError('NK_USAGE', `unknown verb ${word}`, { hint: meant(nearest(word, known), undefined) });
 }
 
-function unknownOption(word: string, known: Iterable<string>): NodekilnError {
-  const names = [...known].map((flag) => flag.replace(/^-+/, ''));
-  const meant = nearest(word.replace(/^-+/, ''), names);
-  return new NodekilnError(
-    'NK_USAGE',
-    `unknown option ${word}`,
-    meant === undefined ? {} : { hint: `Did you mean --${meant}?` },
-  );
+function unknownOption(word: string, { known, verb }: KnownOptions): NodekilnError {
+  const names = [...known.keys()].map((flag) => flag.replace(/^-+/, ''));
+  const name = nearest(word.replace(/^-+/, ''), names);
+  const whose = verb === undefined ? '' : ` of ${verb}`;
+  return new NodekilnError('NK_USAGE', `unknown option ${word}${whose}`, { hint: meant(name && `--${name}`, verb) });
+}
+
+/** The word that was meant, or the help that says which there are. */
+function meant(word: string | undefined, verb: string | undefined): string {
+  return word === undefined
+    ? `Run ${['nodekiln', verb, '--help'].filter(Boolean).join(' ')}.`
+    : `Did you mean ${word}?`;
 }

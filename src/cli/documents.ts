@@ -2,7 +2,7 @@
 import type { DocumentText } from '../config/load.ts';
 import { program } from '../host/program.ts';
 import { textOf } from '../model/bytes.ts';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { errnoOf, NodekilnError, whyRefused } from '../errors.ts';
 
 export async function readDocuments(paths: readonly string[]): Promise<DocumentText[]> {
   return Promise.all(paths.map(async (file) => ({ file, text: await readText(file) })));
@@ -12,12 +12,13 @@ async function readText(file: string): Promise<string> {
   try {
     return textOf(await program.readInput(file));
   } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} ${reason(errnoOf(cause))}`, { cause, place: { file } });
+    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} ${reason(cause)}`, { cause, place: { file } });
   }
 }
 
-function reason(errno: string | undefined): string {
+function reason(cause: unknown): string {
+  const errno = errnoOf(cause);
   if (errno === 'ENOENT') return 'does not exist';
   if (errno === 'EISDIR') return 'is a folder, and a document is wanted';
-  return `cannot be read: ${errno === 'EACCES' ? 'permission denied' : (errno ?? 'unknown error')}`;
+  return `cannot be read: ${whyRefused(cause)}`;
 }

@@ -1,5 +1,5 @@
 /** The texts of the help, from the descriptions of the verbs; `width` is how many columns they may take. */
-import { argumentWord, commonOptions, type OptionSpec, type VerbSpec } from './verb.ts';
+import { commonOptions, isRequired, optionWords, usageOf, type OptionSpec, type VerbSpec } from './verb.ts';
 import { groups, verbs } from './verbs.ts';
 
 const exitStatus = 'Exit status: 0, or the class of the error (docs/reference/exit-codes.md).';
@@ -38,11 +38,10 @@ export async function groupHelp(group: string, width: number): Promise<string> {
 }
 
 export function verbHelp(spec: VerbSpec, width: number): string {
-  const usage = ['Usage: nodekiln', spec.name, '[OPTION…]', ...spec.arguments.map(argumentWord)].join(' ');
   const argumentRows = spec.arguments.map(({ name, about }) => [name, about] as const);
   const optionRows = [...spec.options, ...commonOptions].map(optionRow);
   return sections([
-    usage,
+    `Usage: ${usageOf(spec)}`,
     wrap(sentence(spec.summary), width),
     wrap(spec.description ?? '', width),
     argumentRows.length === 0 ? '' : `Arguments:\n${table(argumentRows, width)}`,
@@ -52,16 +51,14 @@ export function verbHelp(spec: VerbSpec, width: number): string {
   ]);
 }
 
-function optionRow({ flag, value, about, default: preset, choices, required }: OptionSpec): readonly [string, string] {
+function optionRow(option: OptionSpec): readonly [string, string] {
+  const { about, default: preset, choices } = option;
   const notes = [
     ...(choices ? [`one of ${choices.join(', ')}`] : []),
     ...(preset === undefined ? [] : [`${preset} unless told`]),
-    ...(required === true ? ['required'] : []),
+    ...(isRequired(option) ? ['required'] : []),
   ];
-  return [
-    value === undefined ? flag : `${flag} ${value}`,
-    notes.length === 0 ? about : `${about} (${notes.join('; ')})`,
-  ];
+  return [optionWords(option), notes.length === 0 ? about : `${about} (${notes.join('; ')})`];
 }
 
 function sections(parts: readonly string[]): string {

@@ -1,6 +1,6 @@
 /** `nodekiln manifest export FORMAT FILE` */
 import { readDocuments } from './documents.ts';
-import { readInventory, requireFormat, writeOutput } from './manifest-formats.ts';
+import { readInventory, requireFormat, dataOrPlace } from './manifest-formats.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const manifestExportVerb: Verb = {
@@ -21,6 +21,6 @@ export const manifestExportVerb: Verb = {
     const [source] = await readDocuments([file]);
     const { exportAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     const exported = exportAgentbaker(await readInventory({ file, text: source?.text ?? '' }));
-    return { data: exported, text: await writeOutput(exported, textOption(options, 'output')) };
+    return { data: exported, text: await dataOrPlace(exported, textOption(options, 'output')) };
   },
 };

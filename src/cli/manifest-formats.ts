@@ -1,8 +1,8 @@
 /** Inventories as files: our own documents, and formats of other tools. */
-import { writeFile } from 'node:fs/promises';
 import type { Inventory } from '../artifacts/inventory/inventory.ts';
 import type { DocumentText } from '../config/load.ts';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { NodekilnError } from '../errors.ts';
+import { writeOutput } from './output-file.ts';
 
 /** NK_USAGE for anything but what can be read. */
 export function requireFormat(format: string): void {
@@ -29,13 +29,7 @@ export async function readInventory(source: DocumentText): Promise<Inventory> {
 }
 
 /** The text for stdout: the data, or where it was written. */
-export async function writeOutput(data: unknown, path: string | undefined): Promise<string> {
+export async function dataOrPlace(data: unknown, path: string | undefined): Promise<string> {
   const text = JSON.stringify(data, undefined, 2);
-  if (path === undefined) return text;
-  try {
-    await writeFile(path, `${text}\n`);
-  } catch (cause) {
-    throw new NodekilnError('NK_FILE_WRITE', `cannot write ${path}: ${errnoOf(cause) ?? ''}`, { cause });
-  }
-  return `written to ${path}`;
+  return path === undefined ? text : `written to ${await writeOutput(path, `${text}\n`)}`;
 }

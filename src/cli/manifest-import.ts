@@ -1,7 +1,7 @@
 /** `nodekiln manifest import FORMAT FILE` */
 import { apiVersion } from './output.ts';
 import { readDocuments } from './documents.ts';
-import { requireFormat, writeOutput } from './manifest-formats.ts';
+import { requireFormat, dataOrPlace } from './manifest-formats.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const manifestImportVerb: Verb = {
@@ -23,6 +23,6 @@ export const manifestImportVerb: Verb = {
     const { importAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     const spec = importAgentbaker(source?.text ?? '', file);
     const document = { apiVersion, kind: 'Inventory', spec };
-    return { data: document, text: await writeOutput(document, textOption(options, 'output')) };
+    return { data: document, text: await dataOrPlace(document, textOption(options, 'output')) };
   },
 };

@@ -1,12 +1,13 @@
 /** `nodekiln manifest resolve FILE --os ID/RELEASE --arch ARCH` */
 import { dirname, resolve as absolutePath } from 'node:path';
-import { parseArch, systemdArch } from '../model/arch.ts';
+import { systemdArch } from '../model/arch.ts';
 import type { Inventory } from '../artifacts/inventory/inventory.ts';
 import type { ComponentChoice, MinorPolicy, VersionChoice } from '../artifacts/inventory/selection.ts';
 import type { DocumentText } from '../config/load.ts';
 import type { Facts } from '../model/facts.ts';
 import { NodekilnError } from '../errors.ts';
 import { count } from '../inspect/format.ts';
+import { archOption, architectureOption } from './architecture.ts';
 import { readDocuments } from './documents.ts';
 import { isAgentbaker, readInventory } from './manifest-formats.ts';
 import { paragraphs, table } from './output.ts';
@@ -26,7 +27,7 @@ export const manifestResolveVerb: Verb = {
     options: [
       { flag: '--os', value: 'ID/RELEASE', about: 'the operating system, `ubuntu/24.04`', required: true },
       { flag: '--variant', value: 'VARIANT', about: 'its variant' },
-      { flag: '--arch', value: 'ARCH', about: 'the architecture, `amd64` or `arm64`', required: true },
+      archOption,
       { flag: '--component', value: 'NAME', about: 'only this component' },
       { flag: '--kubernetes', value: 'VERSION', about: 'also the one version that goes with this Kubernetes' },
       {
@@ -94,7 +95,7 @@ function requestOf(options: Options): Request {
       os,
       release,
       ...(variant !== undefined && { variant }),
-      arch: parseArch(textOption(options, 'arch') ?? ''),
+      arch: architectureOption(options),
     },
     component: textOption(options, 'component'),
     kubernetes: textOption(options, 'kubernetes'),

@@ -1,9 +1,10 @@
 /** `nodekiln timeline` */
-import { readFile, writeFile } from 'node:fs/promises';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { errnoOf, NodekilnError, whyRefused } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import type { UnitTiming } from '../inspect/timeline.ts';
 import type { BootResult } from '../telemetry/result.ts';
+import { readDocuments } from './documents.ts';
+import { writeOutput } from './output-file.ts';
 import { rootOption, textOption, type Options, type Verb } from './verb.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { textOf } from '../model/bytes.ts';
@@ -38,12 +39,12 @@ export const timelineVerb: Verb = {
     const svg = textOption(options, 'svg');
     if (svg !== undefined) {
       const { timelineSvg } = await import('../inspect/timeline-svg.ts');
-      written.push(await writeOut(svg, timelineSvg(found)));
+      written.push(await writeOutput(svg, timelineSvg(found)));
     }
     const trace = textOption(options, 'trace');
     if (trace !== undefined) {
       const { timelineTrace } = await import('../inspect/timeline-trace.ts');
-      written.push(await writeOut(trace, `${JSON.stringify(timelineTrace(found))}\n`));
+      written.push(await writeOutput(trace, `${JSON.stringify(timelineTrace(found))}\n`));
     }
     const table = timelineTable(found, { width: terminal.width, emphasise: (text) => terminal.style('yellow', text) });
     return { data: { ...found, written }, text: [table, ...written.map((file) => `written: ${file}`)].join('\n') };
@@ -58,7 +59,8 @@ interface Loaded {
 async function load(options: Options): Promise<Loaded> {
   const { parseBootResult } = await import('../inspect/boot-result.ts');
   const file = textOption(options, 'file');
-  if (file !== undefined) return { result: parseBootResult(await readOwn(file), file), units: [] };
+  if (file !== undefined)
+    return { result: parseBootResult((await readDocuments([file]))[0]?.text ?? '', file), units: [] };
   const [{ createLinuxHost }, { bootResultPath }] = await Promise.all([
     import('../host/linux/host.ts'),
     import('../model/state-paths.ts'),
@@ -72,15 +74,11 @@ async function load(options: Options): Promise<Loaded> {
           hint: 'Run it as root, or give --file.',
         });
       }
-      throw new NodekilnError(
-        'NK_STATE_UNUSABLE',
-        `${bootResultPath} cannot be read: ${errnoOf(cause) ?? String(cause)}`,
-        { cause },
-      );
+      throw new NodekilnError('NK_STATE_UNUSABLE', `${bootResultPath} cannot be read: ${whyRefused(cause)}`, { cause });
     });
     if (!content) {
       throw new NodekilnError('NK_STATE_UNUSABLE', `there is no boot result at ${bootResultPath}`, {
-        hint: 'Run nodekiln boot first, or give --file.',
+        hint: 'Run `nodekiln boot` first, or give --file.',
       });
     }
     const result = parseBootResult(textOf(content), bootResultPath);
@@ -102,26 +100,4 @@ async function unitTimings(host: Host, result: BootResult): Promise<UnitTiming[]
     ({ activeEnterUsec, inactiveExitUsec }) =>
       activeEnterUsec >= inactiveExitUsec && inactiveExitUsec > 0 && activeEnterUsec / 1000 <= end,
   );
-}
-
-async function readOwn(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
-      cause,
-      place: { file },
-    });
-  }
-}
-
-async function writeOut(file: string, content: string): Promise<string> {
-  try {
-    await writeFile(file, content);
-    return file;
-  } catch (cause) {
-    throw new NodekilnError('NK_FILE_WRITE', `${file} cannot be written: ${errnoOf(cause) ?? 'unknown error'}`, {
-      cause,
-    });
-  }
 }

@@ -31,6 +31,19 @@ export function argumentWord({ name, required, many }: ArgumentSpec): string {
   return required ? word : `[${word}]`;
 }
 
+/** Without it the verb does nothing. */
+export const isRequired = ({ required, default: preset }: OptionSpec): boolean =>
+  required === true && preset === undefined;
+
+/** `--root DIR` */
+export const optionWords = ({ flag, value }: OptionSpec): string => (value === undefined ? flag : `${flag} ${value}`);
+
+/** `nodekiln bake --root DIR [OPTION…] MANIFEST`: options that may be left out in one word. */
+export function usageOf({ name, options, arguments: words }: Pick<VerbSpec, 'name' | 'options' | 'arguments'>): string {
+  const required = options.filter(isRequired).map(optionWords);
+  return ['nodekiln', name, ...required, '[OPTION…]', ...words.map(argumentWord)].join(' ');
+}
+
 export interface VerbSpec {
   /** `boot`, `config check` */
   readonly name: string;

@@ -1,6 +1,6 @@
 /** `nodekiln verify` */
-import { writeFile } from 'node:fs/promises';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { NodekilnError } from '../errors.ts';
+import { writeOutput } from './output-file.ts';
 import { count } from '../inspect/format.ts';
 import type { VerifyReport } from '../inspect/verify/verify.ts';
 import { hostRoot, liveOption } from './live.ts';
@@ -34,7 +34,7 @@ export const verifyVerb: Verb = {
     ]);
     const report = await verify({ root, trustSeals: flagOption(options, 'trust-seals') });
     const junit = textOption(options, 'junit');
-    if (junit !== undefined) await writeJunit(junit, junitXml(report));
+    if (junit !== undefined) await writeOutput(junit, junitXml(report));
     return {
       data: report,
       text: verifyText(report, { style: terminal.style, all: flagOption(options, 'all') }),
@@ -47,14 +47,6 @@ export const verifyVerb: Verb = {
     };
   },
 };
-
-async function writeJunit(path: string, xml: string): Promise<void> {
-  try {
-    await writeFile(path, xml);
-  } catch (cause) {
-    throw new NodekilnError('NK_FILE_WRITE', `${path} cannot be written: ${errnoOf(cause) ?? ''}`, { cause });
-  }
-}
 
 function verifyText(report: VerifyReport, { style, all }: { style: Styler; all: boolean }): string {
   const shown = report.checks.filter(({ status }) => all || status === 'failed');

@@ -1,4 +1,5 @@
 /** `nodekiln version` */
+import { program } from '../host/program.ts';
 import { version } from '../model/program.ts';
 import type { Verb } from './verb.ts';
 
@@ -13,7 +14,7 @@ export const versionVerb: Verb = {
     root: 'never',
   },
   run() {
-    const data = { nodekiln: version, node: process.versions.node, arch: process.arch };
+    const data = { nodekiln: version, node: process.versions.node, arch: program.architecture };
     return Promise.resolve({ data, text: `nodekiln ${version} (Node ${data.node}, ${data.arch})` });
   },
 };

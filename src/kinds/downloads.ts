@@ -7,7 +7,7 @@ import type { HttpClient } from '../artifacts/sources/http-client.ts';
 import type { RegistryAddress } from '../artifacts/sources/oci/open.ts';
 import type { FetchContext, Fetched, RegistryMirror, SourceSpec } from '../artifacts/sources/source.ts';
 import { reveal, type SignatureRequirement, type TransferSettings } from '../model/resources.ts';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { NodekilnError, whyRefused } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
 import { createGate } from '../model/parallel.ts';
@@ -149,9 +149,9 @@ async function readCertificates({ local }: Host, path: string): Promise<string> 
     });
   const text = textOf(
     await local.read(path).catch((thrown: unknown) => {
-      throw refuse(errnoOf(thrown) ?? '', thrown);
+      throw refuse(whyRefused(thrown), thrown);
     }),
   );
-  if (text === undefined) throw refuse('ENOENT');
+  if (text === undefined) throw refuse('there is no such file');
   return text;
 }

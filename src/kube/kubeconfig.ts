@@ -8,7 +8,7 @@
  */
 import { array, boolean, looseObject, nullish, optional, string, unknown } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
-import { errnoOf, NodekilnError } from '../errors.ts';
+import { NodekilnError, whyRefused } from '../errors.ts';
 import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
@@ -200,7 +200,7 @@ async function readText(files: Pick<Files, 'read'>, file: string): Promise<strin
   try {
     return textOf(await files.read(file));
   } catch (cause) {
-    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} cannot be read: ${errnoOf(cause) ?? 'unknown error'}`, {
+    throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} cannot be read: ${whyRefused(cause)}`, {
       cause,
       place: { file },
     });

@@ -101,6 +101,10 @@ export const rules = {
     'Nodes restart kubelet and containerd for one change at different times, kept over restarts of the agent',
   'api-followed':
     'What an API server holds is followed through cuts, silence and refusals: nothing is lost, and it is not pressed.',
+
+  // ── people ──
+  'command-line':
+    'A command line means the same wherever its options stand; what is wrong with it, or refused by the system, is said in words that fit the verb.',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type Rule = keyof typeof rules;

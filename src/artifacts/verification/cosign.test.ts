@@ -173,7 +173,7 @@ describe('signatures', () => {
       await counts(fetch({ key: path }, byKey(privateKey)));
       await refused(
         fetch({ key: join(folder, 'none.pub') }, byKey(privateKey)),
-        /cannot be read: ENOENT/,
+        /cannot be read: there is no such file/,
         'NK_DOCUMENT_INVALID',
       );
       await refused(

@@ -9,7 +9,7 @@
  */
 import { array, looseObject, number, string } from 'zod/mini';
 import type { SignatureRequirement } from '../../model/resources.ts';
-import { asNodekilnError, errnoOf, NodekilnError } from '../../errors.ts';
+import { asNodekilnError, NodekilnError, whyRefused } from '../../errors.ts';
 import { createDigest } from '../../host/digest.ts';
 import type { Host } from '../../host/port.ts';
 import { toBase64, fromBase64, fromHex, textOf } from '../../model/bytes.ts';
@@ -102,9 +102,9 @@ async function readText({ local }: VerificationHost, path: string, what: string)
   const refuse = (why: string, cause?: unknown): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_INVALID', `${what} ${path} cannot be read: ${why}`, { cause });
   const content = await local.read(path).catch((thrown: unknown) => {
-    throw refuse(errnoOf(thrown) ?? '', thrown);
+    throw refuse(whyRefused(thrown), thrown);
   });
-  if (!content) throw refuse('ENOENT');
+  if (!content) throw refuse('there is no such file');
   return textOf(content);
 }
 

@@ -8,7 +8,7 @@
  *
  * An empty folder asks for nothing. A folder that is not there asks for nothing that is known: NK_DOCUMENT_MISSING.
  */
-import { errnoOf, NodekilnError } from '../../errors.ts';
+import { errnoOf, NodekilnError, whyRefused } from '../../errors.ts';
 import type { Files } from '../../host/port.ts';
 import {
   digestOf,
@@ -49,14 +49,15 @@ async function readFile(files: Files, path: string): Promise<FoundText | undefin
     }
   } catch (thrown) {
     if (thrown instanceof NodekilnError) throw thrown;
-    throw missing(path, reason(errnoOf(thrown)), thrown);
+    throw missing(path, reason(thrown), thrown);
   }
 }
 
-function reason(errno: string | undefined): string {
+function reason(thrown: unknown): string {
+  const errno = errnoOf(thrown);
   if (errno === 'EISDIR') return 'is a folder, and a document is wanted';
   if (errno === 'EINVAL') return 'is no regular file';
-  return `cannot be read: ${errno === 'EACCES' ? 'permission denied' : (errno ?? 'unknown error')}`;
+  return `cannot be read: ${whyRefused(thrown)}`;
 }
 
 function missing(path: string, why: string, cause?: unknown): NodekilnError {

@@ -5,7 +5,7 @@
  *
  * Errors: NK_SIGNATURE with what was found, NK_TOOL_MISSING.
  */
-import { NodekilnError, errnoOf } from '../../../errors.ts';
+import { NodekilnError, errnoOf, whyRefused } from '../../../errors.ts';
 import type { Host, StagedFile } from '../../../host/port.ts';
 import { bytesOf, fromBase64, concatBytes, latin1Of } from '../../../model/bytes.ts';
 import { join } from '../../../model/path.ts';
@@ -101,9 +101,9 @@ async function readKey(key: string, { what, host }: SignedText): Promise<Uint8Ar
       hint: 'Put the publisher’s key there, or correct the path.',
     });
   const content = await host.local.read(key).catch((thrown: unknown) => {
-    throw errnoOf(thrown) === undefined ? thrown : refuse(errnoOf(thrown) ?? '', thrown);
+    throw errnoOf(thrown) === undefined ? thrown : refuse(whyRefused(thrown), thrown);
   });
-  if (!content) throw refuse('ENOENT');
+  if (!content) throw refuse('there is no such file');
   return withoutArmour(content, 'PUBLIC KEY BLOCK');
 }
 

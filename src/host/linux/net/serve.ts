@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errnoOf, NodekilnError } from '../../../errors.ts';
+import { NodekilnError, whyRefused } from '../../../errors.ts';
 import type { Answering, Listening, ListenAt } from '../../port/net.ts';
 
 const maxHeaderBytes = 8192;
@@ -35,7 +35,7 @@ export async function serve(at: ListenAt, answer: Answering): Promise<Listening>
     else await listening(server, { host: at.host, port: at.port });
   } catch (cause) {
     const where = 'socketPath' in at ? at.socketPath : `${at.host}:${at.port}`;
-    throw new NodekilnError('NK_UNSUPPORTED', `nothing can be served at ${where}: ${errnoOf(cause) ?? String(cause)}`, {
+    throw new NodekilnError('NK_UNSUPPORTED', `nothing can be served at ${where}: ${whyRefused(cause)}`, {
       cause,
       hint: 'Is another agent running, or somebody else at this address? Name another one in spec.endpoint.',
     });
