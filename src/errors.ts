@@ -434,6 +434,8 @@ export interface ErrorDetail {
 /** One of several problems reported together, such as all errors of a document. */
 export interface Problem {
   readonly message: string;
+  /** Of the error it was found as, where it says more than that a document is invalid. */
+  readonly code?: ErrorCode;
   readonly place?: Place;
   readonly hint?: string;
 }

@@ -90,7 +90,7 @@ describe('the documentation', () => {
     const specs = new Map(
       await Promise.all(Object.entries(verbs).map(async ([name, load]) => [name, (await load()).spec] as const)),
     );
-    const files = [...(await pages()).filter((page) => page !== 'CHANGELOG.md')];
+    const files = (await pages()).filter((page) => page !== 'CHANGELOG.md');
     for await (const file of glob(['src/**/*.ts', 'examples/**/*', 'packaging/**/*.{service,sh,md}'], { cwd: root }))
       if (!file.endsWith('.test.ts') && statSync(join(root, file)).isFile()) files.push(file);
     const [wrong, seen] = [new Set<string>(), new Set<string>()];

@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseDocument } from '../config/load.ts';
+import { expandTemplate, type TemplateValues } from '../config/template.ts';
 import type { ErrorCode } from '../errors.ts';
 import { findCached, type CacheEntry } from './cache/cache.ts';
 import { artifactSourceOrder } from './order.ts';
-import { asReference, mirrorTag, mirrorTarball } from './reference.ts';
+import { asReference, mirrorTag } from './reference.ts';
 import { atLeast, cacheKey, parseVersion } from '../model/version.ts';
 
 describe('A: version texts', () => {
@@ -151,17 +152,25 @@ describe('H: references and tarballs', () => {
     it(`${id}: ${JSON.stringify(text)} ${expected ? 'is' : 'is not'} a reference`, () =>
       assert.equal(asReference(text) !== undefined, expected));
   }
-  for (const [id, address, tag] of [
-    ['H11', 'https://h/kubernetes/v1.30.0-hotfix20241209/binaries/x.tar.gz', 'v1.30.0-hotfix20241209-linux-amd64'],
-    ['H12', 'https://h/kubernetes/v1.30.0-alpha/binaries/x.tar.gz', 'v1.30.0-alpha-linux-amd64'],
+  // A mirror keeps a platform's tarball under the word of its address; `sources.mirror.reference` says so with placeholders.
+  for (const [id, version, tag] of [
+    ['H11', '1.30.0-hotfix20241209', 'v1.30.0-hotfix20241209-linux-amd64'],
+    ['H12', '1.30.0-alpha', 'v1.30.0-alpha-linux-amd64'],
+    ['H12, a release', '1.29.0', 'v1.29.0-linux-amd64'],
   ] as const) {
-    it(`${id}: the mirror of ${address}`, () => {
-      const repository = 'oss/binaries/kubernetes/kubernetes-node';
-      const options = { mirror: 'M', repository, version: '1.30.0', architecture: 'amd64' };
-      assert.equal(mirrorTarball(address, options), `M/${repository}:${tag}`);
+    it(`${id}: the mirror of ${version}`, () => {
+      const reference = expandTemplate('M/oss/binaries/{tool}:v{version}-linux-{arch}', values(version));
+      assert.equal(reference, `M/oss/binaries/kubernetes-node:${tag}`);
+      assert.equal(asReference(reference.replace('M/', 'm.example/'))?.tag, tag);
     });
   }
 });
+
+function values(version: string): TemplateValues {
+  const [upstream, tag, amd64] = [parseVersion(version).upstream, mirrorTag(version), 'amd64'];
+  const arches = { arch: amd64, debArch: amd64, rpmArch: 'x86_64', systemdArch: 'x86-64' };
+  return { tool: 'kubernetes-node', version, upstream, tag, ...arches };
+}
 
 function refuses(work: () => unknown): void {
   const code: ErrorCode = 'NK_VERSION_INVALID';

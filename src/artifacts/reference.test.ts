@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
-import { asReference, formatReference, mirrorTag, mirrorTarball, parseReference, tarballTag } from './reference.ts';
+import { asReference, formatReference, mirrorTag, parseReference } from './reference.ts';
 import type { Reference } from './reference.ts';
 
 describe('references', () => {
@@ -68,29 +68,5 @@ describe('tags', () => {
   it('carry one v (G208, G209)', () => {
     assert.equal(mirrorTag('1.34.0'), 'v1.34.0');
     assert.equal(mirrorTag('v1.34.0'), 'v1.34.0');
-    assert.equal(tarballTag('v1.30.0', 'amd64'), 'v1.30.0-linux-amd64');
-  });
-  it('name the tarball in the mirror (H11, H12)', () => {
-    const options = {
-      mirror: 'm.example',
-      repository: 'oss/binaries/kubernetes/kubernetes-node',
-      version: '1.29.0',
-      architecture: 'amd64',
-    };
-    const address = (version: string): string =>
-      `https://public/kubernetes/v${version}/binaries/kubernetes-node-linux-amd64.tar.gz`;
-    assert.equal(
-      mirrorTarball(address('1.30.0-hotfix20241209'), options),
-      'm.example/oss/binaries/kubernetes/kubernetes-node:v1.30.0-hotfix20241209-linux-amd64',
-    );
-    assert.equal(
-      mirrorTarball(address('1.30.0-alpha'), options),
-      'm.example/oss/binaries/kubernetes/kubernetes-node:v1.30.0-alpha-linux-amd64',
-    );
-    assert.equal(
-      mirrorTarball('https://public/x.tar.gz', options),
-      'm.example/oss/binaries/kubernetes/kubernetes-node:v1.29.0-linux-amd64',
-    );
-    assert.equal(mirrorTarball('host.io/a:1', options), 'host.io/a:1');
   });
 });

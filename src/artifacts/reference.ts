@@ -68,25 +68,3 @@ export function formatReference({ registry, repository, tag, digest }: Reference
 export function mirrorTag(version: string): string {
   return `v${cacheKey(parseVersion(version))}`;
 }
-
-/** `v1.34.0-linux-amd64`: the tag of a platform's tarball. */
-export function tarballTag(version: string, architecture: string): string {
-  return `${mirrorTag(version)}-linux-${architecture}`;
-}
-
-/**
- * The mirror's reference for a public tarball's address: `…/kubernetes/v1.30.0-alpha/binaries/…` →
- * `<mirror>/<repository>:v1.30.0-alpha-linux-amd64`. What is a reference already stays.
- */
-export function mirrorTarball(
-  address: string,
-  options: { mirror: string; repository: string; version: string; architecture: string },
-): string {
-  if (asReference(address)) return address;
-  const inAddress = /\/kubernetes\/v([^/]+)\/binaries\//.exec(address)?.[1];
-  const tag =
-    inAddress === undefined
-      ? tarballTag(options.version, options.architecture)
-      : `v${inAddress}-linux-${options.architecture}`;
-  return `${options.mirror}/${options.repository}:${tag}`;
-}

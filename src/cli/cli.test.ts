@@ -319,7 +319,7 @@ const bad: readonly BadCase[] = [
     name: 'broken YAML',
     args: ['config', 'check', 'node.yaml'],
     files: { 'node.yaml': 'a: [1\n' },
-    code: 'NK_DOCUMENT_INVALID',
+    code: 'NK_DOCUMENT_SYNTAX',
     says: /node\.yaml:\d+:\d+/,
   },
   {

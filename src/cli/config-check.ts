@@ -1,5 +1,5 @@
 /** `nodekiln config check FILE…` */
-import { NodekilnError } from '../errors.ts';
+import { NodekilnError, type ErrorCode, type Problem } from '../errors.ts';
 import { count } from '../inspect/format.ts';
 import { readDocuments } from './documents.ts';
 import { formatWarnings, paragraphs } from './output.ts';
@@ -29,10 +29,16 @@ export const configCheckVerb: Verb = {
       data,
       text: '',
       error: new NodekilnError(
-        'NK_DOCUMENT_INVALID',
+        commonCode(problems),
         `${count(problems.length, 'problem')} in ${count(files.length, 'document')}`,
         { problems, ...(first.place && { place: first.place }) },
       ),
     };
   },
 };
+
+/** Of all problems when they are of one kind. */
+function commonCode([first, ...others]: readonly Problem[]): ErrorCode {
+  const isCommon = first?.code !== undefined && others.every(({ code }) => code === first.code);
+  return isCommon ? first.code : 'NK_DOCUMENT_INVALID';
+}

@@ -39,8 +39,9 @@ export async function configCheck(sources: readonly DocumentText[]): Promise<Pro
 export function problemsIn(thrown: unknown): Problem[] {
   const error = asNodekilnError(thrown);
   if (error.class !== 'document') throw error;
-  if (error.problems.length > 0) return [...error.problems];
-  return [{ message: error.message, hint: error.hint, ...(error.place && { place: error.place }) }];
+  const code = error.code === 'NK_DOCUMENT_INVALID' ? {} : { code: error.code };
+  if (error.problems.length > 0) return error.problems.map((problem) => ({ ...problem, ...code }));
+  return [{ message: error.message, hint: error.hint, ...code, ...(error.place && { place: error.place }) }];
 }
 
 export function isNodeConfig(loaded: LoadedDocument): loaded is LoadedDocument<'NodeConfig'> {

@@ -8,7 +8,7 @@
 import type { ZodMiniType } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
-import { ownerOf } from './foreign-kind.ts';
+import { foreignDocument } from './foreign-kind.ts';
 import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
@@ -151,8 +151,8 @@ function kindOf(text: ParsedDocument, wanted: DocumentKind | undefined): Documen
     });
   if (value === null || value === undefined) throw fail('is empty', []);
   if (!isMap(value)) throw fail('is not a map with apiVersion and kind', []);
-  const owner = ownerOf(value);
-  const hint = owner && `It looks like a document of ${owner}.`;
+  const foreign = foreignDocument(value);
+  const hint = foreign && `It looks like ${foreign}`;
   if (value['apiVersion'] === undefined)
     throw fail(`has no apiVersion: it must be ${apiVersion}`, ['apiVersion'], hint);
   if (value['apiVersion'] !== apiVersion)

@@ -734,6 +734,10 @@ const binaries: readonly Feature[] = [
     'local: {type: deb, directory: /d, member: "m/{tool}"}',
     of('local', 'deb', { type: 'folder', path: '/d' }, { member: 'm/a' }),
   ),
+  sources(
+    'mirror: {reference: "r/{tool}:v{version}-linux-{arch}"}',
+    of('mirror', 'tarball', { type: 'oci', reference: 'r/a:v1.2.3-linux-amd64' }),
+  ),
   sources('mirror: {reference: "r/{tool}:{tag}"}', of('mirror', 'tarball', { type: 'oci', reference: 'r/a:v1.2.3' })),
   sources(
     'mirror: {reference: r/a, type: file, file: "{tool}", plainHttp: true, since: "1", signature: {key: k}}',

@@ -2,11 +2,13 @@
  * AgentBaker's `components.json` as an inventory, and back. Every fact survives the way there and back: what is not
  * understood is carried along. Foreign data: unknown keys are no errors, wrong types are. Pure.
  *
- * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID.
+ * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_KIND, NK_DOCUMENT_INVALID.
  */
 import { array, exactOptional, looseObject, nullable, record, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { nothingLeft } from '../../config/completion.ts';
+import { foreignDocument } from '../../config/foreign-kind.ts';
+import { isMap } from '../../config/paths.ts';
 import { NodekilnError } from '../../errors.ts';
 import type {
   Facts,
@@ -63,6 +65,7 @@ export function importAgentbaker(text: string, file: string): Inventory {
   } catch (thrown) {
     throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is no JSON`, { cause: thrown, place: { file } });
   }
+  refuseOther(data, file);
   const parsed = components.safeParse(data);
   if (!parsed.success) {
     throw new NodekilnError('NK_DOCUMENT_INVALID', `${file} is no inventory of the expected form`, {
@@ -90,6 +93,28 @@ export function importAgentbaker(text: string, file: string): Inventory {
     })),
     other,
   };
+}
+
+/** Every list may be missing, but a file that has none of them is no inventory. */
+function refuseOther(data: unknown, file: string): void {
+  const lists = Object.keys(components.def.shape);
+  if (isMap(data) && lists.some((list) => Object.hasOwn(data, list))) return;
+  throw new NodekilnError(
+    'NK_DOCUMENT_KIND',
+    `${file} is no inventory of AgentBaker: it has none of ${lists.join(', ')}`,
+    {
+      place: { file },
+      hint: whatItIs(isMap(data) ? data : {}),
+    },
+  );
+}
+
+function whatItIs(data: Readonly<Record<string, unknown>>): string {
+  const { apiVersion } = data;
+  if (typeof apiVersion === 'string' && apiVersion.startsWith('nodekiln.dev/'))
+    return 'It is a document of nodekiln already: there is nothing to import.';
+  const foreign = foreignDocument(data);
+  return foreign === undefined ? 'Give AgentBaker’s components.json.' : `It looks like ${foreign}`;
 }
 
 function importPackage({
