@@ -324,9 +324,13 @@ async function makeHost(context: HostContext, options: HostOptions): Promise<Lab
   return connectHost(context, { name, merged, created, log });
 }
 
-/** The beginning of a command line that joins control groups first: what it starts is accounted there and ends there. */
+/**
+ * The beginning of a command line that joins control groups first: what it starts is accounted there and ends there. A host's
+ * systemd may take away a group that is empty between two programs.
+ */
 function joining(groups: readonly string[]): readonly string[] {
-  return ['sh', '-euc', `for group in ${groups.join(' ')}; do echo $$ >"$group/cgroup.procs"; done; exec "$@"`, 'sh'];
+  const join = 'mkdir -p "$group"; echo $$ >"$group/cgroup.procs"';
+  return ['sh', '-euc', `for group in ${groups.join(' ')}; do ${join}; done; exec "$@"`, 'sh'];
 }
 
 interface HostParts {
