@@ -11,13 +11,14 @@ import {
   type ManifestLock,
   type LockedArtifact,
 } from '../artifacts/manifest-lock.ts';
-import { installActions, type PackageManager } from '../desired/packages.ts';
+import { installActions } from '../desired/packages.ts';
 import { reveal } from '../model/resources.ts';
 import type {
   ArtifactLocation,
   BinaryResource,
   DesiredState,
   ContainerImageResource,
+  PackageManager,
   Resource,
   ResourceId,
 } from '../model/resources.ts';

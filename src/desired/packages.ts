@@ -5,15 +5,13 @@
  * enabled.
  */
 import { base } from './render-items.ts';
-import type { ActionResource } from '../model/resources.ts';
+import type { ActionResource, PackageManager } from '../model/resources.ts';
 
 export interface Package {
   readonly name: string;
   /** Exact version; any when absent. */
   readonly version?: string | undefined;
 }
-
-export type PackageManager = 'apt' | 'dnf';
 
 /**
  * Lists of packages age: one action brings them up to date and installs, because an older list names files that the
@@ -30,35 +28,77 @@ const dpkgGuard = [
   'done',
 ].join('\n');
 
+/** For everything, further attempts included. */
 const installTimeoutMs = 900_000;
+/** Of one connection, in seconds; of one file; of the wait for another package manager, in seconds. */
+const [connectionTimeout, retries, lockTimeout] = [30, 3, 120];
+
+/**
+ * `apt-get update` ends with 0 when it could not fetch an index, and install would then take what old lists name; newer
+ * ones have an option against it, all say so in these words.
+ */
+const aptProgram = (options: { update: string; install: string }): string =>
+  [
+    `said=$(apt-get update ${options.update} 2>&1); status=$?`,
+    `printf '%s\\n' "$said"`,
+    '[ "$status" -eq 0 ] || exit "$status"',
+    "case $said in *'W: Failed to fetch'* | *'W: Some index files failed'*) exit 100 ;; esac",
+    `exec apt-get install ${options.install} -- "$@"`,
+  ].join('\n');
 
 export function installActions(name: string, manager: PackageManager, packages: readonly Package[]): ActionResource[] {
-  const common = { kind: 'action', ...base({ scope: 'shared' }), timeoutMs: installTimeoutMs } as const;
+  const common = {
+    kind: 'action',
+    id: `action:install-${name}`,
+    ...base({ scope: 'shared' }),
+    timeoutMs: installTimeoutMs,
+    packageManager: manager,
+  } as const;
   switch (manager) {
     case 'apt': {
       const wanted = packages.map((item) => (item.version === undefined ? item.name : `${item.name}=${item.version}`));
-      const guard = { type: 'command', argv: ['sh', '-c', dpkgGuard, 'sh', ...wanted] } as const;
-      const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
-      const options = [
+      const transfer = [
+        `--option=Acquire::Retries=${retries}`,
+        `--option=Acquire::http::Timeout=${connectionTimeout}`,
+        `--option=Acquire::https::Timeout=${connectionTimeout}`,
+      ];
+      const install = [
         '--yes',
         '--quiet',
         '--no-install-recommends',
         '--option=Dpkg::Options::=--force-confold',
         '--option=Dpkg::Use-Pty=0',
+        `--option=DPkg::Lock::Timeout=${lockTimeout}`,
+        ...transfer,
       ];
-      const program = `apt-get update --quiet && exec apt-get install ${options.join(' ')} -- "$@"`;
-      return [{ ...common, id: `action:install-${name}`, argv: ['sh', '-c', program, 'sh', ...wanted], guard, env }];
-    }
-    case 'dnf': {
-      const wanted = packages.map((item) => (item.version === undefined ? item.name : `${item.name}-${item.version}`));
-      const argv = ['dnf', 'install', '--assumeyes', '--setopt=install_weak_deps=False', ...wanted];
+      const program = aptProgram({ update: ['--quiet', ...transfer].join(' '), install: install.join(' ') });
       return [
         {
           ...common,
-          id: `action:install-${name}`,
-          argv,
+          argv: ['sh', '-c', program, 'sh', ...wanted],
+          guard: { type: 'command', argv: ['sh', '-c', dpkgGuard, 'sh', ...wanted] },
+          env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' },
+          title: `apt-get install of ${wanted.join(', ')}`,
+        },
+      ];
+    }
+    case 'dnf': {
+      const wanted = packages.map((item) => (item.version === undefined ? item.name : `${item.name}-${item.version}`));
+      const options = [
+        '--assumeyes',
+        // An older list names files that the mirrors have dropped.
+        '--refresh',
+        '--setopt=install_weak_deps=False',
+        `--setopt=retries=${retries}`,
+        `--setopt=timeout=${connectionTimeout}`,
+      ];
+      return [
+        {
+          ...common,
+          argv: ['dnf', 'install', ...options, ...wanted],
           guard: { type: 'command', argv: ['rpm', '--query', ...wanted] },
           env: { LC_ALL: 'C.UTF-8' },
+          title: `dnf install of ${wanted.join(', ')}`,
         },
       ];
     }

@@ -343,8 +343,16 @@ export interface ActionResource extends ResourceBase {
     | { readonly type: 'path'; readonly path: string }
     | { readonly type: 'command'; readonly argv: readonly string[] };
   readonly env?: Readonly<Record<string, string>>;
+  /** For everything, further attempts included. */
   readonly timeoutMs: number;
+  /** What it is, for people, where the command does not say so: `apt-get install of runc`. */
+  readonly title?: string;
+  /** Which package manager it runs: what passes of its failures is known, and tried again. */
+  readonly packageManager?: PackageManager;
 }
+
+/** Who installs packages of a distribution. */
+export type PackageManager = 'apt' | 'dnf';
 
 const everyKind: { readonly [K in ResourceKind]: K } = {
   file: 'file',

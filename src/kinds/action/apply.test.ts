@@ -1,6 +1,7 @@
 /** Effects of actions on a machine in memory. */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
+import { installActions } from '../../desired/packages.ts';
 import type { ActionResource } from '../../model/resources.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
 import { action } from '../../../test/support/planning.ts';
@@ -79,5 +80,60 @@ describe('an action', () => {
     await engine.applied([]);
     assert.deepEqual(engine.effects(), []);
     assert.equal(engine.journal.touched().size, 0);
+  });
+});
+
+describe('an action that may do better a little later', () => {
+  const [installs] = installActions('tools', 'dnf', [{ name: 'hello' }]);
+  assert.ok(installs);
+  const install: ActionResource = { ...installs, guard: { type: 'path', path: '/done' } };
+
+  /** Runs it with a program that fails so often with these words; how often it ran. */
+  async function runs(said: string, failures: number, about: Partial<ActionResource> = {}): Promise<number> {
+    let count = 0;
+    engine.machine.program('dnf', async () => {
+      count++;
+      if (count > failures) await engine.put('/done', '');
+      return count > failures ? {} : { status: 1, stderr: said, durationMs: 1_000 };
+    });
+    await engine.apply([{ ...install, ...about }]);
+    return count;
+  }
+
+  for (const said of [
+    'Curl error (28): Timeout was reached for https://mirror.example/repodata/repomd.xml',
+    'Error: Failed to download metadata for repo base: Cannot download repomd.xml: All mirrors were tried',
+    'Status code: 404 for https://mirror.example/repodata/1-primary.xml.gz (IP: 192.0.2.1)',
+    "Downloading successful, but checksum doesn't match. Calculated: 12(sha256)  Expected: 34(sha256)",
+    '[MIRROR] hello.rpm: Interrupted by header callback\nError downloading packages: No more mirrors to try',
+    'Could not resolve host: mirror.example',
+  ])
+    test(`is run again after ${said.split('\n')[0]}`, async () => {
+      assert.equal(await runs(said, 2), 3);
+      assert.ok((await engine.text('/done')) !== undefined);
+    });
+
+  for (const said of [
+    'Error: Unable to find a match: hello',
+    'Error: GPG check FAILED\nNo more mirrors to try',
+    'nothing provides libhello.so needed by hello',
+    'Problem: conflicting requests',
+    'Fetched 404 packages in 503 seconds',
+  ])
+    test(`is not after ${said.split('\n')[0]}`, async () => {
+      assert.equal(await runs(said, 2), 1);
+    });
+
+  test('has its time for all attempts together', async () => {
+    const begun = engine.machine.clock.monotonic();
+    assert.equal(await runs('Curl error (7)', 99, { timeoutMs: 12_000 }), 3);
+    assert.ok(engine.machine.clock.monotonic() - begun < 12_000);
+  });
+
+  test('is not run again where it is no package manager’s', async () => {
+    const { packageManager: _, ...once } = install;
+    engine.machine.program('dnf', () => ({ status: 1, stderr: 'Curl error (28)' }));
+    await engine.apply([once]);
+    assert.equal(engine.effects().filter((effect) => effect.startsWith('exec dnf')).length, 1);
   });
 });

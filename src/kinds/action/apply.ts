@@ -1,9 +1,10 @@
 /** Effects of `action` resources: the command, then its guard again: a command that leaves its guard unmet has failed. */
 import type { ActionResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { Host } from '../../host/port.ts';
+import type { ExecResult, Host } from '../../host/port.ts';
 import type { ActionObservation } from '../../model/steps.ts';
 import type { PerformContext } from '../performer.ts';
+import { passingTrouble } from './again.ts';
 
 const guardTimeoutMs = 10_000;
 
@@ -18,23 +19,49 @@ export async function observeAction(
   return { kind: 'action', done: result.status === 0 };
 }
 
+/** How long is waited before each further attempt, in milliseconds. */
+const pausesMs = [2_000, 5_000, 10_000, 20_000];
+
 export async function performAction(context: PerformContext, resource: ActionResource): Promise<void> {
-  const result = await context.host.exec.run(resource.argv, {
-    timeoutMs: resource.timeoutMs,
-    ...(resource.env && { env: resource.env }),
-    ...(context.signal && { signal: context.signal }),
-  });
-  const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-20);
+  const name = resource.title ?? resource.argv[0] ?? '';
+  const { result, attempts } = await runAgain(context, resource, name);
+  const lines = linesOf(result).slice(-20);
+  const refuse = (why: string): NodekilnError =>
+    new NodekilnError('NK_ACTION_FAILED', `${name} ${why}`, { resource: resource.id, lines });
   if (result.status !== 0) {
-    throw new NodekilnError('NK_ACTION_FAILED', `${resource.argv[0]} ended with exit status ${result.status}`, {
-      resource: resource.id,
-      lines,
-    });
+    const times = attempts === 1 ? '' : `, the last of ${attempts} times`;
+    throw refuse(`ended with exit status ${result.status}${times}`);
   }
+  if (resource.title !== undefined) context.detail(resource.title);
   if ((await observeAction(context.host, resource, context.signal)).done) return;
-  throw new NodekilnError(
-    'NK_ACTION_FAILED',
-    `${resource.argv[0]} succeeded, but its guard still says that it is not done`,
-    { resource: resource.id, lines },
-  );
+  throw refuse('succeeded, but its guard still says that it is not done');
+}
+
+/** Until it succeeds, or will not by itself, or there is no time for another attempt. */
+async function runAgain(
+  context: PerformContext,
+  resource: ActionResource,
+  name: string,
+): Promise<{ readonly result: ExecResult; readonly attempts: number }> {
+  const { host, signal } = context;
+  const { exec, clock } = host;
+  const deadline = clock.monotonic() + resource.timeoutMs;
+  for (let attempts = 1; ; attempts++) {
+    const result = await exec.run(resource.argv, {
+      timeoutMs: Math.max(1, deadline - clock.monotonic()),
+      ...(resource.env && { env: resource.env }),
+      ...(signal && { signal }),
+    });
+    const { packageManager } = resource;
+    const reason = result.status === 0 || !packageManager ? undefined : passingTrouble(packageManager, linesOf(result));
+    const pauseMs = pausesMs[attempts - 1];
+    if (reason === undefined || pauseMs === undefined || clock.monotonic() + pauseMs >= deadline)
+      return { result, attempts };
+    context.progress(`${name} is tried again in ${pauseMs / 1000} s: ${reason}`);
+    await clock.sleep(pauseMs, signal);
+  }
+}
+
+function linesOf({ stdout, stderr }: ExecResult): string[] {
+  return `${stdout}\n${stderr}`.trim().split('\n');
 }

@@ -28,6 +28,11 @@ describe('an action', () => {
     assert.deepEqual(planned({ desired: [join], observed: { [join.id]: done } }).steps, []);
   });
 
+  test('says what it is where its command does not', () => {
+    const { steps } = planned({ desired: [action('join', { title: 'apt-get install of runc' })] });
+    assert.equal(steps[0]?.why, 'apt-get install of runc: its guard says that it is not done');
+  });
+
   test('is not done where nobody has set anything up, reads nothing that starts it again and is read by nobody', () => {
     assert.deepEqual(absentOn(join, exampleFacts), { kind: 'action', done: false });
     assert.deepEqual(readsOf({ ...join, needs: ['file:/etc/app'] }), []);

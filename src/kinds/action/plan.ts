@@ -21,7 +21,7 @@ export const actionPlanner: KindPlanner<'action'> = {
       writes: [resource.id],
       needs: [],
       weightMs: 1000,
-      why: change.details.join(', '),
+      why: [...(resource.title === undefined ? [] : [resource.title]), change.details.join(', ')].join(': '),
     },
   ],
   removal: (touched) => [releaseStep(touched)],
