@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Called with the process once it has written something; to send it a signal. */
   readonly onOutput?: (child: { kill(signal: NodeJS.Signals): void }, stdout: string) => void;
+  /** Called with the process when it was started. */
+  readonly onStart?: (child: { kill(signal: NodeJS.Signals): void }) => void;
   /** Program and arguments put in front, such as `unshare --mount`. */
   readonly wrapper?: readonly string[];
 }
@@ -75,6 +77,7 @@ function run(argv: readonly string[], cwd: string, options: RunOptions): Promise
   const env = { PATH: process.env['PATH'] ?? '', HOME: cwd, ...options.env };
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    options.onStart?.(child);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

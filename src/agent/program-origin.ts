@@ -6,7 +6,7 @@ import { extractMember } from '../artifacts/extract.ts';
 import { fetchTo } from '../artifacts/fetch-to.ts';
 import { readPackage, withPackage } from '../artifacts/formats/open.ts';
 import { unusableMember } from '../artifacts/formats/unreadable.ts';
-import { parseReference } from '../artifacts/reference.ts';
+import { parseReference } from '../model/reference.ts';
 import { download } from '../artifacts/sources/download.ts';
 import { shownUrl, type HttpClient } from '../artifacts/sources/http-client.ts';
 import { NodekilnError } from '../errors.ts';

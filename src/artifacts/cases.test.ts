@@ -10,7 +10,7 @@ import { expandTemplate, type TemplateValues } from '../config/template.ts';
 import type { ErrorCode } from '../errors.ts';
 import { findCached, type CacheEntry } from './cache/cache.ts';
 import { artifactSourceOrder } from './order.ts';
-import { asReference, mirrorTag } from './reference.ts';
+import { asReference, mirrorTag } from '../model/reference.ts';
 import { atLeast, cacheKey, parseVersion } from '../model/version.ts';
 
 describe('A: version texts', () => {

@@ -29,7 +29,7 @@ const skeletons: Readonly<Record<DocumentKind, Readonly<Record<string, unknown>>
     binaries: {
       sources: {
         local: { type: 'deb', directory: '/a' },
-        mirror: { reference: 'a.b/c' },
+        mirror: { reference: 'a.b/c:{tag}' },
         repository: { type: 'apt', url: 'https://a', suite: 'a', signedBy: '/a' },
         tarball: { url: 'https://a' },
       },
@@ -185,6 +185,41 @@ const templates = (what: string): Takes => ({
     'has {, which is not a placeholder': ['a{'],
   },
 });
+const addresses: Readonly<Record<'url' | 'reference' | 'any', Takes>> = {
+  url: {
+    takes: ['https://a', 'http://a:80/{tool}_{version}_{debArch}.deb?b#c'],
+    refuses: {
+      'must be a URL like': [7, null, 'a', 'ftp://a', 'https://', 'a.b/c:1'],
+      'must be a string that is not empty': [''],
+      'has {ver}, which is not a placeholder; known are {tool}, {version}': ['https://a/{ver}'],
+    },
+  },
+  reference: {
+    takes: ['a.b/c:{tag}', 'a:5000/{tool}:{version}', `a.b/c@${sha}`],
+    refuses: {
+      'must be an OCI reference with registry': [
+        7,
+        null,
+        'a',
+        'a:1',
+        'a/b:1',
+        'a.b/c',
+        'a.b/c@sha256:0',
+        'https://a/b',
+      ],
+      'must be a string that is not empty': [''],
+      'has {ver}, which is not a placeholder; known are {tool}, {version}': ['a.b/c:{ver}'],
+    },
+  },
+  any: {
+    takes: ['https://a', 'https://a/{arch}', 'a.b/c:{tag}', `a.b/c@${sha}`],
+    refuses: {
+      'must be a URL like': [7, null, 'a', 'a:1', 'ftp://a', 'oci://a.b/c:1', 'a.b/c', 'a.b/c@sha256:0'],
+      'must be a string that is not empty': [''],
+      'has {ver}, which is not a placeholder; known are {tool}, {version}': ['https://a/{ver}'],
+    },
+  },
+};
 const versions: Takes = {
   takes: ['1', '1.34.3', 'v1.34.3-1.1', '1:1.34.8-2.azl3'],
   refuses: { 'must be a version like "1.34.3"': ['', 'a', '1.34.3 ', 1.34] },
@@ -554,7 +589,7 @@ const nodeConfig: readonly Field[] = [
   { at: 'binaries.sources.local.member', ...templates('a path') },
   {
     at: 'binaries.sources.mirror.reference',
-    ...templates('a reference like "mirror.example/kubernetes/{tool}:{tag}"'),
+    ...addresses.reference,
   },
   { at: 'binaries.sources.mirror.type', ...forms },
   { at: 'binaries.sources.mirror.member', ...templates('a path') },
@@ -573,10 +608,10 @@ const nodeConfig: readonly Field[] = [
       'must be "apt" or "dnf"': [{ type: 'yum' }, { type: 7 }],
     },
   },
-  { at: 'binaries.sources.repository.url', ...templates('a URL') },
+  { at: 'binaries.sources.repository.url', ...addresses.url },
   { at: 'binaries.sources.repository.suite', ...templates('a suite') },
   { at: 'binaries.sources.repository.components', ...textLists },
-  { at: 'binaries.sources.tarball.url', ...templates('a URL') },
+  { at: 'binaries.sources.tarball.url', ...addresses.any },
   { at: 'binaries.sources.tarball.type', ...forms },
   { at: 'binaries.sources.tarball.member', ...templates('a path') },
   { at: 'binaries.sources.tarball.digest', ...digests },
@@ -603,8 +638,8 @@ const nodeConfig: readonly Field[] = [
   },
   { at: 'binaries.tools', ...maps, takes: [{}, { a: {} }] },
   { at: 'binaries.tools.a.version', ...versions },
-  { at: 'binaries.tools.a.url', ...templates('a URL') },
-  { at: 'binaries.tools.a.privateUrl', ...templates('a URL') },
+  { at: 'binaries.tools.a.url', ...addresses.any },
+  { at: 'binaries.tools.a.privateUrl', ...addresses.any },
   { at: 'binaries.tools.a.digest', ...digests },
   { at: 'binaries.tools.a.member', ...templates('a path') },
   { at: 'binaries.tools.a.type', ...forms },
@@ -647,7 +682,7 @@ const nodeConfig: readonly Field[] = [
   { at: 'extensions.0.plainHttp', ...flags },
   { at: 'extensions.0.signature', ...signatures },
   { at: 'extensions.0.url', ...urls },
-  { at: 'extensions.0.tarball.url', ...templates('a URL') },
+  { at: 'extensions.0.tarball.url', ...addresses.any },
   { at: 'extensions.0.tarball.member', ...templates('a path') },
   { at: 'extensions.0.tarball.digest', ...digests },
   { at: 'extensions.0.digest', ...digests },
@@ -799,7 +834,7 @@ const perArch: Takes = {
 const location = {
   path: 'a',
   url: 'https://a',
-  reference: 'a/b',
+  reference: 'a.b/c:1',
   layout: 'a',
   tag: 'a',
   file: 'a',
@@ -840,7 +875,7 @@ const imageManifest: readonly Field[] = [
     takes: [
       ...['deb', 'rpm', 'tarball'].map((type) => ({ type, ...location, member: 'a' })),
       { type: 'file', ...location },
-      { type: 'image', reference: 'a/b', layout: 'a', tag: 'a', member: 'a', plainHttp: true },
+      { type: 'image', reference: 'a.b/c:1', layout: 'a', tag: 'a', member: 'a', plainHttp: true },
       ...repositories,
     ],
     refuses: {
@@ -850,8 +885,8 @@ const imageManifest: readonly Field[] = [
   },
   ...ofEach(['components.0.builds.0.source'], {
     path: templates('a path'),
-    url: templates('a URL'),
-    reference: templates('a reference like "registry.example/kubelet:{tag}"'),
+    url: addresses.any,
+    reference: addresses.reference,
     layout: templates('a path'),
     tag: templates('a tag'),
     file: templates('a file name'),
@@ -877,12 +912,14 @@ const imageManifest: readonly Field[] = [
   { at: 'components.1.source.packages.1.version', ...texts },
   {
     at: 'components.2.reference',
-    takes: ['registry.k8s.io/pause:3.10', 'a/b@sha256:0', 'a:5000/b:1'],
+    takes: ['registry.k8s.io/pause:3.10', `a.b/c@${sha}`, 'a:5000/b:1'],
     refuses: {
       'must be a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"': [
         '',
         'pause:3.10',
         'a/b',
+        'a/b:1',
+        'a.b/c@sha256:0',
         '/b:1',
         'a/:1',
         'a/b:',
@@ -899,7 +936,7 @@ const imageManifest: readonly Field[] = [
   { at: 'components.2.pin', ...flags },
   { at: 'components.2.unpack', ...choices('auto', 'always', 'never') },
   { at: 'components.3.version', ...versions },
-  { at: 'components.3.url', ...templates('a URL') },
+  { at: 'components.3.url', ...addresses.any },
   { at: 'components.3.target', ...paths },
   { at: 'components.3.digest', ...perArch },
   { at: 'transfer', ...maps, takes: [{}, { budget: '5m' }] },

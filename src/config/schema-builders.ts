@@ -29,6 +29,7 @@ import { durationPattern } from './duration.ts';
 import { isMap } from './paths.ts';
 import { whyRefused } from './refused-paths.ts';
 import { sizePattern } from './size.ts';
+import { addressForms, whyNoAddress, type AddressKind } from './address.ts';
 import { badPlaceholder, placeholders } from './template.ts';
 import { alternatives, inWords } from './words.ts';
 
@@ -219,6 +220,17 @@ function isVersion(value: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The same for where an artifact is. */
+export function addressTemplate(kind: AddressKind) {
+  return template(addressForms[kind]).check(
+    check<string>((payload) => {
+      const isText = payload.value !== '' && badPlaceholder(payload.value) === undefined;
+      const why = isText ? whyNoAddress(payload.value, kind) : undefined;
+      if (why !== undefined) payload.issues.push({ code: 'custom', message: why, input: payload.value });
+    }),
+  );
 }
 
 /** A string with placeholders in braces. */

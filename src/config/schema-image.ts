@@ -2,10 +2,10 @@
  * The schema of ImageManifest: what an image holds before any machine starts from it. Relative paths are relative to
  * the manifest. Paths and URLs may hold named placeholders (`template.ts`).
  */
-import { check, discriminatedUnion, literal, union } from 'zod/mini';
+import { check, discriminatedUnion, literal, refine, string, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
-  targetPath,
+  addressTemplate,
   digest,
   doc,
   fields,
@@ -15,6 +15,7 @@ import {
   name,
   oneOf,
   opt,
+  targetPath,
   template,
   text,
   unitName,
@@ -22,6 +23,7 @@ import {
   wants,
   wantsOneOf,
 } from './schema-builders.ts';
+import { asReference } from '../model/reference.ts';
 import { fileForms, files } from './schema-items.ts';
 import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
@@ -93,16 +95,15 @@ const install = fields({
   ),
 });
 
+const wantsReference = wants('a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"');
+const imageReference = string({ error: wantsReference }).check(
+  refine((value) => asReference(value) !== undefined, { error: wantsReference }),
+);
+
 const image = fields({
   ...common,
   action: doc('Put a container image into containerd’s store.', literal('image')),
-  reference: doc(
-    'Its reference, `registry.k8s.io/pause:3.10`.',
-    matching(
-      /^[^\s/]+\/\S+[:@]\S+$/,
-      'a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"',
-    ),
-  ),
+  reference: doc('Its reference, `registry.k8s.io/pause:3.10`.', imageReference),
   archive: doc('Archive (OCI layout or docker-archive tar), relative to the manifest.', template('a path')),
   digest: opt('sha256 of the archive, one or one per architecture.', perArch),
   pin: opt('Keep kubelet from removing it. Default: true.', flag()),
@@ -116,7 +117,7 @@ const download = fields({
   ...common,
   action: doc('Put one file from somewhere at a path.', literal('download')),
   version: opt('Version, for the placeholders. Default: 0.', versionText),
-  url: doc('Where it is: a URL, or an OCI reference.', template('a URL')),
+  url: doc('Where it is: a URL, or an OCI reference.', addressTemplate('any')),
   target: doc('Where it is put, executable.', targetPath),
   digest: doc('sha256 of the file, one or one per architecture.', perArch),
 });

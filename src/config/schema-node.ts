@@ -6,9 +6,10 @@
 import { boolean, literal, record, regex, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
-  checked,
   absolutePath,
+  addressTemplate,
   anyText,
+  checked,
   contentText,
   digest,
   doc,
@@ -250,7 +251,7 @@ const extension = fields({
   tarball: opt(
     'An archive with the programs, asked last: an extension is made of them.',
     fields({
-      url: doc('URL or OCI reference; placeholders as for a tool of `binaries`.', template('a URL')),
+      url: doc('URL or OCI reference; placeholders as for a tool of `binaries`.', addressTemplate('any')),
       member: opt(
         'Path of a program inside, with {tool}. Default: where such archives usually have it.',
         template('a path'),

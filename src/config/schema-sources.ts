@@ -7,6 +7,7 @@ import { discriminatedUnion, literal, refine, union } from 'zod/mini';
 import type { infer as Infer, ZodMiniType } from 'zod/mini';
 import {
   absolutePath,
+  addressTemplate,
   digest,
   doc,
   duration,
@@ -79,7 +80,7 @@ function packageRepositories<More extends Record<string, ZodMiniType>>(more: Mor
     fields({
       ...more,
       type: doc('An apt repository.', literal('apt')),
-      url: doc('URL of the repository.', template('a URL')),
+      url: doc('URL of the repository.', addressTemplate('url')),
       suite: doc('Suite or codename, `noble`; ends in "/" for a flat repository.', template('a suite')),
       components: opt('Default: main.', list(text())),
       signedBy: doc('Path of a keyring, or armoured keys.', text()),
@@ -87,7 +88,7 @@ function packageRepositories<More extends Record<string, ZodMiniType>>(more: Mor
     fields({
       ...more,
       type: doc('A dnf repository.', literal('dnf')),
-      url: doc('URL of the repository (the folder that holds repodata).', template('a URL')),
+      url: doc('URL of the repository (the folder that holds repodata).', addressTemplate('url')),
       keys: doc('Paths of keys, or armoured keys.', list(text())),
       repositorySigned: opt('Its metadata is signed, too (repo_gpgcheck). Default: false.', flag()),
     }),
@@ -110,10 +111,7 @@ export const binarySources = fields({
   mirror: opt(
     'A registry that stands in for the public sources, for networks without a way out.',
     fields({
-      reference: doc(
-        'The artifact, `mirror.example/kubernetes/{tool}:{tag}`.',
-        template('a reference like "mirror.example/kubernetes/{tool}:{tag}"'),
-      ),
+      reference: doc('The artifact, `mirror.example/kubernetes/{tool}:{tag}`.', addressTemplate('reference')),
       type: opt('What the artifact is. Default: tarball.', form),
       member: packageMember,
       file: opt('Which of its files, by title, when it holds several.', template('a file name')),
@@ -126,7 +124,7 @@ export const binarySources = fields({
   tarball: opt(
     'An archive of the programs.',
     fields({
-      url: doc('URL, or OCI reference; placeholders as in a tool’s `url`.', template('a URL')),
+      url: doc('URL, or OCI reference; placeholders as in a tool’s `url`.', addressTemplate('any')),
       type: opt('What it is. Default: tarball.', form),
       member: packageMember,
       digest: opt('sha256 of the archive.', digest),
@@ -142,11 +140,8 @@ export type TransferDocument = Infer<typeof transfer>;
 
 const manifestLocation = {
   path: opt('Path of the file, relative to the manifest.', template('a path')),
-  url: opt('URL of the file, when there is no path.', template('a URL')),
-  reference: opt(
-    'OCI artifact that holds the file, when there is neither.',
-    template('a reference like "registry.example/kubelet:{tag}"'),
-  ),
+  url: opt('URL of the file, when there is no path.', addressTemplate('any')),
+  reference: opt('OCI artifact that holds the file, when there is neither.', addressTemplate('reference')),
   layout: opt('Folder with an OCI layout that holds the file (with `tag`, when it holds several).', template('a path')),
   tag: opt('Tag in the layout.', template('a tag')),
   file: opt('Which of the artifact’s files, by title, when it holds several.', template('a file name')),
@@ -163,7 +158,7 @@ export const manifestSource = discriminatedUnion(
     fields({ type: literal('file'), ...manifestLocation }),
     fields({
       type: literal('image'),
-      reference: opt('The container image.', template('a reference')),
+      reference: opt('The container image.', addressTemplate('reference')),
       layout: opt('Folder with an OCI layout instead, relative to the manifest.', template('a path')),
       tag: opt('Tag in the layout.', template('a tag')),
       member: doc('Path of the file inside the image.', template('a path')),

@@ -6,7 +6,7 @@ import { isAbsolute } from '../model/path.ts';
 import { debArch, parseArch, rpmArch, systemdArch } from '../model/arch.ts';
 import { artifactSourceOrder } from '../artifacts/order.ts';
 import type { OrderedSource, SourceConfiguration, SourceOrder } from '../artifacts/order.ts';
-import { asReference, mirrorTag } from '../artifacts/reference.ts';
+import { asReference, mirrorTag } from '../model/reference.ts';
 import { parseVersion } from '../model/version.ts';
 import type { NodeSpec } from '../config/complete.ts';
 import type { BinarySourcesItem, ToolItem, TransferItem } from '../config/complete-items.ts';

@@ -12,10 +12,11 @@ export type EntryStat = Omit<FileStat, 'target'>;
 
 /**
  * How something is opened. `read` follows a symlink, `read-entry` refuses one; neither waits for a FIFO or a device.
- * `create` makes a new file, 0600, for writing and reading, and refuses whatever has the name. `overwrite` is for the
+ * `create` makes a new file, 0600, for writing and reading, and refuses whatever has the name; `continue` takes what is
+ * there for both, or makes it, and refuses a symlink. `overwrite` is for the
  * kernel's own files. `folder` follows a symlink, `folder-entry` refuses one.
  */
-export type OpenMode = 'read' | 'read-entry' | 'create' | 'overwrite' | 'folder' | 'folder-entry';
+export type OpenMode = 'read' | 'read-entry' | 'create' | 'continue' | 'overwrite' | 'folder' | 'folder-entry';
 
 /** Something open. */
 export interface Descriptor {

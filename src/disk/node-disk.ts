@@ -44,6 +44,7 @@ const flags: Readonly<Record<OpenMode, number>> = {
   read: constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY,
   'read-entry': constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+  continue: constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
   overwrite: constants.O_WRONLY,
   folder: constants.O_RDONLY | constants.O_DIRECTORY,
   'folder-entry': constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW,

@@ -8,6 +8,7 @@ import type { Descriptor, Disk } from './disk.ts';
 import { publish, writeAll } from './publish.ts';
 import type { PublishedAttributes } from './publish.ts';
 import { readRange } from './read.ts';
+import { syncFolders } from './sync.ts';
 import { discardTemporary, temporaryIn } from './temporaries.ts';
 import { writeError } from './write-error.ts';
 
@@ -25,6 +26,8 @@ export interface Staged {
   settle(): Promise<void>;
   read(position: number, length: number): Promise<Uint8Array>;
   publish(name: string, attributes: PublishedAttributes): Promise<void>;
+  /** Ends it and lets it stay under the name that it has, durably. */
+  keep(): Promise<void>;
   discard(): Promise<void>;
 }
 
@@ -32,7 +35,24 @@ export interface Staged {
 export async function stageFile(disk: Disk, folder: string, path: string): Promise<Staged> {
   const temporary = temporaryIn(disk, folder);
   const descriptor = await create(disk, temporary, path);
-  return stagedOn({ disk, descriptor, temporary, path });
+  return stagedOn({ disk, descriptor, temporary, path, size: 0 });
+}
+
+/** The same under a name of its own, with what is there under it already. */
+export async function continueFile(
+  disk: Disk,
+  { folder, name, path }: { readonly folder: string; readonly name: string; readonly path: string },
+): Promise<Staged> {
+  const temporary = join(folder, name);
+  try {
+    const descriptor = await disk.open(temporary, 'continue');
+    const { type, size } = await descriptor.stat();
+    if (type === 'file') return stagedOn({ disk, descriptor, temporary, path, size });
+    await descriptor.close();
+  } catch (thrown) {
+    throw writeError('write into', path, thrown);
+  }
+  throw new NodekilnError('NK_FILE_WRITE', `${join(path, name)} is no regular file`);
 }
 
 async function create(disk: Disk, temporary: string, path: string): Promise<Descriptor> {
@@ -49,12 +69,14 @@ interface Parts {
   readonly descriptor: Descriptor;
   readonly temporary: string;
   readonly path: string;
+  /** Of what is there already. */
+  readonly size: number;
 }
 
-function stagedOn({ disk, descriptor, temporary, path }: Parts): Staged {
+function stagedOn({ disk, descriptor, temporary, path, size: sizeBefore }: Parts): Staged {
   const writing = new Set<Promise<void>>();
   let failure: { readonly thrown: unknown } | undefined;
-  let size = 0;
+  let size = sizeBefore;
   let done = false;
 
   const check = (): void => {
@@ -101,6 +123,13 @@ function stagedOn({ disk, descriptor, temporary, path }: Parts): Staged {
       // What publishes it closes it.
       const make = (): Promise<Descriptor> => Promise.resolve(descriptor);
       await publish(disk, [{ target, path: join(path, basename(name)), temporary, make, attributes }]);
+    },
+    keep: async () => {
+      await settle();
+      done = true;
+      await descriptor.sync();
+      await descriptor.close();
+      await syncFolders(disk, [dirname(temporary)]);
     },
     discard: async () => {
       if (done) return;

@@ -3,6 +3,9 @@
  * it, so that what a killed run left behind is recognised and removed by the next write into that folder, while the
  * temporary names of a process that still runs are left alone. A process id that was
  * given out again has another start time.
+ *
+ * A folder that outlives its process, so that another takes it up, is named alike: `<name>.<pid>-<start time>-<n>`. Nothing
+ * removes it but who claims it.
  */
 import { errnoOf } from '../errors.ts';
 import { textOf } from '../model/bytes.ts';
@@ -12,6 +15,7 @@ import { readWhole } from './read.ts';
 import { removeWhole } from './remove.ts';
 
 const shape = /^\.nodekiln-tmp-(\d+)-(\d+)-\d+$/;
+const claim = /^(.+)\.(\d+)-(\d+)-\d+$/;
 const live = new Set<string>();
 let counter = 0;
 
@@ -36,11 +40,47 @@ export async function discardTemporary(disk: Disk, path: string): Promise<void> 
   }
 }
 
+/**
+ * A folder for a name, ours alone until it is released: the one that an ended process made or that was let go, with what is
+ * in it, or a new one, 0700. Who renames it first has it.
+ */
+export async function claimFolder(disk: Disk, folder: string, name: string): Promise<string> {
+  const { pid, startTime } = disk.self;
+  counter += 1;
+  const path = join(folder, `${name}.${pid}-${startTime}-${counter}`);
+  live.add(path);
+  try {
+    for (const entry of await entriesOf(disk, folder)) {
+      const [, known, ...owner] = claim.exec(entry.name) ?? [];
+      if (known !== name || (await inUse(disk, join(folder, entry.name), owner))) continue;
+      if (await renamed(disk, join(folder, entry.name), path)) return path;
+    }
+    await disk.mkdir(path, 0o700);
+    return path;
+  } catch (thrown) {
+    live.delete(path);
+    throw thrown;
+  }
+}
+
+/** False when somebody else was first. */
+async function renamed(disk: Disk, from: string, to: string): Promise<boolean> {
+  try {
+    await disk.rename(from, to);
+    return true;
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENOENT') return false;
+    throw thrown;
+  }
+}
+
 /** Removes what ended processes left in the folder; returns how many. A missing folder holds none. */
 export async function sweepTemporaries(disk: Disk, folder: string): Promise<number> {
   const stale: string[] = [];
-  for (const { name } of await entriesOf(disk, folder))
-    if (shape.test(name) && !(await inUse(disk, folder, name))) stale.push(name);
+  for (const { name } of await entriesOf(disk, folder)) {
+    const owner = shape.exec(name)?.slice(1);
+    if (owner && !(await inUse(disk, join(folder, name), owner))) stale.push(name);
+  }
   for (const name of stale) await removeWhole(disk, join(folder, name));
   return stale.length;
 }
@@ -54,9 +94,9 @@ async function entriesOf(disk: Disk, folder: string): Promise<readonly { readonl
   }
 }
 
-async function inUse(disk: Disk, folder: string, name: string): Promise<boolean> {
-  const [, pid, start] = shape.exec(name) ?? [];
-  if (Number(pid) === disk.self.pid) return live.has(join(folder, name));
+/** `owner`: the process id and start time in its name. */
+async function inUse(disk: Disk, path: string, [pid, start]: readonly string[]): Promise<boolean> {
+  if (Number(pid) === disk.self.pid) return live.has(path);
   return start !== undefined && (await startTimeOf(disk, Number(pid))) === start;
 }
 

@@ -56,6 +56,30 @@ describe('downloads of a run', () => {
     assert.equal(await host.files.stat(folder), undefined);
   });
 
+  it('keep what came of one that broke off for the next run, after a failure and after a kill alike', async () => {
+    const headers = { 'content-length': '9', etag: '"one"' };
+    for (const end of ['fails', 'is killed'] as const) {
+      const answers: Endpoint[] = [
+        () => ({ headers, body: broken('all') }),
+        () => ({ status: 403 }),
+        () => ({ status: 206, headers: { 'content-range': 'bytes 3-8/9' }, body: ' of it' }),
+      ];
+      serve((request) => answers.shift()?.(request) ?? { status: 404 });
+      asked = [];
+      const downloads = createDownloads(host);
+      const spec = { type: 'http', url: `${origin}/x` } as const;
+      await assert.rejects(downloads.fetch(spec, options), { code: 'NK_SOURCE_UNAVAILABLE' });
+      if (end === 'fails') await downloads.close();
+      assert.deepEqual(await host.files.list(folder), ['parts'], end);
+      const next = createDownloads(host);
+      const { path } = await next.fetch(spec, options);
+      assert.equal(await read(path), 'all of it');
+      assert.deepEqual(asked, ['/x', '/x bytes=3-', '/x bytes=3-'], end);
+      await next.close();
+      assert.equal(await host.files.stat(folder), undefined, end);
+    }
+  });
+
   it('wait for a busy server on the machine’s clock, and go on where a connection broke off', async () => {
     const answers: Endpoint[] = [
       () => ({ status: 503, headers: { 'retry-after': '30' } }),

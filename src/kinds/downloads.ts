@@ -11,13 +11,14 @@ import { NodekilnError, whyRefused } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
 import { createGate } from '../model/parallel.ts';
+import { join } from '../model/path.ts';
 
 export interface Downloads {
   /** The artifact as a local file, valid until `close`. Errors of the source. */
   fetch(spec: SourceSpec, options: FetchOptions): Promise<Fetched>;
   /** All tags of a repository. NK_TAGS_UNAVAILABLE when they cannot be listed. */
   tags(address: RegistryAddress, options: Omit<FetchOptions, 'signature'>): Promise<string[]>;
-  /** Removes what was fetched. Idempotent. */
+  /** Removes what was fetched, and parts of it unless some of it was not had. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -30,6 +31,7 @@ export interface FetchOptions {
 }
 
 const folder = '/var/lib/nodekiln/downloads';
+const partsName = 'parts';
 const defaultBudgetMs = 300_000;
 /** More transfers at a time share one line and make each slower. */
 const defaultLimit = 4;
@@ -40,6 +42,7 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
   const clients = new Map<string, Promise<HttpClient>>();
   const gate = createGate(limit);
   let place: Promise<string> | undefined;
+  let hasFailed = false;
 
   const clientFor = (
     transfer: TransferSettings | undefined,
@@ -50,6 +53,8 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     clients.set(key, known);
     return known;
   };
+
+  const folderNow = (): Promise<string> => (place ??= downloadFolder(host));
 
   const mirrorsOf = (transfer: TransferSettings): Promise<RegistryMirror[]> =>
     Promise.all(
@@ -64,7 +69,8 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
   }: Pick<FetchOptions, 'transfer' | 'signal'>): Promise<FetchContext> => ({
     ...host,
     base: '/',
-    folder: await (place ??= downloadFolder(host)),
+    folder: await folderNow(),
+    parts: { folder: join(await folderNow(), partsName), owner: host.program.owner },
     client: await clientFor(transfer),
     budgetMs: transfer?.budgetMs ?? defaultBudgetMs,
     ...(transfer?.mirrors && { mirrors: await mirrorsOf(transfer) }),
@@ -95,7 +101,10 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
       const work = gate(() => fetchNow(spec, options));
       fetched.set(key, work);
       // A failure is not remembered: the next step may be luckier.
-      work.catch(() => fetched.delete(key));
+      work.catch(() => {
+        fetched.delete(key);
+        hasFailed = true;
+      });
       return work;
     },
     tags: async (address, options) => {
@@ -107,20 +116,25 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
     close: async () => {
       clients.clear();
       place = undefined;
-      // What a killed run left goes, too, when this one fetched nothing.
-      await host.files.removeTree(folder);
+      // What a killed run left goes, too, when this one fetched nothing; parts wait for a run after one that failed.
+      if (hasFailed) await clearDownloads(host.files);
+      else await host.files.removeTree(folder);
     },
   };
 }
 
 /**
- * Where downloads land, in our own file system. Emptied first: a killed run may have left something, and only one process
+ * Where downloads land, in our own file system. Emptied first but for parts to go on with: a killed run may have left something, and only one process
  * works on a host at a time.
  */
 async function downloadFolder({ files }: Host): Promise<string> {
-  await files.removeTree(folder);
+  await clearDownloads(files);
   await files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
   return files.realPath(folder);
+}
+
+async function clearDownloads(files: Host['files']): Promise<void> {
+  for (const name of await files.list(folder)) if (name !== partsName) await files.removeTree(`${folder}/${name}`);
 }
 
 async function makeClient(

@@ -1,5 +1,5 @@
 /**
- * Names of image repositories and tags. Unlike artifacts (`artifacts/reference.ts`), Docker's short names are right here:
+ * Names of image repositories and tags. Unlike artifacts (`model/reference.ts`), Docker's short names are right here:
  * the image goes into a pod, and kubelet completes them. Source: the grammar of the distribution project. Pure.
  */
 const domain =

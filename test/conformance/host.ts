@@ -370,6 +370,40 @@ const files: Expectation[] = [
     },
   },
   {
+    name: 'a file that outlives its making goes on where it was, and a claimed folder is one’s own until it is released',
+    needs: 'files',
+    check: async ({ host: { files }, folder }) => {
+      const parts = `${folder}/parts`;
+      const [mine, second, another] = await Promise.all(['a', 'a', 'b'].map((name) => files.claimFolder(parts, name)));
+      assert.ok(mine !== undefined && second !== undefined && another !== undefined);
+      assert.equal(new Set([mine, second, another]).size, 3);
+      assert.equal((await files.stat(mine))?.mode, 0o700);
+      const first = await files.continue(mine, 'part');
+      await first.append(Buffer.from('ab'));
+      await first.keep();
+      await assert.rejects(first.append(Buffer.from('x')), code('NK_INTERNAL'));
+      const beside = await files.claimFolder(parts, 'a');
+      assert.deepEqual(await files.list(beside), []);
+      await files.releaseFolder(mine);
+      const again = await files.claimFolder(parts, 'a');
+      assert.equal(await files.stat(mine), undefined);
+      const next = await files.continue(again, 'part');
+      assert.deepEqual([next.size, textOf(await next.read(0, 9))], [2, 'ab']);
+      await next.append(Buffer.from('c'));
+      assert.equal(await next.digest(), 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+      await next.publish('whole', { mode: 0o640, uid: 0, gid: 0 });
+      assert.deepEqual(await files.list(again), ['whole']);
+      const discarded = await files.continue(again, 'part');
+      await discarded.append(Buffer.from('x'));
+      await discarded.discard();
+      assert.deepEqual(await files.list(again), ['whole']);
+      await files.write([link(`${again}/link`, 'whole')]);
+      await assert.rejects(files.continue(again, 'link'), code('NK_FILE_WRITE'));
+      assert.equal(await files.removeTree(again), true);
+      assert.deepEqual(await files.list(await files.claimFolder(parts, 'a')), []);
+    },
+  },
+  {
     name: 'trees are removed whole, links in them are not followed',
     needs: 'files',
     check: async ({ host, folder }) => {

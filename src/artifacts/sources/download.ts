@@ -1,17 +1,19 @@
 /**
- * One file over HTTP, whole and right or not at all: retries within a budget, resumption where it stopped (only when the
- * server's validator or a known digest proves that the parts belong together), digest on the way, deadlines against
- * stalled and trickling connections. The result is durable when this returns. Milliseconds, bytes, `sha256:<hex>`.
+ * One file over HTTP, whole and right or not at all: retries within a budget, resumption where it stopped, in a later run
+ * too (only when the server's validator or a known digest proves that the parts belong together), digest on the way,
+ * deadlines against stalled and trickling connections. The result is durable when this returns. Milliseconds, bytes, `sha256:<hex>`.
  *
  * Errors: NK_ARTIFACT_MISSING (404, 410), NK_ARTIFACT_DIGEST (digest or length), NK_SOURCE_UNAVAILABLE, NK_TIMEOUT,
  * NK_INTERRUPTED, NK_FILE_WRITE.
  */
-import { NodekilnError } from '../../errors.ts';
+import { NodekilnError, type ErrorCode } from '../../errors.ts';
 import type { Clock, Download, Files, HttpHeaders, HttpResponse, StagedFile } from '../../host/port.ts';
 import { basename, dirname } from '../../model/path.ts';
 import { retryAfterMs } from '../../model/retry-after.ts';
 import { shownUrl } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
+import { openPart } from './parts.ts';
+import type { Known, Part, PartsPlace } from './parts.ts';
 import { RetryableError, retry } from './retry.ts';
 
 /** How far a transfer is. */
@@ -52,6 +54,8 @@ export interface DownloadRequest extends Wanted {
   readonly local: Files;
   /** In our own file system. */
   readonly to: string;
+  /** Where what came of it waits for the next run when this one does not get it whole. */
+  readonly parts?: PartsPlace;
 }
 
 /** What came, and how. */
@@ -68,11 +72,14 @@ export interface Downloaded extends Transferred {
   readonly path: string;
 }
 
+const brokenOff: readonly ErrorCode[] = ['NK_INTERRUPTED', 'NK_TIMEOUT', 'NK_SOURCE_UNAVAILABLE'];
 const defaults = { stallMs: 15_000, slowestBytesPerSecond: 1_024, maxBytes: 4 * 1024 ** 3 };
 
 /** 0644, with the digest and size that are wanted, durable. */
 export async function download(request: DownloadRequest): Promise<Downloaded> {
-  const { local, to } = request;
+  const { local, to, parts } = request;
+  const part = parts && (await openPart({ ...request, parts }));
+  if (part) return { path: to, ...(await continued(part, request)) };
   const staged = await local.stage(dirname(to));
   try {
     const transferred = await downloadInto(staged, request);
@@ -83,9 +90,27 @@ export async function download(request: DownloadRequest): Promise<Downloaded> {
   }
 }
 
-/** The same into a file in the making, which the caller publishes or discards. */
-export async function downloadInto(staged: StagedFile, wanted: Wanted): Promise<Transferred> {
-  const transfer = new Transfer(wanted, staged);
+/** What does not come to its end is kept, unless it is wrong or there is no room for it. */
+async function continued(part: Part, request: DownloadRequest): Promise<Transferred> {
+  try {
+    const transferred = await downloadInto(part.staged, request, part);
+    await part.publish(request.to);
+    return transferred;
+  } catch (thrown) {
+    const isBrokenOff = thrown instanceof NodekilnError && brokenOff.includes(thrown.code);
+    // What went wrong first is what is told.
+    await (isBrokenOff ? part.keep() : part.discard()).catch(() => undefined);
+    throw thrown;
+  }
+}
+
+/** The same into a file in the making, which the caller publishes or discards; `part` knows of what is in it already. */
+export async function downloadInto(
+  staged: StagedFile,
+  wanted: Wanted,
+  part?: Pick<Part, 'known' | 'note'>,
+): Promise<Transferred> {
+  const transfer = new Transfer(wanted, staged, part);
   const { clock, budgetMs, signal, url } = wanted;
   await retry({ clock, budgetMs, what: shownUrl(url), signal }, (_, remainingMs) => transfer.attempt(remainingMs));
   return transfer.result();
@@ -98,13 +123,16 @@ class Transfer {
   readonly #what: string;
   readonly #startedAt: number;
   #digest = '';
-  #validator: string | undefined;
+  #known: Known;
+  readonly #note: Part['note'] | undefined;
   #attempts = 0;
   #resumedBytes = 0;
 
-  constructor(wanted: Wanted, staged: StagedFile) {
+  constructor(wanted: Wanted, staged: StagedFile, part: Pick<Part, 'known' | 'note'> | undefined) {
     this.#wanted = wanted;
     this.#staged = staged;
+    this.#known = part?.known ?? nothing;
+    this.#note = part?.note;
     this.#what = shownUrl(wanted.url);
     this.#startedAt = wanted.clock.monotonic();
   }
@@ -122,6 +150,7 @@ class Transfer {
     this.#attempts++;
     const before = this.#staged.size;
     try {
+      if (await this.#isThere()) return;
       await this.#take(await this.#ask(remainingMs), before);
       await this.#finish();
     } catch (thrown) {
@@ -143,6 +172,7 @@ class Transfer {
       timeoutMs: Math.max(1, remainingMs),
       stall: { bytes: (slowestBytesPerSecond * stallMs) / 1_000, withinMs: stallMs },
       maxBytes,
+      accepts: (answer) => this.#accepts(answer),
       onProgress: (received, total) => this.#progress(received, total),
       ...(size !== undefined && { size }),
       ...(signal && { signal }),
@@ -153,15 +183,37 @@ class Transfer {
   #range(): HttpHeaders {
     const { size } = this.#staged;
     if (size === 0) return {};
-    if (this.#validator !== undefined) return { range: `bytes=${size}-`, 'if-range': this.#validator };
+    const { validator } = this.#known;
+    if (validator !== undefined) return { range: `bytes=${size}-`, 'if-range': validator };
     return this.#wanted.digest === undefined ? {} : { range: `bytes=${size}-` };
+  }
+
+  /** All of it came before, and its end was missed. */
+  async #isThere(): Promise<boolean> {
+    const { digest, size } = this.#wanted;
+    const received = this.#staged.size;
+    if (received === 0) return false;
+    if (digest !== undefined && received === (size ?? received) && digest === (await this.#staged.digest())) {
+      this.#digest = digest;
+      this.#resumedBytes = received;
+      return true;
+    }
+    if (received >= (size ?? this.#known.total ?? Infinity)) await this.#restart();
+    return false;
+  }
+
+  /** A part of another file than the one begun is not joined to it; of a new one, what proves it is remembered. */
+  async #accepts({ status, headers }: Pick<Download, 'status' | 'headers'>): Promise<boolean> {
+    if (status === 206 && !isSame(this.#known, headers)) return false;
+    if (status === 200) this.#known = knownOf(headers);
+    await this.#note?.(this.#known);
+    return true;
   }
 
   /** Judges what came of an exchange, with `before` bytes here when it began. */
   async #take(answer: Download, before: number): Promise<void> {
     const { outcome, why, status } = answer;
-    if (outcome === 'unwanted') throw await this.#refusal(answer);
-    this.#validator = validatorOf(answer.headers);
+    if (outcome === 'unwanted') throw await this.#refusal(answer, before);
     if (status === 206) this.#resumedBytes = before;
     else if (before > 0) this.#resumedBytes = 0;
     switch (outcome) {
@@ -175,13 +227,19 @@ class Transfer {
     }
   }
 
-  async #refusal({ status, reason, headers }: Download): Promise<Error> {
+  async #refusal({ status, reason, headers }: Download, before: number): Promise<Error> {
     const said = `the server answered ${status}${reason ? ` ${reason}` : ''}`;
     switch (status) {
       case 404:
       case 410:
         return new NodekilnError('NK_ARTIFACT_MISSING', `${this.#what}: ${said}`, { resource: this.#what });
       case 206:
+        if (before === 0)
+          return new NodekilnError(
+            'NK_SOURCE_UNAVAILABLE',
+            `${this.#what}: the server answered 206, with a part, to a request for the whole`,
+            { resource: this.#what },
+          );
         await this.#restart();
         return new RetryableError('the server sent another part than asked for');
       case 416:
@@ -208,7 +266,7 @@ class Transfer {
   }
 
   async #restart(): Promise<void> {
-    this.#validator = undefined;
+    this.#known = nothing;
     this.#resumedBytes = 0;
     await this.#staged.restart();
   }
@@ -253,8 +311,24 @@ class Transfer {
   }
 }
 
-/** A strong entity tag, else the date of the last change. */
-function validatorOf({ etag, ...headers }: HttpHeaders): string | undefined {
+const nothing: Known = { validator: undefined, total: undefined };
+
+function knownOf(headers: HttpHeaders): Known {
+  const length = headers['content-length'];
+  return { validator: validatorOf(headers), total: length === undefined ? undefined : Number(length) };
+}
+
+/** A strong entity tag, else the date of the last change, if a second change in that second would have been seen. */
+function validatorOf({ etag, date, 'last-modified': modified }: HttpHeaders): string | undefined {
   if (etag !== undefined && !etag.startsWith('W/')) return etag;
-  return headers['last-modified'];
+  return modified !== undefined && !(Date.parse(date ?? '') - Date.parse(modified) < 1_000) ? modified : undefined;
+}
+
+/** Whether the part that an answer brings is of the file that was begun. What it does not say, its `If-Range` did. */
+function isSame({ validator, total }: Known, headers: HttpHeaders): boolean {
+  const whole = /\/(\d+)$/.exec(headers['content-range'] ?? '')?.[1];
+  if (total !== undefined && whole !== undefined && total !== Number(whole)) return false;
+  if (validator === undefined) return true;
+  const stated = /^(W\/)?"/.test(validator) ? headers['etag'] : headers['last-modified'];
+  return stated === undefined || stated === validator;
 }

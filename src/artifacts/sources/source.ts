@@ -4,6 +4,7 @@ import type { HttpClient } from './http-client.ts';
 import type { Progress } from './download.ts';
 import type { CredentialStore } from './oci/credentials.ts';
 import type { Repository } from './oci/repository.ts';
+import type { PartsPlace } from './parts.ts';
 
 /** Where an artifact is, and what must hold of it, by the member of the family that serves it. */
 export type SourceSpec =
@@ -85,6 +86,8 @@ export interface FetchContext extends FetchHost {
   readonly base: string;
   /** Where downloads land, in our own file system. */
   readonly folder: string;
+  /** Where what broke off waits for the next run; it begins anew when absent. */
+  readonly parts?: PartsPlace;
   readonly client: HttpClient;
   readonly budgetMs: number;
   /** Of registries; those of the user's Docker configuration when absent. */

@@ -13,9 +13,9 @@ import { lanes } from '../../disk/publish.ts';
 import { openRegular, readRange, readWhole } from '../../disk/read.ts';
 import { removeEntry, removeWhole } from '../../disk/remove.ts';
 import { createPathResolver, type PathResolver } from '../../disk/resolve.ts';
-import { stageFile } from '../../disk/staged.ts';
+import { continueFile, stageFile, type Staged } from '../../disk/staged.ts';
 import { syncFolders } from '../../disk/sync.ts';
-import { releaseTemporary, sweepTemporaries, temporaryIn } from '../../disk/temporaries.ts';
+import { claimFolder, releaseTemporary, sweepTemporaries, temporaryIn } from '../../disk/temporaries.ts';
 import { watchFolder } from '../../disk/watch.ts';
 import { writeError } from '../../disk/write-error.ts';
 import { depth, entryOf, locate, writeEntries } from '../../disk/write.ts';
@@ -23,7 +23,7 @@ import { bytesOf } from '../../model/bytes.ts';
 import { inParallel } from '../../model/parallel.ts';
 import { basename, dirname, join } from '../../model/path.ts';
 import { createDigest } from '../digest.ts';
-import { largestRead, type Files, type OpenFile, type StagedFile } from '../port.ts';
+import { largestRead, type ContinuedFile, type Files, type OpenFile } from '../port.ts';
 
 export function createLinuxFiles(root: string, disk: Disk = nodeDisk): Files {
   const resolver = createPathResolver(disk, root);
@@ -60,7 +60,18 @@ function reading({
 function writing({
   disk,
   resolver,
-}: About): Pick<Files, 'write' | 'stage' | 'temporaryFolder' | 'writeKernel' | 'place' | 'move'> {
+}: About): Pick<
+  Files,
+  | 'write'
+  | 'stage'
+  | 'continue'
+  | 'claimFolder'
+  | 'releaseFolder'
+  | 'temporaryFolder'
+  | 'writeKernel'
+  | 'place'
+  | 'move'
+> {
   /** A folder to put something into, made when missing. */
   const folderOf = async (path: string): Promise<string> => {
     const touched = new Set<string>();
@@ -72,34 +83,26 @@ function writing({
   return {
     write: (writes) => writeEntries(disk, resolver, writes),
 
-    stage: async (folder) => {
-      const staged = await stageFile(disk, await folderOf(folder), folder);
-      let digest = createDigest();
-      const file: StagedFile = {
-        path: join(folder, basename(staged.temporary)),
-        get size() {
-          return staged.size;
-        },
-        append: async (chunk) => {
-          const room = staged.append(chunk);
-          // While it is being written.
-          digest.update(chunk);
-          await room;
-        },
-        restart: async () => {
-          await staged.restart();
-          digest = createDigest();
-        },
-        digest: async () => {
-          await staged.settle();
-          return `sha256:${digest.hex()}`;
-        },
-        read: (position, length) => staged.read(position, length),
-        publish: (name, attributes) => staged.publish(name, attributes),
-        discard: () => staged.discard(),
-      };
-      return file;
+    stage: async (folder) => hashed(await stageFile(disk, await folderOf(folder), folder), folder),
+
+    continue: async (folder, name) => {
+      const staged = await continueFile(disk, { folder: await folderOf(folder), name: basename(name), path: folder });
+      const digest = createDigest();
+      for (let position = 0; position < staged.size; position += readSize)
+        digest.update(await staged.read(position, readSize));
+      return hashed(staged, folder, digest);
     },
+
+    claimFolder: async (folder, name) => {
+      const real = await folderOf(folder);
+      try {
+        return join(folder, basename(await claimFolder(disk, real, name)));
+      } catch (thrown) {
+        throw writeError('make a folder in', folder, thrown);
+      }
+    },
+
+    releaseFolder: async (path) => releaseTemporary(await resolver.entry(path)),
 
     temporaryFolder: async (folder) => {
       const temporary = temporaryIn(disk, await folderOf(folder));
@@ -144,6 +147,34 @@ function writing({
       end();
       await syncFolders(disk, [...touched.add(dirname(source))]);
     },
+  };
+}
+
+/** With its digest, which grows as it does. */
+function hashed(staged: Staged, folder: string, digest = createDigest()): ContinuedFile {
+  return {
+    path: join(folder, basename(staged.temporary)),
+    get size() {
+      return staged.size;
+    },
+    append: async (chunk) => {
+      const room = staged.append(chunk);
+      // While it is being written.
+      digest.update(chunk);
+      await room;
+    },
+    restart: async () => {
+      await staged.restart();
+      digest = createDigest();
+    },
+    digest: async () => {
+      await staged.settle();
+      return `sha256:${digest.hex()}`;
+    },
+    read: (position, length) => staged.read(position, length),
+    publish: (name, attributes) => staged.publish(name, attributes),
+    keep: () => staged.keep(),
+    discard: () => staged.discard(),
   };
 }
 

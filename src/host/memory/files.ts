@@ -11,6 +11,7 @@ import type { Effects } from './effects.ts';
 import { stageFile } from './staged.ts';
 import type { Tree, TreeNode } from './tree.ts';
 import {
+  claimFolder,
   deleteWhole,
   linkCount,
   preparedFolder,
@@ -96,7 +97,18 @@ function reading(
 
 function writing(
   memory: Memory,
-): Pick<Files, 'write' | 'writeKernel' | 'place' | 'move' | 'stage' | 'temporaryFolder'> {
+): Pick<
+  Files,
+  | 'write'
+  | 'writeKernel'
+  | 'place'
+  | 'move'
+  | 'stage'
+  | 'continue'
+  | 'claimFolder'
+  | 'releaseFolder'
+  | 'temporaryFolder'
+> {
   return {
     write: async (writes) => {
       memory.effects.alive();
@@ -145,6 +157,19 @@ function writing(
     stage: async (folder) => {
       memory.effects.alive();
       return stageFile(memory, folder);
+    },
+    continue: async (folder, name) => {
+      memory.effects.alive();
+      return stageFile(memory, folder, basename(name));
+    },
+    claimFolder: async (folder, name) => {
+      memory.effects.alive();
+      const real = preparedFolder(memory, memory.tree.target(folder));
+      return join(folder, basename(claimFolder(memory, real, name)));
+    },
+    releaseFolder: async (path) => {
+      memory.effects.alive();
+      memory.owners.delete(memory.tree.entry(path));
     },
     temporaryFolder: async (folder) => {
       memory.effects.alive();

@@ -3,6 +3,7 @@
  * certificates are seen by the endpoint in the request and mean nothing else here.
  */
 import { NodekilnError } from '../../errors.ts';
+import { placeInFile } from '../place-in-file.ts';
 import { orAborted, withDeadline } from '../deadline.ts';
 import { NetError } from '../port/net.ts';
 import type { Download, HttpDownload, HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../port/net.ts';
@@ -125,16 +126,17 @@ async function whole({ body, ...answer }: HttpStream, wanted: HttpRequest): Prom
 /** Stalls are not seen here: what falls silent is ended by the deadline. */
 async function intoFile({ body, ...answer }: HttpStream, wanted: HttpDownload): Promise<Download> {
   const { into, size, maxBytes, onProgress } = wanted;
-  const stated = answer.headers['content-range'] ?? '';
-  const start = answer.status === 200 ? 0 : answer.status === 206 ? Number(/^bytes (\d+)-/.exec(stated)?.[1]) : NaN;
-  if (start !== 0 && start !== into.size) return { ...answer, outcome: 'unwanted', why: '' };
-  const length = answer.headers['content-length'];
-  const total = length === undefined ? undefined : start + Number(length);
+  const place = placeInFile(answer, wanted);
+  if (place === undefined || (await wanted.accepts?.(answer)) === false)
+    return { ...answer, outcome: 'unwanted', why: '' };
+  const { start, end = Infinity, total } = place;
   if (total !== undefined && total !== (size ?? Math.min(total, maxBytes)))
     return { ...answer, outcome: 'size', why: '' };
   if (start < into.size) await into.restart();
   try {
     for await (const piece of body) {
+      if (into.size + piece.length > end)
+        return { ...answer, outcome: 'cut', why: 'more came than the part was said to have' };
       if (into.size + piece.length > (size ?? maxBytes)) return { ...answer, outcome: 'size', why: '' };
       await into.append(piece);
     }

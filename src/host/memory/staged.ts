@@ -2,15 +2,18 @@
 import { NodekilnError } from '../../errors.ts';
 import { basename, dirname, join } from '../../model/path.ts';
 import { sha256 } from '../digest.ts';
-import type { StagedFile } from '../port.ts';
+import type { ContinuedFile } from '../port.ts';
 import { isAlive } from './effects.ts';
 import { preparedFolder, refusal, temporaryIn, type Memory } from './writing.ts';
 
-/** Begins a file in a folder that the host calls so. */
-export function stageFile(memory: Memory, folder: string): StagedFile {
+/** Begins a file in a folder that the host calls so; under a name of its own with what is there. */
+export function stageFile(memory: Memory, folder: string, name?: string): ContinuedFile {
   const { tree, effects, owners } = memory;
-  const temporary = temporaryIn(memory, preparedFolder(memory, tree.target(folder)));
-  let content: Buffer = Buffer.alloc(0);
+  const real = preparedFolder(memory, tree.target(folder));
+  const temporary = name === undefined ? temporaryIn(memory, real) : join(real, name);
+  const found = tree.get(temporary);
+  if (found && found.type !== 'file') throw refusal('write into', folder, 'no regular file is in its place');
+  let content: Buffer = found?.content ?? Buffer.alloc(0);
   let done = false;
   /** Also for whoever looks at it by its temporary name. */
   const setContent = (next: Buffer): void => {
@@ -56,6 +59,10 @@ export function stageFile(memory: Memory, folder: string): StagedFile {
       } finally {
         if (isAlive(effects)) forget();
       }
+    },
+    keep: async () => {
+      alive();
+      done = true;
     },
     discard: async () => {
       if (done) return;

@@ -1,6 +1,6 @@
 /** What writing and removing do to a machine in memory: one effect per folder, file and name that changes. */
 import { NodekilnError } from '../../errors.ts';
-import { dirname, join, normalize } from '../../model/path.ts';
+import { basename, dirname, join, normalize } from '../../model/path.ts';
 import type { Attributes, FileWrite, WriteOutcome } from '../port.ts';
 import { isAlive, type Effects } from './effects.ts';
 import type { Tree, TreeNode } from './tree.ts';
@@ -16,6 +16,7 @@ export interface Memory {
 
 type Entry = Exclude<FileWrite, { type: 'directory' }>;
 
+const temporaryPrefix = '.nodekiln-tmp-memory-';
 let counter = 0;
 
 export function writeAll(memory: Memory, writes: readonly FileWrite[]): WriteOutcome[] {
@@ -85,14 +86,37 @@ export function deleteWhole(memory: Memory, real: string): void {
 
 export function temporaryIn(memory: Memory, folder: string): string {
   counter += 1;
-  const real = join(folder, `.nodekiln-tmp-memory-${counter}`);
+  const real = join(folder, `${temporaryPrefix}${counter}`);
   memory.owners.set(real, memory.effects);
   return real;
 }
 
+/** A folder for a name: one that nobody has any more, or a new one. */
+export function claimFolder(memory: Memory, folder: string, name: string): string {
+  const { tree, owners } = memory;
+  counter += 1;
+  const real = join(folder, `${name}.memory-${counter}`);
+  const free = tree.names(folder).find((entry) => {
+    const owner = owners.get(join(folder, entry));
+    return entry.startsWith(`${name}.memory-`) && (owner === undefined || !isAlive(owner));
+  });
+  if (free !== undefined) {
+    memory.effects.run(`take up ${free}`, () => tree.rename(join(folder, free), real));
+    owners.delete(join(folder, free));
+  } else memory.effects.run(`mkdir ${real}`, () => makeClaimed(memory, real));
+  owners.set(real, memory.effects);
+  return real;
+}
+
+function makeClaimed(memory: Memory, real: string): void {
+  memory.tree.put(real, memory.tree.make({ type: 'directory', mode: 0o700, mtimeNs: memory.mtimeNs() }));
+}
+
 /** What a process that crashed left. */
 export function sweep(memory: Memory, folder: string): void {
-  for (const [path, owner] of memory.owners) if (dirname(path) === folder && !isAlive(owner)) deleteWhole(memory, path);
+  for (const [path, owner] of memory.owners)
+    if (dirname(path) === folder && basename(path).startsWith(temporaryPrefix) && !isAlive(owner))
+      deleteWhole(memory, path);
 }
 
 /** Folders are made and refusals come before the first of them is written. */

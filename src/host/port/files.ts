@@ -70,6 +70,15 @@ export interface StagedFile {
   discard(): Promise<void>;
 }
 
+/**
+ * A file in the making that may outlive its process: it has its name from the first byte, and begins with what is there
+ * under it. Who uses it sees to it that nobody else does, see `Files.claimFolder`.
+ */
+export interface ContinuedFile extends StagedFile {
+  /** Ends the making and lets it stay as it is, durably. */
+  keep(): Promise<void>;
+}
+
 /** Events of a folder, to be iterated once; ends with `close`. */
 export interface FolderWatch extends AsyncIterable<FolderEvent> {
   /** Idempotent. */
@@ -99,6 +108,15 @@ export interface Files {
   write(writes: readonly FileWrite[]): Promise<WriteOutcome[]>;
   /** Begins a file in a folder, which is made when missing: for content too large for `write`, or checked before it gets its name. */
   stage(folder: string): Promise<StagedFile>;
+  /** The same under a name of its own, with what an earlier process left under it; a symlink there is refused. */
+  continue(folder: string, name: string): Promise<ContinuedFile>;
+  /**
+   * A folder in this one for a name, 0700, ours alone until it is released or removed: the one that an ended process had,
+   * with all that is in it, or a new one. Two that ask at a time get two.
+   */
+  claimFolder(folder: string, name: string): Promise<string>;
+  /** Lets a claimed folder stay for the next who claims its name. */
+  releaseFolder(path: string): Promise<void>;
   /** A new folder in this one, 0700, named so that it goes when its process dies; remove it with `removeTree`. */
   temporaryFolder(folder: string): Promise<string>;
   /** Writes a value into a file of /proc or /sys in one call: no temporary file, no fsync. Throws the system error. */

@@ -74,6 +74,8 @@ export interface HttpDownload extends HttpExchange {
   readonly size?: number;
   /** Of the whole file, at most. */
   readonly maxBytes: number;
+  /** Asked before anything of an answer is written; what it refuses is `unwanted`. */
+  readonly accepts?: (answer: Omit<HttpResponse, 'body'>) => Promise<boolean>;
   /** Called now and then and at the end; the total is unknown when the server does not say. */
   readonly onProgress?: (receivedBytes: number, totalBytes: number | undefined) => void;
 }
@@ -81,7 +83,7 @@ export interface HttpDownload extends HttpExchange {
 /**
  * What came of a download. `whole`: all of it is in `into`. `cut`, `stalled`: what came is. `size`: the server states or
  * sends another size than the one known, or more than is allowed. `unwanted`: nothing was written, because the status is
- * neither 200 nor 206, or the part is another than the one that follows what is there.
+ * neither 200 nor 206, the part is another than the one that follows what is there, or `accepts` refused it.
  */
 export type DownloadOutcome = 'whole' | 'cut' | 'stalled' | 'size' | 'unwanted';
 
@@ -149,7 +151,7 @@ export interface Net {
   /** The same with the body as it arrives; it is not bounded, neither in size nor in time: `signal` ends it. */
   stream(exchange: HttpExchange): Promise<HttpStream>;
   /**
-   * The body of a response in a staged file. 206 adds to what is there when its Content-Range follows it; 200 begins anew.
+   * The body of a response in a staged file. A part that was asked for adds to what is there when its Content-Range follows it; 200 begins anew.
    * What went wrong after the headers came is an outcome, not an error; NK_FILE_WRITE when the file cannot be written.
    */
   download(download: HttpDownload): Promise<Download>;

@@ -10,7 +10,7 @@ import { NodekilnError } from '../../../errors.ts';
 import type { ExecResult, Host } from '../../../host/port.ts';
 import { fromBase64, textOf } from '../../../model/bytes.ts';
 import { join, resolve } from '../../../model/path.ts';
-import { loginKeys } from '../../reference.ts';
+import { loginKeys } from '../../../model/reference.ts';
 
 /** `token`: a refresh token for the registry's token service. */
 export type Credentials =

@@ -1,7 +1,7 @@
 /** Opens the repository an address names: a registry, its mirrors before it, or a layout folder. */
 import { NodekilnError } from '../../../errors.ts';
 import { isAbsolute, join } from '../../../model/path.ts';
-import { parseReference, registryName } from '../../reference.ts';
+import { parseReference, registryName } from '../../../model/reference.ts';
 import type { FetchContext, RegistryMirror } from '../source.ts';
 import { dockerCredentials } from './credentials.ts';
 import { openLayout } from './layout.ts';
@@ -31,6 +31,7 @@ export function openReference(
     credentials: context.credentials ?? dockerCredentials(context),
     clock: context.clock,
     budgetMs: context.budgetMs,
+    ...(context.parts && { parts: context.parts }),
     ...(context.signal && { signal: context.signal }),
   };
   const mirrors = (context.mirrors ?? []).filter(({ host }) => registryName(host) === registry || host === '_default');

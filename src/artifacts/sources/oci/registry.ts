@@ -13,9 +13,10 @@ import { NetError } from '../../../host/port.ts';
 import type { Clock, Files, HttpHeaders, HttpResponse } from '../../../host/port.ts';
 import { textOf } from '../../../model/bytes.ts';
 import { retryAfterMs } from '../../../model/retry-after.ts';
-import { registryHost } from '../../reference.ts';
+import { registryHost } from '../../../model/reference.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
+import type { PartsPlace } from '../parts.ts';
 import { RetryableError, retry } from '../retry.ts';
 import { authorizedClient } from './authorization.ts';
 import type { RegistryClient } from './authorization.ts';
@@ -32,6 +33,8 @@ export interface RegistryOptions {
   readonly client: RegistryClient;
   /** Where blobs land. */
   readonly local: Files;
+  /** Where parts of them are kept. */
+  readonly parts?: PartsPlace;
   readonly credentials: CredentialStore;
   readonly plainHttp: boolean;
   /** Root of the API; `https://<registry>/v2` unless told. */
@@ -58,7 +61,7 @@ export interface RemoteRepository extends Repository {
 
 /** Asks nothing before it is asked. */
 export function openRegistry(options: RegistryOptions): RemoteRepository {
-  const { registry, repository, local, clock, budgetMs, answerMs = budgetMs, signal } = options;
+  const { registry, repository, local, parts, clock, budgetMs, answerMs = budgetMs, signal } = options;
   const client = authorizedClient(options);
   const name = `${registry}/${repository}`;
   const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${registryHost(registry)}/v2`;
@@ -111,6 +114,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
         to: join(folder, `${digest.replace(':', '-')}.blob`),
         digest,
         size,
+        ...(parts && { parts }),
         ...(onProgress && { onProgress }),
         ...(signal && { signal }),
       });

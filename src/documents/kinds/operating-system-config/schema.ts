@@ -5,7 +5,7 @@
  */
 import { check, literal, optional, refine, unknown } from 'zod/mini';
 import type { output } from 'zod/mini';
-import { asReference } from '../../../artifacts/reference.ts';
+import { asReference } from '../../../model/reference.ts';
 import {
   targetPath,
   anyText,

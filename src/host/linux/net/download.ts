@@ -5,6 +5,7 @@ import { NetError } from '../../port/net.ts';
 import type { Download, DownloadOutcome, HttpDownload } from '../../port/net.ts';
 import type { Agents } from './agents.ts';
 import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts';
+import { placeInFile, type PlaceInFile } from '../../place-in-file.ts';
 import { timerMs } from '../timers.ts';
 
 const progressEveryMs = 100;
@@ -38,27 +39,19 @@ interface Reception {
 
 async function receive(response: IncomingMessage, wanted: HttpDownload): Promise<Reception> {
   const { into, size, maxBytes } = wanted;
-  const start = startOf(response, into.size);
-  if (start === undefined) {
+  const answer = answerOf(response);
+  const place = placeInFile(answer, wanted);
+  if (place === undefined || (await wanted.accepts?.(answer)) === false) {
     dismiss(response);
     return { outcome: 'unwanted' };
   }
-  const length = response.headers['content-length'];
-  const total = length === undefined ? undefined : start + Number(length);
+  const { start, end, total } = place;
   if (total !== undefined && total !== (size ?? Math.min(total, maxBytes))) {
     response.destroy();
     return { outcome: 'size' };
   }
   if (start < into.size) await into.restart();
-  return take(response, wanted, { total, limit: size ?? maxBytes });
-}
-
-/** Where the body belongs; undefined when it is not wanted. */
-function startOf({ statusCode, headers }: IncomingMessage, size: number): number | undefined {
-  if (statusCode === 200) return 0;
-  if (statusCode !== 206) return undefined;
-  const start = Number(/^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1]);
-  return start === size ? start : undefined;
+  return take(response, wanted, { total, end, limit: size ?? maxBytes });
 }
 
 function dismiss(response: IncomingMessage): void {
@@ -69,13 +62,17 @@ function dismiss(response: IncomingMessage): void {
 async function take(
   response: IncomingMessage,
   { into, stall, onProgress }: HttpDownload,
-  { total, limit }: { readonly total: number | undefined; readonly limit: number },
+  { total, end = Infinity, limit }: Pick<PlaceInFile, 'total' | 'end'> & { readonly limit: number },
 ): Promise<Reception> {
   let lastProgress = -Infinity;
   let stalled: string | undefined;
   const stopWatching = watch(response, { into, stall }, (why) => (stalled = why));
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
+      if (into.size + chunk.length > end) {
+        response.destroy();
+        return { outcome: 'cut', why: 'more came than the part was said to have' };
+      }
       if (into.size + chunk.length > limit) {
         response.destroy();
         return { outcome: 'size' };
@@ -93,7 +90,7 @@ async function take(
   } finally {
     stopWatching();
   }
-  if (!response.complete || (total !== undefined && into.size !== total))
+  if (!response.complete || into.size !== (total ?? into.size))
     return { outcome: 'cut', why: `the connection ended after ${into.size} of ${total ?? 'unknown'} bytes` };
   onProgress?.(into.size, total);
   return { outcome: 'whole' };

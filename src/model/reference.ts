@@ -3,7 +3,7 @@
  * names (`nginx`, `a:b`) are refused because they silently mean another registry. Pure.
  */
 import { NodekilnError } from '../errors.ts';
-import { cacheKey, parseVersion } from '../model/version.ts';
+import { cacheKey, parseVersion } from './version.ts';
 
 /** A reference of an OCI artifact in its parts. */
 export interface Reference {
