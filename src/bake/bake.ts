@@ -166,7 +166,8 @@ async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): P
   if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
   const { document } = manifest.loaded;
   const pinned = options.frozen === true ? withLockedPackages(rendered, document, { lock: locked, target }) : rendered;
-  const desired = withProgram(pinned, await ownProgram(host));
+  const { boot = true, agent = false } = document.spec.nodekiln ?? {};
+  const desired = boot || agent ? withProgram(pinned, await ownProgram(host)) : pinned;
   const hold = options.updateLock === true ? emptyManifestLock : locked;
   const held = lockedDigests(desired, { lock: hold, target, base });
   return { manifest, options, base, facts, target, desired, lockPath, whole, locked, hold, held };

@@ -170,6 +170,17 @@ describe('options before the verb', () => {
       }
   });
 
+  test('stand as they should in the examples of the help', async () => {
+    for (const load of Object.values(verbs)) {
+      const verb = await load();
+      for (const example of verb.spec.examples) {
+        const [, ...argv] = (example.split(/ [|>] /)[0] ?? '').split(' ');
+        const parsed = await parseCommandLine(argv, 80);
+        assert.ok('verb' in parsed && parsed.verb === verb, example);
+      }
+    }
+  });
+
   for (const argv of [
     ['--help', 'bake'],
     ['--json', 'bake', '--help'],
