@@ -4,7 +4,7 @@ import { NodekilnError } from '../errors.ts';
 import { formatProblem } from './invalid.ts';
 import { parseText } from './load.ts';
 import { positionsOf } from './positions.ts';
-import { parseYaml } from './yaml.ts';
+import { mostTokens, parseYaml } from './yaml.ts';
 
 async function refused(text: string): Promise<NodekilnError> {
   try {
@@ -44,6 +44,30 @@ for (const [text, ...problems] of malformed) {
     assert.deepEqual(error.place, first?.place);
   });
 }
+
+/** So many lines have more words and marks than are read. */
+const enough = mostTokens / 2 + 1;
+for (const [what, line] of [
+  ['a list', '- 1\n'],
+  ['a map', 'k: v\n'],
+  ['lists in a list', '- [1,2,3]\n'],
+  ['remarks', '# x\n'],
+  ['texts', '- |\n  x\n'],
+  ['the keys of a list', '- {a: 1}\n'],
+] as const)
+  test(`is too long for YAML: ${what} without end`, async () => {
+    const endless = line.repeat(enough);
+    const error = await refused(endless);
+    assert.match(error.message, /^a\.yaml is too long for YAML: here it has more than 800000 words and marks$/);
+    assert.match(error.hint ?? '', /JSON/);
+    const at = error.place?.line ?? 0;
+    assert.ok(at > 1000 && at < endless.split('\n').length, `${at}`);
+  });
+
+test('a long text of few words is read', async () => {
+  const { value } = await parseYaml('a', `a: |\n${`  ${'word '.repeat(800)}\n`.repeat(1000)}`);
+  assert.equal((value as { a: string }).a.length, 4_001_000);
+});
 
 test('nothing, and nothing but a remark, is no value', async () => {
   for (const text of ['', '\n', '# a\n']) {

@@ -15,15 +15,25 @@ export interface ParsedYaml {
 /** Times an alias may be resolved in one document. */
 const maxAliasCount = 100;
 
+/**
+ * Words and marks of a text. The library takes two seconds and half a gigabyte for so many, which are 4 MB of files with their
+ * content and 1 MB of the densest lists; JSON of that size takes a tenth.
+ */
+export const mostTokens = 800_000;
+/** A shorter text has fewer of them: at most two have no width for one that has. */
+const longText = mostTokens / 3;
+
 /** NK_DOCUMENT_SYNTAX with every problem the parser found. */
 export async function parseYaml(file: string, text: string): Promise<ParsedYaml> {
   const yaml = await import('yaml');
+  const lines = lineStarts(text);
+  const at = (offset: number, message: string): Problem => ({ message, place: { file, ...positionAt(lines, offset) } });
+  const beyond = text.length > longText ? endOfTokens(new yaml.Lexer().lex(text)) : undefined;
+  if (beyond !== undefined) throw tooLong(file, at(beyond, `here it has more than ${mostTokens} words and marks`));
   // Keys are compared below: the library compares each with all before it.
   const documents = parseAll(() =>
     yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent', uniqueKeys: false }),
   );
-  const lines = lineStarts(text);
-  const at = (offset: number, message: string): Problem => ({ message, place: { file, ...positionAt(lines, offset) } });
 
   const [document, second] = 'empty' in documents ? [] : documents;
   if (!document) return { value: null, root: { start: 0, children: new Map() } };
@@ -79,6 +89,29 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
       throw thrown;
     }
   }
+}
+
+/** What the lexer says between the words of the text: a document begins, a scalar, or a flow ends. */
+const widthless = new Set(['\x02', '\x1f', '\x18']);
+
+/** Where the last token that is allowed ends; undefined when there are no more. */
+function endOfTokens(tokens: Iterable<string>): number | undefined {
+  let count = 0;
+  let end = 0;
+  for (const token of tokens) {
+    if (!widthless.has(token)) end += token.length;
+    count += 1;
+    if (count > mostTokens) return end;
+  }
+  return undefined;
+}
+
+function tooLong(file: string, problem: Problem): NodekilnError {
+  return new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is too long for YAML: ${problem.message}`, {
+    ...(problem.place && { place: problem.place }),
+    problems: [problem],
+    hint: 'Write it as JSON, which is read ten times as fast, or divide it.',
+  });
 }
 
 function syntaxError(file: string, problems: readonly Problem[]): NodekilnError {

@@ -20,8 +20,8 @@ import {
   type SourcedText,
 } from './source.ts';
 
-/** No document of people or of a Secret comes near it. */
-const largestDocument = 16 * 1024 * 1024;
+/** No document of people or of a Secret comes near it: two seconds of JSON. */
+const largestDocument = 8 * 1024 * 1024;
 
 /** NK_DOCUMENT_MISSING when there is no such document, or what there is cannot be read as one. */
 export async function readText(files: Files, path: string): Promise<SourcedText> {
