@@ -5,7 +5,7 @@
  */
 import { isNeverDeferrable } from '../config/never-deferrable.ts';
 import type { Facts } from '../model/facts.ts';
-import type { Resource, ResourceId, ResourceKind, Resources } from '../model/resources.ts';
+import type { InUse, Resource, ResourceId, ResourceKind, Resources } from '../model/resources.ts';
 import type { Change, Facet, Impact, Observations, Step, Touched } from '../model/steps.ts';
 
 export interface Difference {
@@ -84,8 +84,8 @@ export interface KindPlanner<K extends ResourceKind> {
   folderOf?(resource: Resources[K]): string | undefined;
   /** Whether what is there is somebody else's, kept before ours takes its place. Nothing is, unless told. */
   keepsOriginal?(observed: Observations[K]): boolean;
-  /** The version in the cache of programs that it uses. None, unless told. */
-  usesCached?(resource: Resources[K]): { readonly tool: string; readonly version: string } | undefined;
+  /** The program of the cache that it uses. None, unless told. */
+  usesCached?(resource: Resources[K]): InUse | undefined;
   /** What the step does to running units. Nothing, unless told. */
   impactOf?(step: Step): Impact[];
 }

@@ -3,7 +3,14 @@
  * is. Exhaustive by its type, no magic.
  */
 import type { Facts } from '../model/facts.ts';
-import { kindOf, resourceKinds, type Resource, type ResourceId, type ResourceKind } from '../model/resources.ts';
+import {
+  kindOf,
+  resourceKinds,
+  type InUse,
+  type Resource,
+  type ResourceId,
+  type ResourceKind,
+} from '../model/resources.ts';
 import type { Resources } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import {
@@ -199,8 +206,8 @@ function keepsOriginalOf<K extends ResourceKind>(kind: K, observed: Observations
   return plannerOf(kind).keepsOriginal?.(observed) ?? false;
 }
 
-/** The version in the cache of programs that the resource uses, if any. */
-export function cachedUseOf(resource: Resource): { readonly tool: string; readonly version: string } | undefined {
+/** The program of the cache that the resource uses, if any. */
+export function cachedUseOf(resource: Resource): InUse | undefined {
   return plannerOf(resource.kind).usesCached?.(resource);
 }
 

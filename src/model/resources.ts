@@ -391,6 +391,13 @@ export function nameOf(id: ResourceId): string {
 /** Everything a document asks for. Keys are the resources' ids. */
 export type ResourceMap = ReadonlyMap<ResourceId, Resource>;
 
+/** A program of the cache that is in use. */
+export interface InUse {
+  readonly tool: string;
+  /** The version that must stay; none of them when the build in use came from elsewhere. */
+  readonly version?: string;
+}
+
 /** Which versions in the cache are given up after a success. */
 export interface CachePolicy {
   /** Versions of each program beside those in use. */

@@ -55,6 +55,16 @@ describe('what the cache gives up', () => {
       );
     });
 
+  it('gives up any version of a program that is in use as a build from elsewhere', () => {
+    const built = [{ tool: 'kubelet' }, ...inUse.slice(1)];
+    assert.deepEqual(given(index, built, { keep: 1 }), [
+      'kubectl 1.33.0',
+      'kubelet 1.34.2',
+      'kubelet 1.34.9',
+      'kubelet 1.34.10',
+    ]);
+  });
+
   it('keeps the newest beside the one in use, for each program', () => {
     assert.deepEqual(given(index, inUse, { keep: 2 }), ['kubelet 1.34.2']);
     assert.deepEqual(given(index, inUse, { keep: 1 }), ['kubectl 1.33.0', 'kubelet 1.34.2', 'kubelet 1.34.10']);

@@ -4,17 +4,11 @@
  * leaves an entry without a file, which is refused when asked for and given up by the next run, and never a file that
  * nobody knows of.
  */
-import type { CachePolicy } from '../../model/resources.ts';
+import type { CachePolicy, InUse } from '../../model/resources.ts';
 import type { Files } from '../../host/port.ts';
 import { cachedPath, readIndex, removeFromCache } from './cache.ts';
 import type { CacheEntry, CacheIndex } from './cache.ts';
 import { cacheKey, compareVersions, parseVersion } from '../../model/version.ts';
-
-/** A version that must stay. */
-export interface InUse {
-  readonly tool: string;
-  readonly version: string;
-}
 
 /** What to give up of the tools that are in use, and why. Oldest first. */
 export function reclaimable(
@@ -22,7 +16,11 @@ export function reclaimable(
   inUse: readonly InUse[],
   policy: CachePolicy,
 ): { readonly entry: CacheEntry; readonly why: string }[] {
-  const used = new Set(inUse.map(({ tool, version }) => cachedPath(tool, cacheKey(parseVersion(version)))));
+  const used = new Set(
+    inUse.flatMap(({ tool, version }) =>
+      version === undefined ? [] : [cachedPath(tool, cacheKey(parseVersion(version)))],
+    ),
+  );
   // A tool that no document names is somebody else's.
   const named = new Set(inUse.map(({ tool }) => tool));
   const spare = index.entries

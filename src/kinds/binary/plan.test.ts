@@ -221,7 +221,8 @@ describe('a program', () => {
     const ofManifest: BinarySource = { ...fromUrl, role: 'manifest' };
     const cache: BinarySource = { type: 'cache', version: 'v1.2.3' };
     assert.deepEqual(cachedUseOf(activated), use);
-    assert.deepEqual(cachedUseOf({ ...activated, sources: [fromUrl] }), use);
+    assert.deepEqual(cachedUseOf({ ...activated, sources: [fromUrl, cache] }), use, 'it may come to that');
+    assert.deepEqual(cachedUseOf({ ...activated, sources: [fromUrl] }), { tool: 'tool' }, 'another build');
     assert.deepEqual(cachedUseOf({ ...activated, sources: [cache, ofManifest] }), use);
     assert.equal(cachedUseOf({ ...activated, sources: [ofManifest] }), undefined);
     assert.equal(cachedUseOf(kept), undefined);

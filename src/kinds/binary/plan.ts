@@ -89,11 +89,13 @@ export const binaryPlanner: KindPlanner<'binary'> = {
     ];
   },
 
-  // What a bake places itself has a digest for a version, and the cache never has it.
-  usesCached: ({ tool, version, place, sources }) =>
-    place.type === 'activate' && !sources.every((source) => source.type !== 'cache' && source.role === 'manifest')
-      ? { tool, version }
-      : undefined,
+  usesCached: ({ tool, version, place, sources }) => {
+    if (place.type !== 'activate') return undefined;
+    if (sources.some(({ type }) => type === 'cache')) return { tool, version };
+    // What a bake places itself has a digest for a version, and the cache never has it.
+    const isOfManifest = sources.every((source) => source.type !== 'cache' && source.role === 'manifest');
+    return isOfManifest ? undefined : { tool };
+  },
 
   together: ({ steps, changes }) =>
     changes.every(({ desired }) => desired) ? steps : yieldTargets(steps, new Set(changes.map(({ id }) => id))),
