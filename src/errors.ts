@@ -235,6 +235,11 @@ export const errors = {
     meaning: 'A file system has too little room for what is to be fetched; nothing was.',
     hint: 'Free space on it (`df`, `du`), or make it larger.',
   },
+  NK_PATH_UNSAFE: {
+    class: 'apply',
+    meaning: 'A path leads through a link that another user may have put there.',
+    hint: 'Name the path that is meant without the link, or let only root write to the folder that the link is in.',
+  },
   NK_ROUTE_FAILED: {
     class: 'apply',
     meaning: 'Routes of the host could not be read or changed.',

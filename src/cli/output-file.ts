@@ -1,14 +1,37 @@
-/** Files that a person asks a verb to write. */
+/** Files that a person asks a verb to write: whole or not at all, and never behind a link of somebody else's. */
 import { writeFile } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { errnoOf, NodekilnError, whyRefused } from '../errors.ts';
+import { bytesOf } from '../model/bytes.ts';
+import { onThisMachine } from './this-machine.ts';
 
-/** Gives the path back. NK_FILE_WRITE. */
+/** Gives the path back. NK_FILE_WRITE, NK_PATH_UNSAFE. */
 export async function writeOutput(path: string, content: string): Promise<string> {
   try {
-    await writeFile(path, content);
+    const whole = resolve(path);
+    // `/dev/stdout` and the like are no places for files.
+    if (whole.startsWith('/dev/')) await writeFile(path, content);
+    else await writeWhole(whole, content);
     return path;
   } catch (cause) {
+    if (cause instanceof NodekilnError) throw cause;
     const why = errnoOf(cause) === 'ENOENT' ? 'its folder does not exist' : whyRefused(cause);
     throw new NodekilnError('NK_FILE_WRITE', `${path} cannot be written: ${why}`, { cause, place: { file: path } });
   }
+}
+
+async function writeWhole(path: string, content: string): Promise<void> {
+  await onThisMachine(async ({ files }) => {
+    const folder = dirname(path);
+    // Also says when a link on the way is not followed.
+    await files.list(folder);
+    if (!(await files.stat(folder))) throw Object.assign(new Error(`no folder ${folder}`), { code: 'ENOENT' });
+    const staged = await files.stage(folder);
+    try {
+      await staged.append(bytesOf(content));
+      await staged.publish(basename(path), { mode: 0o666 & ~process.umask() });
+    } finally {
+      await staged.discard();
+    }
+  });
 }

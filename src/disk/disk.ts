@@ -5,18 +5,24 @@
  *
  * Paths are absolute paths of our own file system. Sizes and positions in bytes.
  */
-import type { DiskSpace, FileStat, FolderEntry } from '../model/files.ts';
+import type { Attributes, DiskSpace, FileStat, FileType, FolderEntry } from '../model/files.ts';
 
 /** An entry without the target of a symlink, which is a call of its own. */
 export type EntryStat = Omit<FileStat, 'target'>;
+
+/** What has a name, and who may change it. */
+export interface Look extends Attributes {
+  readonly type: FileType;
+}
 
 /**
  * How something is opened. `read` follows a symlink, `read-entry` refuses one; neither waits for a FIFO or a device.
  * `create` makes a new file, 0600, for writing and reading, and refuses whatever has the name; `continue` takes what is
  * there for both, or makes it, and refuses a symlink. `overwrite` is for the
- * kernel's own files. `folder` follows a symlink, `folder-entry` refuses one.
+ * kernel's own files. `folder` follows a symlink, `folder-entry` refuses one. `name` only holds on to what
+ * has the name, be that a symlink.
  */
-export type OpenMode = 'read' | 'read-entry' | 'create' | 'continue' | 'overwrite' | 'folder' | 'folder-entry';
+export type OpenMode = 'name' | 'read' | 'read-entry' | 'create' | 'continue' | 'overwrite' | 'folder' | 'folder-entry';
 
 /** Something open. */
 export interface Descriptor {
@@ -42,9 +48,9 @@ export interface Disk {
   readonly self: { readonly pid: number; readonly startTime: string; readonly uid: number; readonly gid: number };
   open(path: string, how: OpenMode): Promise<Descriptor>;
   stat(path: string): Promise<EntryStat>;
+  /** Less of it, while nothing else runs: of what the kernel has at hand. Undefined where there is nothing. */
+  look(path: string): Look | undefined;
   readlink(path: string): Promise<string>;
-  /** Without a symlink in it. */
-  realpath(path: string): Promise<string>;
   /** In the order of the disk. */
   readdir(path: string): Promise<FolderEntry[]>;
   /** Under our umask. */

@@ -28,21 +28,32 @@ const underWay = new WeakMap<Disk, Map<string, Promise<ReadonlySet<string>>>>();
 export function makeFolders(
   disk: Disk,
   folder: string,
-  attributes = plainAttributes(disk),
+  { attributes = plainAttributes(disk), name = folder }: MakeOptions = {},
 ): Promise<ReadonlySet<string>> {
   const making = underWay.get(disk) ?? new Map<string, Promise<ReadonlySet<string>>>();
   underWay.set(disk, making);
-  const joined = making.get(folder);
+  const joined = making.get(name);
   if (joined) return joined;
-  const made = makeFolder(disk, folder, attributes).finally(() => making.delete(folder));
-  making.set(folder, made);
+  const made = makeFolder(disk, folder, { attributes, name }).finally(() => making.delete(name));
+  making.set(name, made);
   return made;
 }
 
-async function makeFolder(disk: Disk, folder: string, attributes: Attributes): Promise<ReadonlySet<string>> {
+export interface MakeOptions {
+  /** Of the folder itself. */
+  readonly attributes?: Attributes;
+  /** Its own path, where it is reached by way of an open folder. */
+  readonly name?: string;
+}
+
+async function makeFolder(
+  disk: Disk,
+  folder: string,
+  { attributes, name }: Required<MakeOptions>,
+): Promise<ReadonlySet<string>> {
   if (await isPresent(disk, folder)) return new Set();
   const parent = dirname(folder);
-  const changed = new Set(await makeFolders(disk, parent));
+  const changed = new Set(await makeFolders(disk, parent, { name: dirname(name) }));
   // What a run that was killed while it made this very folder left here.
   await sweepTemporaries(disk, parent);
   const make = async (temporary: string) => {

@@ -3,7 +3,7 @@
  * touches what the kernel has at hand, an open descriptor or a name that was just made, is called directly: a way to a
  * thread and back takes longer than the call.
  */
-import type { BigIntStats, Dirent } from 'node:fs';
+import type { BigIntStats, Dirent, Stats } from 'node:fs';
 import {
   close as closeLater,
   closeSync,
@@ -13,6 +13,7 @@ import {
   fstatSync,
   fsync as fsyncLater,
   ftruncate as ftruncateLater,
+  lstatSync,
   open as openLater,
   openSync,
   read as readLater,
@@ -23,24 +24,16 @@ import {
   write as writeLater,
   writeSync,
 } from 'node:fs';
-import {
-  copyFile,
-  link,
-  lstat,
-  mkdir,
-  readdir,
-  readlink,
-  realpath,
-  rmdir,
-  statfs,
-  symlink,
-  unlink,
-} from 'node:fs/promises';
+import { copyFile, link, lstat, mkdir, readdir, readlink, rmdir, statfs, symlink, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { FileType } from '../model/files.ts';
 import { startTimeIn, type Descriptor, type Disk, type EntryStat, type OpenMode } from './disk.ts';
 
+/** open(2); Node does not name it. */
+const O_PATH = 0o10000000;
+
 const flags: Readonly<Record<OpenMode, number>> = {
+  name: O_PATH | constants.O_NOFOLLOW,
   read: constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY,
   'read-entry': constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
@@ -65,8 +58,11 @@ export const nodeDisk: Disk = {
   open: async (path, how) =>
     descriptorOf(how === 'create' ? openSync(path, flags[how], 0o600) : await open(path, flags[how], 0o600)),
   stat: async (path) => statOf(await lstat(path, { bigint: true })),
+  look: (path) => {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    return found && { type: typeOf(found), mode: found.mode & 0o7777, uid: found.uid, gid: found.gid };
+  },
   readlink: (path) => readlink(path),
-  realpath: (path) => realpath(path),
   readdir: async (path) =>
     (await readdir(path, { withFileTypes: true })).map((entry) => ({ name: entry.name, type: typeOf(entry) })),
   mkdir: async (path, mode) => {
@@ -139,7 +135,7 @@ function statOf(found: BigIntStats): EntryStat {
   };
 }
 
-function typeOf(entry: Dirent | BigIntStats): FileType {
+function typeOf(entry: Dirent | Stats | BigIntStats): FileType {
   if (entry.isFile()) return 'file';
   if (entry.isDirectory()) return 'directory';
   return entry.isSymbolicLink() ? 'symlink' : 'other';

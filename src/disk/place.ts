@@ -3,12 +3,12 @@
  * shares mode and owner with its original, so it is taken only when they are the ones asked for. The temporary name is
  * always unlinked: rename() between two names of one inode does nothing and would leave it behind.
  *
- * In: paths of our own file system; a symlink at `from` is followed. Errors: NK_FILE_WRITE. `touched` collects the folder to sync.
+ * In: paths of our own file system, `from` maybe that of an open file. Errors: NK_FILE_WRITE. `touched` collects the folder to sync.
  */
 import { errnoOf, NodekilnError } from '../errors.ts';
 import type { Attributes, PlaceMethod } from '../model/files.ts';
 import { dirname } from '../model/path.ts';
-import type { Disk, EntryStat } from './disk.ts';
+import type { Descriptor, Disk, EntryStat } from './disk.ts';
 import { publish } from './publish.ts';
 import { discardTemporary, temporaryIn } from './temporaries.ts';
 import { writeError } from './write-error.ts';
@@ -34,9 +34,8 @@ export async function placeFile(disk: Disk, placement: Placement): Promise<Place
 }
 
 async function placeBy(disk: Disk, placement: Placement, temporary: string): Promise<PlaceMethod> {
-  const { to, path, attributes, touched } = placement;
-  const from = await disk.realpath(placement.from);
-  const source = await disk.stat(from);
+  const { from, to, path, attributes, touched } = placement;
+  const source = await statOpen(disk, from);
   if (source.type !== 'file')
     throw new NodekilnError('NK_FILE_WRITE', `cannot place ${path}: its source is not a file`);
   const linkable = source.mode === attributes.mode && source.uid === attributes.uid && source.gid === attributes.gid;
@@ -55,11 +54,28 @@ async function placeBy(disk: Disk, placement: Placement, temporary: string): Pro
     path,
     verb: 'place',
     temporary,
-    make: () => disk.open(temporary, 'read-entry'),
+    make: async () => checked(await disk.open(temporary, 'read-entry'), method),
     attributes: method === 'hardlink' ? undefined : attributes,
   };
   await publish(disk, [publication], { touched });
   return method;
+}
+
+async function statOpen(disk: Disk, path: string): Promise<EntryStat> {
+  const file = await disk.open(path, 'read');
+  try {
+    return await file.stat();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Where others can write they can put another file there meanwhile, and what has more names is not theirs alone. */
+async function checked(file: Descriptor, method: PlaceMethod): Promise<Descriptor> {
+  const { type, links } = await file.stat();
+  if (type === 'file' && (links === 1 || method === 'hardlink')) return file;
+  await file.close();
+  throw new Error('it was replaced while it was made');
 }
 
 interface Filling {

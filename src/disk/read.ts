@@ -5,12 +5,15 @@
 import { concatBytes } from '../model/bytes.ts';
 import type { Descriptor, Disk } from './disk.ts';
 
+/** What opens files: a disk, or paths that are held. */
+export type Opening = Pick<Disk, 'open'>;
+
 /** Of the kernel's own files, which do not know their size. */
 const pieceBytes = 64 * 1024;
 
 /** A regular file, opened for reading; EISDIR or EINVAL for anything else. A symlink is followed. */
-export async function openRegular(disk: Disk, path: string): Promise<{ file: Descriptor; size: number }> {
-  const file = await disk.open(path, 'read');
+export async function openRegular(from: Opening, path: string): Promise<{ file: Descriptor; size: number }> {
+  const file = await from.open(path, 'read');
   try {
     const { type, size } = await file.stat();
     if (type === 'file') return { file, size };
@@ -24,8 +27,8 @@ export async function openRegular(disk: Disk, path: string): Promise<{ file: Des
 }
 
 /** All of a regular file; EFBIG when that is more than `maxBytes`. */
-export async function readWhole(disk: Disk, path: string, maxBytes = Infinity): Promise<Uint8Array> {
-  const { file, size } = await openRegular(disk, path);
+export async function readWhole(from: Opening, path: string, maxBytes = Infinity): Promise<Uint8Array> {
+  const { file, size } = await openRegular(from, path);
   try {
     if (size > maxBytes) throw tooLarge(path, maxBytes);
     if (size > 0) return await readRange(file, 0, size);

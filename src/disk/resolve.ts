@@ -1,41 +1,75 @@
 /**
- * Paths of a host as paths of our own file system. For the machine itself they are the same. For a root folder every
- * path is walked component by component, with symlinks interpreted as the host would see them: absolute targets start
- * at the root folder, and `..` never leads out of it. What comes out contains no symlink except, when asked for, the
- * last component; missing components are kept as they are written.
+ * Paths of a host as paths of our own file system. Every path is walked component by component, with symlinks interpreted
+ * as the host would see them: in a root folder, absolute targets start there and `..` never leads out of it.
  *
- * In: absolute host paths. Out: absolute paths. Errors: system errors (ELOOP after 40 symlinks, like the kernel).
+ * A link is followed only where nobody else could have put it: in a folder that other users may write to it is refused,
+ * whatever it leads to (the rule of systemd-tmpfiles and of the kernel's protected_symlinks). Folders that others can
+ * exchange while we walk are held open, and what lies in them is reached through `/proc/self/fd`: what is swapped meanwhile
+ * leads nowhere. Of everything else the path is enough.
+ *
+ * In: absolute host paths. Out: absolute paths without a symlink except, when asked for, the last component; missing
+ * components are kept as they are written. Errors: NK_PATH_UNSAFE; system errors (ELOOP after 40 symlinks, like the kernel).
  */
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { basename, dirname, join, normalize } from '../model/path.ts';
-import type { Disk } from './disk.ts';
+import { isFixed, isOthers } from '../model/trust.ts';
+import type { Descriptor, Disk, Look } from './disk.ts';
+import { unlessMissing } from './entries.ts';
+import { makeFolders } from './folders.ts';
+import { unsafe } from './unsafe.ts';
 
 const maxSymlinks = 40;
 
 export interface PathResolver {
   readonly root: string;
-  /** The entry itself: a symlink in the last component is not followed. */
+  /** The entry itself, by its name: for who cannot hold anything. A symlink in the last component is not followed. */
   entry(path: string): Promise<string>;
-  /** What the path leads to: every symlink is followed. */
+  /** What the path leads to, by its name: every symlink is followed. */
   target(path: string): Promise<string>;
+  /** Paths that nobody can lead elsewhere before they are released. */
+  hold(): Places;
+}
+
+/** The paths of one operation. */
+export interface Places {
+  /** The entry itself. ENOENT where a folder is missing in one that others may write to. */
+  entry(path: string): Promise<string>;
+  /** What the path leads to. */
+  target(path: string): Promise<string>;
+  /** What it leads to, for reading. */
+  open(path: string): Promise<Descriptor>;
+  /** The entry itself, its folder made when missing; `touched` collects the folders to sync. */
+  made(path: string, touched: Set<string>): Promise<string>;
+  /** Folders have changed: they are looked up anew. */
+  forget(): void;
+  release(): Promise<void>;
+  /** The error with names for people in place of what is held. */
+  named(thrown: unknown): unknown;
+}
+
+/** Works with paths that are held that long. */
+export async function holding<Result>(
+  resolver: PathResolver,
+  work: (places: Places) => Promise<Result>,
+): Promise<Result> {
+  const places = resolver.hold();
+  try {
+    return await work(places);
+  } catch (thrown) {
+    throw places.named(thrown);
+  } finally {
+    await places.release();
+  }
 }
 
 export function createPathResolver(disk: Disk, root: string): PathResolver {
-  if (root === '/') {
-    return {
-      root,
-      entry: (path) => Promise.resolve(normalise(path)),
-      target: (path) => Promise.resolve(normalise(path)),
-    };
-  }
+  const known = new Set<string>();
+  const about: About = { disk, root, known, look: (path) => look(disk, known, path) };
   return {
     root,
-    entry: async (path) => {
-      const clean = normalise(path);
-      if (clean === '/') return root;
-      return join(await walk(disk, root, dirname(clean)), basename(clean));
-    },
-    target: (path) => walk(disk, root, normalise(path)),
+    entry: (path) => entryIn(walks(about), path).then(({ name }) => name),
+    target: (path) => walks(about)(normalise(path)).then(({ name }) => name),
+    hold: () => holdPlaces(about),
   };
 }
 
@@ -48,38 +82,211 @@ export function normalise(path: string): string {
   return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean;
 }
 
-async function walk(disk: Disk, root: string, path: string): Promise<string> {
-  const pending = path.split('/').filter((part) => part !== '');
-  let reached: string[] = [];
+interface About {
+  readonly disk: Disk;
+  readonly root: string;
+  /** Folders and links that were looked at before. */
+  readonly known: Set<string>;
+  readonly look: (path: string) => Promise<Look | undefined>;
+}
+
+/** How far a walk has come. */
+interface Reached {
+  /** By which name system calls reach it. */
+  readonly real: string;
+  /** Its own path in our own file system. */
+  readonly name: string;
+  readonly found: Look | undefined;
+}
+
+/** From the host's `/` on. */
+type Walk = (path: string) => Promise<Reached>;
+
+/** What a walk does beside walking. */
+interface Walking {
+  /** Holds on to what others can exchange. */
+  readonly hold?: (at: Reached) => Promise<Reached>;
+  /** Makes a folder that is missing. */
+  readonly make?: (at: Reached) => Promise<void>;
+}
+
+/** The first look at a folder may wait for the disk, and does so in a thread; then the kernel has it at hand. */
+async function look(disk: Disk, known: Set<string>, path: string): Promise<Look | undefined> {
+  if (known.has(path)) return disk.look(path);
+  const found = await unlessMissing(() => disk.stat(path));
+  if (found?.type === 'directory' || found?.type === 'symlink') known.add(path);
+  return found;
+}
+
+function holdPlaces(about: About): Places {
+  const { disk } = about;
+  const held: { readonly descriptor: Descriptor; readonly name: string }[] = [];
+  const hold = async ({ real, name }: Reached): Promise<Reached> => {
+    const descriptor = await disk.open(real, 'name');
+    held.push({ descriptor, name });
+    const found = await descriptor.stat();
+    if (found.type === 'symlink') throw refused(about, name, found);
+    return { real: `/proc/self/fd/${descriptor.fd}`, name, found };
+  };
+  const folders = new Map<string, Promise<Reached>>();
+  /** Each folder is walked to once, however many entries lie in it. */
+  const once = (path: string, walk: Walk): Promise<Reached> => {
+    const known = folders.get(path);
+    if (known) return known;
+    const reached = walk(path);
+    folders.set(path, reached);
+    const drop = (): void => void folders.delete(path);
+    reached.then(({ found }) => found ?? drop(), drop);
+    return reached;
+  };
+  const finding = walks(about, { hold });
+  return {
+    entry: async (path) => (await entryIn((folder) => once(folder, finding), path)).real,
+    target: async (path) => (await finding(normalise(path))).real,
+    open: async (path) => (await openPlain(about, path)) ?? disk.open((await finding(normalise(path))).real, 'read'),
+    made: async (path, touched) => {
+      const make = async ({ real, name }: Reached): Promise<void> => {
+        for (const changed of await makeFolders(disk, real, { name })) touched.add(changed);
+      };
+      const making = walks(about, { hold, make });
+      return (await entryIn((folder) => once(folder, making), path)).real;
+    },
+    forget: () => folders.clear(),
+    release: async () => {
+      await Promise.all(held.splice(0).map(({ descriptor }) => descriptor.close()));
+    },
+    named: (thrown) => {
+      for (const { descriptor, name } of held) rename(thrown, `/proc/self/fd/${descriptor.fd}`, name);
+      return thrown;
+    },
+  };
+}
+
+function rename(thrown: unknown, from: string, to: string): void {
+  if (!(thrown instanceof Error)) return;
+  const outOf = new RegExp(`${from}(?![0-9])`, 'g');
+  thrown.message = thrown.message.replaceAll(outOf, () => to);
+  if ('path' in thrown && typeof thrown.path === 'string') thrown.path = thrown.path.replace(outOf, () => to);
+  rename(thrown.cause, from, to);
+}
+
+async function entryIn(walk: Walk, path: string): Promise<Reached> {
+  const clean = normalise(path);
+  if (clean === '/') return walk('/');
+  const { real, name } = await walk(dirname(clean));
+  return { real: join(real, basename(clean)), name: join(name, basename(clean)), found: undefined };
+}
+
+function walks(about: About, walking: Walking = {}): Walk {
+  return async (path) => {
+    const plain = plainFolder(about, path);
+    if (plain) return plain;
+    const top: Reached = { real: '/', name: '/', found: await about.look('/') };
+    // Where a root folder lies is walked as well: others may be able to exchange it.
+    const base = about.root === '/' ? top : await walk(about, walking, { base: top, path: about.root });
+    return walk(about, walking, { base, path });
+  };
+}
+
+/** What most paths lead through: known folders that nobody else can exchange. Nothing is waited for. */
+function plainFolder({ disk, root, known }: About, path: string): Reached | undefined {
+  let name = '/';
+  let found = disk.look(name);
+  for (const part of (root + path).split('/')) {
+    if (part === '') continue;
+    name = name === '/' ? `/${part}` : `${name}/${part}`;
+    const next = known.has(name) ? disk.look(name) : undefined;
+    if (!found || next?.type !== 'directory' || !isFixed(found, next, disk.self)) return undefined;
+    found = next;
+  }
+  return { real: name, name, found };
+}
+
+/** Most files are no links: one call tells. */
+async function openPlain(about: About, path: string): Promise<Descriptor | undefined> {
+  const clean = normalise(path);
+  const folder = plainFolder(about, dirname(clean));
+  if (!folder) return undefined;
+  try {
+    return await about.disk.open(join(folder.real, basename(clean)), 'read-entry');
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ELOOP') return undefined;
+    throw thrown;
+  }
+}
+
+async function walk(
+  about: About,
+  walking: Walking,
+  { base, path }: { readonly base: Reached; readonly path: string },
+): Promise<Reached> {
+  const pending = path.split('/');
+  let stack = [base];
   let followed = 0;
   while (pending.length > 0) {
     const part = pending.shift() ?? '';
+    const above = stack.at(-1) ?? base;
     if (part === '' || part === '.') continue;
     if (part === '..') {
-      reached.pop();
+      if (stack.length > 1) stack.pop();
       continue;
     }
-    const target = await linkTarget(disk, join(root, ...reached, part));
-    if (target === undefined) {
-      reached.push(part);
+    const next = await step(about, walking, { above, part });
+    if (next.found?.type !== 'symlink') {
+      stack.push(next);
       continue;
     }
     followed += 1;
     if (followed > maxSymlinks) {
       throw Object.assign(new Error(`ELOOP: too many symbolic links, ${path}`), { code: 'ELOOP', path });
     }
-    if (target.startsWith('/')) reached = [];
+    if (!mayFollow(about, { base, above, link: next })) throw refused(about, next.name, next.found);
+    const target = await about.disk.readlink(next.real);
+    if (target.startsWith('/')) stack = [base];
     pending.unshift(...target.split('/'));
   }
-  return join(root, ...reached);
+  return stack.at(-1) ?? base;
 }
 
-async function linkTarget(disk: Disk, path: string): Promise<string | undefined> {
-  try {
-    return await disk.readlink(path);
-  } catch (thrown) {
-    const errno = errnoOf(thrown);
-    if (errno === 'EINVAL' || errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    throw thrown;
+/** One component further, as it is: a link is not followed. */
+async function step(
+  { disk, look }: About,
+  { hold, make }: Walking,
+  { above, part }: { readonly above: Reached; readonly part: string },
+): Promise<Reached> {
+  const at: Reached = { real: join(above.real, part), name: join(above.name, part), found: undefined };
+  if (above.found?.type !== 'directory') return at;
+  let found = await look(at.real);
+  if (!found && make) {
+    await make(at);
+    found = await look(at.real);
   }
+  if (!found) {
+    // Others may put something there meanwhile: it is not looked for any more.
+    if (hold && isOthers(above.found, disk.self)) throw noEntry(at.name);
+    return at;
+  }
+  const next = { ...at, found };
+  if (!hold || found.type === 'symlink' || isFixed(above.found, found, disk.self)) return next;
+  return hold(next);
+}
+
+function noEntry(path: string): Error {
+  return Object.assign(new Error(`ENOENT: no such file or directory, ${path}`), { code: 'ENOENT', path });
+}
+
+interface Following {
+  readonly base: Reached;
+  readonly above: Reached;
+  readonly link: Reached;
+}
+
+/** Whose the top is could have put everything there anyway, and nothing leads out of it. */
+function mayFollow({ disk }: About, { base, above, link }: Following): boolean {
+  if (!base.found || !above.found || !link.found) return false;
+  return isFixed(above.found, link.found, disk.self) || isFixed(above.found, link.found, base.found);
+}
+
+function refused({ root }: About, name: string, { uid }: Look): NodekilnError {
+  return unsafe(root === '/' ? name : name.slice(root.length), uid);
 }

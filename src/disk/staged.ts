@@ -4,6 +4,7 @@
  */
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { basename, dirname, join } from '../model/path.ts';
+import { isOthers } from '../model/trust.ts';
 import type { Descriptor, Disk } from './disk.ts';
 import { publish, writeAll } from './publish.ts';
 import type { PublishedAttributes } from './publish.ts';
@@ -46,13 +47,16 @@ export async function continueFile(
   const temporary = join(folder, name);
   try {
     const descriptor = await disk.open(temporary, 'continue');
-    const { type, size } = await descriptor.stat();
-    if (type === 'file') return stagedOn({ disk, descriptor, temporary, path, size });
+    const found = await descriptor.stat();
+    const { type, size, links } = found;
+    // What others can still write to, or have by another name, is nothing to go on with.
+    if (type === 'file' && links === 1 && !isOthers(found, disk.self))
+      return stagedOn({ disk, descriptor, temporary, path, size });
     await descriptor.close();
   } catch (thrown) {
     throw writeError('write into', path, thrown);
   }
-  throw new NodekilnError('NK_FILE_WRITE', `${join(path, name)} is no regular file`);
+  throw new NodekilnError('NK_FILE_WRITE', `${join(path, name)} is no regular file of ours`);
 }
 
 async function create(disk: Disk, temporary: string, path: string): Promise<Descriptor> {

@@ -9,26 +9,28 @@
  */
 import { errnoOf } from '../errors.ts';
 import { textOf } from '../model/bytes.ts';
-import { join } from '../model/path.ts';
+import { basename, join } from '../model/path.ts';
+import { isOthers } from '../model/trust.ts';
 import { startTimeIn, type Disk } from './disk.ts';
 import { readWhole } from './read.ts';
 import { removeWhole } from './remove.ts';
 
 const shape = /^\.nodekiln-tmp-(\d+)-(\d+)-\d+$/;
 const claim = /^(.+)\.(\d+)-(\d+)-\d+$/;
+/** Names, whatever way leads to their folders: a process gives none twice. */
 const live = new Set<string>();
 let counter = 0;
 
 /** A name in the folder that nobody else uses. Release it when it was renamed away or removed. */
 export function temporaryIn({ self: { pid, startTime } }: Disk, folder: string): string {
   counter += 1;
-  const path = join(folder, `.nodekiln-tmp-${pid}-${startTime}-${counter}`);
-  live.add(path);
-  return path;
+  const name = `.nodekiln-tmp-${pid}-${startTime}-${counter}`;
+  live.add(name);
+  return join(folder, name);
 }
 
 export function releaseTemporary(path: string): void {
-  live.delete(path);
+  live.delete(basename(path));
 }
 
 /** Removes a temporary name, whatever it is by now; for the paths of failure. */
@@ -48,19 +50,26 @@ export async function claimFolder(disk: Disk, folder: string, name: string): Pro
   const { pid, startTime } = disk.self;
   counter += 1;
   const path = join(folder, `${name}.${pid}-${startTime}-${counter}`);
-  live.add(path);
+  live.add(basename(path));
   try {
     for (const entry of await entriesOf(disk, folder)) {
       const [, known, ...owner] = claim.exec(entry.name) ?? [];
-      if (known !== name || (await inUse(disk, join(folder, entry.name), owner))) continue;
+      if (known !== name || (await inUse(disk, entry.name, owner))) continue;
+      // What others can lay there is nothing to go on with.
+      if (!isOurs(disk, join(folder, entry.name))) continue;
       if (await renamed(disk, join(folder, entry.name), path)) return path;
     }
     await disk.mkdir(path, 0o700);
     return path;
   } catch (thrown) {
-    live.delete(path);
+    releaseTemporary(path);
     throw thrown;
   }
+}
+
+function isOurs(disk: Disk, path: string): boolean {
+  const found = disk.look(path);
+  return found?.type === 'directory' && !isOthers(found, disk.self);
 }
 
 /** False when somebody else was first. */
@@ -79,7 +88,7 @@ export async function sweepTemporaries(disk: Disk, folder: string): Promise<numb
   const stale: string[] = [];
   for (const { name } of await entriesOf(disk, folder)) {
     const owner = shape.exec(name)?.slice(1);
-    if (owner && !(await inUse(disk, join(folder, name), owner))) stale.push(name);
+    if (owner && !(await inUse(disk, name, owner))) stale.push(name);
   }
   for (const name of stale) await removeWhole(disk, join(folder, name));
   return stale.length;
@@ -95,8 +104,8 @@ async function entriesOf(disk: Disk, folder: string): Promise<readonly { readonl
 }
 
 /** `owner`: the process id and start time in its name. */
-async function inUse(disk: Disk, path: string, [pid, start]: readonly string[]): Promise<boolean> {
-  if (Number(pid) === disk.self.pid) return live.has(path);
+async function inUse(disk: Disk, name: string, [pid, start]: readonly string[]): Promise<boolean> {
+  if (Number(pid) === disk.self.pid) return live.has(name);
   return start !== undefined && (await startTimeOf(disk, Number(pid))) === start;
 }
 

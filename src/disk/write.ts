@@ -17,7 +17,7 @@ import { faultPoint } from './fault-point.ts';
 import { makeFolders } from './folders.ts';
 import { lanes, publish, setAttributes, writeAll, type Publication } from './publish.ts';
 import { readWhole } from './read.ts';
-import { normalise, type PathResolver } from './resolve.ts';
+import { normalise, type Places } from './resolve.ts';
 import { syncFolders } from './sync.ts';
 import { sweepTemporaries } from './temporaries.ts';
 import { writeError } from './write-error.ts';
@@ -26,28 +26,23 @@ type FileEntry = Extract<FileWrite, { type: 'file' }>;
 type DirectoryEntry = Extract<FileWrite, { type: 'directory' }>;
 type SymlinkEntry = Extract<FileWrite, { type: 'symlink' }>;
 
-export async function writeEntries(
-  disk: Disk,
-  resolver: PathResolver,
-  writes: readonly FileWrite[],
-): Promise<WriteOutcome[]> {
+export async function writeEntries(disk: Disk, places: Places, writes: readonly FileWrite[]): Promise<WriteOutcome[]> {
   const outcomes = new Map<string, WriteOutcome>();
-  const touched = new Set<string>();
+  const locating = { disk, places, touched: new Set<string>() };
+  const { touched } = locating;
   const [first, second] = stages(writes);
   for (const write of first) {
-    const real = await locate({ disk, resolver, touched }, write.path);
+    const real = await locate(locating, write.path);
     outcomes.set(
       write.path,
       write.type === 'directory'
         ? await writeDirectory(disk, write, real)
         : await writeTogether(disk, [{ write, real }], touched).then(([outcome = 'unchanged']) => outcome),
     );
+    places.forget();
   }
-  const located = await inParallel(second, lanes, async (write) => ({
-    write,
-    real: await entryOf(resolver, write.path, 'write'),
-  }));
-  for (const { write, real } of located) await prepareFolder({ disk, touched }, real, write.path);
+  const located: Located[] = [];
+  for (const write of second) located.push({ write, real: await locate(locating, write.path) });
   const results = await writeTogether(disk, located, touched);
   for (const [index, { write }] of located.entries()) outcomes.set(write.path, results[index] ?? 'unchanged');
   await syncFolders(disk, [...touched]);
@@ -56,41 +51,22 @@ export async function writeEntries(
 
 export interface Locating {
   readonly disk: Disk;
-  readonly resolver: PathResolver;
+  readonly places: Places;
   /** Collects the folders to sync. */
   readonly touched: Set<string>;
 }
 
-/** The real path of a target, its folder made and swept. NK_FILE_WRITE. */
-export async function locate({ disk, resolver, touched }: Locating, path: string): Promise<string> {
-  const real = await entryOf(resolver, path, 'write');
-  await prepareFolder({ disk, touched }, real, path);
-  return real;
-}
-
-/** The real path of an entry; what fails on the way is NK_FILE_WRITE. */
-export async function entryOf(resolver: PathResolver, path: string, verb: string): Promise<string> {
+/** The path of a target, its folder made and swept. NK_FILE_WRITE. */
+export async function locate({ disk, places, touched }: Locating, path: string): Promise<string> {
   try {
-    return await resolver.entry(path);
-  } catch (thrown) {
-    throw writeError(verb, path, thrown);
-  }
-}
-
-async function prepareFolder(
-  { disk, touched }: Pick<Locating, 'disk' | 'touched'>,
-  real: string,
-  path: string,
-): Promise<void> {
-  const folder = dirname(real);
-  if (touched.has(folder)) return;
-  try {
-    for (const changed of await makeFolders(disk, folder)) touched.add(changed);
-    await sweepTemporaries(disk, folder);
+    const real = await places.made(path, touched);
+    const folder = dirname(real);
+    if (!touched.has(folder)) await sweepTemporaries(disk, folder);
+    touched.add(folder);
+    return real;
   } catch (thrown) {
     throw writeError('make the folder of', path, thrown);
   }
-  touched.add(folder);
 }
 
 /** Folders, and symlinks that lead to other targets of the same batch, come before what lies behind them. */
@@ -128,10 +104,10 @@ async function writeDirectory(disk: Disk, write: DirectoryEntry, real: string): 
       found = undefined;
     }
     if (found === undefined) {
-      await makeFolders(disk, real, write);
+      await makeFolders(disk, real, { attributes: write });
       // Somebody who asks for nothing special may have made it meanwhile.
       const made = await statOf(disk, real);
-      if (made) await changeAttributes(disk, real, { found: made, wanted: write });
+      if (made?.type === 'directory') await changeAttributes(disk, real, { found: made, wanted: write });
       return replaced ? 'replaced' : 'created';
     }
     if (found.type !== 'directory') {

@@ -146,6 +146,33 @@ const files: Expectation[] = [
     },
   },
   {
+    name: 'a symlink in a folder that others may write to is not followed, and there is nothing behind it',
+    needs: 'files',
+    check: async ({ host, folder }) => {
+      const { files } = host;
+      await files.write([
+        directory(`${folder}/real`, 0o755),
+        file(`${folder}/real/f`, 'x'),
+        { type: 'directory', path: `${folder}/shared`, mode: 0o755, uid: 12, gid: 12 },
+        link(`${folder}/shared/alias`, `${folder}/real`),
+      ]);
+      const behind = `${folder}/shared/alias/f`;
+      const unsafe = code('NK_PATH_UNSAFE');
+      await assert.rejects(files.write([file(behind, 'y')]), unsafe);
+      await assert.rejects(files.read(behind), unsafe);
+      await assert.rejects(files.list(`${folder}/shared/alias`), unsafe);
+      await assert.rejects(files.place(`${folder}/real/f`, behind, { mode: 0o600, uid: 0, gid: 0 }), unsafe);
+      await assert.rejects(files.stage(`${folder}/shared/alias`), unsafe);
+      assert.equal(await files.stat(behind), undefined);
+      assert.deepEqual(await files.remove([behind]), []);
+      assert.equal(await files.removeTree(behind), false);
+      assert.equal(textOf(await files.read(`${folder}/real/f`)), 'x');
+      // The link itself is an entry like any other.
+      assert.equal((await files.stat(`${folder}/shared/alias`))?.type, 'symlink');
+      assert.deepEqual(await files.write([file(`${folder}/shared/alias`, 'own')]), ['replaced']);
+    },
+  },
+  {
     name: 'one batch may hold a folder, a link to it and a file behind the link, in any order',
     needs: 'files',
     check: async ({ host, folder }) => {

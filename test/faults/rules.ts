@@ -17,6 +17,8 @@ export const rules = {
   'durable-writes': 'A file is synced before it gets its name, its folder after it; a removal’s folder, too.',
   'exact-writes':
     'Mode and owner are exact whatever the umask; links are replaced, not followed; what is right is left alone.',
+  'paths-ours':
+    'No link in a folder that others may write to is followed, nothing leaves a root folder, whatever is exchanged meanwhile.',
   'restarts-only-changed':
     'Only what changed restarts: once, after one daemon-reload, after all its inputs are in place.',
   'starts-joined':

@@ -4,21 +4,22 @@
  * In: absolute host paths, bytes, mode bits. Errors: NK_FILE_WRITE for whatever writing fails on; reading throws the
  * system's own errors.
  */
+import { errnoOf } from '../../errors.ts';
 import type { Descriptor, Disk } from '../../disk/disk.ts';
 import { entriesOf, statOf, unlessMissing } from '../../disk/entries.ts';
 import { faultPoint } from '../../disk/fault-point.ts';
 import { nodeDisk } from '../../disk/node-disk.ts';
 import { placeFile } from '../../disk/place.ts';
 import { lanes } from '../../disk/publish.ts';
-import { openRegular, readRange, readWhole } from '../../disk/read.ts';
+import { openRegular, readRange, readWhole, type Opening } from '../../disk/read.ts';
 import { removeEntry, removeWhole } from '../../disk/remove.ts';
-import { createPathResolver, type PathResolver } from '../../disk/resolve.ts';
+import { createPathResolver, holding, type PathResolver, type Places } from '../../disk/resolve.ts';
 import { continueFile, stageFile, type Staged } from '../../disk/staged.ts';
 import { syncFolders } from '../../disk/sync.ts';
 import { claimFolder, releaseTemporary, sweepTemporaries, temporaryIn } from '../../disk/temporaries.ts';
 import { watchFolder } from '../../disk/watch.ts';
 import { writeError } from '../../disk/write-error.ts';
-import { depth, entryOf, locate, writeEntries } from '../../disk/write.ts';
+import { depth, locate, writeEntries } from '../../disk/write.ts';
 import { bytesOf } from '../../model/bytes.ts';
 import { inParallel } from '../../model/parallel.ts';
 import { basename, dirname, join } from '../../model/path.ts';
@@ -40,27 +41,53 @@ function reading({
   disk,
   resolver,
 }: About): Pick<Files, 'stat' | 'read' | 'open' | 'list' | 'entries' | 'digest' | 'realPath'> {
-  const entries: Files['entries'] = async (path) => entriesOf(disk, await resolver.target(path));
+  const entries: Files['entries'] = (path) =>
+    holding(
+      resolver,
+      async (places) => (await unlessMissing(async () => entriesOf(disk, await places.target(path)))) ?? [],
+    );
   return {
-    stat: async (path) => statOf(disk, await resolver.entry(path)),
+    stat: (path) =>
+      unlessUnsafe(() =>
+        holding(resolver, (places) => unlessMissing(async () => statOf(disk, await places.entry(path)))),
+      ),
     read: (path, { maxBytes = largestRead } = {}) =>
-      unlessMissing(async () => readWhole(disk, await resolver.target(path), maxBytes)),
-    open: (path) => unlessMissing(async () => openFile(disk, await resolver.target(path))),
+      holding(resolver, (places) => unlessMissing(async () => readWhole(places, path, maxBytes))),
+    open: (path) => holding(resolver, (places) => unlessMissing(async () => openFile(places, path))),
     list: async (path) => (await entries(path)).map(({ name }) => name),
     entries,
-    digest: async (path) => {
-      const digest = createDigest();
-      await readThrough(disk, await resolver.target(path), (chunk) => digest.update(chunk));
-      return `sha256:${digest.hex()}`;
-    },
+    digest: (path) =>
+      holding(resolver, async (places) => {
+        const digest = createDigest();
+        await readThrough(places, path, (chunk) => digest.update(chunk));
+        return `sha256:${digest.hex()}`;
+      }),
     realPath: (path) => resolver.entry(path),
   };
 }
 
-function writing({
-  disk,
-  resolver,
-}: About): Pick<
+/** Behind a link that is not followed there is nothing of anybody's. */
+async function unlessUnsafe<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'NK_PATH_UNSAFE') return undefined;
+    throw thrown;
+  }
+}
+
+/** A folder to put something into, made when missing. NK_FILE_WRITE. */
+async function folderOf({ disk }: About, places: Places, path: string): Promise<string> {
+  const touched = new Set<string>();
+  // Of an entry in it, so that a folder behind a symlink is the one meant.
+  const real = dirname(await locate({ disk, places, touched }, join(path, 'entry')));
+  await syncFolders(disk, [...touched]);
+  return real;
+}
+
+function writing(
+  about: About,
+): Pick<
   Files,
   | 'write'
   | 'stage'
@@ -72,86 +99,110 @@ function writing({
   | 'place'
   | 'move'
 > {
-  /** A folder to put something into, made when missing. */
-  const folderOf = async (path: string): Promise<string> => {
-    const touched = new Set<string>();
-    // Of an entry in it, so that a folder behind a symlink is the one meant.
-    const real = dirname(await locate({ disk, resolver, touched }, join(path, 'entry')));
-    await syncFolders(disk, [...touched]);
-    return real;
-  };
+  const { disk, resolver } = about;
   return {
-    write: (writes) => writeEntries(disk, resolver, writes),
+    write: (writes) => holding(resolver, (places) => writeEntries(disk, places, writes)),
 
-    stage: async (folder) => hashed(await stageFile(disk, await folderOf(folder), folder), folder),
+    stage: (folder) => fileIn(about, folder, (real) => stageFile(disk, real, folder)),
 
-    continue: async (folder, name) => {
-      const staged = await continueFile(disk, { folder: await folderOf(folder), name: basename(name), path: folder });
-      const digest = createDigest();
-      for (let position = 0; position < staged.size; position += readSize)
-        digest.update(await staged.read(position, readSize));
-      return hashed(staged, folder, digest);
-    },
+    continue: (folder, name) =>
+      fileIn(about, folder, (real) => continueFile(disk, { folder: real, name: basename(name), path: folder })),
 
-    claimFolder: async (folder, name) => {
-      const real = await folderOf(folder);
-      try {
-        return join(folder, basename(await claimFolder(disk, real, name)));
-      } catch (thrown) {
-        throw writeError('make a folder in', folder, thrown);
-      }
-    },
+    claimFolder: (folder, name) =>
+      holding(resolver, async (places) => {
+        const real = await folderOf(about, places, folder);
+        try {
+          return join(folder, basename(await claimFolder(disk, real, name)));
+        } catch (thrown) {
+          throw writeError('make a folder in', folder, thrown);
+        }
+      }),
 
-    releaseFolder: async (path) => releaseTemporary(await resolver.entry(path)),
+    releaseFolder: async (path) => releaseTemporary(path),
 
-    temporaryFolder: async (folder) => {
-      const temporary = temporaryIn(disk, await folderOf(folder));
-      try {
-        await disk.mkdir(temporary, 0o700);
-      } catch (thrown) {
-        releaseTemporary(temporary);
-        throw writeError('make a folder in', folder, thrown);
-      }
-      return join(folder, basename(temporary));
-    },
+    temporaryFolder: (folder) =>
+      holding(resolver, async (places) => {
+        const temporary = temporaryIn(disk, await folderOf(about, places, folder));
+        try {
+          await disk.mkdir(temporary, 0o700);
+        } catch (thrown) {
+          releaseTemporary(temporary);
+          throw writeError('make a folder in', folder, thrown);
+        }
+        return join(folder, basename(temporary));
+      }),
 
-    writeKernel: async (path, value) => {
-      const file = await disk.open(await resolver.target(path), 'overwrite');
-      try {
-        await file.write(bytesOf(value), 0);
-      } finally {
-        await file.close();
-      }
-    },
+    writeKernel: (path, value) =>
+      holding(resolver, async (places) => {
+        const file = await disk.open(await places.target(path), 'overwrite');
+        try {
+          await file.write(bytesOf(value), 0);
+        } finally {
+          await file.close();
+        }
+      }),
 
-    place: async (source, target, attributes) => {
-      const touched = new Set<string>();
-      const from = await resolver.target(source);
-      const to = await locate({ disk, resolver, touched }, target);
-      const method = await placeFile(disk, { from, to, path: target, attributes, touched });
-      await syncFolders(disk, [...touched]);
-      return method;
-    },
+    place: (source, target, attributes) =>
+      holding(resolver, async (places) => {
+        const touched = new Set<string>();
+        const from = await places.target(source);
+        const to = await locate({ disk, places, touched }, target);
+        const method = await placeFile(disk, { from, to, path: target, attributes, touched });
+        await syncFolders(disk, [...touched]);
+        return method;
+      }),
 
-    move: async (from, to) => {
-      const touched = new Set<string>();
-      const source = await entryOf(resolver, from, 'move');
-      const target = await locate({ disk, resolver, touched }, to);
-      const end = faultPoint(`rename to ${to}`);
-      try {
-        await disk.rename(source, target);
-      } catch (thrown) {
-        throw writeError('move', to, thrown);
-      }
-      releaseTemporary(source);
-      end();
-      await syncFolders(disk, [...touched.add(dirname(source))]);
-    },
+    move: (from, to) =>
+      holding(resolver, async (places) => {
+        const touched = new Set<string>();
+        try {
+          const source = await places.entry(from);
+          const target = await locate({ disk, places, touched }, to);
+          const end = faultPoint(`rename to ${to}`);
+          await disk.rename(source, target);
+          releaseTemporary(source);
+          end();
+          touched.add(dirname(source));
+        } catch (thrown) {
+          throw writeError('move', to, thrown);
+        }
+        await syncFolders(disk, [...touched]);
+      }),
   };
 }
 
+/** Its folder is held for as long as it is in the making. */
+async function fileIn(about: About, folder: string, begin: (real: string) => Promise<Staged>): Promise<ContinuedFile> {
+  const places = about.resolver.hold();
+  try {
+    const staged = await begin(await folderOf(about, places, folder));
+    const digest = createDigest();
+    for (let position = 0; position < staged.size; position += readSize)
+      digest.update(await staged.read(position, readSize));
+    return hashed({ staged, folder, places }, digest);
+  } catch (thrown) {
+    await places.release();
+    throw places.named(thrown);
+  }
+}
+
+interface InTheMaking {
+  readonly staged: Staged;
+  readonly folder: string;
+  readonly places: Places;
+}
+
 /** With its digest, which grows as it does. */
-function hashed(staged: Staged, folder: string, digest = createDigest()): ContinuedFile {
+function hashed({ staged, folder, places }: InTheMaking, digest = createDigest()): ContinuedFile {
+  const ending = async (work: Promise<void>): Promise<void> => {
+    try {
+      await work;
+    } catch (thrown) {
+      throw places.named(thrown);
+    } finally {
+      await places.release();
+    }
+  };
   return {
     path: join(folder, basename(staged.temporary)),
     get size() {
@@ -172,44 +223,56 @@ function hashed(staged: Staged, folder: string, digest = createDigest()): Contin
       return `sha256:${digest.hex()}`;
     },
     read: (position, length) => staged.read(position, length),
-    publish: (name, attributes) => staged.publish(name, attributes),
-    keep: () => staged.keep(),
-    discard: () => staged.discard(),
+    publish: (name, attributes) => ending(staged.publish(name, attributes)),
+    keep: () => ending(staged.keep()),
+    discard: () => ending(staged.discard()),
   };
 }
 
 function removing({ disk, resolver }: About): Pick<Files, 'remove' | 'removeTree' | 'sweep'> {
+  /** The entry, unless nothing leads there. */
+  const present = (places: Places, path: string): Promise<string | undefined> =>
+    unlessUnsafe(() => unlessMissing(() => places.entry(path))).catch((thrown: unknown) => {
+      throw writeError('remove', path, thrown);
+    });
   return {
-    remove: async (paths) => {
-      const removed = new Set<string>();
-      const parents = new Set<string>();
-      // Deepest first, so that a folder given together with its content goes too.
-      for (const path of [...paths].sort((a, b) => depth(b) - depth(a))) {
-        const real = await entryOf(resolver, path, 'remove');
-        parents.add(dirname(real));
-        if (await removeEntry(disk, real, path)) removed.add(path);
-      }
-      await inParallel([...parents], lanes, (parent) => sweepTemporaries(disk, parent));
-      await syncFolders(disk, [...parents]);
-      return paths.filter((path) => removed.has(path));
-    },
+    remove: (paths) =>
+      holding(resolver, async (places) => {
+        const removed = new Set<string>();
+        const parents = new Set<string>();
+        // Deepest first, so that a folder given together with its content goes too.
+        for (const path of [...paths].sort((a, b) => depth(b) - depth(a))) {
+          const real = await present(places, path);
+          if (real === undefined) continue;
+          parents.add(dirname(real));
+          if (await removeEntry(disk, real, path)) removed.add(path);
+        }
+        await inParallel([...parents], lanes, (parent) => sweepTemporaries(disk, parent));
+        await syncFolders(disk, [...parents]);
+        return paths.filter((path) => removed.has(path));
+      }),
 
-    removeTree: async (path) => {
-      const real = await entryOf(resolver, path, 'remove');
-      const end = faultPoint(`remove the tree ${path}`);
-      try {
-        const removed = await removeWhole(disk, real);
-        releaseTemporary(real);
-        await syncFolders(disk, [dirname(real)]);
-        end();
-        return removed;
-      } catch (thrown) {
-        throw writeError('remove', path, thrown);
-      }
-    },
+    removeTree: (path) =>
+      holding(resolver, async (places) => {
+        const real = await present(places, path);
+        if (real === undefined) return false;
+        const end = faultPoint(`remove the tree ${path}`);
+        try {
+          const removed = await removeWhole(disk, real);
+          releaseTemporary(real);
+          await syncFolders(disk, [dirname(real)]);
+          end();
+          return removed;
+        } catch (thrown) {
+          throw writeError('remove', path, thrown);
+        }
+      }),
 
     sweep: async (folders) => {
-      for (const folder of folders) await sweepTemporaries(disk, await resolver.target(folder));
+      for (const folder of folders)
+        await holding(resolver, (places) =>
+          unlessMissing(async () => sweepTemporaries(disk, await places.target(folder))),
+        );
     },
   };
 }
@@ -220,8 +283,9 @@ function whole({ disk, resolver }: About): Pick<Files, 'warm' | 'space' | 'watch
     warm: async (paths) => {
       const sizes = await inParallel(paths, lanes / 2, async (path) => {
         try {
-          const real = await resolver.target(path);
-          return (await isCached(disk, real)) ? 0 : await readThrough(disk, real, () => undefined);
+          return await holding(resolver, async (places) =>
+            (await isCached(places, path)) ? 0 : await readThrough(places, path, () => undefined),
+          );
         } catch {
           return 0;
         }
@@ -242,8 +306,8 @@ function whole({ disk, resolver }: About): Pick<Files, 'warm' | 'space' | 'watch
 
 const readSize = 1024 * 1024;
 
-async function openFile(disk: Disk, real: string): Promise<OpenFile> {
-  const { file } = await openRegular(disk, real);
+async function openFile(from: Opening, path: string): Promise<OpenFile> {
+  const { file } = await openRegular(from, path);
   let closed = false;
   return {
     stat: await file.stat(),
@@ -257,8 +321,8 @@ async function openFile(disk: Disk, real: string): Promise<OpenFile> {
 }
 
 /** Reads a regular file once, in order; returns its length. */
-async function readThrough(disk: Disk, real: string, use: (chunk: Uint8Array) => void): Promise<number> {
-  const { file } = await openRegular(disk, real);
+async function readThrough(from: Opening, path: string, use: (chunk: Uint8Array) => void): Promise<number> {
+  const { file } = await openRegular(from, path);
   try {
     const buffer = new Uint8Array(readSize);
     for (let total = 0; ;) {
@@ -281,8 +345,8 @@ const cachedMs = 0.8;
  * Guesses by the time that pages spread over the file take to read: reading 100 MB that are there already costs tens of
  * milliseconds on a machine that has better things to do. The first slow page settles it.
  */
-async function isCached(disk: Disk, real: string): Promise<boolean> {
-  const { file, size } = await openRegular(disk, real);
+async function isCached(from: Opening, path: string): Promise<boolean> {
+  const { file, size } = await openRegular(from, path);
   try {
     return size >= worthSampling && pagesCome(file, size);
   } finally {

@@ -17,6 +17,7 @@ import {
   preparedFolder,
   refusal,
   removeAll,
+  safeEntry,
   sameAttributes,
   sweep,
   temporaryIn,
@@ -49,7 +50,8 @@ function reading(
   return {
     stat: async (path) => {
       memory.effects.alive();
-      const node = memory.tree.get(memory.tree.entry(path));
+      const real = safeEntry(memory.tree, path);
+      const node = real === undefined ? undefined : memory.tree.get(real);
       return node && statOf(node, linkCount(memory.tree, node));
     },
     read: async (path, { maxBytes = largestRead } = {}) => {
@@ -190,8 +192,8 @@ function removing(memory: Memory): Pick<Files, 'remove' | 'removeTree' | 'sweep'
     },
     removeTree: async (path) => {
       memory.effects.alive();
-      const real = memory.tree.entry(path);
-      if (!memory.tree.get(real)) return false;
+      const real = safeEntry(memory.tree, path);
+      if (real === undefined || !memory.tree.get(real)) return false;
       memory.effects.run(`remove the tree ${path}`, () => deleteWhole(memory, real));
       return true;
     },

@@ -3,7 +3,9 @@
  * owner and inode. Whatever is in it is durable; `clearVolatile` is what a reboot does to /run and /tmp.
  */
 import type { FileType } from '../port.ts';
+import { unsafe } from '../../disk/unsafe.ts';
 import { basename, dirname, join, normalize, resolve } from '../../model/path.ts';
+import { isFixed } from '../../model/trust.ts';
 
 export interface TreeNode {
   readonly type: FileType;
@@ -40,6 +42,8 @@ export interface Tree {
   snapshot(): Record<string, string>;
 }
 
+const root = { uid: 0, gid: 0 };
+
 const volatile = ['/run', '/tmp'];
 
 export function createTree(): Tree {
@@ -73,6 +77,8 @@ export function createTree(): Tree {
         reached = next;
         continue;
       }
+      const folder = nodes.get(reached);
+      if (folder && !isFixed(folder, node, root)) throw unsafe(next, node.uid);
       if (hops >= 40) throw Object.assign(new Error(`ELOOP: too many symbolic links, ${path}`), { code: 'ELOOP' });
       return walk(resolve(reached, node.target, ...parts.slice(index + 1)), hops + 1);
     }

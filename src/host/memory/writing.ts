@@ -1,5 +1,5 @@
 /** What writing and removing do to a machine in memory: one effect per folder, file and name that changes. */
-import { NodekilnError } from '../../errors.ts';
+import { errnoOf, NodekilnError } from '../../errors.ts';
 import { basename, dirname, join, normalize } from '../../model/path.ts';
 import type { Attributes, FileWrite, WriteOutcome } from '../port.ts';
 import { isAlive, type Effects } from './effects.ts';
@@ -149,7 +149,8 @@ function writeEntry(memory: Memory, write: Entry): WriteOutcome {
 }
 
 function removeOne(memory: Memory, path: string): boolean {
-  const real = memory.tree.entry(path);
+  const real = safeEntry(memory.tree, path);
+  if (real === undefined) return false;
   const found = memory.tree.get(real);
   if (!found || (found.type === 'directory' && memory.tree.names(real).length > 0)) return false;
   memory.effects.run(`remove ${path}`, () => memory.tree.delete(real));
@@ -167,6 +168,16 @@ export function preparedFolder(memory: Memory, folder: string): string {
 export function removeAll(memory: Memory, paths: readonly string[]): string[] {
   const removed = new Set([...paths].sort((a, b) => depth(b) - depth(a)).filter((path) => removeOne(memory, path)));
   return paths.filter((path) => removed.has(path));
+}
+
+/** Where the entry is, unless a link on the way is not followed: then there is nothing. */
+export function safeEntry(tree: Tree, path: string): string | undefined {
+  try {
+    return tree.entry(path);
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'NK_PATH_UNSAFE') return undefined;
+    throw thrown;
+  }
 }
 
 function depth(path: string): number {

@@ -4,6 +4,9 @@
  * Reading throws the system's own errors (their `code` is the errno) but for what is missing. It never waits: what is no
  * regular file (a FIFO, a device, a socket) is refused with EINVAL, a folder with EISDIR, and what is larger than the
  * reader takes with EFBIG. Writing fails with NK_FILE_WRITE.
+ *
+ * A symlink in a folder that others than root (and ourselves) may write to is followed by nobody: NK_PATH_UNSAFE. For who
+ * only asks what is there, or removes it, there is nothing behind it.
  */
 import type {
   Attributes,

@@ -59,6 +59,25 @@ describe('files', () => {
     assert.equal(await engine.text('/etc/a'), 'x');
   });
 
+  test('are not put behind a link that others may have laid; the rest is done, and who drops them is served', async () => {
+    await engine.machine.files.write([
+      { type: 'directory', path: '/srv/app', mode: 0o755, uid: 12, gid: 12 },
+      { type: 'symlink', path: '/srv/app/conf', target: '/etc' },
+    ]);
+    const { outcome, error, steps } = await engine.apply([file('/srv/app/conf/a'), file('/srv/app/b'), file('/etc/c')]);
+    assert.deepEqual([outcome, error?.code], ['failed', 'NK_PATH_UNSAFE']);
+    assert.deepEqual(steps.map(({ resource, status }) => `${resource} ${status}`).toSorted(), [
+      'file:/etc/c done',
+      'file:/srv/app/b done',
+      'file:/srv/app/conf/a failed',
+    ]);
+    assert.equal(await stat('/etc/a'), undefined);
+    await engine.put('/etc/a', 'of somebody else');
+    await engine.applied([file('/etc/c')]);
+    assert.equal(await engine.text('/etc/a'), 'of somebody else');
+    assert.equal(await stat('/srv/app/b'), undefined);
+  });
+
   test('never are secret for a moment too late', async () => {
     const secret = file('/etc/token', {
       entry: { type: 'file', content: { text: { sensitive: 'hunter2' } }, mode: '0600', uid: 0, gid: 0 },

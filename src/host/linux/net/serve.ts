@@ -1,8 +1,11 @@
 /** Small answers to GET, by Node's own server, at a Unix socket or a loopback address. */
 import { createServer, type Server } from 'node:http';
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { nodeDisk } from '../../../disk/node-disk.ts';
+import { createPathResolver, holding } from '../../../disk/resolve.ts';
 import { NodekilnError, whyRefused } from '../../../errors.ts';
+import { createLinuxFiles } from '../files.ts';
 import type { Answering, Listening, ListenAt } from '../../port/net.ts';
 
 const maxHeaderBytes = 8192;
@@ -51,11 +54,26 @@ export async function serve(at: ListenAt, answer: Answering): Promise<Listening>
 
 /** Of root alone. A socket that nobody answers at any more is what a dead process left. */
 async function listenAtSocket(server: Server, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const left = await lstat(path).catch(() => undefined);
-  if (left?.isSocket() === true) await unlink(path);
-  await listening(server, { path });
-  await chmod(path, 0o600);
+  const files = createLinuxFiles('/');
+  if (!(await files.stat(dirname(path))))
+    await files.write([
+      { type: 'directory', path: dirname(path), mode: 0o700, uid: nodeDisk.self.uid, gid: nodeDisk.self.gid },
+    ]);
+  await holding(createPathResolver(nodeDisk, '/'), async (places) => {
+    const real = await places.entry(path);
+    // It is bound, and taken away at the end, by its path.
+    if (real !== path) throw new Error('others than root can change the folder that it lies in');
+    const left = await lstat(real).catch(() => undefined);
+    if (left?.isSocket() === true) await unlink(real);
+    await listening(server, { path: real });
+    const socket = await nodeDisk.open(real, 'name');
+    try {
+      // Whatever has the name by now: what is open is no link.
+      await chmod(`/proc/self/fd/${socket.fd}`, 0o600);
+    } finally {
+      await socket.close();
+    }
+  });
 }
 
 function listening(server: Server, at: { path: string } | { host: string; port: number }): Promise<void> {

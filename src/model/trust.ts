@@ -1,0 +1,34 @@
+/**
+ * Who else can change an entry of a file system. Root and we ourselves may do anything; every other user is somebody else,
+ * and so is every member of a group: the rule of sshd's StrictModes (sshd_config(5)). One group is no group: that of a user
+ * alone, which distributions give the user's own number and which comes with the umask 002.
+ */
+import type { Attributes } from './files.ts';
+
+/** By whom we run. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Root, or we ourselves. */
+export function isOwn(uid: number, self: Identity): boolean {
+  return uid === 0 || uid === self.uid;
+}
+
+/** Whether its mode lets more than its owner write to it. */
+export function isWritableByMore({ mode, uid, gid }: Attributes, self: Identity): boolean {
+  const isPrivateGroup = self.uid !== 0 && uid === self.uid && gid === self.gid && gid === uid;
+  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && !isPrivateGroup);
+}
+
+/** Whether somebody else can change it: of a folder, which names are in it. */
+export function isOthers(entry: Attributes, self: Identity): boolean {
+  return !isOwn(entry.uid, self) || isWritableByMore(entry, self);
+}
+
+/** Whether nobody else can put something in the place of this entry of the folder. In a sticky one only its owner can. */
+export function isFixed(folder: Attributes, entry: Attributes, self: Identity): boolean {
+  if (!isOthers(folder, self)) return true;
+  return isOwn(folder.uid, self) && (folder.mode & 0o1000) !== 0 && isOwn(entry.uid, self);
+}
