@@ -1,6 +1,6 @@
 /**
  * Writes docs/reference from the sources: errors.md and exit-codes.md from the error table, cli.md from the verbs'
- * descriptions, api.md from src/index.ts, schema-*.md from the documents' schemas. `docs.test.ts` compares what is committed with this.
+ * descriptions, traces.md from what sealing removes, api.md from src/index.ts, schema-*.md from the documents' schemas. `docs.test.ts` compares what is committed with this.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { fieldsOf, jsonSchema } from '../src/config/json-schema.ts';
 import { isKind, kinds } from '../src/config/load.ts';
 import { kindName, operatingSystemConfigSchema } from '../src/documents/kinds/operating-system-config/schema.ts';
 import { errors, exitStatus, type ErrorClass } from '../src/errors.ts';
+import { traces } from '../src/image/trace-table.ts';
 import { commonOptions, usageOf, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
 import { apiPage } from './api.ts';
@@ -20,6 +21,7 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['errors.md', errorsPage()],
     ['exit-codes.md', exitCodesPage()],
     ['cli.md', await cliPage()],
+    ['traces.md', tracesPage()],
     ['api.md', page('Surface for programs', apiPage())],
   ]);
   for (const kind of Object.keys(kinds)) {
@@ -69,6 +71,18 @@ function errorsPage(): string {
     'Errors',
     'The symbolic code is the contract: it stands in the text on stderr (`error NK_…: message`) and in `error.code` of the JSON output. Messages may change.',
     ['| code | class (exit status) | meaning | what to do |', '|---|---|---|---|', ...rows].join('\n'),
+  );
+}
+
+function tracesPage(): string {
+  const rows = traces.map(
+    ({ title, class: kind, why, patterns }) =>
+      `| ${cell(title)} | ${kind} | ${cell(why)} | ${patterns.map((pattern) => `\`${pattern}\``).join(' ')} |`,
+  );
+  return page(
+    'Traces of a machine',
+    'What `nodekiln seal` removes, and why: no other machine may find it (`identity`, which `nodekiln verify` looks for), or it is of no use (`residue`). `*` is any part of a name, a last `**` everything in a folder that itself stays. What a manifest put there stays, and what `--keep` names.',
+    ['| what | class | why | where |', '|---|---|---|---|', ...rows].join('\n'),
   );
 }
 

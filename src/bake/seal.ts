@@ -1,7 +1,7 @@
 /**
  * Sealing: takes out of a root, or off the running machine, whatever belongs to one machine only, so that what is captured
  * starts as many machines. containerd and kubelet neither run nor start by themselves; every cached binary is read in full
- * once more and its seal renewed. What is removed is the table of image/traces.ts. Sealing again finds nothing to do.
+ * once more and its seal renewed. What is removed is the table of image/trace-table.ts. Sealing again finds nothing to do.
  *
  * `/etc/machine-id` becomes an empty file: systemd then makes an id at the next start and keeps it, but does not take that
  * start for the very first. `uninitialized` in it, or no file at all, would (machine-id(5), First Boot Semantics): presets
@@ -27,8 +27,10 @@ import { NodekilnError } from '../errors.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Files, Host } from '../host/port.ts';
+import { isAbsolute, normalize } from '../model/path.ts';
 import type { ImageLock } from '../image/image-lock.ts';
-import { findLogs, findTrace, machineIdPath, machineIdProblem, traces, walk } from '../image/traces.ts';
+import { traces } from '../image/trace-table.ts';
+import { findLogs, findTrace, isKept, machineIdPath, machineIdProblem, walk } from '../image/traces.ts';
 import { readImageLock, writeImageLock } from './image-lock.ts';
 import { restoreResolver } from './resolver.ts';
 
@@ -37,6 +39,8 @@ export interface SealOptions {
   readonly root: string;
   /** Say what would be done and change nothing. */
   readonly dryRun?: boolean;
+  /** Paths that stay, with all that is in them. */
+  readonly keep?: readonly string[];
 }
 
 export interface SealReport {
@@ -46,7 +50,12 @@ export interface SealReport {
   readonly changed: boolean;
   readonly stopped: readonly string[];
   readonly disabled: readonly string[];
-  readonly removed: readonly { readonly id: string; readonly title: string; readonly paths: readonly string[] }[];
+  readonly removed: readonly {
+    readonly id: string;
+    readonly title: string;
+    readonly why: string;
+    readonly paths: readonly string[];
+  }[];
   /** Files that keep their place and lose their content. */
   readonly emptied: readonly string[];
   /** Files put into place. */
@@ -65,17 +74,21 @@ export async function sealImage(options: SealOptions): Promise<SealReport> {
   const host = withFaults(createLinuxHost({ root: options.root }));
   try {
     if (host.program.owner.uid !== 0) throw new NodekilnError('NK_NOT_ROOT', 'sealing needs root rights');
-    return await sealHost(host, options.dryRun ?? false);
+    return await sealHost(host, options);
   } finally {
     await host.close();
   }
 }
 
-export async function sealHost(host: Host, dryRun: boolean): Promise<SealReport> {
+export async function sealHost(
+  host: Host,
+  { dryRun = false, keep = [] }: Omit<SealOptions, 'root'>,
+): Promise<SealReport> {
+  refuseRelative(keep);
   const lock = dryRun ? undefined : await takeHostLock(host, { waitMs: lockWaitMs });
   const journal = dryRun ? await lookAtJournal(host) : await openExistingJournal(host);
   try {
-    return await sealLocked({ host, journal, dryRun });
+    return await sealLocked({ host, journal, dryRun, keep });
   } finally {
     journal?.close();
     lock?.release();
@@ -86,20 +99,28 @@ interface Work {
   readonly host: Host;
   readonly journal: Journal | undefined;
   readonly dryRun: boolean;
+  readonly keep: readonly string[];
+}
+
+function refuseRelative(keep: readonly string[]): void {
+  for (const path of keep) {
+    if (isAbsolute(path) && normalize(path) === path && !path.endsWith('/')) continue;
+    throw new NodekilnError('NK_USAGE', `${JSON.stringify(path)} is no path to keep`, {
+      hint: 'Give it as it is in the root: absolute, without . and .. and without a slash at its end.',
+    });
+  }
 }
 
 async function sealLocked(work: Work): Promise<SealReport> {
-  const { host, journal, dryRun } = work;
+  const { host, journal, dryRun, keep } = work;
   refuseNodes(journal);
   if (!dryRun) await restoreResolver(host.files);
   const cache = await verifyCache(host.files);
   const units = await quietUnits(work);
   const imageLock = await readImageLock(host.files);
-  const removed = await removeTraces(work, keptPaths(imageLock, journal));
-  const emptied = await emptyFiles(
-    work,
-    removed.flatMap(({ paths }) => paths),
-  );
+  const kept = new Set([...keep, ...keptPaths(imageLock, journal)]);
+  const removed = await removeTraces(work, kept);
+  const emptied = await emptyFiles(work, { removed: removed.flatMap(({ paths }) => paths), kept });
   const written = await makeHostKeysAtBoot(work);
   if (!dryRun) {
     for (const entry of cache.renewed) await writeEntry(host.files, entry);
@@ -195,7 +216,7 @@ async function removeTraces({ host, dryRun }: Work, kept: ReadonlySet<string>): 
     if (trace.offlineOnly === true && host.root === '/') continue;
     const paths = await findTrace(host.files, trace, kept);
     if (paths.length === 0) continue;
-    removed.push({ id: trace.id, title: trace.title, paths });
+    removed.push({ id: trace.id, title: trace.title, why: trace.why, paths });
     if (!dryRun) await removeTrees(host.files, paths);
   }
   return removed;
@@ -209,11 +230,15 @@ async function removeTrees(files: Files, paths: readonly string[]): Promise<void
   await files.remove(all);
 }
 
-async function emptyFiles({ host, dryRun }: Work, removed: readonly string[]): Promise<string[]> {
+async function emptyFiles(
+  { host, dryRun }: Work,
+  { removed, kept }: { readonly removed: readonly string[]; readonly kept: ReadonlySet<string> },
+): Promise<string[]> {
   const { files } = host;
-  const logs = await findLogs(files, removed);
+  const logs = await findLogs(files, removed, kept);
   const writes = logs.map(({ path, stat }) => ({ path, mode: stat.mode, uid: stat.uid, gid: stat.gid }));
-  if ((await machineIdProblem(files)) !== undefined) writes.push({ path: machineIdPath, mode: 0o444, uid: 0, gid: 0 });
+  if (!isKept(machineIdPath, kept) && (await machineIdProblem(files)) !== undefined)
+    writes.push({ path: machineIdPath, mode: 0o444, uid: 0, gid: 0 });
   const content = new Uint8Array();
   if (!dryRun) await files.write(writes.map((write) => ({ type: 'file', content, ...write })));
   return writes.map(({ path }) => path);
@@ -252,7 +277,11 @@ async function makeHostKeysAtBoot({ host, dryRun }: Work): Promise<string[]> {
 // ── the image's lock ─────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Units that sealing or a half boot decided over as they stand now, and the unit that is new. */
-async function sealedLock({ host, journal }: Work, lock: ImageLock, written: readonly string[]): Promise<ImageLock> {
+async function sealedLock(
+  { host, journal, keep }: Work,
+  lock: ImageLock,
+  written: readonly string[],
+): Promise<ImageLock> {
   const claimed = Object.values(journal?.claims() ?? {}).flatMap((resources) =>
     (resources ?? []).flatMap((resource) => (resource.kind === 'unit' ? [resource.name] : [])),
   );
@@ -266,8 +295,10 @@ async function sealedLock({ host, journal }: Work, lock: ImageLock, written: rea
   );
   const others = lock.files.filter(({ path }) => path !== unitPath);
   const own = lock.files.some(({ path }) => path === unitPath) || written.includes(unitPath);
+  const { kept: _, ...rest } = lock;
   return {
-    ...lock,
+    ...rest,
+    ...(keep.length > 0 && { kept: [...new Set(keep)].sort() }),
     units: units.filter(({ state }) => state !== ''),
     files: own
       ? [...others, { path: unitPath, digest: sha256(sshHostKeysUnit()), mode: '0644', uid: 0, gid: 0 }]

@@ -16,13 +16,14 @@ const spec: VerbSpec = {
     { flag: '--root', value: 'DIR', about: 'a folder', default: '/' },
     { flag: '--until', value: 'SCOPE', about: 'how far', choices: ['shared', 'node'] },
     { flag: '--deep', about: 'deeply' },
+    { flag: '--keep', value: 'PATH', about: 'what stays', many: true },
   ],
   examples: ['nodekiln try x'],
   kind: 'Try',
   root: 'never',
 };
 
-const ordinary = { root: '/', until: undefined, deep: undefined, json: undefined, quiet: undefined };
+const ordinary = { root: '/', until: undefined, deep: undefined, keep: undefined, json: undefined, quiet: undefined };
 
 for (const [name, args, words, options] of [
   ['nothing but what is required', ['x'], ['x'], {}],
@@ -35,6 +36,12 @@ for (const [name, args, words, options] of [
   ['a value behind and in the same word', ['x', '--root', '/a', '--until=node'], ['x'], { root: '/a', until: 'node' }],
   ['a value that holds the sign, or nothing', ['x', '--root=/a=b'], ['x'], { root: '/a=b' }],
   ['an empty value', ['x', '--root='], ['x'], { root: '' }],
+  [
+    'all of an option for several',
+    ['x', '--keep', '/a', '--keep=/b', '--keep', '/a'],
+    ['x'],
+    { keep: ['/a', '/b', '/a'] },
+  ],
   ['the last of two', ['x', '--root', '/a', '--root', '/b'], ['x'], { root: '/b' }],
   ['a single dash, and what follows two', ['-', '--', '--deep', '-x'], ['-', '--deep', '-x'], {}],
   ['a value with two dashes when it is said to be one', ['x', '--root=--json'], ['x'], { root: '--json' }],

@@ -10,6 +10,7 @@ import {
   isRequired,
   optionWords,
   type Options,
+  type OptionValue,
   type OptionSpec,
   type Parsed,
   type VerbSpec,
@@ -100,7 +101,7 @@ async function everyOption(): Promise<ReadonlyMap<string, OptionSpec>> {
 /** Arguments and options of a verb, from the words behind its name. Every option is there, undefined when it was not given. */
 export function parseArguments(spec: VerbSpec, args: readonly string[]): { arguments: string[]; options: Options } {
   const known = new Map([...spec.options, ...commonOptions].map((option) => [option.flag as string, option]));
-  const values = new Map<string, string | boolean>();
+  const values = new Map<string, OptionValue>();
   const words: string[] = [];
   const queue = [...args];
   for (let word = queue.shift(); word !== undefined; word = queue.shift()) {
@@ -110,7 +111,7 @@ export function parseArguments(spec: VerbSpec, args: readonly string[]): { argum
       words.push(word);
     } else {
       const { flag, value } = takeOption(word, queue, { known, verb: spec.name });
-      values.set(flag, value);
+      values.set(flag, known.get(flag)?.many === true ? [...listed(values.get(flag)), String(value)] : value);
     }
   }
   checkWords(spec, words);
@@ -151,7 +152,9 @@ function takeOption(
   return { flag, value };
 }
 
-function valueOf(option: OptionSpec, values: ReadonlyMap<string, string | boolean>): string | boolean | undefined {
+const listed = (value: OptionValue | undefined): readonly string[] => (typeof value === 'object' ? value : []);
+
+function valueOf(option: OptionSpec, values: ReadonlyMap<string, OptionValue>): OptionValue | undefined {
   return values.get(option.flag) ?? option.default;
 }
 

@@ -15,6 +15,8 @@ export interface OptionSpec {
   readonly default?: string;
   readonly choices?: readonly string[];
   readonly required?: boolean;
+  /** May be given several times. */
+  readonly many?: true;
 }
 
 export interface ArgumentSpec {
@@ -84,7 +86,10 @@ export interface Call {
   emit(kind: string, answer: Answer): void;
 }
 
-export type Options = Readonly<Record<string, string | boolean | undefined>>;
+export type Options = Readonly<Record<string, OptionValue | undefined>>;
+
+/** A list where an option may be given several times. */
+export type OptionValue = string | boolean | readonly string[];
 
 export interface Terminal {
   /** Columns of stdout; 100 where it is no terminal. */
@@ -135,4 +140,10 @@ export function textOption(options: Options, name: string): string | undefined {
 
 export function flagOption(options: Options, name: string): boolean {
   return options[name] === true;
+}
+
+/** The values of an option that may be given several times. */
+export function listOption(options: Options, name: string): readonly string[] {
+  const value = options[name];
+  return typeof value === 'object' ? value : [];
 }

@@ -59,6 +59,8 @@ const imageLock = strictObject({
   /** In `systemctl is-enabled`’s words; every unit that is enabled or masked, and those the manifest names. */
   units: array(strictObject({ name: string(), state: string() })),
   files: array(strictObject({ path: string(), digest: digestText, mode: string(), uid: number(), gid: number() })),
+  /** Traces of a machine that whoever sealed the image wanted to stay. */
+  kept: exactOptional(array(string())),
 });
 
 export type ImageLock = Infer<typeof imageLock>;

@@ -14,7 +14,8 @@ import { comparePackages, installedPackages, parseDpkgStatus } from './packages.
 import { spdxDocument } from './sbom.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import { measureSpace } from './space.ts';
-import { findLogs, findTrace, machineIdProblem, traces } from './traces.ts';
+import { traces } from './trace-table.ts';
+import { findLogs, findTrace, machineIdProblem } from './traces.ts';
 import { printsLine, readVersion } from './version-output.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-image-'));

@@ -49,6 +49,8 @@ export const rules = {
   'locked-inputs': 'A locked bake takes what the lock names or fails.',
   installs:
     'Packages are installed into a root as it is, out of repositories as they are: the root keeps its own, what passes is asked again, what failed is never taken for done.',
+  sealed:
+    'An image that was sealed holds nothing of the machine, cloud or tool that made it, and keeps what it is told to.',
   reclaiming: 'The cache gives up only what nobody names, after a success and after its result.',
 
   // ── boot ──

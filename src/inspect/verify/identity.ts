@@ -1,6 +1,7 @@
 /** Nothing in the image belongs to one machine only: what `seal` removes is not there. */
 import type { Files } from '../../host/port.ts';
-import { findTrace, machineIdPath, machineIdProblem, traces } from '../../image/traces.ts';
+import { traces } from '../../image/trace-table.ts';
+import { findTrace, isKept, machineIdPath, machineIdProblem } from '../../image/traces.ts';
 import { subjectOf, type Check } from './check.ts';
 
 export async function checkIdentity(
@@ -10,6 +11,7 @@ export async function checkIdentity(
   const checks: Check[] = [];
   const machineId = subjectOf(checks, 'identity', machineIdPath);
   if (about.live) machineId.skip('empty', running);
+  else if (isKept(machineIdPath, about.kept)) machineId.skip('empty', 'kept when the image was sealed');
   else machineId.judge('empty', await machineIdProblem(files));
   for (const trace of traces) {
     if (trace.class !== 'identity') continue;
@@ -19,7 +21,7 @@ export async function checkIdentity(
       continue;
     }
     const paths = await findTrace(files, trace, about.kept);
-    subject.judge('absent', paths.length === 0 ? undefined : `${paths.join(', ')}: run nodekiln seal`);
+    subject.judge('absent', paths.length === 0 ? undefined : `${paths.join(', ')}: ${trace.why}; run nodekiln seal`);
   }
   return checks;
 }

@@ -60,7 +60,7 @@ export async function verifyHost(host: Host, options: VerifyOptions): Promise<Ve
   const live = host.units.mode === 'live';
   const others = await claimsOfOthers(host);
   const { index, problem } = await usableIndex(host);
-  const kept = new Set([...lock.files.map(({ path }) => path), ...others.files]);
+  const kept = new Set([...lock.files.map(({ path }) => path), ...(lock.kept ?? []), ...others.files]);
   const results = await Promise.all([
     attempt('binaries', async () => {
       const found = await inParallel(lock.binaries, lanes, (binary) =>

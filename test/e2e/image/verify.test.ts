@@ -21,7 +21,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { sealImage } from '../../../src/bake/seal.ts';
 import { imageLockPath, parseImageLock, type ImageLock } from '../../../src/image/image-lock.ts';
-import { traces } from '../../../src/image/traces.ts';
+import { traces } from '../../../src/image/trace-table.ts';
 import type { Check } from '../../../src/inspect/verify/check.ts';
 import { verify } from '../../../src/inspect/verify/verify.ts';
 import { diffTrees, snapshotTree } from '../../lab/tree.ts';
