@@ -12,6 +12,7 @@ export const rules = {
 
   // ── the engine ──
   'journal-first': 'One durable transaction records all intents of a plan before its first effect.',
+  'looking-writes-nothing': 'Who looks at a root writes nothing to it, and sees the same where nothing can be written.',
   'journal-rebuilt': 'A lost or damaged journal is rebuilt as the union of the generations’ files.',
   touched: 'What was touched is the base of the next difference: what a superseded run left is cleaned up.',
   'durable-writes': 'A file is synced before it gets its name, its folder after it; a removal’s folder, too.',

@@ -1,8 +1,9 @@
 /** SQLite by `node:sqlite`, which is loaded by the first database. */
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
-import { errnoOf } from '../../errors.ts';
 import type { PathResolver } from '../../disk/resolve.ts';
 import type { Database, Databases } from '../port.ts';
 
@@ -38,13 +39,17 @@ export function createLinuxDatabases(resolver: Pick<PathResolver, 'entry'>): Dat
             throw thrown;
           }
         });
+      if (!existsSync(`${real}-wal`)) return reading(new URL(`${pathToFileURL(real).href}?immutable=1`));
+      if (existsSync(`${real}-shm`)) return reading(real);
+      // Nobody has it open, and to read the log its index has to be made: beside a copy.
+      const folder = mkdtempSync(join(tmpdir(), 'nodekiln-look-'));
       try {
-        if (existsSync(`${real}-wal`)) return reading(real);
-      } catch (thrown) {
-        // The log has an index, which a disk that cannot be written to may lack; what the file holds is whole without it.
-        if (errnoOf(thrown) !== 'SQLITE_CANTOPEN') throw thrown;
+        for (const suffix of ['', '-wal']) copyFileSync(real + suffix, join(folder, `copy${suffix}`));
+        return reading(join(folder, 'copy'));
+      } finally {
+        // What is open stays readable.
+        rmSync(folder, { recursive: true });
       }
-      return reading(new URL(`${pathToFileURL(real).href}?immutable=1`));
     },
 
     scratch: async () => {
