@@ -82,8 +82,12 @@ const skeletons: Readonly<Record<DocumentKind, Readonly<Record<string, unknown>>
 type Takes = Omit<Field, 'at'>;
 
 const texts: Takes = {
-  takes: ['a', ' ', 'a b\n'],
-  refuses: { 'must be a string that is not empty': [''], 'must be a string': [7, null, {}] },
+  takes: ['a', ' ', 'a b'],
+  refuses: {
+    'must be a string that is not empty': [''],
+    'must be a string': [7, null, {}],
+    'must be text without control characters, and character 2 is U+000A: take it out': ['a\n'],
+  },
 };
 const anyTexts: Takes = { takes: ['', 'a'], refuses: { 'must be a string': [7, []] } };
 const contents: Takes = { takes: ['', 'a\n'], refuses: { 'must be a string': [7, {}] } };
@@ -909,7 +913,11 @@ const imageManifest: readonly Field[] = [
     takes: ['a', 'A0', 'libstdc++6', 'a.b_c-d'],
     refuses: { 'must be the name of a package': ['', '-a', 'a b', '!a', 'a!', 7] },
   },
-  { at: 'components.1.source.packages.1.version', ...texts },
+  {
+    at: 'components.1.source.packages.1.version',
+    takes: ['1.34.3-1.1', '2:1.0~rc1+dfsg-1', '0:1.2^20260101-3.fc42'],
+    refuses: { 'must be the version of a package, like "1.34.3-1.1"': ['', ' ', '1 2', '1=2', '1/2', '-1', '*', 7] },
+  },
   {
     at: 'components.2.reference',
     takes: ['registry.k8s.io/pause:3.10', `a.b/c@${sha}`, 'a:5000/b:1'],

@@ -23,6 +23,7 @@ import type { InventoryDocument } from './schema-inventory.ts';
 import { withoutRemovals } from './removals.ts';
 import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 import type { NodeConfigDocument } from './schema-node.ts';
+import { halfCharacter } from './unwritable.ts';
 import { alternatives, nearest } from './words.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -113,9 +114,15 @@ export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   const parsed = parseJson(file, text) ?? (await parseYaml(file, text));
   const document = { file, value: parsed.value, positions: positionsOf(text, parsed.root) };
   const forbidden = forbiddenKey(parsed.value);
-  if (!forbidden) return document;
+  if (forbidden)
+    throw invalid(document, [
+      { message: 'a key cannot be called __proto__', place: placeOf(document, forbidden, 'key') },
+    ]);
+  const half = halfCharacter(parsed.value);
+  if (!half) return document;
+  const { path, message, isKey } = half;
   throw invalid(document, [
-    { message: 'a key cannot be called __proto__', place: placeOf(document, forbidden, 'key') },
+    { message: isKey ? `a key ${message}` : message, place: placeOf(document, path, isKey ? 'key' : 'value') },
   ]);
 }
 

@@ -4,6 +4,7 @@ import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, formatPath } from './paths.ts';
 import { positionsOf } from './positions.ts';
 import { problemsOf } from './problems.ts';
+import { halfCharacter } from './unwritable.ts';
 import { parseYaml } from './yaml.ts';
 import { NodekilnError } from '../errors.ts';
 
@@ -18,6 +19,11 @@ export async function parseAs<Output>(
   if (forbidden)
     throw new NodekilnError('NK_DOCUMENT_INVALID', `${file}: a key cannot be called __proto__`, {
       place: { file, path: formatPath(forbidden) },
+    });
+  const half = halfCharacter(value);
+  if (half)
+    throw new NodekilnError('NK_DOCUMENT_INVALID', `${file}: ${formatPath(half.path)} ${half.message}`, {
+      place: { file, path: formatPath(half.path) },
     });
   const result = schema.safeParse(value);
   if (result.success) return result.data;

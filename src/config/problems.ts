@@ -67,6 +67,9 @@ function problemsOfIssue(issue: Issue, prefix: Path, checked: Checked): Problem[
 
 /** The form of a union that has the value's shape, so that its own errors can be told. */
 function matchingBranch(issue: Issue, value: unknown): readonly Issue[] | undefined {
+  // Of the right type, but with something in it that no text takes.
+  if (typeof value === 'string')
+    return issue.errors?.find((branch) => branch.length > 0 && branch.every(({ code }) => code === 'custom'));
   if (!isMap(value) && !Array.isArray(value)) return undefined;
   return issue.errors?.find(
     (branch) =>

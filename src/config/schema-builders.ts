@@ -23,6 +23,7 @@ import {
 } from 'zod/mini';
 import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
 import type { $strict } from 'zod/v4/core';
+import { hasNoTextCharacter } from '../model/printable.ts';
 import { resourceKinds } from '../model/resources.ts';
 import { parseVersion } from '../model/version.ts';
 import { durationPattern } from './duration.ts';
@@ -31,6 +32,7 @@ import { whyRefused } from './refused-paths.ts';
 import { sizePattern } from './size.ts';
 import { addressForms, whyNoAddress, type AddressKind } from './address.ts';
 import { badPlaceholder, placeholders } from './template.ts';
+import { unwritable } from './unwritable.ts';
 import { alternatives, inWords } from './words.ts';
 
 interface RawIssue {
@@ -107,14 +109,43 @@ export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
   return list(item).check(distinct);
 }
 
-/** Strings. `what` completes "must be …". */
-export function text(what = 'a string') {
-  return string({ error: wants(what) }).check(minLength(1, { error: wants('a string that is not empty') }));
+/**
+ * What every file, argument and variable that a value may stand in takes as a part of it: no control characters but those
+ * named. Without it a value could end the line it stands in and begin another. Never quotes the value: it may be a secret.
+ */
+function textOnly(allowed = '') {
+  return refine<string>((value) => hasNoTextCharacter(value, allowed) === undefined, {
+    abort: true,
+    error: ({ input }) => {
+      const { code, at } = hasNoTextCharacter(String(input), allowed) ?? { code: 'none', at: 0 };
+      return `must be text without control characters, and character ${at} is ${code}: take it out`;
+    },
+  });
 }
 
-/** Strings that may be empty or hold any text. */
+/** Strings of one line. `what` completes "must be …". */
+export function text(what = 'a string') {
+  return string({ error: wants(what) }).check(textOnly(), minLength(1, { error: wants('a string that is not empty') }));
+}
+
+/** Strings of one line that may be empty; blanks in them may be tabs. */
+export function anyLine() {
+  return string({ error: wants('a string') }).check(textOnly('\t'));
+}
+
+/** Strings that may be empty and have several lines. */
 export function anyText() {
-  return string({ error: wants('a string') });
+  return string({ error: wants('a string') }).check(textOnly('\t\n'));
+}
+
+/** The same for what others may have written with their ends of lines, and nobody reads by lines: keys, remarks. */
+export function anyLines() {
+  return string({ error: wants('a string') }).check(textOnly('\t\r\n'));
+}
+
+/** Keys in PEM form or armoured, or where they are. */
+export function keyText() {
+  return anyLines().check(minLength(1, { error: wants('a string that is not empty') }));
 }
 
 /** The checks of secret texts, by which a schema can be asked where its secrets are. */
@@ -124,7 +155,7 @@ export const secretChecks = new WeakSet<object>();
 export function secretText(what = 'a string (a secret: not shown)') {
   const notEmpty = minLength(1, { error: wantsSecret('a string that is not empty') });
   secretChecks.add(notEmpty);
-  return string({ error: wantsSecret(what) }).check(notEmpty);
+  return string({ error: wantsSecret(what) }).check(textOnly(), notEmpty);
 }
 
 /** File contents: may be secret (`sensitive: true`), so never shown. */
@@ -132,14 +163,36 @@ export function contentText() {
   return string({ error: wantsSecret('a string') });
 }
 
+/** The same when they are always secret, and not empty. */
+export function secretContent() {
+  const what = 'a string that is not empty';
+  const notEmpty = minLength(1, { error: wantsSecret(what) });
+  secretChecks.add(notEmpty);
+  return string({ error: wantsSecret(what) }).check(notEmpty);
+}
+
+/** systemd ends a line at carriage return and NUL; the other two are ends of lines to editors. */
+const lineEndsInUnits = /[\r\0\v\f]/;
+
+/** Whole unit files and drop-ins: what systemd reads as the lines that are seen. May be secret. */
+export function unitFileCheck() {
+  return refine<string>((value) => !lineEndsInUnits.test(value), {
+    error: ({ input }) => {
+      const at = String(input).search(lineEndsInUnits);
+      const { code } = hasNoTextCharacter(String(input).slice(at)) ?? { code: 'none' };
+      return `must have lines that end in U+000A alone, and character ${at + 1} is ${code}: take it out`;
+    },
+  });
+}
+
 /** Strings of one shape; `what` says which, with an example. */
 export function matching(pattern: RegExp, what: string) {
-  return string({ error: wants(what) }).check(regex(pattern, { error: wants(what) }));
+  return string({ error: wants(what) }).check(regex(pattern, { error: wants(what), abort: true }), textOnly());
 }
 
 /** Strings that something tells right from wrong; `what` says what is right. */
 export function checked(isRight: (value: string) => boolean, what: string) {
-  return string({ error: wants(what) }).check(refine(isRight, { error: wants(what) }));
+  return string({ error: wants(what) }).check(refine(isRight, { error: wants(what), abort: true }), textOnly());
 }
 
 export function oneOf<const Values extends readonly [string, ...string[]]>(...values: Values) {
@@ -172,10 +225,18 @@ export function wholeNumber() {
   return int({ error: wants('a whole number') });
 }
 
-/** A map whose values belong to somebody else's schema. */
-export function freeMap() {
-  return record(string(), unknown(), { error: wantsForm('a map') });
+/** A map whose values belong to somebody else's schema. `format`: of the file that it goes into. */
+export function freeMap(format: 'json' | 'toml' = 'json') {
+  return record(string(), unknown(), { error: wantsForm('a map') }).check(
+    check<unknown>((payload) => {
+      for (const { path, message } of unwritable(payload.value, format))
+        payload.issues.push({ code: 'custom', message, path: [...path], input: undefined });
+    }),
+  );
 }
+
+/** Name of an environment variable. */
+export const variableName = matching(/^[^=\s]+$/, 'the name of a variable, like "HTTP_PROXY"');
 
 export const mode = matching(/^0[0-7]{3,4}$/, 'a string like "0644"');
 export const duration = matching(durationPattern, 'a duration like "90s", "5m" or "1h30m"');

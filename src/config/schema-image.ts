@@ -70,7 +70,10 @@ const cache = fields({
 
 const distributionPackage = fields({
   name: doc('Name of the package.', matching(/^[A-Za-z0-9][A-Za-z0-9.+_-]*$/, 'the name of a package')),
-  version: opt('Its exact version. Absent: the distribution’s newest.', text()),
+  version: opt(
+    'Its exact version. Absent: the distribution’s newest.',
+    matching(/^[A-Za-z0-9][A-Za-z0-9.+:~^_-]*$/, 'the version of a package, like "1.34.3-1.1"'),
+  ),
 });
 
 const install = fields({

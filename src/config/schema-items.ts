@@ -6,6 +6,7 @@ import { check, literal, record, union } from 'zod/mini';
 import {
   absolutePath,
   addressTemplate,
+  anyLine,
   anyText,
   contentText,
   digest,
@@ -25,8 +26,10 @@ import {
   targetPath,
   template,
   text,
+  unitFileCheck,
   unitName,
   url,
+  variableName,
   versionText,
   wants,
   wholeNumber,
@@ -128,7 +131,7 @@ const dropIn = fields({
     'File name that ends in .conf.',
     matching(/^[^/\s]+\.conf$/, 'a file name that ends in .conf, like "50-limits.conf"'),
   ),
-  content: opt('Text of the drop-in.', contentText()),
+  content: opt('Text of the drop-in.', contentText().check(unitFileCheck())),
 });
 
 const readiness = fields({
@@ -148,7 +151,7 @@ const input = matching(
 
 const unit = fields({
   name: doc('Name with its type, `node-exporter.service`.', unitName),
-  content: opt('The unit file. Absent for a unit that a package brings.', contentText()),
+  content: opt('The unit file. Absent for a unit that a package brings.', contentText().check(unitFileCheck())),
   dropIns: opt('Drop-ins; merged by name.', keyedList('name', dropIn)),
   enablement: opt('Whether it starts at boot. Left as it is when absent.', oneOf('enabled', 'disabled', 'masked')),
   state: opt('Whether it runs. Left as it is when absent.', oneOf('started', 'stopped')),
@@ -186,7 +189,7 @@ const action = fields({
   name: doc('Name of the action.', name),
   argv: opt('The program and its arguments; no shell. Never put secrets here.', argv),
   guard: opt('Says that the action is already done.', guard),
-  env: opt('Environment variables.', record(text(), anyText(), { error: wants('a map') })),
+  env: opt('Environment variables.', record(variableName, anyText(), { error: wants('a map') })),
   timeout: opt('Default: 60s.', duration),
   ...policy,
   deferrable,
@@ -210,7 +213,7 @@ const sysctl = fields({
     'Key with dots, `net.ipv4.ip_forward`.',
     matching(/^[a-z0-9_]+(?:[./][A-Za-z0-9_*:-]+)+$/, 'a sysctl like "net.ipv4.ip_forward"'),
   ),
-  value: opt('Its value.', union([anyText(), wholeNumber()], { error: wants('a string or a whole number') })),
+  value: opt('Its value.', union([anyLine(), wholeNumber()], { error: wants('a string or a whole number') })),
   ...policy,
   deferrable: neverDeferrable('kernel settings'),
 });

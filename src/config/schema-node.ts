@@ -8,6 +8,8 @@ import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
   addressTemplate,
+  anyLine,
+  anyLines,
   anyText,
   checked,
   contentText,
@@ -29,6 +31,7 @@ import {
   template,
   text,
   url,
+  variableName,
   wants,
   wholeNumber,
 } from './schema-builders.ts';
@@ -88,7 +91,7 @@ const cluster = fields({
     fields({
       command: doc('The program.', absolutePath),
       args: opt('Its arguments.', list(anyText())),
-      env: opt('Further variables of its environment.', record(text(), anyText(), { error: wants('a map') })),
+      env: opt('Further variables of its environment.', record(variableName, anyText(), { error: wants('a map') })),
       apiVersion: opt(
         'What it speaks. Default: client.authentication.k8s.io/v1.',
         oneOf('client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1'),
@@ -124,7 +127,7 @@ const staticPod = fields({
   manifest: opt('The pod. Placed as it stands; kubelet judges it.', freeMap()),
 });
 
-const flagValue = union([anyText(), wholeNumber(), boolean()], {
+const flagValue = union([anyLine(), wholeNumber(), boolean()], {
   error: wants('a string, a whole number, true or false'),
 });
 
@@ -142,7 +145,7 @@ const kubelet = fields({
   labels: opt('Labels of the node.', record(labelKey, labelValue, { error: wants('a map') })),
   annotations: opt(
     'Annotations of the node; the agent keeps them.',
-    record(labelKey, anyText(), { error: wants('a map') }),
+    record(labelKey, anyLines(), { error: wants('a map') }),
   ),
   taints: opt('Taints of the node.', list(taint)),
   nodeName: opt('Name of the node. Default: the host’s name in lower case.', nodeName),
@@ -189,7 +192,7 @@ const containerd = fields({
   ),
   configuration: opt(
     'Further settings in the structure of containerd’s own config.toml, merged over ours: maps merge, lists replace, null removes.',
-    freeMap(),
+    freeMap('toml'),
   ),
   registries: opt('Mirrors of registries; merged by host.', keyedList('host', registry)),
 });

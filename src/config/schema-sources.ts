@@ -13,6 +13,7 @@ import {
   duration,
   fields,
   flag,
+  keyText,
   list,
   name,
   oneOf,
@@ -40,7 +41,7 @@ const packageMember = opt(
 /** cosign's ways of signing. */
 export const signature = union(
   [
-    fields({ key: doc('Path of the public key, or the key in PEM form.', text()) }),
+    fields({ key: doc('Path of the public key, or the key in PEM form.', keyText()) }),
     fields({
       trustedRoot: doc('Path of the trusted root (JSON) that certificates must lead to.', text()),
       identity: doc('The signer’s identity in the certificate; a regular expression between slashes.', text()),
@@ -83,13 +84,13 @@ function packageRepositories<More extends Record<string, ZodMiniType>>(more: Mor
       url: doc('URL of the repository.', addressTemplate('url')),
       suite: doc('Suite or codename, `noble`; ends in "/" for a flat repository.', template('a suite')),
       components: opt('Default: main.', list(text())),
-      signedBy: doc('Path of a keyring, or armoured keys.', text()),
+      signedBy: doc('Path of a keyring, or armoured keys.', keyText()),
     }),
     fields({
       ...more,
       type: doc('A dnf repository.', literal('dnf')),
       url: doc('URL of the repository (the folder that holds repodata).', addressTemplate('url')),
-      keys: doc('Paths of keys, or armoured keys.', list(text())),
+      keys: doc('Paths of keys, or armoured keys.', list(keyText())),
       repositorySigned: opt('Its metadata is signed, too (repo_gpgcheck). Default: false.', flag()),
     }),
   ] as const;

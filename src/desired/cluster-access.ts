@@ -14,7 +14,8 @@ import type { FileResource, ResourceId, SensitiveText } from '../model/resources
 import { atLeast, parseVersion } from '../model/version.ts';
 import { textFile } from './render-items.ts';
 import { kubeconfigPathOf, nodeNameOf } from './join.ts';
-import { stableJson } from './stable.ts';
+import { stableJson, yamlScalar } from './stable.ts';
+import { environmentFile } from './systemd-text.ts';
 
 const bootstrapKubeconfigPath = '/etc/kubernetes/bootstrap-kubeconfig';
 /** What kubelet says of the node when it registers; a change of it later is the agent's to bring to the Node. */
@@ -56,7 +57,9 @@ function ensureNewline(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`;
 }
 
-/** systemd splits the variable at blanks; neither labels nor taints have any. */
+/** systemd splits it at blanks; neither labels nor taints have any. */
+export const registrationVariable = 'KUBELET_REGISTRATION';
+
 function registrationText({ kubelet: { labels, taints } }: NodeSpec): string {
   const nodeLabels = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
   const nodeTaints = taints.map(({ key, value = '', effect }) => `${key}=${value}:${effect}`);
@@ -64,7 +67,7 @@ function registrationText({ kubelet: { labels, taints } }: NodeSpec): string {
     ...(nodeLabels.length > 0 ? [`--node-labels=${nodeLabels.sort().join(',')}`] : []),
     ...(nodeTaints.length > 0 ? [`--register-with-taints=${nodeTaints.join(',')}`] : []),
   ];
-  return `KUBELET_REGISTRATION=${flags.join(' ')}\n`;
+  return environmentFile({ [registrationVariable]: flags.join(' ') });
 }
 
 /** Undefined when the document names a kubeconfig of its own. */
@@ -88,8 +91,8 @@ function kubeconfigAsKubeletWrites(
     'apiVersion: v1',
     'clusters:',
     '- cluster:',
-    `    certificate-authority: ${caPath}`,
-    `    server: ${server}`,
+    `    certificate-authority: ${yamlScalar(caPath)}`,
+    `    server: ${yamlScalar(server)}`,
     '  name: default-cluster',
     'contexts:',
     '- context:',
@@ -103,8 +106,8 @@ function kubeconfigAsKubeletWrites(
     'users:',
     '- name: default-auth',
     '  user:',
-    `    client-certificate: ${certificateFile}`,
-    `    client-key: ${keyFile}`,
+    `    client-certificate: ${yamlScalar(certificateFile)}`,
+    `    client-key: ${yamlScalar(keyFile)}`,
     '',
   ].join('\n');
 }

@@ -4,11 +4,11 @@
  * Only what differs from containerd's defaults is written, so that a distribution's own defaults (where its CNI
  * plugins are, for one) stay. Structure of version 2 (containerd 1.x) and version 3 (2.x): `containerd config default`.
  */
-import { stringify } from 'smol-toml';
 import { parseVersion } from '../model/version.ts';
 import type { CniItem, NodeSpec } from '../config/complete.ts';
 import type { RegistryItem } from '../config/complete-items.ts';
 import { nothingLeft } from '../config/completion.ts';
+import type { Path } from '../config/paths.ts';
 import { containerdSocket, ownUnitDefaults } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
@@ -17,6 +17,7 @@ import { base, folder, textFile } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
 import { mergeMaps, stable } from './stable.ts';
+import { isPlainInHead, tablesAsKeys, tablesUnreadInHeads, tomlText } from './toml.ts';
 
 export const containerdConfigPath = '/etc/containerd/config.toml';
 /** Where containerd looks for a registry's mirrors. */
@@ -38,7 +39,7 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
     }),
     folder(registryFolder, { scope }),
     ...registries.map((registry) =>
-      textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry), { scope }),
+      textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry, facts), { scope }),
     ),
     folder(cniFolder, { scope }),
     ...(network ? [textFile(network.path, network.text, { scope })] : []),
@@ -147,15 +148,15 @@ export function foreignSettings(
 }
 
 /** containerd 2 also reads version 2, so that is what a host with an unknown containerd gets. */
-export function configurationVersion(facts: Facts): 2 | 3 {
+export function configurationVersion(facts: Pick<Facts, 'containerdVersion'>): 2 | 3 {
   if (facts.containerdVersion === undefined) return 2;
   const major = Number(parseVersion(facts.containerdVersion).upstream.split('.')[0]);
   return major >= 2 ? 3 : 2;
 }
 
-function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem): string {
+function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem, facts: Facts): string {
   nothingLeft(rest);
-  return hostsText({ server, hosts: mirrors.map(hostOf) });
+  return hostsText({ server, hosts: mirrors.map(hostOf) }, facts);
 }
 
 function hostOf(mirror: RegistryItem['mirrors'][number]): RegistryHost {
@@ -174,18 +175,31 @@ export interface RegistryHost {
   readonly skipVerify: boolean;
 }
 
-/** One hosts.toml; containerd asks its hosts in the order of the file. */
-export function hostsText({
-  server,
-  hosts,
-}: {
-  readonly server: string | undefined;
-  readonly hosts: readonly RegistryHost[];
-}): string {
-  return tomlText({
-    ...(server !== undefined && { server }),
-    ...(hosts.length > 0 && { host: Object.fromEntries(hosts.map((host) => [host.url, hostTable(host)])) }),
-  });
+/** One hosts.toml; containerd asks its hosts in the order of the file. An address by IPv6 has brackets, which decide about its form. */
+export function hostsText(
+  { server, hosts }: { readonly server: string | undefined; readonly hosts: readonly RegistryHost[] },
+  facts: Facts,
+): string {
+  const tables = hosts.map((host) => [host.url, hostTable(host)] as const);
+  const ofServer = server === undefined ? {} : { server };
+  if (readsAnyHead(facts) || hosts.every(({ url }) => isPlainInHead(url)))
+    return tomlText({ ...ofServer, ...(hosts.length > 0 && { host: Object.fromEntries(tables) }) });
+  const head = server === undefined ? '' : `${tomlText(ofServer)}\n`;
+  return `${head}${tablesAsKeys('host', tables)}`;
+}
+
+/** A containerd that nobody knows is taken for one of today. */
+function readsAnyHead({ containerdVersion }: Facts): boolean {
+  return containerdVersion === undefined || configurationVersion({ containerdVersion }) === 3;
+}
+
+/** Tables of a configuration that this containerd would not read. */
+export function unreadTables(configuration: unknown, facts: Facts): { path: Path; message: string }[] {
+  if (readsAnyHead(facts)) return [];
+  return tablesUnreadInHeads(configuration).map((path) => ({
+    path,
+    message: `containerd ${facts.containerdVersion} reads no table whose name has brackets, quotes, backslashes or control characters in it`,
+  }));
 }
 
 function hostTable({ capabilities, overridePath, ca, skipVerify }: RegistryHost): Record<string, unknown> {
@@ -195,12 +209,6 @@ function hostTable({ capabilities, overridePath, ca, skipVerify }: RegistryHost)
     ...(ca !== undefined && { ca }),
     ...(skipVerify && { skip_verify: true }),
   };
-}
-
-/** With a final newline. */
-export function tomlText(value: unknown): string {
-  const text = stringify(value);
-  return text.endsWith('\n') ? text : `${text}\n`;
 }
 
 export function containerdUnit(spec: NodeSpec): UnitResource {

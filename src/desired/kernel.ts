@@ -7,20 +7,21 @@
 import type { NodeSpec } from '../config/complete.ts';
 import { textFile } from './render-items.ts';
 import type { FileResource } from '../model/resources.ts';
+import { modulesText, sysctlText } from './systemd-text.ts';
 
 export function kernelFiles({ modules, sysctls }: NodeSpec['kernel']): FileResource[] {
   const required = modules.filter((module) => module.importance === 'required').map((module) => module.name);
-  const settings = sysctls.map(
-    ({ key, value, importance }) => `${importance === 'required' ? '' : '-'}${key} = ${value}`,
-  );
+  const settings = sysctls.map(({ key, value, importance }) => ({
+    key,
+    value: String(value),
+    mayFail: importance !== 'required',
+  }));
   return [
     ...(required.length > 0
-      ? [textFile('/etc/modules-load.d/50-nodekiln.conf', lines(required), { scope: 'shared' })]
+      ? [textFile('/etc/modules-load.d/50-nodekiln.conf', modulesText(required), { scope: 'shared' })]
       : []),
-    ...(settings.length > 0 ? [textFile('/etc/sysctl.d/99-nodekiln.conf', lines(settings), { scope: 'shared' })] : []),
+    ...(settings.length > 0
+      ? [textFile('/etc/sysctl.d/99-nodekiln.conf', sysctlText(settings), { scope: 'shared' })]
+      : []),
   ];
-}
-
-function lines(entries: readonly string[]): string {
-  return `${entries.join('\n')}\n`;
 }

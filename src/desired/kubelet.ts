@@ -7,7 +7,7 @@ import { nothingLeft } from '../config/completion.ts';
 import { caPath, healthzUrl, kubeletConfigPath, ownUnitDefaults, staticPodFolder } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
-import { clusterAccess, registrationPath, type ClusterAccess } from './cluster-access.ts';
+import { clusterAccess, registrationPath, registrationVariable, type ClusterAccess } from './cluster-access.ts';
 import { isOfNode, podNetworkTemplatePath } from './pod-network.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import { base, folder, textFile } from './render-items.ts';
@@ -130,7 +130,7 @@ export function kubeletUnit(spec: NodeSpec, facts: Facts): UnitResource {
       ],
       Service: [
         ...(access ? [`EnvironmentFile=${registrationPath}`] : []),
-        `${execStart(argv)}${access ? ' $KUBELET_REGISTRATION' : ''}`,
+        execStart(argv, access ? [registrationVariable] : []),
         'Restart=always',
         'RestartSec=2',
       ],

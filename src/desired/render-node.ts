@@ -15,13 +15,14 @@ import type { Facts } from '../model/facts.ts';
 import { isResourceId, type DesiredState, type UnitResource } from '../model/resources.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { certificatesIn } from '../model/certificate.ts';
-import { containerdFiles, containerdUnit, foreignSettings } from './containerd.ts';
+import { containerdFiles, containerdUnit, foreignSettings, unreadTables } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
 import { nodeNameOf, nodeNameProblem } from './join.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf, type ItemRenderers } from './render-items.ts';
 import { refuseErrands } from './own-units.ts';
+import { programProblem } from './systemd-text.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import { afterTrust, trustResources } from './trust.ts';
 import { writableUsrLocal } from './usr-local.ts';
@@ -125,18 +126,28 @@ function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report, warn
 }
 
 function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRendering): void {
-  const { spec, facts, add } = node;
+  const { spec, facts, add, report } = node;
   for (const { path, message } of foreignSettings(containerd.configuration, facts))
     warn(['spec', 'containerd', 'configuration', ...path], message, node);
+  for (const { path, message } of unreadTables(containerd.configuration, facts))
+    report(['spec', 'containerd', 'configuration', ...path], message, 'Choose another name, or containerd 2.');
   for (const file of containerdFiles(spec, facts)) add(file);
   add(afterTrust(containerdUnit(spec), trustResources(spec, facts)));
 }
 
 function renderKubelet(_kubelet: NodeSpec['kubelet'], node: NodeRendering): void {
-  const { spec, facts, add } = node;
+  const { spec, facts, add, report } = node;
   const { files, configuration } = kubeletFiles(spec, facts);
   for (const file of files) add(file);
   add(kubeletUnit(spec, facts));
+  const target = spec.binaries.tools['kubelet']?.target;
+  const problem = target === undefined ? undefined : programProblem(target);
+  if (problem !== undefined)
+    report(
+      ['spec', 'binaries', 'tools', 'kubelet', 'target'],
+      `target cannot be ${target}: ${problem}`,
+      'Choose another path.',
+    );
   for (const { path, message } of flagsOverConfiguration(spec.kubelet.flags, configuration)) warn(path, message, node);
 }
 

@@ -10,9 +10,26 @@ export function stable(value: unknown): unknown {
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, stable(inner)]));
 }
 
-/** JSON for people: sorted, indented, with a final newline. JSON is YAML, so programs that want YAML read it too. */
+/** JSON for people: sorted, indented, with a final newline. Programs that want YAML read it too. */
 export function stableJson(value: unknown): string {
-  return `${JSON.stringify(stable(value), undefined, 2)}\n`;
+  return `${asYaml(JSON.stringify(stable(value), undefined, 2))}\n`;
+}
+
+/**
+ * JSON as a reader of YAML takes it: what JSON leaves as it is, but YAML does not print or takes for the end of a line (5.1, and
+ * 1.1's breaks), is escaped.
+ */
+function asYaml(json: string): string {
+  return json.replaceAll(
+    /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A text as the value of a key in block style: plain where the library of Kubernetes writes it so, else quoted. */
+export function yamlScalar(text: string): string {
+  const isPlain = /^(?:\/|https:\/\/)[A-Za-z0-9_@%+=,./:;~()$[\]-]*$/.test(text) && !/[:\s]$/.test(text);
+  return isPlain ? text : asYaml(JSON.stringify(text));
 }
 
 /** Maps merge, lists and scalars replace. */

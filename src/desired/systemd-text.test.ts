@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { environmentLine, execStart, unitText, unitWord } from './systemd-text.ts';
+import { environmentFile, environmentLine, execStart, programProblem, unitText, unitWord } from './systemd-text.ts';
 
 for (const [text, word] of [
   ['--v=2', '--v=2'],
@@ -15,6 +15,13 @@ for (const [text, word] of [
   ["it's", '"it\'s"'],
   ['a;b', '"a;b"'],
   ['ä', '"ä"'],
+  ['a\rb', '"a\\x0db"'],
+  ['\0\u0007\t\v\f', '"\\x00\\x07\\x09\\x0b\\x0c"'],
+  ['\u001b[0m\u007f', '"\\x1b[0m\\x7f"'],
+  ['\u0085\u009b', '"\\u0085\\u009b"'],
+  [';', '";"'],
+  ['#', '"#"'],
+  ['a\\', '"a\\\\"'],
 ] as const) {
   test(`${JSON.stringify(text)} is the word ${word}`, () => {
     assert.equal(unitWord(text), word);
@@ -29,6 +36,21 @@ test('in an assignment a dollar has no meaning, a percent sign has', () => {
 test('a command has one argument a line', () => {
   assert.equal(execStart(['/bin/a', '--b=c d', 'e']), 'ExecStart=/bin/a \\\n  "--b=c d" \\\n  e');
   assert.equal(execStart(['/bin/a']), 'ExecStart=/bin/a');
+});
+
+test('a program’s path keeps its dollar, and variables stand after all words', () => {
+  assert.equal(execStart(['/bin/100%$', '$'], ['A', 'B']), 'ExecStart=/bin/100%%$ \\\n  $$ $A $B');
+  assert.deepEqual(
+    ['/bin/a', '/opt/a b', '/a"b', "/a'b", '/a\\b', '/a$b'].map((path) => programProblem(path) === undefined),
+    [true, true, false, false, false, false],
+  );
+});
+
+test('values of a file of environment are quoted when they must be', () => {
+  assert.equal(
+    environmentFile({ A: '--a=b --c=d', B: '', C: 'a "b" `c` $d \\', D: ' a', E: 'a ', F: '#', G: "it's" }),
+    'A=--a=b --c=d\nB=\nC="a \\"b\\" \\`c\\` \\$d \\\\"\nD=" a"\nE="a "\nF="#"\nG="it\'s"\n',
+  );
 });
 
 test('sections stand apart, and empty ones are left out', () => {

@@ -7,6 +7,8 @@ export const rules = {
   'documents-take-effect': 'What a document says reaches the machine: no field is dropped, no override goes unsaid.',
   'documents-whole':
     'Only whole documents are taken: a folder that is lost is no empty one, a half-written file no document.',
+  'values-as-given':
+    'What is written for another program is read back by it as it was given; what it could not hold is refused with its place.',
   secrets: 'Secrets are known by their type, never shown, never in a file that others can read, never taken from one.',
   identity: 'What has an identity or an expiry is never shared; what kubelet reads is never deferred.',
 

@@ -43,7 +43,8 @@ function collect(text: string, entries: Map<string, string[]>): void {
 function joinedLines(text: string): string[] {
   const lines: string[] = [];
   let pending = '';
-  for (const raw of text.split('\n')) {
+  // As systemd ends lines.
+  for (const raw of text.split(/[\r\n\0]/)) {
     const line = raw.trim();
     if (line.startsWith('#') || line.startsWith(';')) continue;
     if (line.endsWith('\\')) {

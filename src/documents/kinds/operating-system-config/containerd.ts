@@ -7,12 +7,13 @@ import {
   containerdConfiguration,
   hostsText,
   registryFolder,
-  tomlText,
+  unreadTables,
 } from '../../../desired/containerd.ts';
 import { folder, textFile, type Policy } from '../../../desired/render-items.ts';
 import type { Rendering } from '../../../desired/rendering.ts';
 import { mergeMaps, stable } from '../../../desired/stable.ts';
 import { environmentLine, unitText } from '../../../desired/systemd-text.ts';
+import { tomlText } from '../../../desired/toml.ts';
 import { itemDefaults } from '../../../config/defaults.ts';
 import { isMap, type Path } from '../../../config/paths.ts';
 import type { Facts } from '../../../model/facts.ts';
@@ -48,6 +49,7 @@ export function addContainerdFiles(
     containerd.plugins ?? [],
     { facts, report },
   );
+  for (const { message } of unreadTables(configuration, facts)) report([...at, 'plugins'], message);
   add(
     textFile(
       containerdConfigPath,
@@ -58,7 +60,7 @@ export function addContainerdFiles(
   );
   for (const [index, registry] of (containerd.registries ?? []).entries()) {
     const path = [...at, 'registries', index];
-    add(hostsFile(registry, { ...common, origin: originOf(path) }), path);
+    add(hostsFile(registry, facts, { ...common, origin: originOf(path) }), path);
   }
 }
 
@@ -147,8 +149,8 @@ function hostsPath(registry: OscRegistry): string {
 }
 
 /** Mirrors inside the cluster answer only once it runs: what sends containerd to them waits, and nothing waits for it. */
-function hostsFile(registry: OscRegistry, policy: Policy): FileResource {
-  const [path, text] = [hostsPath(registry), hostsOf(registry)];
+function hostsFile(registry: OscRegistry, facts: Facts, policy: Policy): FileResource {
+  const [path, text] = [hostsPath(registry), hostsOf(registry, facts)];
   if (registry.readinessProbe !== true) return textFile(path, text, policy);
   const servers = (registry.hosts ?? []).map((host) => ({ url: host.url, ...trustOf(registry, host) }));
   return {
@@ -157,17 +159,15 @@ function hostsFile(registry: OscRegistry, policy: Policy): FileResource {
   };
 }
 
-function hostsOf({ server, hosts = [] }: OscRegistry): string {
-  return hostsText({
-    server,
-    hosts: hosts.map(({ url, capabilities, caCerts, overridePath }) => ({
-      url,
-      capabilities: capabilities ?? itemDefaults.mirror.capabilities,
-      overridePath: overridePath ?? false,
-      ca: caCerts,
-      skipVerify: false,
-    })),
-  });
+function hostsOf({ server, hosts = [] }: OscRegistry, facts: Facts): string {
+  const asked = hosts.map(({ url, capabilities, caCerts, overridePath }) => ({
+    url,
+    capabilities: capabilities ?? itemDefaults.mirror.capabilities,
+    overridePath: overridePath ?? false,
+    ca: caCerts,
+    skipVerify: false,
+  }));
+  return hostsText({ server, hosts: asked }, facts);
 }
 
 type Mirror = NonNullable<TransferSettings['mirrors']>[number];

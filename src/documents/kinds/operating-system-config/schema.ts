@@ -18,8 +18,9 @@ import {
   matching,
   oneOf,
   opt,
-  secretText,
+  secretContent,
   text,
+  unitFileCheck,
   unitName,
   url,
   wants,
@@ -55,7 +56,7 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 
 const inline = fields({
   encoding: opt('`b64`, or "" for text as it stands. Default: "".', oneOf('', 'b64')),
-  data: doc('The content.', secretText('a string that is not empty')),
+  data: doc('The content.', secretContent()),
 }).check(
   problem<{ encoding?: string | undefined; data: string }>(
     'must be base64',
@@ -128,7 +129,7 @@ const dropIn = fields({
     'Name of the file in the unit’s folder of drop-ins.',
     matching(/^(?!\.{1,2}$)[^/\0\s]{1,255}$/, 'a file name like "10-limits.conf"'),
   ),
-  content: doc('Text of the drop-in.', secretText('a string that is not empty')),
+  content: doc('Text of the drop-in.', secretContent().check(unitFileCheck())),
 });
 
 const unit = fields({
@@ -140,7 +141,7 @@ const unit = fields({
   ),
   command: opt('What is done with it. Default: restart.', oneOf('start', 'restart', 'stop')),
   enable: opt('Whether it starts at boot; `false` also stops it. Default: true.', flag()),
-  content: opt('The unit file. Absent for a unit that the system brings.', contentText()),
+  content: opt('The unit file. Absent for a unit that the system brings.', contentText().check(unitFileCheck())),
   dropIns: opt('Drop-ins.', list(dropIn)),
   filePaths: opt('Files whose change restarts it: paths of this document.', list(text('the path of a file'))),
 });
@@ -193,7 +194,7 @@ const plugin = fields({
       problem<string[]>('must name at least one table', (path) => path.length === 0),
     ),
   ),
-  values: opt('What the table gets.', freeMap()),
+  values: opt('What the table gets.', freeMap('toml')),
 }).check(
   problem<{ op?: string | undefined; values?: unknown }>(
     'cannot stand beside op: remove',
