@@ -36,7 +36,6 @@ import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
-import { createRootExec } from '../host/linux/root-exec.ts';
 import type { Host } from '../host/port.ts';
 import { imageLockPath, sbomPath, type ImageLock, type ImagePackage } from '../image/image-lock.ts';
 import { installedPackages, packageFiles, type PackageFile } from '../image/packages.ts';
@@ -109,11 +108,7 @@ const programFolder = '/opt/nodekiln/bin';
 
 /** Throws before anything is changed when the manifest or the root is unusable, and with the first failed step's error. */
 export async function bake(options: BakeOptions): Promise<BakeReport> {
-  const rootHost = createLinuxHost({
-    root: options.root,
-    containers: createLinuxContainers,
-  });
-  const host = withFaults({ ...rootHost, exec: createRootExec(rootHost.root) });
+  const host = withFaults(createLinuxHost({ root: options.root, containers: createLinuxContainers }));
   try {
     if (host.program.owner.uid !== 0)
       throw new NodekilnError('NK_NOT_ROOT', 'baking needs root rights: files in the image belong to root');

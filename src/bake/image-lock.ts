@@ -136,15 +136,20 @@ async function binariesOf(input: CollectInput, index: CacheIndex, warnings: stri
       const digest = entry?.digest ?? (await host.files.digest(path));
       const binary = { id, path, tool, version, digest, size: stat.size };
       const earlier = known.get(path);
-      if (earlier?.digest === digest && earlier.version === version && earlier.prints)
-        return { ...binary, prints: earlier.prints };
+      if (earlier?.digest === digest && earlier.version === version && (earlier.states ?? earlier.prints))
+        return { ...binary, ...answerOf(earlier) };
       // Our own program's versions are digests, and a download may have none.
       const named = /^sha256:|^0$/.test(version) ? undefined : version;
-      const { prints, why } = await readVersion(host.exec, { path, tool, version: named });
-      if (why !== undefined) warnings.push(`${id}: ${why}; verify will compare its digest only`);
-      return { ...binary, ...(prints && { prints }) };
+      const answer = await readVersion(host, { path, tool, version: named });
+      if (answer.why !== undefined)
+        warnings.push(`${id}: its version is unknown: ${answer.why}; verify will compare its digest only`);
+      return { ...binary, ...answerOf(answer) };
     }),
   );
+}
+
+function answerOf({ states, prints }: Pick<ImageBinary, 'states' | 'prints'>): Pick<ImageBinary, 'states' | 'prints'> {
+  return { ...(states && { states }), ...(prints && { prints }) };
 }
 
 // ── packages ─────────────────────────────────────────────────────────────────────────────────────────────────────

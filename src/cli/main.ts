@@ -74,7 +74,7 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
 
 async function programs(): Promise<Exec> {
   const { createLinuxExec } = await import('../host/linux/exec.ts');
-  return createLinuxExec('/');
+  return createLinuxExec();
 }
 
 /** Root rights are asked for before anything happens. */

@@ -29,7 +29,9 @@ const imageBinary = strictObject({
   version: string(),
   digest: digestText,
   size: number(),
-  /** Absent where the program does not say its version. */
+  /** The version that the file itself states, and where in it; nothing has to be run for it. */
+  states: exactOptional(strictObject({ version: string(), from: string() })),
+  /** Where the file states none; absent, too, where the program does not say its version. */
   prints: exactOptional(printedVersion),
 });
 

@@ -1,7 +1,17 @@
 /** The pure parts of images, and reading versions off real programs. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -19,6 +29,8 @@ import { findLogs, findTrace, machineIdProblem } from './traces.ts';
 import { printsLine, readVersion } from './version-output.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-image-'));
+// Whoever runs in a sandbox is no user who could look into it otherwise.
+chmodSync(folder, 0o755);
 after(() => rmSync(folder, { recursive: true }));
 
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -78,14 +90,14 @@ describe('versions that programs print', () => {
   const vectors = JSON.parse(
     readFileSync(join(import.meta.dirname, 'version-output.vectors.json'), 'utf8'),
   ) as readonly Vector[];
-  const exec = createLinuxExec('/');
+  const { exec, files } = createLinuxHost();
   for (const { id, tool, version, prints, expect } of vectors) {
     it(`${id}: ${tool} ${version} prints ${prints.split('\n')[0]}`, async () => {
       const path = join(folder, id);
       writeFileSync(path, `#!/bin/sh\ncat <<'END'\n${prints}\nEND\n`);
       chmodSync(path, 0o755);
       const wanted = version === 'any' ? undefined : version;
-      const answer = readVersion(exec, { path, tool, version: wanted }).catch((thrown: unknown) =>
+      const answer = readVersion({ exec, files }, { path, tool, version: wanted }).catch((thrown: unknown) =>
         thrown instanceof NodekilnError ? thrown.code : Promise.reject(thrown),
       );
       const said = await answer;
@@ -98,6 +110,16 @@ describe('versions that programs print', () => {
       return undefined;
     });
   }
+
+  it('are asked in a sandbox: a program that does something else does not do it', async () => {
+    const [path, place] = [join(folder, 'hostile'), join(folder, 'anybody')];
+    mkdirSync(place);
+    chmodSync(place, 0o777);
+    writeFileSync(path, `#!/bin/sh\nid -u >${place}/written\necho Kubernetes v1.34.3\n`, { mode: 0o755 });
+    for (const tool of ['kubelet', 'other']) await readVersion({ exec, files }, { path, tool, version: '1.34.3' });
+    await printsLine(exec, path, { arguments: [], line: 'Kubernetes v1.34.3' });
+    assert.deepEqual(readdirSync(place), []);
+  });
 
   it('says why a program prints nothing', async () => {
     const path = join(folder, 'broken');
@@ -140,7 +162,7 @@ describe('installed packages', () => {
     const root = mkdtempSync(join(folder, 'rpm-root-'));
     mkdirSync(join(root, 'usr/lib/sysimage/rpm'), { recursive: true });
     writeFileSync(join(root, 'usr/lib/sysimage/rpm/rpmdb.sqlite'), '');
-    const exec = createLinuxExec('/');
+    const exec = createLinuxExec();
     const found = await installedPackages({
       files: createLinuxHost({ root }).files,
       exec: { run: ([program = '', ...args], rest) => exec.run([program, '--dbpath', database, ...args], rest) },

@@ -1,12 +1,14 @@
 /**
- * How programs print their version. At bake the line is read, checked against the version the manifest names, and locked;
- * from then on it is compared as a fixed string, because a pattern for 1.34.1 also finds 1.34.10.
+ * The versions of programs: what their files state, and how they print it. At bake it is read, checked against the version
+ * the manifest names, and locked; a printed line is from then on compared as a fixed string, because a pattern for 1.34.1
+ * also finds 1.34.10. Programs are asked in a sandbox alone.
  *
  * Errors: NK_ARTIFACT_VERSION when a program prints another version than it is named for.
  */
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
-import type { Exec } from '../host/port.ts';
+import { statedVersion, type StatedVersion } from '../artifacts/elf/stated-version.ts';
+import type { Exec, Files, Host } from '../host/port.ts';
 import type { PrintedVersion } from './image-lock.ts';
 
 interface Manner {
@@ -31,25 +33,59 @@ const manners: Readonly<Record<string, Manner>> = {
   runc: { arguments: ['--version'], line: /^runc version v?(\S+)$/m },
 };
 
-export const versionTimeoutMs = 30_000;
+/** How any other program may print its version. */
+const usualArguments = [['--version'], ['version']] as const;
+
+const versionTimeoutMs = 20_000;
 
 export interface Program {
   readonly path: string;
   readonly tool: string;
-  /** The version it must print; any for our own program, whose versions are digests. */
+  /** The version it must have; any for our own program, whose versions are digests. */
   readonly version: string | undefined;
 }
 
 export interface VersionAnswer {
+  /** What its file states. */
+  readonly states?: StatedVersion;
+  /** What it prints, where its file states nothing. */
   readonly prints?: PrintedVersion;
-  /** Why there is none. */
+  /** Why there is neither. */
   readonly why?: string;
 }
 
-/** Asks a program for its version, as it will be asked when the image is verified. */
-export async function readVersion(exec: Exec, { path, tool, version }: Program): Promise<VersionAnswer> {
+/**
+ * The version of a program: read from its file where that states the one that it is named for, otherwise asked of the
+ * program itself in a sandbox. NK_ARTIFACT_VERSION when it prints another.
+ */
+export async function readVersion(host: Pick<Host, 'exec' | 'files'>, program: Program): Promise<VersionAnswer> {
+  const states = await statedBy(host.files, program.path);
+  const { version, tool } = program;
+  if (states && (version === undefined || sameVersion(states.version, version))) return { states };
   const manner = manners[tool];
-  if (!manner) return { why: `how ${tool} prints its version is not known` };
+  const answer = manner ? await printedBy(host.exec, program, manner) : await printedSomehow(host.exec, program);
+  if (answer.prints || !states) return answer;
+  return { why: `its file states ${states.version} (${states.from}), it is named for ${version}, and ${answer.why}` };
+}
+
+async function statedBy(files: Files, path: string): Promise<StatedVersion | undefined> {
+  const file = await files.open(path);
+  try {
+    return file && (await statedVersion(file));
+  } finally {
+    await file?.close();
+  }
+}
+
+/** What a program’s file states differs from what was locked; undefined when it does not. */
+export async function statesProblem(files: Files, path: string, wanted: StatedVersion): Promise<string | undefined> {
+  const states = await statedBy(files, path);
+  return states?.version === wanted.version
+    ? undefined
+    : `states ${states?.version ?? 'no version'}, not ${wanted.version} (${wanted.from})`;
+}
+
+async function printedBy(exec: Exec, { path, version }: Program, manner: Manner): Promise<VersionAnswer> {
   const said = await output(exec, [path, ...manner.arguments]);
   if (said.failure !== undefined) return { why: said.failure };
   const match = manner.line.exec(said.text);
@@ -64,6 +100,26 @@ export async function readVersion(exec: Exec, { path, tool, version }: Program):
   return { prints: { arguments: [...manner.arguments], line } };
 }
 
+/** A line with the version that it is named for; how others are to be read is not known. */
+async function printedSomehow(exec: Exec, { path, version }: Program): Promise<VersionAnswer> {
+  const reasons: string[] = [];
+  for (const usual of usualArguments) {
+    const { text, failure } = await output(exec, [path, ...usual]);
+    const line = text.split('\n').find((each) => wordsOf(each).some((word) => isNamed(word, version)));
+    if (line !== undefined && line.length <= 200) return { prints: { arguments: [...usual], line } };
+    reasons.push(failure ?? `${path} ${usual.join(' ')} prints no line with ${version ?? 'a version'}`);
+  }
+  return { why: reasons.join('; ') };
+}
+
+function wordsOf(line: string): string[] {
+  return line.match(/v?\d+(?:\.\d+)+[0-9A-Za-z.+~-]*/g) ?? [];
+}
+
+function isNamed(word: string, version: string | undefined): boolean {
+  return version === undefined || sameVersion(word.replace(/[.]+$/, ''), version);
+}
+
 /** True when the program prints exactly this line; otherwise what it printed, or why it printed nothing. */
 export async function printsLine(exec: Exec, path: string, wanted: PrintedVersion): Promise<true | string> {
   const said = await output(exec, [path, ...wanted.arguments]);
@@ -75,7 +131,7 @@ export async function printsLine(exec: Exec, path: string, wanted: PrintedVersio
 
 async function output(exec: Exec, argv: readonly string[]): Promise<{ text: string; failure?: string }> {
   try {
-    const { status, stdout, stderr } = await exec.run(argv, { timeoutMs: versionTimeoutMs });
+    const { status, stdout, stderr } = await exec.run(argv, { timeoutMs: versionTimeoutMs, confined: true });
     if (status === 0) return { text: stdout };
     const last = stderr.trim().split('\n').at(-1) ?? '';
     return { text: '', failure: `${argv.join(' ')} ended with exit status ${status}${last && `: ${last}`}` };

@@ -39,6 +39,8 @@ export const rules = {
   'version-keys':
     'Cache key = upstream, prerelease and track; what a request pins must match; two builds never share a key.',
   'program-form': 'What is no whole program for the host’s processor is never kept as one.',
+  'programs-confined':
+    'A program of a root changes nothing beside the root, and one that is only asked changes nothing at all; its end is ours.',
   seals: 'What is in the cache is regular, not empty, and of the recorded digest: a broken seal is hashed again.',
   activation: 'Activation never consumes the cache, and a target is replaced in one step.',
   'source-order':

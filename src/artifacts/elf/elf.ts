@@ -96,6 +96,43 @@ async function readSegments(file: Readable, header: DataView): Promise<Segment[]
   });
 }
 
+/** A part of the file by its name. */
+export interface Section {
+  readonly name: string;
+  /** SHT_PROGBITS is 1, SHT_SYMTAB 2. */
+  readonly type: number;
+  /** Once loaded; 0 when it is not. */
+  readonly address: number;
+  readonly offset: number;
+  readonly size: number;
+  /** The index of the section that it refers to. */
+  readonly link: number;
+}
+
+/** The sections of a 64-bit little-endian file; undefined for others. RangeError when it is damaged. */
+export async function sectionsOf(file: Readable): Promise<readonly Section[] | undefined> {
+  const header = await bytesAt(file, 0, 64);
+  if (elfArchitecture(header) === undefined || header[4] !== 2 || header[5] !== 1 || header.length < 64)
+    return undefined;
+  const fields = viewOf(header);
+  const [size, count, names] = [fields.getUint16(58, true), fields.getUint16(60, true), fields.getUint16(62, true)];
+  const table = await bytesAt(file, offset(fields, 40), size * count);
+  const entries = Array.from({ length: count }, (_, index) => {
+    const entry = viewOf(table.subarray(index * size, (index + 1) * size));
+    return {
+      nameAt: entry.getUint32(0, true),
+      type: entry.getUint32(4, true),
+      address: offset(entry, 16),
+      offset: offset(entry, 24),
+      size: offset(entry, 32),
+      link: entry.getUint32(40, true),
+    };
+  });
+  const own = entries[names];
+  const strings = own ? await bytesAt(file, own.offset, own.size) : new Uint8Array();
+  return entries.map(({ nameAt, ...entry }) => ({ ...entry, name: text(strings, nameAt) }));
+}
+
 const tag = {
   needed: 1n,
   strings: 5n,

@@ -1,12 +1,15 @@
 /**
- * Container images through containerd's own tool `ctr`, namespace `k8s.io`. On a running machine its containerd is asked;
- * in a root folder, and where no containerd runs, the host's containerd is started in namespaces of its own (nothing of it
- * outlives us, however we end) with a private configuration, and stopped by `close`. No unit is touched.
+ * Container images: what is stored is read from containerd's files where none runs, what is imported goes through its own tool `ctr`,
+ * namespace `k8s.io`. On a running machine its containerd does that; in a root folder, and where no containerd runs, the
+ * host's containerd is started in namespaces of its own (nothing of it outlives us, however we end; that of a root folder in
+ * a sandbox) with a private configuration, and stopped by `close`. No unit is touched.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import { bytesOf } from '../../model/bytes.ts';
+import { storedImages } from '../containerd-store.ts';
+import { rootCommand } from './root-exec.ts';
 import type { Containers, Host, StoredContainerImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
@@ -40,21 +43,25 @@ export function createLinuxContainers(host: ContainersHost): LinuxContainers {
     })());
 
   async function ctr(args: readonly string[], input?: string): Promise<string> {
-    const prefix = root === '/' ? [] : ['chroot', root];
-    return runFed([...prefix, 'ctr', '--address', await address(), '--namespace', 'k8s.io', ...args], input);
+    return runFed(commandIn(root, ['ctr', '--address', await address(), '--namespace', 'k8s.io', ...args]), input);
   }
 
-  const list = async (): Promise<StoredContainerImage[]> => storedImages(await ctr(['images', 'list']));
+  /** Who writes the store is asked; what nobody writes can be read. */
+  const list = async (): Promise<StoredContainerImage[]> =>
+    root === '/' && (await net.socketAnswers(liveSocket, 500))
+      ? listedImages(await ctr(['images', 'list']))
+      : storedImages(files);
 
   return {
     list,
     async importArchive(archive, { pin, unpack }) {
-      await ctr(['images', 'import', ...(unpack ? [] : ['--no-unpack']), '-'], archive);
+      const unpacked = unpack && (await unpacks(() => ctr(['images', 'import', '-'], archive)));
+      if (!unpacked) await ctr(['images', 'import', '--no-unpack', '-'], archive);
       const stored = await list();
       // The label by which the CRI tells kubelet never to collect an image.
       for (const { reference, pinned } of pin ? stored : [])
         if (!pinned) await ctr(['images', 'label', reference, 'io.cri-containerd.pinned=pinned']);
-      return stored.map(({ reference }) => reference);
+      return { references: stored.map(({ reference }) => reference), unpacked };
     },
     async close() {
       const started = await daemon?.catch(() => undefined);
@@ -67,12 +74,29 @@ export function createLinuxContainers(host: ContainersHost): LinuxContainers {
 }
 
 /** `REF TYPE DIGEST SIZE PLATFORMS LABELS`; the store names each image a second time by its digest. */
-function storedImages(listing: string): StoredContainerImage[] {
+function listedImages(listing: string): StoredContainerImage[] {
   return listing.split('\n').flatMap((line) => {
     const [, reference, digest, rest] = /^(\S+)\s+\S+\s+(sha256:[0-9a-f]{64})\s+(.*)$/.exec(line) ?? [];
     if (reference === undefined || digest === undefined || reference.startsWith('sha256:')) return [];
     return [{ reference, digest, pinned: /\bio\.cri-containerd\.pinned=pinned\b/.test(rest ?? '') }];
   });
+}
+
+/** A root's own programs see that root alone, and have no rights beside it. */
+function commandIn(root: string, argv: readonly string[]): string[] {
+  return root === '/' ? [...argv] : rootCommand(root, { who: 'importer' }, argv);
+}
+
+/** False where an importer of a root may not write what a layer holds; the first container's start unpacks it then. */
+async function unpacks(importing: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await importing();
+    return true;
+  } catch (thrown) {
+    const lines = thrown instanceof NodekilnError ? thrown.lines.join('\n') : '';
+    if (/operation not permitted/i.test(lines)) return false;
+    throw thrown;
+  }
 }
 
 async function startDaemon({ root, files, net }: ContainersHost): Promise<ChildProcess> {
@@ -82,18 +106,10 @@ async function startDaemon({ root, files, net }: ContainersHost): Promise<ChildP
     { type: 'file', path: `${privateFolder}/config.toml`, content: bytesOf(daemonConfig), mode: 0o600, ...owner },
   ]);
   const socket = await files.realPath(privateSocket);
-  const argv = [
-    '--mount',
-    '--pid',
-    '--fork',
-    '--kill-child=SIGTERM',
-    `--root=${root}`,
-    '--mount-proc',
-    'containerd',
-    '--config',
-    `${privateFolder}/config.toml`,
-  ];
-  const child = spawn('unshare', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const daemon = ['containerd', '--config', `${privateFolder}/config.toml`];
+  const own = ['--mount', '--pid', '--fork', '--kill-child=SIGTERM', '--mount-proc'];
+  const [program = '', ...argv] = root === '/' ? ['unshare', ...own, ...daemon] : commandIn(root, daemon);
+  const child = spawn(program, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString('utf8')).slice(-8192)));
   const ended = new Promise<string>((resolve) => {

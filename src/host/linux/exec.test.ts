@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLinuxExec } from './exec.ts';
+import { createRootExec } from './root-exec.ts';
 
-const exec = createLinuxExec('/');
+const exec = createLinuxExec();
 const run: typeof exec.run = (argv, options) => exec.run(argv, options);
 const timeoutMs = 10_000;
 
@@ -85,7 +86,7 @@ describe('programs', () => {
   });
 
   test('in a root folder programs are looked for there', async () => {
-    const inRoot = createLinuxExec(scratch);
+    const inRoot = createRootExec(scratch);
     await assert.rejects(inRoot.run(['true'], { timeoutMs }), { code: 'NK_TOOL_MISSING' });
     await assert.rejects(inRoot.run(['true'], { timeoutMs, lowPriority: true }), { code: 'NK_TOOL_MISSING' });
   });

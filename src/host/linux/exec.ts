@@ -1,7 +1,7 @@
 /**
  * Programs in a process group of their own, with a deadline: the whole group gets SIGTERM, then SIGKILL. Never a shell.
- * The environment is small and the same everywhere (PATH, HOME, LANG) plus what is asked for. For a root folder the
- * program runs in a chroot there.
+ * The environment is small and the same everywhere (PATH, HOME, LANG) plus what is asked for. Programs of a root folder:
+ * root-exec.ts.
  *
  * Errors: NK_TOOL_MISSING, NK_TIMEOUT, NK_INTERRUPTED; any exit status is a result.
  */
@@ -11,39 +11,47 @@ import { existsSync } from 'node:fs';
 import { constants, getPriority } from 'node:os';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../port.ts';
+import type { RunOptions } from './sandbox/run.ts';
 import { timerMs } from './timers.ts';
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const graceMs = 2000;
 const defaultMaxOutput = 64 * 1024;
-/** chroot(1): "127 if COMMAND cannot be found"; ionice(1) ends alike. */
+/** nice(1): "127 if COMMAND cannot be found"; ionice(1) ends alike. */
 const wrapperNotFound = 127;
 
-export function createLinuxExec(root: string): Exec {
-  return { run: (argv, options) => run(root, argv, options) };
+export function createLinuxExec(): Exec {
+  return {
+    run: async (argv, options) => {
+      if (options.confined !== true) return runProgram(argv, options);
+      const { runConfined } = await import('./sandbox/run.ts');
+      return runConfined(runProgram, { root: '/', argv, options });
+    },
+  };
 }
 
-async function run(root: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
+/** Runs a program of this machine. Errors above. */
+export async function runProgram(argv: readonly string[], options: RunOptions): Promise<ExecResult> {
   const started = performance.now();
-  const within = root === '/' ? argv : ['chroot', root, ...argv];
   const [file = '', ...args] =
-    options.lowPriority === true ? [...yieldingProcessor(), ...yieldingDisk(), ...within] : within;
+    options.lowPriority === true ? [...yieldingProcessor(), ...yieldingDisk(), ...argv] : argv;
   const child = spawn(file, args, {
     detached: true,
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? searchPath, HOME: '/root', LANG: 'C.UTF-8', ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });
-  const stop = stopper(child, argv[0] ?? '', options);
+  const stop = stopper(child, options.name ?? argv[0] ?? '', options);
   const stdout = keepTail(child, 'stdout', options.maxOutput ?? defaultMaxOutput);
   const stderr = keepTail(child, 'stderr', options.maxOutput ?? defaultMaxOutput);
+  endAtOutput(child, options.endAtOutput);
   // A program that exits before it has read its input is no failure of ours.
   child.stdin?.on('error', () => undefined).end(options.input);
   try {
     const status = await exitStatus(child, stop);
     const result = { status, stdout: stdout(), stderr: stderr(), durationMs: performance.now() - started };
     if (stop.reason) throw stop.reason(result);
-    if (status === wrapperNotFound && /^(?:chroot|nice|ionice):/.test(result.stderr) && file !== argv[0])
+    if (status === wrapperNotFound && /^(?:nice|ionice):/.test(result.stderr) && file !== argv[0])
       throw missing(argv, result.stderr);
     return result;
   } catch (thrown) {
@@ -158,4 +166,16 @@ function keepTail(child: ChildProcess, stream: 'stdout' | 'stderr', limit: numbe
     length = limit;
   });
   return () => Buffer.concat(chunks).subarray(-limit).toString('utf8');
+}
+
+/** Nobody waits for the end of what never ends: killed, its status is 137. */
+function endAtOutput(child: ChildProcess, limit: number | undefined): void {
+  if (limit === undefined) return;
+  let length = 0;
+  const count = (chunk: Buffer): void => {
+    length += chunk.length;
+    if (length > limit) killGroup(child, 'SIGKILL');
+  };
+  child.stdout?.on('data', count);
+  child.stderr?.on('data', count);
 }

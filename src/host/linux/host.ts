@@ -6,7 +6,7 @@ import { realpathSync } from 'node:fs';
 import { nodeDisk } from '../../disk/node-disk.ts';
 import { createPathResolver } from '../../disk/resolve.ts';
 import { NodekilnError } from '../../errors.ts';
-import type { Containers, Host } from '../port.ts';
+import type { Containers, Exec, Host } from '../port.ts';
 import { program } from '../program.ts';
 import { createOfflineUnits } from '../unit-files/offline-units.ts';
 import { createLinuxArchives } from './archives/archives.ts';
@@ -32,7 +32,7 @@ export interface LinuxHostOptions {
 export function createLinuxHost(options: LinuxHostOptions = {}): Host {
   const root = realRoot(options.root ?? '/');
   const files = createLinuxFiles(root);
-  const exec = createLinuxExec(root);
+  const exec = root === '/' ? createLinuxExec() : lazyRootExec(root);
   const { units, close } =
     root === '/'
       ? createLiveUnits({ exec, address: options.systemd ?? 'auto' })
@@ -50,7 +50,7 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
     locks,
     units,
     exec,
-    localExec: root === '/' ? exec : createLinuxExec('/'),
+    localExec: root === '/' ? exec : createLinuxExec(),
     clock,
     net,
     archives: createLinuxArchives(),
@@ -67,6 +67,13 @@ export function createLinuxHost(options: LinuxHostOptions = {}): Host {
       net.close();
       await close();
     },
+  };
+}
+
+/** Boots and agents never need it. */
+function lazyRootExec(root: string): Exec {
+  return {
+    run: async (argv, options) => (await import('./root-exec.ts')).createRootExec(root).run(argv, options),
   };
 }
 

@@ -14,14 +14,14 @@ export interface MemoryContainersOptions {
 
 export function createMemoryContainers({ archives, images, effects }: MemoryContainersOptions): Containers {
   return {
-    importArchive: async (archive, { pin }) => {
+    importArchive: async (archive, { pin, unpack }) => {
       effects.alive();
       const references = archives.get(archive);
       if (!references) throw new NodekilnError('NK_IMAGE_IMPORT', `there is no archive ${archive}`);
       return effects.run(`import ${archive}`, () => {
         for (const reference of references)
           images.set(reference, { reference, digest: sha256(reference), pinned: pin });
-        return [...images.keys()];
+        return { references: [...images.keys()], unpacked: unpack };
       });
     },
     list: async () => {

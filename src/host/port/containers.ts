@@ -8,6 +8,14 @@ export interface ContainerImport {
   readonly unpack: boolean;
 }
 
+/** What came of an import. */
+export interface ContainerImported {
+  /** Every reference in the store. */
+  readonly references: readonly string[];
+  /** Whether the layers have snapshots now. */
+  readonly unpacked: boolean;
+}
+
 /** An image as containerd's store has it. */
 export interface StoredContainerImage {
   readonly reference: string;
@@ -20,14 +28,12 @@ export interface StoredContainerImage {
 export interface Containers {
   /**
    * Imports the images of an archive (OCI layout or docker-archive tar; a path in our own file system) for the host's
-   * system into containerd's content store, namespace `k8s.io`, and returns every reference in the store. The archive was
-   * looked into before. In a root folder the root's own containerd is started for this and stopped by `Host.close`.
-   * NK_IMAGE_IMPORT.
+   * system into containerd's content store, namespace `k8s.io`. The archive was looked into before. In a root folder the
+   * root's own containerd is started for this, in a sandbox, and stopped by `Host.close`. NK_IMAGE_IMPORT.
    */
-  importArchive(archive: string, options: ContainerImport): Promise<string[]>;
+  importArchive(archive: string, options: ContainerImport): Promise<ContainerImported>;
   /**
-   * The images in the store. Where no containerd answers, the host's own is started on a private socket and stopped by
-   * `Host.close`; it changes no unit. NK_IMAGE_IMPORT when it cannot be started.
+   * The images in the store: of the containerd that runs, or read from its files. Nothing is started. NK_IMAGE_IMPORT when they cannot be read.
    */
   list(): Promise<StoredContainerImage[]>;
 }

@@ -13,6 +13,11 @@ export interface ExecOptions {
    * the best-effort priorities where the machine has ionice(1).
    */
   readonly lowPriority?: boolean;
+  /**
+   * For a program that is not trusted and has only to say something: it changes nothing, reaches no network, device or other
+   * process, and is ended when it prints more than a megabyte (exit status 137).
+   */
+  readonly confined?: boolean;
 }
 
 export interface ExecResult {
@@ -25,8 +30,8 @@ export interface ExecResult {
 
 export interface Exec {
   /**
-   * Runs a program in the host (in the root folder by chroot when the host is one) in a process group of its own; never
-   * a shell. Resolves with any exit status. NK_TOOL_MISSING when there is no such program, NK_TIMEOUT after the deadline
+   * Runs a program in the host in a process group of its own; never a shell. When the host is a root folder the program
+   * sees that alone, and can change nothing outside. Resolves with any exit status. NK_TOOL_MISSING when there is no such program, NK_TIMEOUT after the deadline
    * (the whole group is killed), NK_INTERRUPTED when the signal fires.
    */
   run(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;

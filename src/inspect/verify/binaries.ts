@@ -3,7 +3,7 @@ import { cachedPath, verifyCached, type CacheIndex } from '../../artifacts/cache
 import { programProblem } from '../../artifacts/elf/program.ts';
 import type { Host } from '../../host/port.ts';
 import type { ImageBinary } from '../../image/image-lock.ts';
-import { printsLine } from '../../image/version-output.ts';
+import { printsLine, statesProblem } from '../../image/version-output.ts';
 import { subjectOf, type Check } from './check.ts';
 
 export interface BinaryOptions {
@@ -35,11 +35,14 @@ export async function checkBinary(host: Host, binary: ImageBinary, options: Bina
   const wrongForm = await programProblem(host.files, path, options.architecture);
   subject.judge('program', wrongForm === undefined ? undefined : `${path} ${wrongForm}`);
   const right = subject.judge('digest', await digestProblem(host, binary, options));
-  const { prints } = binary;
-  if (!prints) subject.skip('version', 'it does not say its version');
+  const { states, prints } = binary;
+  if (!states && !prints) subject.skip('version', 'it does not say its version');
   else if (!right) subject.skip('version', 'it is not the program that was locked');
-  else if (!runnable) subject.skip('version', 'it cannot be run');
-  else {
+  else if (states) {
+    const differs = await statesProblem(host.files, path, states);
+    subject.judge('version', differs === undefined ? undefined : `${path} ${differs}`);
+  } else if (!runnable) subject.skip('version', 'it cannot be run');
+  else if (prints) {
     const printed = await printsLine(host.exec, path, prints);
     subject.judge('version', printed === true ? undefined : `${path} ${printed}`);
   }

@@ -11,7 +11,6 @@ import { lookAtJournal } from '../../apply/journal.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { createLinuxContainers } from '../../host/linux/containers.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
-import { createRootExec } from '../../host/linux/root-exec.ts';
 import { inParallel } from '../../model/parallel.ts';
 import type { Host } from '../../host/port.ts';
 import { imageLockPath, parseImageLock, type ImageLock } from '../../image/image-lock.ts';
@@ -42,11 +41,7 @@ export interface VerifyReport {
 const lanes = 4;
 
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
-  const made = createLinuxHost({
-    root: options.root,
-    containers: createLinuxContainers,
-  });
-  const host = made.root === '/' ? made : { ...made, exec: createRootExec(made.root) };
+  const host = createLinuxHost({ root: options.root, containers: createLinuxContainers });
   try {
     return await verifyHost(host, options);
   } finally {

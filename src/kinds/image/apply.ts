@@ -44,11 +44,8 @@ export async function performImport(context: PerformContext, resource: Container
       ...(context.signal && { signal: context.signal }),
     });
     const unpacks = unpack === 'auto' ? about.size < unpackBelowBytes : unpack === 'always';
-    return {
-      ...about,
-      unpacked: unpacks,
-      references: await orAborted(context.signal, host.containers.importArchive(archive, { pin, unpack: unpacks })),
-    };
+    const imported = host.containers.importArchive(archive, { pin, unpack: unpacks });
+    return { ...about, ...(await orAborted(context.signal, imported)) };
   });
   notes.setArtifact(resource.id, { location: resource.archive, digest, size });
   context.detail(unpacked ? 'unpacked' : 'not unpacked: containerd does it when its first container starts');

@@ -21,6 +21,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { sealImage } from '../../../src/bake/seal.ts';
 import { imageLockPath, parseImageLock, type ImageLock } from '../../../src/image/image-lock.ts';
+import { storeDatabase } from '../../../src/host/containerd-store.ts';
 import { traces } from '../../../src/image/trace-table.ts';
 import type { Check } from '../../../src/inspect/verify/check.ts';
 import { verify } from '../../../src/inspect/verify/verify.ts';
@@ -28,6 +29,8 @@ import { diffTrees, snapshotTree } from '../../lab/tree.ts';
 import { bakedCopy, type BakedCopy } from './baked-copy.ts';
 
 const kubelet = '/opt/bin/kubelet-1.34.3';
+/** Its file states no version. */
+const printing = '/opt/bin/kubectl-1.32.3';
 const dpkgStatus = '/var/lib/dpkg/status';
 const web = 'lab.nodekiln.dev/web:1';
 const units = '/etc/systemd/system';
@@ -143,17 +146,39 @@ function binaryCases(): Case[] {
       fails: check('digest'),
     },
     {
-      name: 'a binary prints 1.34.3 where 1.34.30 is locked',
+      name: 'a binary states 1.34.3 where 1.34.30 is locked',
       breaks: () =>
         withLock((lock) => ({
           ...lock,
           binaries: lock.binaries.map((binary) =>
-            binary.path === kubelet && binary.prints
-              ? { ...binary, prints: { ...binary.prints, line: `${binary.prints.line}0` } }
+            binary.path === kubelet && binary.states
+              ? { ...binary, states: { ...binary.states, version: `${binary.states.version}0` } }
               : binary,
           ),
         })),
       fails: check('version'),
+    },
+    {
+      name: 'a binary prints 1.32.3 where 1.32.30 is locked',
+      breaks: () =>
+        withLock((lock) => ({
+          ...lock,
+          binaries: lock.binaries.map((binary) =>
+            binary.path === printing && binary.prints
+              ? { ...binary, prints: { ...binary.prints, line: `${binary.prints.line}0` } }
+              : binary,
+          ),
+        })),
+      fails: [`binaries ${printing} version`],
+    },
+    {
+      name: 'a binary is half of what was locked',
+      breaks: () =>
+        replaced(kubelet, async (path) => {
+          const bytes = await readFile(`${path}.aside`);
+          await writeFile(path, bytes.subarray(0, bytes.length >> 1), { mode: 0o755 });
+        }),
+      fails: [...check('program'), ...check('digest')],
     },
   ];
 }
@@ -248,8 +273,8 @@ function imageCases(): Case[] {
       fails: complete,
     },
     {
-      name: 'containerd cannot be started',
-      breaks: () => aside('/usr/bin/containerd'),
+      name: 'the store is damaged',
+      breaks: () => replaced(storeDatabase, (path) => writeFile(path, Buffer.alloc(65_536, 7))),
       fails: ['images lab.nodekiln.dev/pause:1 present', `images ${web} present`],
     },
   ];
