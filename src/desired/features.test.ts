@@ -735,13 +735,22 @@ const binaries: readonly Feature[] = [
     of('local', 'deb', { type: 'folder', path: '/d' }, { member: 'm/a' }),
   ),
   sources(
-    'mirror: {reference: "r/{tool}:v{version}-linux-{arch}"}',
-    of('mirror', 'tarball', { type: 'oci', reference: 'r/a:v1.2.3-linux-amd64' }),
+    'mirror: {reference: "r.example/{tool}:v{version}-linux-{arch}"}',
+    of('mirror', 'tarball', { type: 'oci', reference: 'r.example/a:v1.2.3-linux-amd64' }),
   ),
-  sources('mirror: {reference: "r/{tool}:{tag}"}', of('mirror', 'tarball', { type: 'oci', reference: 'r/a:v1.2.3' })),
   sources(
-    'mirror: {reference: r/a, type: file, file: "{tool}", plainHttp: true, since: "1", signature: {key: k}}',
-    of('mirror', 'file', { type: 'oci', reference: 'r/a', file: 'a', plainHttp: true, signature: { key: 'k' } }),
+    'mirror: {reference: "r.example/{tool}:{tag}"}',
+    of('mirror', 'tarball', { type: 'oci', reference: 'r.example/a:v1.2.3' }),
+  ),
+  sources(
+    'mirror: {reference: "r.example/a:1", type: file, file: "{tool}", plainHttp: true, since: "1", signature: {key: k}}',
+    of('mirror', 'file', {
+      type: 'oci',
+      reference: 'r.example/a:1',
+      file: 'a',
+      plainHttp: true,
+      signature: { key: 'k' },
+    }),
   ),
   sources('tarball: {url: "https://t/{tool}"}', of('tarball', 'tarball', { type: 'url', url: 'https://t/a' })),
   sources(

@@ -92,24 +92,24 @@ const sources: readonly (readonly [written: string, source: Readonly<Record<stri
     { type: 'file', from: { type: 'oci-layout', path: '/m/l', tag: 'v1.34.3', file: 'kubelet' } },
   ],
   [
-    '{type: file, path: p, url: "https://a", reference: a.example/b, layout: l}',
+    '{type: file, path: p, url: "https://a", reference: "a.example/b:1", layout: l}',
     { type: 'file', from: { type: 'path', path: '/m/p' } },
   ],
   [
-    '{type: file, url: "https://a", reference: a.example/b, layout: l}',
+    '{type: file, url: "https://a", reference: "a.example/b:1", layout: l}',
     { type: 'file', from: { type: 'url', url: 'https://a' } },
   ],
   [
-    '{type: file, reference: a.example/b, layout: l}',
-    { type: 'file', from: { type: 'oci', reference: 'a.example/b' } },
+    '{type: file, reference: "a.example/b:1", layout: l}',
+    { type: 'file', from: { type: 'oci', reference: 'a.example/b:1' } },
   ],
   [
     '{type: image, reference: "a.example/b:{tag}", plainHttp: true, member: "bin/{tool}"}',
     { type: 'file', from: { type: 'image', reference: 'a.example/b:v1.34.3', plainHttp: true }, member: 'bin/kubelet' },
   ],
   [
-    '{type: image, reference: "a.example/b", layout: l, member: m}',
-    { type: 'file', from: { type: 'image', reference: 'a.example/b' }, member: 'm' },
+    '{type: image, reference: "a.example/b:1", layout: l, member: m}',
+    { type: 'file', from: { type: 'image', reference: 'a.example/b:1' }, member: 'm' },
   ],
   [
     '{type: image, layout: "l/{arch}", member: m}',

@@ -28,6 +28,14 @@ interface Vectors {
 }
 const vectors = JSON.parse(readFileSync(new URL('version.vectors.json', import.meta.url), 'utf8')) as Vectors;
 
+/** Versions as they stand in public repositories, by whose way of writing them it is, with what they mean. */
+const spellings = JSON.parse(readFileSync(new URL('version.spellings.json', import.meta.url), 'utf8')) as readonly {
+  readonly whose: string;
+  /** What beside builds, revisions and distributions is among them. */
+  readonly mayBe: readonly ('prerelease' | 'track')[];
+  readonly spellings: Readonly<Record<string, Version>>;
+}[];
+
 const invalidVersion = (thrown: unknown): boolean =>
   thrown instanceof NodekilnError && thrown.code === 'NK_VERSION_INVALID';
 
@@ -202,6 +210,45 @@ describe('semver', () => {
       else assert.equal(compareSemver(left, right), wanted);
     });
   }
+});
+
+describe('versions of public repositories', () => {
+  const all = spellings.flatMap(({ spellings: each }) => Object.keys(each));
+
+  for (const { whose, mayBe, spellings: each } of spellings)
+    for (const [text, parts] of Object.entries(each))
+      it(`${whose}: ${text}`, () => {
+        const version = parseVersion(text);
+        assert.deepEqual(version, parts);
+        for (const part of ['prerelease', 'track'] as const)
+          assert.ok(version[part] === undefined || mayBe.includes(part), `a build is taken for a ${part}`);
+        const canonical = formatVersion(version);
+        assert.equal(formatVersion(parseVersion(canonical)), canonical);
+        assert.ok(satisfies(parseVersion(canonical), version) || version.prerelease !== undefined);
+      });
+
+  it('are many', () => {
+    assert.ok(all.length >= 200, String(all.length));
+  });
+
+  it('share no name by accident: what is written alike is one build in two spellings', () => {
+    const byName = Map.groupBy(all, (text) => formatVersion(parseVersion(text)));
+    const shared = [...byName.values()].filter((texts) => texts.length > 1);
+    assert.deepEqual(shared, [
+      ['1.34.1', 'v1.34.1'],
+      ['v1.23.10+vmware.1-tkg.1', 'v1.23.10_vmware.1-tkg.1'],
+      ['1.34.0-rc.1', '1.34.0~rc1'],
+    ]);
+  });
+
+  it('of one key are told apart by a request that pins the build', () => {
+    for (const texts of Map.groupBy(all, (text) => cacheKey(parseVersion(text))).values())
+      for (const request of texts.map(parseVersion))
+        for (const candidate of texts.map(parseVersion)) {
+          if (request.build === undefined || request.build === candidate.build) continue;
+          assert.ok(!satisfies(request, candidate), `${formatVersion(candidate)} for ${formatVersion(request)}`);
+        }
+  });
 });
 
 describe('what a request pins', () => {

@@ -6,8 +6,10 @@
  * `v1.34.10-1-azlinux3-x86-64`. Out: `Version`. The only error is NK_VERSION_INVALID; empty is an error.
  *
  * Where the parts come from: epoch and revision are deb-version(7)'s and RPM's release; prerelease and build are
- * semver.org's; a track is a line of builds beside upstream's own (`akslts`, `hotfix.20240712`, `_f0.1`). A hyphenated
- * word that is neither a prerelease nor a distribution counts as a track: two builds are then kept apart, never mixed up.
+ * semver.org's; a track is a line of builds beside upstream's own (`akslts`, `hotfix.20240712`, `_f0.1`). What vendors and
+ * build systems append (`+k3s1`, `-eks-4136f65`, `-gke.1020000`, a commit) is a build however it is joined, and a revision
+ * may begin with a letter (`-u1`, `-ppa1`). A hyphenated word that is none of these counts as a track: two builds are then
+ * kept apart, never mixed up.
  */
 import { NodekilnError } from '../errors.ts';
 import { asArch } from './arch.ts';
@@ -21,7 +23,7 @@ export interface Version {
   readonly prerelease?: string;
   /** `akslts`, `hotfix.20240712`, `_f0.1`. */
   readonly track?: string;
-  /** semver's build metadata or Debian's repack mark: `k3s1`, `ds1`. Not part of the key. */
+  /** semver's build metadata, a vendor's or a commit, Debian's repack mark: `k3s1`, `gke.1020000`, `ds1`. Not part of the key. */
   readonly build?: string;
   /** The package's own revision: `5` of `-5.azl3`, `u2` of `-ubuntu22.04u2`, `1u1` of `-1ubuntu22.04u1`. */
   readonly revision?: string;
@@ -35,11 +37,21 @@ type Mutable = { -readonly [Key in keyof Version]: Version[Key] };
 
 const maxLength = 256;
 const prereleaseWord = /^(?:(?:alpha|beta|rc|pre|preview|dev|snapshot|nightly|canary)(?:[.\d].*)?|[ab]\d.*)$/i;
+/** What vendors of Kubernetes and build systems append: whose build it is, of which commit. */
+const buildWord =
+  /^(?:(?:k3s|rke2r|rancher)\d|(?:k0s|eks|gke|aks|do|tke|aliyun|alicloud|iks|vmware|tkg|vkr|okd|scos|talos|gardener|oke|lke|cce|ce|ee|flannel|build|git|dirty|unknown)(?:[.\d]|$))/i;
+/** A commit, shortened or not; a number alone is a date or a revision, letters alone are a word. */
+const commit = /^(?:g[0-9a-f]{7,40}|(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40})$/;
+/** These count on in numbers of their own: `eks-1-28-40`, `rancher1-1`. */
+const countingBuild = /^(?:eks|rancher\d+)$/;
+/** Revisions that begin with a letter: of Azure, of PPAs, of Alpine and Gentoo, of ISC. */
+const revisionWord = /^(?:u|ppa|r|p)\d/;
 const repackMark = /^(ds|dfsg|repack)[\d.]*$/;
-const distroName =
-  '(?:ubuntu|debian|deb|azl|azlinux|azurelinux|cm|mariner|el|rhel|centos|fc|fedora|amzn|suse|sles|opensuse|flatcar|bpo|noble|jammy|focal|bionic|resolute|bullseye|bookworm|trixie|forky|sid)';
+const codename =
+  '(?:noble|jammy|focal|bionic|xenial|trusty|lunar|mantic|oracular|plucky|questing|resolute|stretch|buster|bullseye|bookworm|trixie|forky|sid)';
+const distroName = `(?:ubuntu|debian|deb|azl|azlinux|azurelinux|cm|mariner|el|rhel|centos|fc|fedora|amzn|suse|sles|opensuse|flatcar|bpo|(?:sle|lp|bp|oe|ky|ph|ol|al|an|tl|mga)(?=\\d)|(?:ubuntu-|debian-)?${codename})`;
 const distroPart = new RegExp(
-  `^(\\d[\\d.]*?)?[-.+~]?(${distroName}(?:\\d+(?:[._]\\d+)*)?)(?:[.+~-]?(u?\\d[\\w.+~]*))?$`,
+  `^(\\d[\\d.]*?)?[-.+~]?(${distroName}(?:\\.?\\d+(?:[._]\\d+)*)?(?:~${codename})?)(?:[.+~-]?(u?\\d[\\w.+~]*))?$`,
 );
 const startsWithDistro = new RegExp(`^${distroName}(?:\\d|$)`);
 /** Fedora's older way of writing prereleases in the release: `0.1.rc1.fc30`. */
@@ -74,37 +86,75 @@ export function parseVersion(text: string): Version {
 function parseSuffixes(version: Mutable, suffixes: string, text: string): void {
   // Python and Go write 1.34rc1.
   let rest = prereleaseWord.test(beginning(suffixes, /^[A-Za-z][^-~+_]*/)) ? `-${suffixes}` : suffixes;
+  // OpenSSH counts its portable releases so: 9.2p1.
+  if (/^p\d+(?![\w.])/.test(rest)) rest = `+${rest}`;
   while (rest !== '') {
     const separator = rest.charAt(0);
-    const token = beginning(rest.slice(1), /[^-~+_]*/);
+    let token = beginning(rest.slice(1), /[^-~+_^]*/);
     if (token === '') throw invalid(text, `has nothing after "${separator}"`);
-    const after = rest.slice(1 + token.length);
-    switch (separator) {
-      case '~':
-        if (repackMark.test(token)) addBuild(version, token);
-        else if (startsWithDistro.test(token)) return parseRevision(version, rest.slice(1), text);
-        else addPrerelease(version, token, text);
-        break;
-      case '+':
-        // Debian's way to go back: 1.20.5+really1.20.2 contains 1.20.2.
-        if (/^really\d+(\.\d+)*$/.test(token)) version.upstream = token.slice('really'.length);
-        else addBuild(version, token);
-        break;
-      case '_':
-        // `_` stands for `+` in OCI tags, which cannot hold a plus sign.
-        if (/^(k3s|rke2r)\d/.test(token)) addBuild(version, token);
-        else addTrack(version, `_${token}`, text);
-        break;
-      case '-':
-        if (/^\d/.test(token) || startsWithDistro.test(token)) return parseRevision(version, rest.slice(1), text);
-        if (prereleaseWord.test(token)) addPrerelease(version, token, text);
-        else addTrack(version, token.replace(/^hotfix\.?(?=\d)/, 'hotfix.'), text);
-        break;
-      default:
-        throw invalid(text, `has "${separator}" where a separator belongs`);
-    }
-    rest = after;
+    const build = buildAt(rest);
+    if (build !== '') {
+      token = build;
+      addBuild(version, build);
+    } else
+      switch (separator) {
+        case '~':
+          if (repackMark.test(token)) addBuild(version, token);
+          // Docker counts its packages so: 5:20.10.10~3-0~debian-buster.
+          else if (/^\d+$/.test(token)) return parseRevision(version, rest.slice(1), text);
+          else if (startsWithDistro.test(token)) return parseRevision(version, rest.slice(1), text);
+          else addPrerelease(version, token, text);
+          break;
+        case '+':
+          // Debian's way to go back: 1.20.5+really1.20.2 contains 1.20.2.
+          version.upstream = token.slice('really'.length);
+          break;
+        case '_':
+          addTrack(version, `_${token}`, text);
+          break;
+        case '-':
+          if (/^\d/.test(token) || revisionWord.test(token) || startsWithDistro.test(token))
+            return parseRevision(version, rest.slice(1), text);
+          if (prereleaseWord.test(token)) addPrerelease(version, token, text);
+          else addTrack(version, token.replace(/^hotfix\.?(?=\d)/, 'hotfix.'), text);
+          break;
+        default:
+          throw invalid(text, `has "${separator}" where a separator belongs`);
+      }
+    rest = rest.slice(1 + token.length);
   }
+}
+
+/**
+ * The build that a text with its separator begins with, or ''. `+` always begins one, and RPM's `^` (a snapshot after the
+ * release); `_` stands for `+` in OCI tags, which cannot hold a plus sign; a hyphen needs a word that is known.
+ */
+function buildAt(rest: string): string {
+  const [separator, text] = [rest.charAt(0), rest.slice(1)];
+  const first = beginning(text, /[^-~+_^]*/);
+  if (!isBuild(separator, first)) return '';
+  let build = first;
+  for (let next = nextWord(text, build); next !== undefined; next = nextWord(text, build)) {
+    const isWord = separator === '-' ? buildWord.test(next) : /^[A-Za-z]/.test(next) && !prereleaseWord.test(next);
+    const isOne = commit.test(next) || (isWord && !revisionWord.test(next)) || countingBuild.test(first);
+    if (!isOne || startsWithDistro.test(next)) break;
+    build += `-${next}`;
+  }
+  return build;
+}
+
+function isBuild(separator: string, word: string): boolean {
+  if (separator === '^' || separator === '+') return !/^really\d+(\.\d+)*$/.test(word);
+  // A four-digit number after `_` is IBM's of a build; smaller ones are tracks.
+  if (separator === '_') return buildWord.test(word) || /^\d{4,}$/.test(word);
+  // What follows a tilde comes before the release, but for Docker's name of an edition.
+  if (separator === '~') return /^[ce]e$/.test(word);
+  return buildWord.test(word) || commit.test(word);
+}
+
+/** What is joined by a hyphen to a build that a text begins with. */
+function nextWord(text: string, build: string): string | undefined {
+  return /^-([^-~+_^]+)/.exec(text.slice(build.length))?.[1];
 }
 
 /** `5.azl3`, `1-azlinux3`, `ubuntu22.04u2`, `1ubuntu22.04u1`, `1+deb12u3`, `150500.1.1`. */
