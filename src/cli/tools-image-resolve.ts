@@ -74,7 +74,11 @@ function textOf({ image, why, digest, clusterVersion, metadata }: ToolsImage, { 
     ...(clusterVersion === undefined ? [] : [['cluster version', clusterVersion]]),
     ['metadata', metadata.why === undefined ? metadata.state : `${metadata.state}: ${metadata.why}`],
   ];
-  const warnings = metadata.warning === undefined ? '' : formatWarnings([metadata.warning], terminal.style);
+  const said = [
+    ...(metadata.warning === undefined ? [] : [metadata.warning]),
+    ...(metadata.passedOver ?? []).map((entry) => `passed over: ${entry}`),
+  ];
+  const warnings = said.length === 0 ? '' : formatWarnings(said, terminal.style);
   return paragraphs(warnings, table([{ title: 'FACT' }, { title: 'VALUE' }], rows));
 }
 

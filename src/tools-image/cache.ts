@@ -7,7 +7,7 @@ import { int, literal, nullable, object, optional, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { createDigest } from '../host/digest.ts';
 import type { Files } from '../host/port.ts';
-import { parseMetadata } from './metadata.ts';
+import { readMetadata } from './metadata.ts';
 import { join } from '../model/path.ts';
 import { bytesOf, textOf } from '../model/bytes.ts';
 
@@ -15,7 +15,15 @@ const schema = object({
   version: literal(1),
   location: string(),
   /** The last good document and the times, in milliseconds since the epoch, at which it came and was last confirmed. */
-  good: nullable(object({ json: string(), fetchedAt: int(), etag: optional(string()) })),
+  good: nullable(
+    object({
+      json: string(),
+      fetchedAt: int(),
+      etag: optional(string()),
+      /** How many of its entries could not be read when it came; more of them are damage of ours. */
+      passedOver: optional(int()),
+    }),
+  ),
   /** Attempts that failed since; the last one's message. */
   failures: int(),
   failedAt: int(),
@@ -45,8 +53,9 @@ export async function readRecord(files: Files, file: string, location: string): 
     const content = await files.read(file);
     const record = schema.parse(JSON.parse(textOf(content) ?? 'null'));
     if (record.location !== location) return emptyRecord(location);
-    if (record.good) parseMetadata(record.good.json, file);
-    return record;
+    const { good } = record;
+    const isAsItCame = good === null || readMetadata(good.json, file).passedOver.length === (good.passedOver ?? 0);
+    return isAsItCame ? record : emptyRecord(location);
   } catch {
     return emptyRecord(location);
   }

@@ -10,7 +10,7 @@ import {
   type LatestPolicy,
   type Reason,
 } from './choose.ts';
-import { parseMetadata } from './metadata.ts';
+import { parseMetadata, readMetadata } from './metadata.ts';
 import { repositoryPattern, tagPattern } from './repository.ts';
 import { minorOf } from '../model/minor.ts';
 
@@ -242,6 +242,7 @@ describe('whatever the metadata say', () => {
     fc.assert(
       fc.property(broken, (json) => {
         try {
+          readMetadata(json, 'metadata.json');
           parseMetadata(json, 'metadata.json');
         } catch (thrown) {
           assert.ok(thrown instanceof NodekilnError, String(thrown));
@@ -284,6 +285,92 @@ describe('names', () => {
     for (const wrong of ['', '1', 'latest', '1.x', 'v', `1.${'9'.repeat(30)}`])
       assert.throws(() => minorOf(wrong), { code: 'NK_VERSION_INVALID' });
   });
+});
+
+describe('a metadata document with entries that cannot be read', () => {
+  const good = { tools: { kubectl: ['1.30.5', '1.31.1'] }, latest: '1.31', revisionHash: 'rev' };
+  const [tag, image] = [{ latestTag: '1.26-old' }, { tag: '1.30-rev', digest }];
+  interface Spoilt {
+    readonly name: string;
+    readonly document: unknown;
+    readonly passedOver: readonly string[];
+    /** What it means without them. */
+    readonly left: unknown;
+  }
+  const spoilt: readonly Spoilt[] = [
+    {
+      name: 'a version among others',
+      document: { ...good, tools: { kubectl: ['1.30.5', 'newest', '1.31.1', 7, null] } },
+      passedOver: ['tools.kubectl[1]', 'tools.kubectl[3]', 'tools.kubectl[4]'],
+      left: good,
+    },
+    {
+      name: 'a list',
+      document: { ...good, tools: { kubectl: '1.30.5' } },
+      passedOver: ['tools.kubectl'],
+      left: { ...good, tools: {} },
+    },
+    { name: 'the tools', document: { ...good, tools: [] }, passedOver: ['tools'], left: { ...good, tools: {} } },
+    {
+      name: 'the latest version',
+      document: { ...good, latest: 1.31 },
+      passedOver: ['latest'],
+      left: { ...good, latest: null },
+    },
+    {
+      name: 'the revision',
+      document: { ...good, revisionHash: 'a/b' },
+      passedOver: ['revisionHash'],
+      left: { ...good, revisionHash: null },
+    },
+    {
+      name: 'a deprecation among others',
+      document: { ...good, deprecations: { '1.25': '1.25', '1.26': tag, '1.27': { latestTag: 'a b' }, 'v1.28': tag } },
+      passedOver: ['deprecations["1.25"]', 'deprecations["1.27"].latestTag', 'deprecations["v1.28"]'],
+      left: { ...good, deprecations: { '1.26': tag } },
+    },
+    { name: 'the deprecations', document: { ...good, deprecations: 'none' }, passedOver: ['deprecations'], left: good },
+    {
+      name: 'an image among others',
+      document: { ...good, images: { '1.30': image, '1.31': { tag: '1.31-rev', digest: 'sha256:short' }, '1.32': [] } },
+      passedOver: ['images["1.31"].digest', 'images["1.32"]'],
+      left: { ...good, images: { '1.30': image } },
+    },
+    {
+      name: 'some of everything',
+      document: {
+        ...good,
+        tools: { kubectl: ['1.30.5', '', '1.31.1'] },
+        latest: [],
+        deprecations: { x: tag, '1.26': tag },
+      },
+      passedOver: ['tools.kubectl[1]', 'latest', 'deprecations.x'],
+      left: { ...good, latest: null, deprecations: { '1.26': tag } },
+    },
+  ];
+  for (const { name, document, passedOver, left } of spoilt)
+    it(`is used without them: ${name}`, () => {
+      const read = readMetadata(JSON.stringify(document, undefined, 1), 'metadata.json');
+      assert.deepEqual(read.metadata, parseMetadata(JSON.stringify(left), 'metadata.json'));
+      assert.deepEqual(
+        read.passedOver.map((said) => /^metadata\.json:\d+:\d+: (\S+): /.exec(said)?.[1]),
+        passedOver,
+        read.passedOver.join('\n'),
+      );
+    });
+
+  it('names a few of many', () => {
+    const { passedOver, metadata } = readMetadata(
+      JSON.stringify({ tools: { kubectl: [...Array.from({ length: 1_000 }, () => 'x'), '1.30.1'] } }),
+      'x',
+    );
+    assert.deepEqual([passedOver.length, passedOver.at(-1), metadata.listed], [21, 'and 980 more', ['1.30']]);
+  });
+
+  for (const wrong of ['[]', '"1.30"', '7', 'null', 'true'])
+    it(`is none when it is no map: ${wrong}`, () => {
+      assert.throws(() => readMetadata(wrong, 'x'), { code: 'NK_DOCUMENT_INVALID' });
+    });
 });
 
 describe('a metadata document', () => {

@@ -3,12 +3,12 @@
  * that can be pointed elsewhere: at most five, never from HTTPS to plain HTTP, all within one deadline.
  *
  * Errors: NK_TIMEOUT after the deadline; NK_SOURCE_UNAVAILABLE for no, a broken or a too large response, a status other
- * than 200, a type that is not JSON's; those of `parseMetadata`. Credentials and queries of addresses are never shown.
+ * than 200, a type that is not JSON's; those of `readMetadata`. Credentials and queries of addresses are never shown.
  */
 import { shownUrl } from '../artifacts/sources/http-client.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/port.ts';
-import { parseMetadata } from './metadata.ts';
+import { readMetadata } from './metadata.ts';
 
 const maxRedirects = 5;
 /** GitHub and others serve raw files as plain text, so that counts as JSON too; the schema has the last word. */
@@ -22,7 +22,7 @@ export interface FetchOptions {
   readonly etag?: string;
 }
 
-export type Fetched = { readonly json: string; readonly etag?: string } | 'unchanged';
+export type Fetched = { readonly json: string; readonly etag?: string; readonly passedOver: number } | 'unchanged';
 
 /** The document as it was sent, valid, or `unchanged` when the server says that the one at hand is. Errors above. */
 export async function fetchMetadata(
@@ -87,8 +87,8 @@ function received({ status, headers, body }: HttpResponse, { url, etag }: FetchO
   if (encoding !== undefined && encoding !== 'identity')
     throw unavailable(url, 'answered with encoded content, though it was asked not to');
   const json = decoded(body, url);
-  parseMetadata(json, shownUrl(url));
-  return { json, ...(headers['etag'] !== undefined && { etag: headers['etag'] }) };
+  const { passedOver } = readMetadata(json, shownUrl(url));
+  return { json, passedOver: passedOver.length, ...(headers['etag'] !== undefined && { etag: headers['etag'] }) };
 }
 
 function decoded(body: Uint8Array, url: string): string {

@@ -205,6 +205,16 @@ describe('metadata over HTTP', () => {
     }
   });
 
+  it('an entry that cannot be read costs that entry, also out of the cache, and is named', async () => {
+    answer = json(JSON.stringify({ ...document, tools: { kubectl: ['1.30.5', 31] }, latest: [] }));
+    for (const _ of ['first', 'again']) {
+      const { image, metadata } = await resolver().resolve();
+      assert.deepEqual([image, metadata.state, metadata.passedOver?.length], ['team/tools:1.30-Juaa5J', 'fresh', 2]);
+      assert.match(metadata.passedOver?.join() ?? '', /tools\.kubectl\[1\].*latest/s);
+    }
+    assert.equal(requests.length, 1);
+  });
+
   it('a cache that cannot be written costs a warning, not the answer', async () => {
     writeFileSync(folder, 'a file where the folder must be');
     const { image, metadata } = await resolver().resolve();
@@ -271,7 +281,7 @@ const faults: readonly Fault[] = [
   { name: 'huge', answer: json(`${good}${' '.repeat(1024 * 1024)}`), why: /larger than 1048576 bytes/ },
   { name: 'no JSON', answer: json('latest: 1.30'), why: /is not JSON/ },
   { name: 'empty', answer: json(''), why: /is not JSON/ },
-  { name: 'wrong schema', answer: json('{"tools":{"kubectl":["1.30.5",31]}}'), why: /tools\.kubectl\[1\]/ },
+  { name: 'nothing that can be read', answer: json('{"tools":{"kubectl":[30,31]}}'), why: /tools\.kubectl\[0\]/ },
   {
     name: 'no UTF-8',
     answer: raw({ 'content-type': 'application/json' }, Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d])),

@@ -11,7 +11,7 @@ import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { cacheFile, emptyRecord, readRecord, writeRecord, type MetadataRecord, type Owner } from './cache.ts';
 import { fetchMetadata } from './fetch.ts';
-import { parseMetadata, type ToolsMetadata } from './metadata.ts';
+import { readMetadata, type ToolsMetadata } from './metadata.ts';
 import { textOf } from '../model/bytes.ts';
 
 export interface MetadataSourceOptions {
@@ -39,6 +39,8 @@ export interface MetadataReport {
   readonly why?: string;
   /** The cache folder cannot be written: a restarted process begins anew. */
   readonly warning?: string;
+  /** Entries of the document that cannot be read, each with its place and what is wrong; the others are used. */
+  readonly passedOver?: readonly string[];
 }
 
 export interface MetadataView {
@@ -65,14 +67,19 @@ export function isAddress(location: string): boolean {
   return /^https?:\/\//i.test(location);
 }
 
+function named(passedOver: readonly string[]): Pick<MetadataReport, 'passedOver'> {
+  return passedOver.length === 0 ? {} : { passedOver };
+}
+
 function fileSource({ files, clock }: MetadataHost, { location, maxBytes }: MetadataSourceOptions): MetadataSource {
   const load = async (): Promise<MetadataView> => {
     const content = await files.read(location);
     if (content === undefined) throw new NodekilnError('NK_DOCUMENT_MISSING', `${location} does not exist`);
     if (content.length > maxBytes)
       throw new NodekilnError('NK_SOURCE_UNAVAILABLE', `${location} is larger than ${maxBytes} bytes`);
-    const document = parseMetadata(textOf(content), location);
-    return { document, report: { state: 'fresh', location, fetchedAt: iso(clock.now()), ageMs: 0 } };
+    const { metadata: document, passedOver } = readMetadata(textOf(content), location);
+    const report = { state: 'fresh', location, fetchedAt: iso(clock.now()), ageMs: 0, ...named(passedOver) } as const;
+    return { document, report };
   };
   return {
     read: () =>
@@ -124,8 +131,9 @@ function addressSource(host: MetadataHost, options: MetadataSourceOptions): Meta
     const extra = { location: where, ...(warning !== undefined && { warning }) };
     if (record.good === null) return { report: { state: 'unavailable', ...extra, why: record.error } };
     const { fetchedAt, json } = record.good;
-    const report = { ...extra, fetchedAt: iso(fetchedAt), ageMs: Math.max(0, clock.now() - fetchedAt) };
-    const document = parseMetadata(json, where);
+    const { metadata: document, passedOver } = readMetadata(json, where);
+    const ageMs = Math.max(0, clock.now() - fetchedAt);
+    const report = { ...extra, fetchedAt: iso(fetchedAt), ageMs, ...named(passedOver) };
     if (isFresh()) return { document, report: { state: 'fresh', ...report } };
     const why = record.failures > 0 ? record.error : 'it is being refreshed';
     return { document, report: { state: 'stale', ...report, why } };
