@@ -4,6 +4,7 @@
  */
 import { NodekilnError } from '../errors.ts';
 import type { Answering, ListenAt, Net } from '../host/port.ts';
+import { visibleLine } from '../model/printable.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface EndpointOptions {
@@ -30,7 +31,7 @@ export async function openEndpoint({ net, address, metrics, unready }: EndpointO
         return words(200, 'ok');
       case '/readyz': {
         const why = unready();
-        return why === undefined ? words(200, 'ok') : words(503, why);
+        return why === undefined ? words(200, 'ok') : words(503, visibleLine(why));
       }
       case '/metrics':
         return { status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body: metrics.exposition() };

@@ -6,6 +6,7 @@ import { parseDuration } from '../config/duration.ts';
 import { NodekilnError } from '../errors.ts';
 import { certificates } from './certificates.ts';
 import { onThisMachine } from './this-machine.ts';
+import { lines } from './output.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
 export const agentBootstrapVerb: Verb = {
@@ -85,7 +86,7 @@ const stepText = ({ step, what, outcome }: BootstrapStep): string => `${step} ${
 
 function reportText({ applied, steps }: BootstrapReport): string {
   if (applied) return 'nothing to do: this machine was bootstrapped with that before';
-  return [...steps.map(stepText), 'bootstrapped: the agent tends this machine'].join('\n');
+  return lines(...steps.map(stepText), 'bootstrapped: the agent tends this machine');
 }
 
 /** NK_USAGE unless it is said once where nodekiln is. */

@@ -1,5 +1,6 @@
 /** `nodekiln agent update`: what nodekiln-agent-update.service runs. */
 import { onThisMachine } from './this-machine.ts';
+import { oneLine } from './printing.ts';
 import type { Verb } from './verb.ts';
 
 export const agentUpdateVerb: Verb = {
@@ -24,6 +25,6 @@ export const agentUpdateVerb: Verb = {
       updated: 'updated: another agent has taken over',
       returned: `NK_AGENT_UPDATE_FAILED: ${report.reason ?? ''}`,
     };
-    return { data: report, text: texts[report.outcome] };
+    return { data: report, text: oneLine(texts[report.outcome]) };
   },
 };

@@ -5,7 +5,8 @@ import type { AgentReport } from '../telemetry/agent-report.ts';
 import { count, formatDuration } from '../inspect/format.ts';
 import { errorFrom } from './error-from.ts';
 import type { JournalFields } from './journal.ts';
-import { formatError } from './output.ts';
+import { formatError, lines } from './output.ts';
+import { oneLine } from './printing.ts';
 import { flagOption, textOption, type Answer, type Call, type Verb } from './verb.ts';
 
 export const agentVerb: Verb = {
@@ -64,7 +65,7 @@ export const agentVerb: Verb = {
 function tell(call: Call, event: AgentEvent): void {
   switch (event.type) {
     case 'watching':
-      call.emit('AgentWatching', { data: { source: event.source }, text: `watching ${event.source}` });
+      call.emit('AgentWatching', { data: { source: event.source }, text: oneLine(`watching ${event.source}`) });
       return;
     case 'step':
       call.onEvent(event.event);
@@ -77,7 +78,7 @@ function tell(call: Call, event: AgentEvent): void {
       const fields = { NODEKILN_REASON: reason };
       call.emit('AgentNotice', {
         data: { type, reason, message },
-        text: message,
+        text: oneLine(message),
         isWarning: type === 'Warning',
         fields,
       });
@@ -88,7 +89,7 @@ function tell(call: Call, event: AgentEvent): void {
       const until = untilMs === undefined ? undefined : new Date(untilMs).toISOString();
       call.emit('AgentPostponed', {
         data: { why, ...(until !== undefined && { until }) },
-        text: `a change waits${until === undefined ? '' : ` until ${until}`}: ${why}`,
+        text: oneLine(`a change waits${until === undefined ? '' : ` until ${until}`}: ${why}`),
       });
       return;
     }
@@ -111,7 +112,7 @@ function reportAnswer({ terminal }: Call, report: AgentReport): Answer {
       : `${report.outcome} in ${formatDuration(report.durationMs)}: ${count(report.changes, 'resource')} changed${generation}`;
   return {
     data: { ...report, ...(error && { error: error.toJSON() }) },
-    text: [head, ...impact, ...(error ? [formatError(error, terminal.style)] : [])].join('\n'),
+    text: [lines(head, ...impact), ...(error ? [formatError(error, terminal.style)] : [])].join('\n'),
     ...(error && { error }),
     ...((error ?? report.changes > 0) && {
       fields: {

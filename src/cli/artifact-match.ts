@@ -3,6 +3,7 @@ import { resolve as absolute } from 'node:path';
 import { NodekilnError } from '../errors.ts';
 import { archOption, architectureOption } from './architecture.ts';
 import { onThisMachine } from './this-machine.ts';
+import { oneLine } from './printing.ts';
 import { rootOption, textOption, type Answer, type Options, type Verb } from './verb.ts';
 
 const kinds = ['deb', 'rpm', 'sysext'] as const;
@@ -55,7 +56,8 @@ async function matchFolder(request: Request, directory: string, options: Options
     matchDirectory(host, absolute(directory), { ...request, kind }),
   );
   const data = { type: chosen ? 'match' : 'none', ...(chosen && { build: chosen }), passedOver };
-  if (chosen) return { data, text: `${chosen.file} (${chosen.name} ${chosen.version}, ${chosen.architecture})` };
+  if (chosen)
+    return { data, text: oneLine(`${chosen.file} (${chosen.name} ${chosen.version}, ${chosen.architecture})`) };
   return {
     data,
     text: '',
@@ -78,7 +80,7 @@ async function matchCache(request: Request, options: Options): Promise<Answer> {
     }
     const file = cachedPath(lookup.entry.tool, lookup.entry.key);
     const data = { type: 'match', build: { ...lookup.entry, file } };
-    return { data, text: `${file} (${lookup.entry.version}, ${lookup.entry.digest})` };
+    return { data, text: oneLine(`${file} (${lookup.entry.version}, ${lookup.entry.digest})`) };
   } finally {
     await host.close();
   }

@@ -4,7 +4,8 @@ import { count } from '../inspect/format.ts';
 import { NodekilnError } from '../errors.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import type { Space } from '../image/space.ts';
-import { formatWarnings, paragraphs, table, type Styler } from './output.ts';
+import { formatWarnings, lines, paragraphs, table } from './output.ts';
+import type { Styler } from './printing.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
 export const bakeVerb: Verb = {
@@ -68,7 +69,7 @@ export const bakeVerb: Verb = {
       text: paragraphs(
         formatWarnings(report.warnings, terminal.style),
         spaceText(report, terminal.style),
-        [done, disabled, lockText(report.lock)].filter(Boolean).join('\n'),
+        [lines(...[done, disabled].filter(Boolean)), lockText(report.lock)].filter(Boolean).join('\n'),
       ),
       ...(report.space &&
         budget !== undefined &&
@@ -89,7 +90,7 @@ function countOption(options: Options, name: string): number | undefined {
 
 function lockText({ path, outcome, differences }: BakeReport['lock']): string {
   if (outcome === 'unchanged') return '';
-  return [`locked in ${path}`, ...differences.map((difference) => `  ${difference}`)].join('\n');
+  return lines(`locked in ${path}`, ...differences.map((difference) => `  ${difference}`));
 }
 
 function sizeOption(options: Options): number | undefined {

@@ -3,6 +3,7 @@ import { asNodekilnError } from '../errors.ts';
 import type { Answered } from '../fleet/approver.ts';
 import { count } from '../inspect/format.ts';
 import { formatError } from './output.ts';
+import { oneLine } from './printing.ts';
 import { flagOption, textOption, type Answer, type Verb } from './verb.ts';
 
 export const clusterApproveVerb: Verb = {
@@ -85,5 +86,8 @@ export const clusterApproveVerb: Verb = {
 };
 
 function answerOf(answered: Answered): Answer {
-  return { data: answered, text: `${answered.verdict} ${answered.name} of ${answered.username}: ${answered.why}` };
+  return {
+    data: answered,
+    text: oneLine(`${answered.verdict} ${answered.name} of ${answered.username}: ${answered.why}`),
+  };
 }

@@ -5,6 +5,7 @@
  * missing or fails, the same text goes to standard output, and so does all that follows.
  */
 import type { Exec, Output } from '../host/port.ts';
+import { visibleLine } from '../model/printable.ts';
 
 /** Names of `systemd.journal-fields(7)`: upper case, digits, underscores. */
 export type JournalFields = Readonly<Record<string, string | undefined>>;
@@ -82,6 +83,8 @@ function entryText({ text, isWarning, fields = {} }: JournalEntry, pid: number):
     ...fields,
   };
   return [...lines, ...Object.entries(about)]
-    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value.replaceAll(/[\0\n]+/g, ' ')}\n`]))
+    .flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name}=${visibleLine(value.replaceAll(/[\0\n]+/g, ' '))}\n`],
+    )
     .join('');
 }

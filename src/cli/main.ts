@@ -8,9 +8,10 @@ import type { EndSignal, Exec, Output } from '../host/port.ts';
 import { program } from '../host/program.ts';
 import { parseCommandLine } from './command-line.ts';
 import { createJournal, withPriority } from './journal.ts';
-import { envelopeLine, formatError, type Styler } from './output.ts';
+import { envelopeLine, formatError } from './output.ts';
+import { printed, styler } from './printing.ts';
 import { createProgress } from './progress.ts';
-import type { Answer, Call, Options, Parsed, Style, Verb } from './verb.ts';
+import type { Answer, Call, Options, Parsed, Verb } from './verb.ts';
 
 const { stdout, stderr } = program;
 /** Longer lines of help are hard to read. */
@@ -48,7 +49,7 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
       const text = textOf(answer, { kind, json });
       if (!journal) return void print(text, 0);
       const { error, isWarning = error !== undefined, fields } = answer;
-      journal.say({ text, isWarning, ...(fields && { fields }) });
+      journal.say({ text: printed(text), isWarning, ...(fields && { fields }) });
     },
   };
   try {
@@ -118,12 +119,12 @@ async function fail(error: NodekilnError, { kind, json, thrown }: Failure): Prom
   const shown = error.code === 'NK_INTERNAL' ? explainDefect(error) : error;
   if (json) await print(`${envelopeLine(kind, undefined, shown)}\n`, 0);
   else await complain(shown);
-  if (isDebugging()) await stderr.write(`${stackOf(thrown)}\n`);
+  if (isDebugging()) await stderr.write(printed(`${stackOf(thrown)}\n`));
   return shown.exitStatus;
 }
 
 async function complain(error: NodekilnError): Promise<void> {
-  const text = `${formatError(error, styler(stderr))}\n`;
+  const text = printed(`${formatError(error, styler(stderr))}\n`);
   await stderr.write(stderr.journal ? withPriority({ text, isWarning: true }) : text);
 }
 
@@ -178,23 +179,6 @@ function interrupted(thrown: unknown, signal: AbortSignal): NodekilnError {
     : new NodekilnError('NK_INTERRUPTED', 'stopped', { cause: thrown });
 }
 
-/** Select Graphic Rendition: on and off. ECMA-48, 8.3.117. */
-const renditions: Readonly<Record<Style, readonly [number, number]>> = {
-  bold: [1, 22],
-  dim: [2, 22],
-  red: [31, 39],
-  green: [32, 39],
-  yellow: [33, 39],
-  cyan: [36, 39],
-};
-
-function styler({ colours }: Output): Styler {
-  return (style: Style, text: string) => {
-    const [on, off] = renditions[style];
-    return colours ? `\u001b[${on}m${text}\u001b[${off}m` : text;
-  };
-}
-
 function columnsOf({ terminal }: Output): number {
   return terminal?.columns ?? 100;
 }
@@ -204,7 +188,7 @@ function isDebugging(): boolean {
 }
 
 async function print(text: string, status: number): Promise<number> {
-  if (text !== '') await stdout.write(text);
+  if (text !== '') await stdout.write(printed(text));
   return status;
 }
 

@@ -3,7 +3,7 @@
  * people read them. Text here ends without a newline.
  */
 import { formatPlace, type NodekilnError, type Problem } from '../errors.ts';
-import type { Style } from './verb.ts';
+import { oneLine, type Styler } from './printing.ts';
 
 export const apiVersion = 'nodekiln.dev/v1alpha1';
 
@@ -29,18 +29,17 @@ function jsonValue(_key: string, value: unknown): unknown {
   return value instanceof Map ? Object.fromEntries(value) : value;
 }
 
-export type Styler = (style: Style, text: string) => string;
 const plain: Styler = (_style, text) => text;
 
 /** `error NK_…: message`, the places, the log lines, the hint. */
 export function formatError(error: NodekilnError, style: Styler = plain): string {
-  const head = `${style('red', `error ${error.code}:`)} ${error.message}`;
+  const head = `${style('red', `error ${error.code}:`)} ${oneLine(error.message)}`;
   const problems = error.problems.length > 0 ? error.problems : placeAlone(error);
   return [
     head,
     ...problems.map((problem) => `  ${formatProblem(problem)}`),
-    ...error.lines.map((line) => `    ${style('dim', line)}`),
-    ...(error.hint === '' ? [] : [`${style('cyan', 'hint:')} ${error.hint}`]),
+    ...error.lines.map((line) => `    ${style('dim', oneLine(line))}`),
+    ...(error.hint === '' ? [] : [`${style('cyan', 'hint:')} ${oneLine(error.hint)}`]),
   ].join('\n');
 }
 
@@ -51,7 +50,7 @@ function placeAlone({ place, message }: NodekilnError): Problem[] {
 /** `file:line:column: path: problem (hint)` */
 export function formatProblem({ place, message, hint }: Problem): string {
   const where = [place && formatPlace(place), message].filter((part) => part !== undefined && part !== '').join(': ');
-  return hint === undefined ? where : `${where} (${hint})`;
+  return oneLine(hint === undefined ? where : `${where} (${hint})`);
 }
 
 export interface Column {
@@ -63,7 +62,8 @@ export interface Column {
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Styler = plain): string {
   if (rows.length === 0) return '';
   const titles = columns.map((column) => column.title);
-  const widths = titles.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)));
+  const shown = rows.map((row) => row.map((cell) => oneLine(cell).replaceAll('\t', String.raw`\t`)));
+  const widths = titles.map((title, index) => Math.max(title.length, ...shown.map((row) => row[index]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     columns
       .map(({ align }, index) => {
@@ -73,7 +73,12 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
       })
       .join('  ')
       .trimEnd();
-  return [style('dim', line(titles)), ...rows.map(line)].join('\n');
+  return [style('dim', line(titles)), ...shown.map(line)].join('\n');
+}
+
+/** Lines of an answer, whatever is in them. */
+export function lines(...items: readonly string[]): string {
+  return items.map(oneLine).join('\n');
 }
 
 /** Parts of an answer with one empty line between; empty ones are left out. */
@@ -83,5 +88,5 @@ export function paragraphs(...parts: readonly string[]): string {
 
 /** Warnings of a document as people read them. */
 export function formatWarnings(warnings: readonly string[], style: Styler = plain): string {
-  return warnings.map((warning) => `${style('yellow', 'warning:')} ${warning}`).join('\n');
+  return lines(...warnings.map((warning) => `${style('yellow', 'warning:')} ${warning}`));
 }

@@ -5,7 +5,8 @@ import { resolve } from '../model/path.ts';
 import type { PlanReport } from '../inspect/plan-report.ts';
 import { count } from '../inspect/format.ts';
 import { readDocuments } from './documents.ts';
-import { formatWarnings, paragraphs, table, type Styler } from './output.ts';
+import { formatWarnings, paragraphs, table } from './output.ts';
+import { oneLine, type Styler } from './printing.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const planVerb: Verb = {
@@ -79,7 +80,7 @@ export function planText(report: PlanReport, style?: Styler): string {
   const overridden =
     report.overridden.length === 0
       ? ''
-      : `left to a later source, which has taken them over: ${report.overridden.join(', ')}`;
+      : oneLine(`left to a later source, which has taken them over: ${report.overridden.join(', ')}`);
   if (report.steps.length === 0)
     return paragraphs(warnings, overridden, 'nothing to do: this machine is as its documents say');
   const changes = table(

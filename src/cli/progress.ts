@@ -5,6 +5,7 @@
  */
 import type { StepEvent } from '../telemetry/events.ts';
 import { formatDuration, shorten } from '../inspect/format.ts';
+import { oneLine } from './printing.ts';
 
 export interface ProgressStream {
   readonly terminal?: { readonly columns: number } | undefined;
@@ -41,7 +42,7 @@ function finishedLine(record: EndedStep): string {
   const details = record.details.length > 0 ? `: ${record.details.join(', ')}` : '';
   const error = record.error === undefined ? '' : `: ${record.error.message}`;
   const time = record.status === 'skipped' ? '' : ` (${formatDuration(record.endMs - record.startMs)})`;
-  return `${record.status.padEnd(7)} ${record.id}${time}${details}${error}`;
+  return oneLine(`${record.status.padEnd(7)} ${record.id}${time}${details}${error}`);
 }
 
 function plainProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Progress {
@@ -53,7 +54,7 @@ function plainProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Prog
         // A log is read later: long transfers say now and then that they go on.
         if (nowMs() - (said.get(event.step) ?? 0) < reportMs) return;
         said.set(event.step, nowMs());
-        stream.write(`fetch   ${event.step}: ${event.message}\n`);
+        stream.write(`${oneLine(`fetch   ${event.step}: ${event.message}`)}\n`);
       }
       if (event.type !== 'end') return;
       said.delete(event.record.id);
@@ -78,7 +79,7 @@ function liveProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Progr
       ([id, { sinceMs, message }]) => `${id} ${formatDuration(nowMs() - sinceMs)}${message && ` ${message}`}`,
     );
     if (steps.length === 0) return erase();
-    const line = `${frames[frame]} ${finished} done, ${running.size} running: ${steps.join(', ')}`;
+    const line = oneLine(`${frames[frame]} ${finished} done, ${running.size} running: ${steps.join(', ')}`);
     stream.write(`\r\u001b[K${shorten(line, Math.max(20, (stream.terminal?.columns ?? 80) - 1))}`);
     shown = true;
   };

@@ -2,7 +2,8 @@
 import type { ResetReport } from '../agent/reset.ts';
 import { NodekilnError } from '../errors.ts';
 import { count } from '../inspect/format.ts';
-import { paragraphs, table, type Styler } from './output.ts';
+import { paragraphs, table } from './output.ts';
+import type { Styler } from './printing.ts';
 import { flagOption, type Verb } from './verb.ts';
 
 export const resetVerb: Verb = {

@@ -2,7 +2,8 @@
 import type { SealReport } from '../bake/seal.ts';
 import { count } from '../inspect/format.ts';
 import { hostRoot, liveOption } from './live.ts';
-import { paragraphs, table, type Styler } from './output.ts';
+import { paragraphs, table } from './output.ts';
+import type { Styler } from './printing.ts';
 import { flagOption, listOption, type Verb } from './verb.ts';
 
 export const sealVerb: Verb = {

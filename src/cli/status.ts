@@ -3,7 +3,8 @@ import { NodekilnError } from '../errors.ts';
 import { count, formatDuration } from '../inspect/format.ts';
 import type { HostStatus } from '../inspect/status.ts';
 import { errorFrom } from './error-from.ts';
-import { paragraphs, table, type Styler } from './output.ts';
+import { lines, paragraphs, table } from './output.ts';
+import type { Styler } from './printing.ts';
 import { flagOption, rootOption, textOption, type Verb } from './verb.ts';
 
 export const statusVerb: Verb = {
@@ -46,9 +47,7 @@ export const statusVerb: Verb = {
 export function statusText(found: HostStatus, style: Styler): string {
   const { generation, summary } = found;
   if (!generation)
-    return ['nodekiln has applied nothing here', ...stateRows(found).map(([name, value]) => `${name}  ${value}`)].join(
-      '\n',
-    );
+    return lines('nodekiln has applied nothing here', ...stateRows(found).map(([name, value]) => `${name}  ${value}`));
   const sources = found.sources.map(({ source, resources }) => `${source} ${resources}`).join(', ');
   const outOfPlace = (['pending', 'failed', 'drifted'] as const)
     .filter((state) => summary[state] > 0)
@@ -64,7 +63,7 @@ export function statusText(found: HostStatus, style: Styler): string {
   ];
   const width = Math.max(...facts.map(([name]) => name?.length ?? 0));
   return paragraphs(
-    facts.map(([name = '', value = '']) => `${style('dim', name.padEnd(width))}  ${value}`).join('\n'),
+    lines(...facts.map(([name = '', value = '']) => `${style('dim', name.padEnd(width))}  ${value}`)),
     table(
       [{ title: 'STATE' }, { title: 'RESOURCE' }, { title: 'SOURCE' }, { title: 'WHAT DIFFERS' }],
       found.resources.map((resource) => [resource.state, resource.id, resource.source, resource.details.join('; ')]),

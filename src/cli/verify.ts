@@ -4,7 +4,8 @@ import { writeOutput } from './output-file.ts';
 import { count } from '../inspect/format.ts';
 import type { VerifyReport } from '../inspect/verify/verify.ts';
 import { hostRoot, liveOption } from './live.ts';
-import { paragraphs, table, type Styler } from './output.ts';
+import { paragraphs, table } from './output.ts';
+import { oneLine, type Styler } from './printing.ts';
 import { flagOption, textOption, type Verb } from './verb.ts';
 
 export const verifyVerb: Verb = {
@@ -58,6 +59,8 @@ function verifyText(report: VerifyReport, { style, all }: { style: Styler; all: 
       shown.map(({ status, area, subject, property, detail }) => [status, area, subject, property, detail ?? '']),
       style,
     ),
-    `${name || 'image'} ${os}/${release} ${architecture} in ${report.root}: ${passed} passed, ${failed} failed, ${skipped} skipped`,
+    oneLine(
+      `${name || 'image'} ${os}/${release} ${architecture} in ${report.root}: ${passed} passed, ${failed} failed, ${skipped} skipped`,
+    ),
   );
 }

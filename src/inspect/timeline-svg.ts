@@ -4,6 +4,7 @@
  * From top to bottom: what came out; the critical path as one band, with its segments named; then, over one axis, the
  * milestones as lines and one bar per row, lane by lane, the critical path in the strong colour.
  */
+import { visible } from '../model/printable.ts';
 import { formatDuration, shorten } from './format.ts';
 import { originName } from './timeline-table.ts';
 import { laneTitles } from './timeline-trace.ts';
@@ -361,5 +362,5 @@ function n(value: number): string {
 }
 
 function escape(content: string): string {
-  return content.replace(/[&<>"\n]/g, (character) => `&#${character.charCodeAt(0)};`);
+  return visible(content).replace(/[&<>"\n]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

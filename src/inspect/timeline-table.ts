@@ -1,4 +1,5 @@
 /** A timeline as text: one line per row with a bar, then the critical path. Pure. */
+import { visibleLine } from '../model/printable.ts';
 import { formatDuration, shorten } from './format.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -14,11 +15,11 @@ const partBlocks = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as cons
 export function timelineTable(timeline: Timeline, options: TableOptions): string {
   const emphasise = options.emphasise ?? ((text) => text);
   const width = Math.max(60, options.width);
-  const labels = Math.min(44, Math.max(12, ...timeline.rows.map((row) => row.label.length)));
+  const labels = Math.min(44, Math.max(12, ...timeline.rows.map((row) => visibleLine(row.label).length)));
   const bars = Math.max(12, width - labels - 26);
   const lines = timeline.rows.map((row) => {
     const mark = row.critical ? '*' : ' ';
-    const label = shorten(row.label, labels).padEnd(labels);
+    const label = shorten(visibleLine(row.label), labels).padEnd(labels);
     const outcome = row.status === 'done' ? '' : ` ${row.status}`;
     const bar = barText(row, { span: timeline.endMs, width: bars });
     const numbers = `${formatDuration(row.startMs).padStart(10)} ${formatDuration(row.endMs - row.startMs).padStart(9)}`;
@@ -59,7 +60,7 @@ function criticalLines(timeline: Timeline): string[] {
     'critical path (* above):',
     ...critical.map((segment) => {
       const time = segment.endMs - segment.startMs;
-      return `  ${formatDuration(time).padStart(9)} ${String(Math.round((time / total) * 100)).padStart(3)} %  ${segment.name}`;
+      return `  ${formatDuration(time).padStart(9)} ${String(Math.round((time / total) * 100)).padStart(3)} %  ${visibleLine(segment.name)}`;
     }),
   ];
 }

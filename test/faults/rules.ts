@@ -9,6 +9,7 @@ export const rules = {
     'Only whole documents are taken: a folder that is lost is no empty one, a half-written file no document.',
   'values-as-given':
     'What is written for another program is read back by it as it was given; what it could not hold is refused with its place.',
+  'words-visible': 'Words from outside are printed with what is no text made visible; JSON keeps them exact.',
   secrets: 'Secrets are known by their type, never shown, never in a file that others can read, never taken from one.',
   identity: 'What has an identity or an expiry is never shared; what kubelet reads is never deferred.',
 

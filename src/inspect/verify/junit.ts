@@ -1,4 +1,5 @@
 /** A verification as JUnit XML (the dialect CI systems read: testsuites, testsuite, testcase, failure, skipped). Pure. */
+import { visible } from '../../model/printable.ts';
 import { areas, type Check } from './check.ts';
 import type { VerifyReport } from './verify.ts';
 
@@ -31,13 +32,13 @@ function testCase({ area, subject, property, status, detail = '' }: Check): stri
   return `${head}><${element} message="${text(detail)}"/></testcase>`;
 }
 
-/** Escaped for attributes; characters that XML 1.0 does not know become U+FFFD. */
+/** Escaped for attributes, in which a line ends by its number alone; what XML 1.0 does not know is an escape already. */
 function text(value: string): string {
-  return value
+  return visible(value)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
-    .replaceAll('\n', '&#10;')
-    .replaceAll(/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, '\uFFFD');
+    .replaceAll('\t', '&#9;')
+    .replaceAll('\n', '&#10;');
 }
