@@ -17,6 +17,11 @@ const hostile = 'a\u001b[2J\u001b]0;t\u0007\u009b31m\r\nerror NK_X: no\u202e\u00
 const shown = String.raw`a\u001b[2J\u001b]0;t\u0007\u009b31m\r\nerror NK_X: no\u202e\u0000\u007f\u2028z`;
 const raw = /[^\t\n\P{Cc}]|[\u202a-\u202e\u2066-\u2069\u2028\u2029]/u;
 
+/** Of ours. */
+function withoutColours(text: string): string {
+  return [1, 2, 22, 31, 32, 33, 36, 39].reduce((left, code) => left.replaceAll(`\u001b[${code}m`, ''), text);
+}
+
 const error = new NodekilnError('NK_UNIT_FAILED', `message ${hostile}`, {
   hint: `hint ${hostile}`,
   lines: [`line ${hostile}`],
@@ -35,7 +40,7 @@ describe('words from outside', () => {
   for (const [what, { text, lines: expected, times }] of Object.entries(ways))
     it(`stay where they stand in ${what}`, () => {
       const out = printed(text);
-      const plain = out.replaceAll(/\u001b\[\d+m/g, '');
+      const plain = withoutColours(out);
       assert.ok(!raw.test(plain), JSON.stringify(plain));
       assert.equal(plain.split('\n').length, expected);
       assert.equal(plain.split(shown).length - 1, times);
@@ -140,14 +145,10 @@ describe('the program', () => {
     it(`shows ${what}`, async () => {
       const plain = await runCli({ [name]: text }, argv);
       const coloured = await runCli({ [name]: text }, argv, { env: { FORCE_COLOR: '1' } });
-      for (const out of [
-        plain.stdout,
-        plain.stderr,
-        coloured.stderr.replaceAll(/\u001b\[(?:1|2|22|31|32|33|36|39)m/g, ''),
-      ])
+      for (const out of [plain.stdout, plain.stderr, withoutColours(coloured.stderr)])
         assert.ok(!raw.test(out), JSON.stringify(out));
       assert.match(plain.stderr, /\\u001b/);
-      assert.match(coloured.stderr, /\u001b\[31merror/);
+      assert.ok(coloured.stderr.startsWith('\u001b[31merror'));
     });
 });
 
