@@ -41,6 +41,31 @@ const kubelet = programBytes(700_001, 1);
 const files = { 'usr/bin/kubelet': kubelet, 'usr/share/doc/kubelet/readme': 'read me\n', 'etc/kubelet.conf': '' };
 const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
+/** A package of headers alone: tags with their type, text, and so many values, which are empty when there are several. */
+function rpmWith(tags: readonly (readonly [tag: number, type: number, text: string, count?: number])[]): Buffer {
+  const values = tags.map(([, , text, count = 1]) =>
+    Buffer.concat([Buffer.from(`${text}\0`), Buffer.alloc(count - 1)]),
+  );
+  const header = (entries: number, store: Buffer): Buffer => {
+    const intro = Buffer.alloc(16);
+    intro.writeUInt32BE(0x8eade801, 0);
+    intro.writeUInt32BE(entries, 8);
+    intro.writeUInt32BE(store.length, 12);
+    return intro;
+  };
+  let offset = 0;
+  const index = tags.map(([tag, type, , count = 1], i) => {
+    const entry = Buffer.alloc(16);
+    for (const [at, value] of [tag, type, offset, count].entries()) entry.writeUInt32BE(value, 4 * at);
+    offset += values[i]?.length ?? 0;
+    return entry;
+  });
+  const lead = Buffer.alloc(96);
+  lead.writeUInt32BE(0xedabeedb, 0);
+  const store = Buffer.concat(values);
+  return Buffer.concat([lead, header(0, Buffer.alloc(0)), header(tags.length, store), ...index, store]);
+}
+
 function failsWith(code: ErrorCode, pattern = /./): (thrown: unknown) => boolean {
   return (thrown) => {
     assert.ok(thrown instanceof NodekilnError, String(thrown));
@@ -235,6 +260,33 @@ describe('real packages', () => {
       extractInto('rpm-header', { source: one(inHeader), what: 'x.rpm', member: 'usr/bin/kubelet' }),
       failsWith('NK_ARTIFACT_UNREADABLE', /header that does not match/),
     );
+  });
+
+  it('refuses an RPM whose header says more than it may, however small that is', async () => {
+    const millions = 8_000_000;
+    for (const [tag, name] of Object.entries({ 1117: 'names', 1118: 'folders', 1035: 'digests', 1036: 'links' })) {
+      const bytes = rpmWith([
+        [1000, 6, 'x'],
+        [1001, 6, '1'],
+        [1002, 6, '1'],
+        [1022, 6, 'noarch'],
+        [Number(tag), 8, '', millions],
+      ]);
+      await assert.rejects(
+        extractInto(`rpm-${name}`, { source: one(bytes), what: 'x.rpm', member: 'usr/bin/kubelet' }),
+        failsWith('NK_ARTIFACT_UNREADABLE', new RegExp(`${millions} values of tag ${tag}, more than the 200000`)),
+      );
+    }
+    for (const tag of [1028, 1030, 1116]) {
+      const bytes = rpmWith([
+        [1000, 6, 'x'],
+        [tag, 2, '', millions],
+      ]);
+      await assert.rejects(
+        extractInto(`rpm-${tag}`, { source: one(bytes), what: 'x.rpm', member: 'usr/bin/kubelet' }),
+        failsWith('NK_ARTIFACT_UNREADABLE', /values of tag/),
+      );
+    }
   });
 
   it('holds the payload of an RPM against what its header lists', async () => {

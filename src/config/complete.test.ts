@@ -310,7 +310,7 @@ test('what a document says stands before every default', async () => {
       staticPods: [{ name: 'a', manifest: { b: 1 } }],
     },
     containerd: { sandboxImage: 'a/b', restrictOomScoreAdj: true, configuration: { a: 1 } },
-    network: { cni: { type: 'bridge', subnet: '10.0.0.0/8', bridge: 'b', masquerade: false, mtu: 9, binDir: '/b' } },
+    network: { cni: { type: 'bridge', subnet: '10.0.0.0/8', bridge: 'b', masquerade: false, mtu: 90, binDir: '/b' } },
     binaries: {
       policy: 'package',
       cache: { keep: 3 },

@@ -92,7 +92,13 @@ const texts: Takes = {
 const anyTexts: Takes = { takes: ['', 'a'], refuses: { 'must be a string': [7, []] } };
 const contents: Takes = { takes: ['', 'a\n'], refuses: { 'must be a string': [7, {}] } };
 const flags: Takes = { takes: [true, false], refuses: { 'must be true or false': ['true', 1, null] } };
-const numbers: Takes = { takes: [0, 1, -1], refuses: { 'must be a whole number': [1.5, '1', null] } };
+const numbersFrom = (least: number, most: number): Takes => ({
+  takes: [least, least + 1, most],
+  refuses: {
+    'must be a whole number': [1.5, '1', null],
+    [`must be a whole number from ${least} to ${most}`]: [least - 1, most + 1],
+  },
+});
 const maps: Takes = { takes: [{}, { a: { b: [1] } }], refuses: { 'must be a map': ['a', [], 1] } };
 const lists: Takes = { takes: [[]], refuses: { 'must be a list': ['a', {}, 1] } };
 const textLists: Takes = { takes: [[], ['a', 'b']], refuses: { 'must be a list': ['a', {}] } };
@@ -320,8 +326,12 @@ const signatures: Takes = {
   refuses: { 'must be a map with key, or with trustedRoot, identity and issuer': ['a', 7] },
 };
 const ids = (what: string): Takes => ({
-  takes: ['root', 0, 1000],
-  refuses: { [`must be "root" or a numeric ${what} id`]: ['other', '0', 1.5, null] },
+  takes: ['root', 0, 1000, 65_534, 4_294_967_294],
+  refuses: {
+    [`must be "root" or a numeric ${what} id from 0 to 4294967294`]: ['other', '0', 1.5, null],
+    // The last but one is chown(2)'s word for "as it is".
+    'must be a whole number from 0 to 4294967294': [-1, -2, 4_294_967_295, 4_294_967_296],
+  },
 });
 
 // ── NodeConfig ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -543,7 +553,7 @@ const nodeConfig: readonly Field[] = [
     refuses: { 'must be the name of a network interface': ['', 'a b', 'a/b', 'a'.repeat(16), 7] },
   },
   { at: 'network.cni.masquerade', ...flags },
-  { at: 'network.cni.mtu', ...numbers },
+  { at: 'network.cni.mtu', ...numbersFrom(68, 65_535) },
   { at: 'network.cni.binDir', ...paths },
   { at: 'kernel.modules', ...lists },
   {
@@ -634,7 +644,7 @@ const nodeConfig: readonly Field[] = [
   { at: 'binaries.transfer.mirrors.0.host', ...texts },
   { at: 'binaries.transfer.mirrors.0.url', ...urls },
   { at: 'binaries.transfer.mirrors.0.overridePath', ...flags },
-  { at: 'binaries.cache.keep', ...numbers },
+  { at: 'binaries.cache.keep', ...numbersFrom(0, 1000) },
   {
     at: 'binaries.cache.maxSize',
     takes: ['2GiB', '800 MB'],
@@ -1063,7 +1073,7 @@ const agentConfig: readonly Field[] = [
   {
     at: 'health.maxRestarts',
     takes: [0, 5, 60],
-    refuses: { 'must be at least 0': [-1], 'must be at most 60': [61], 'must be a whole number': [1.5, 'a'] },
+    refuses: { 'must be a whole number from 0 to 60': [-1, 61], 'must be a whole number': [1.5, 'a'] },
   },
   { at: 'drift', ...choices('repair', 'report') },
   { at: 'resync', ...durations },

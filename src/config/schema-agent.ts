@@ -1,5 +1,5 @@
 /** The schema of AgentConfig: what the agent of a node follows, and how it goes about it. */
-import { literal, maximum, minimum } from 'zod/mini';
+import { literal } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
@@ -15,7 +15,7 @@ import {
   oneOf,
   opt,
   text,
-  wholeNumber,
+  numberFrom,
 } from './schema-builders.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName } from './schema-cluster.ts';
 import { apiVersion, metadata } from './schema-node.ts';
@@ -77,10 +77,7 @@ const restarts = fields({
 const health = fields({
   stuckAfter: opt('A unit that starts or stops for so long is unhealthy. Default: 5m.', duration),
   restartAfter: opt('kubelet or containerd that fails for so long is restarted. Default: 1m.', duration),
-  maxRestarts: opt(
-    'So many restarts of one of them within an hour at most. Default: 5.',
-    wholeNumber().check(minimum(0, { error: 'must be at least 0' }), maximum(60, { error: 'must be at most 60' })),
-  ),
+  maxRestarts: opt('So many restarts of one of them within an hour at most. Default: 5.', numberFrom(0, 60)),
 });
 
 export const agentConfig = fields({

@@ -10,6 +10,8 @@ import {
   check,
   describe,
   int,
+  maximum,
+  minimum,
   minLength,
   enum as oneOfStrings,
   optional,
@@ -223,6 +225,12 @@ export function flag() {
 
 export function wholeNumber() {
   return int({ error: wants('a whole number') });
+}
+
+/** A whole number in a range, both ends in it. */
+export function numberFrom(least: number, most: number) {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return int({ error: wants('a whole number') }).check(minimum(least, { error }), maximum(most, { error }));
 }
 
 /** A map whose values belong to somebody else's schema. `format`: of the file that it goes into. */

@@ -32,6 +32,7 @@ import {
   variableName,
   versionText,
   wants,
+  numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
 import { isNeverDeferrablePath, isNeverDeferrableUnit } from './never-deferrable.ts';
@@ -78,8 +79,12 @@ function refuseDeferred(isNever: (key: string) => boolean, key: 'path' | 'name')
 
 // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** The last of 32 bits is chown(2)'s word for "as it is". */
+const largestId = 2 ** 32 - 2;
+
 function accountId(what: string) {
-  return union([wholeNumber(), literal('root')], { error: wants(`"root" or a numeric ${what} id`) });
+  const id = numberFrom(0, largestId);
+  return union([id, literal('root')], { error: wants(`"root" or a numeric ${what} id from 0 to ${largestId}`) });
 }
 
 /** Exactly one of these says what a file is. A later source that sets one replaces the others. */
@@ -254,7 +259,7 @@ export const binaries = fields({
     fields({
       keep: opt(
         'How many versions of each program stay beside the one in use, the newest first. Default: 1.',
-        wholeNumber(),
+        numberFrom(0, 1000),
       ),
       maxSize: opt('What all that is kept beside may take, like "2GiB"; the oldest versions go first.', size),
     }),

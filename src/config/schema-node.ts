@@ -33,6 +33,7 @@ import {
   url,
   variableName,
   wants,
+  numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
 import { addressBytes, isNodeAddress, isSubnet } from '../model/ip-address.ts';
@@ -221,7 +222,7 @@ const network = fields({
       ),
       bridge: opt('Name of the bridge. Default: cni0.', matching(/^[^\s/]{1,15}$/, 'the name of a network interface')),
       masquerade: opt('Translate addresses of pods outside the subnet; needs iptables. Default: true.', flag()),
-      mtu: opt('Default: the kernel’s.', wholeNumber()),
+      mtu: opt('Default: the kernel’s.', numberFrom(68, 65_535)),
       binDir: opt(
         'Folder of the plugins. Default: where they are (/opt/cni/bin, /usr/lib/cni, /usr/libexec/cni), else containerd’s own.',
         absolutePath,

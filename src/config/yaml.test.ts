@@ -32,6 +32,9 @@ const malformed: readonly (readonly [text: string, ...problems: readonly string[
   ['a: hunter2: b\n', 'a.yaml:1:4: Nested mappings are not allowed in compact mappings'],
   ['a: "hunter2\n', 'a.yaml:2:1: Missing closing "quote'],
   ['a: [hunter2\n', 'a.yaml:2:1: Flow sequence in block collection must be sufficiently indented and end with a ]'],
+  ['b: {<<: hunter2}\n', 'a.yaml:1:5: `<<` takes a map, or a list of maps'],
+  ['a: &a [1]\nb:\n  x: 1\n  <<: *a\n', 'a.yaml:4:3: `<<` takes a map, or a list of maps'],
+  ['a: &a {x: 1}\nb: {<<: *a, <<: *a}\n', 'a.yaml:2:13: this key stands a second time in its map'],
   ['a: *hunter\n', 'a.yaml:1:1: Unresolved alias (the anchor must be set before the alias)'],
 ];
 
@@ -80,6 +83,36 @@ test('nothing, and nothing but a remark, is no value', async () => {
 test('values are those of YAML 1.2, and a warning of the parser is a problem', async () => {
   const { value } = await parseYaml('a', 'a: yes\nb: 010\nc: 0x10\nd: ~\n1: [x, {y: z}]\n');
   assert.deepEqual(value, { a: 'yes', b: 10, c: 16, d: null, 1: ['x', { y: 'z' }] });
+});
+
+/** Texts with merge keys, and what they say. */
+for (const [text, value] of [
+  ['a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n', { a: { x: 1, y: 2 }, b: { x: 1, y: 3 } }],
+  ['a: &a {x: 1}\nb: {x: 3, <<: *a}\n', { a: { x: 1 }, b: { x: 3 } }],
+  ['a: &a {x: 1}\nb: &b {x: 2, y: 2}\nc: {<<: [*a, *b]}\n', { a: { x: 1 }, b: { x: 2, y: 2 }, c: { x: 1, y: 2 } }],
+  ['a: {<<: {x: 1}, y: 2}\n', { a: { x: 1, y: 2 } }],
+  [
+    'a: &a {x: {y: 1}}\nb: &b {<<: *a}\nc: {<<: *b, z: 1}\n',
+    { a: { x: { y: 1 } }, b: { x: { y: 1 } }, c: { x: { y: 1 }, z: 1 } },
+  ],
+  ['a: {"<<": 1}\n', { a: { '<<': 1 } }],
+  ['a: [<<]\n', { a: ['<<'] }],
+] as const)
+  test(`merged: ${JSON.stringify(text)}`, async () => {
+    assert.deepEqual((await parseYaml('a', text)).value, value);
+  });
+
+test('what is merged stands where it was written, and what is said itself at its own place', async () => {
+  const merged = 'a: &a\n  x: 1\n  y: 2\nb:\n  <<: *a\n  y: 3\n';
+  const { root } = await parseYaml('a', merged);
+  const positions = positionsOf(merged, root);
+  assert.deepEqual(
+    [positions.locate(['b', 'x'], 'value'), positions.locate(['b', 'y'], 'value')],
+    [
+      { line: 2, column: 6 },
+      { line: 6, column: 6 },
+    ],
+  );
 });
 
 const text = 'a: &x\n  b: [1, 2]\nc: *x\n? d\n: 3\n7: e\nf:\n';

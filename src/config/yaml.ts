@@ -1,6 +1,6 @@
 /**
  * YAML 1.2 as documents use it, through the library `yaml`, which is loaded only when a text is not JSON. One document
- * per text; duplicate keys, unknown tags and alias bombs are refused. Messages never quote the text: it may be secret.
+ * per text, with YAML 1.1's merge keys (`<<`), which writers expect; duplicate keys, unknown tags and alias bombs are refused. Messages never quote the text: it may be secret.
  */
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
@@ -11,6 +11,8 @@ export interface ParsedYaml {
   readonly value: unknown;
   readonly root: PositionNode;
 }
+
+const secondKey = 'this key stands a second time in its map';
 
 /** Times an alias may be resolved in one document. */
 const maxAliasCount = 100;
@@ -32,7 +34,7 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
   if (beyond !== undefined) throw tooLong(file, at(beyond, `here it has more than ${mostTokens} words and marks`));
   // Keys are compared below: the library compares each with all before it.
   const documents = parseAll(() =>
-    yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent', uniqueKeys: false }),
+    yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent', uniqueKeys: false, merge: true }),
   );
 
   const [document, second] = 'empty' in documents ? [] : documents;
@@ -55,6 +57,8 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
     // Alias bombs and aliases of missing anchors are found only while resolving.
     if (thrown instanceof RangeError) throw syntaxError(file, [at(0, tooDeep)]);
     const message = thrown instanceof Error ? (thrown.message.split(': ')[0] ?? '') : 'cannot be resolved';
+    if (message.startsWith('Merge sources'))
+      throw syntaxError(file, [at(badMerge(), '`<<` takes a map, or a list of maps')]);
     throw syntaxError(file, [at(0, message)]);
   }
 
@@ -67,18 +71,56 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
     else {
       open.add(target);
       if (yaml.isMap(target)) {
+        const merges = target.items.filter(({ key }) => isMergeKey(key));
+        if (merges[1]) problems.push(at(startOf(merges[1].key), secondKey));
         for (const { key, value } of target.items) {
+          if (isMergeKey(key)) continue;
           const name = yaml.isScalar(key) ? String(key.value) : String(key);
-          const keyAt = yaml.isNode(key) ? (key.range?.[0] ?? 0) : 0;
-          if (children.has(name)) problems.push(at(keyAt, 'this key stands a second time in its map'));
+          if (children.has(name)) problems.push(at(startOf(key), secondKey));
           children.set(name, positionNode(value, yaml.isNode(key) ? key.range?.[0] : undefined, open));
         }
+        for (const { value } of merges) addMerged(children, value, open);
       } else if (yaml.isSeq(target)) {
         for (const [index, item] of target.items.entries()) children.set(index, positionNode(item, undefined, open));
       }
       open.delete(target);
     }
     return { start, children, ...(keyStart !== undefined && { keyStart }) };
+  }
+
+  /** `<<`, written plainly: the library gives it a symbol for its value. */
+  function isMergeKey(key: unknown): boolean {
+    return yaml.isScalar(key) && typeof key.value === 'symbol';
+  }
+
+  function startOf(node: unknown): number {
+    return yaml.isNode(node) ? (node.range?.[0] ?? 0) : 0;
+  }
+
+  /** Where the first is that the library refused. */
+  function badMerge(): number {
+    let found = 0;
+    const isMap = (node: unknown): boolean =>
+      yaml.isMap(yaml.isAlias(node) && document ? node.resolve(document) : node);
+    yaml.visit(document ?? null, {
+      Pair(_position, { key, value }) {
+        if (!isMergeKey(key)) return undefined;
+        const source = yaml.isAlias(value) && document ? value.resolve(document) : value;
+        if ((yaml.isSeq(source) ? source.items : [source]).every(isMap)) return undefined;
+        found = startOf(key);
+        return yaml.visit.BREAK;
+      },
+    });
+    return found;
+  }
+
+  /** What is merged stands where it was written; the map's own keys and earlier maps come first. */
+  function addMerged(children: Map<string | number, PositionNode>, merged: unknown, open: Set<unknown>): void {
+    const source = yaml.isAlias(merged) && document ? merged.resolve(document) : merged;
+    const nodes = yaml.isSeq(source) ? source.items : [merged];
+    for (const node of nodes)
+      for (const [key, child] of positionNode(node, undefined, open).children)
+        if (!children.has(key)) children.set(key, child);
   }
 
   function parseAll<Result>(parse: () => Result): Result {

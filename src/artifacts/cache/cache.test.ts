@@ -310,6 +310,18 @@ describe('a damaged index', () => {
     'that is null': () => null,
     'that is a list': (entry) => [entry],
     'of no tool': (entry) => ({ ...entry, tool: 7 }),
+    'with a size below nothing': (entry) => ({ ...entry, size: -1 }),
+    'with a part of a byte': (entry) => ({ ...entry, size: 1.5 }),
+    'with a size that no file has': (entry) => ({ ...entry, size: 1e300 }),
+    'with the seal of a size below nothing': (entry) => ({ ...entry, seal: { size: -5, mtimeNs: '1' } }),
+    'with the seal of a time that is none': (entry) => ({ ...entry, seal: { size: 5, mtimeNs: 'noon' } }),
+    'with a package of a size below nothing': (entry) => ({
+      ...entry,
+      source: { type: 'deb', location: 'x', packageSize: -1 },
+    }),
+    'with another digest than SHA-256': (entry) => ({ ...entry, digest: 'md5:d41d8cd98f00b204e9800998ecf8427e' }),
+    'of a tool elsewhere': (entry) => ({ ...entry, tool: '../../etc/cron.d/x' }),
+    'of a version elsewhere': (entry) => ({ ...entry, key: '1/../../../etc/passwd' }),
   };
   for (const [name, damage] of Object.entries(entries)) {
     it(`costs an entry ${name}, and no other`, async () => {

@@ -42,6 +42,14 @@ const headerMagic = 0x8eade801;
 const introBytes = 16;
 const entryBytes = 16;
 
+/** What of a header is read at most. */
+export interface HeaderLimits {
+  /** Of its index and store. */
+  readonly bytes: number;
+  /** Of one tag: a header of some megabytes has room for as many millions of empty names. */
+  readonly values: number;
+}
+
 /** Values by their tag; empty or undefined when it is not there, or of another type. */
 export interface RpmHeader {
   string(tag: number): string | undefined;
@@ -50,21 +58,21 @@ export interface RpmHeader {
   bytes(tag: number): Uint8Array | undefined;
 }
 
-/** The header at a position: its values, its bytes and where it ends. `maxBytes`: of its index and store. */
+/** The header at a position: its values, its bytes and where it ends. */
 export async function readRpmHeader(
   reader: RangeReader,
   position: number,
-  maxBytes: number,
+  limits: HeaderLimits,
 ): Promise<{ readonly values: RpmHeader; readonly bytes: Uint8Array; readonly end: number }> {
   const { what } = reader;
   const intro = viewOf(await reader.take(position, introBytes));
   if (intro.getUint32(0) !== headerMagic) throw unreadable(what, 'has a damaged RPM header');
   const entries = intro.getUint32(8);
   const length = entries * entryBytes + intro.getUint32(12);
-  if (length > maxBytes)
-    throw unreadable(what, `has an RPM header of ${length} bytes, more than the ${maxBytes} allowed`);
+  if (length > limits.bytes)
+    throw unreadable(what, `has an RPM header of ${length} bytes, more than the ${limits.bytes} allowed`);
   const bytes = await reader.take(position, introBytes + length);
-  const values = parseRpmHeader(bytes.subarray(introBytes), entries, what);
+  const values = parseRpmHeader(bytes.subarray(introBytes), { entries, most: limits.values, what });
   return { values, bytes, end: position + introBytes + length };
 }
 
@@ -75,18 +83,21 @@ interface IndexEntry {
 }
 
 /** `body`: the index and the store, without the intro. */
-function parseRpmHeader(body: Uint8Array, entries: number, what: string): RpmHeader {
+function parseRpmHeader(
+  body: Uint8Array,
+  { entries, most, what }: { readonly entries: number; readonly most: number; readonly what: string },
+): RpmHeader {
   const index = readIndex(body, entries, what);
   const store = body.subarray(entries * entryBytes);
   const view = viewOf(store);
 
-  const strings = (tag: number): string[] => {
+  const firstStrings = (tag: number, count: number): string[] => {
     const entry = index.get(tag);
     // 6: string, 8: array of strings, 9: translated string.
     if (!entry || ![6, 8, 9].includes(entry.type)) return [];
     const values: string[] = [];
     let at = entry.offset;
-    for (let i = 0; i < entry.count; i++) {
+    for (let i = 0; i < Math.min(count, entry.count); i++) {
       const end = store.indexOf(0, at);
       if (end < 0) throw unreadable(what, 'has an RPM header with an open string');
       values.push(textOf(store.subarray(at, end)));
@@ -94,10 +105,12 @@ function parseRpmHeader(body: Uint8Array, entries: number, what: string): RpmHea
     }
     return values;
   };
+  const strings = (tag: number): string[] => firstStrings(tag, requireFew(tag));
   const numbers = (tag: number): number[] => {
     const entry = index.get(tag);
     const width = entry && widths[entry.type];
     if (!entry || !width) return [];
+    requireFew(tag);
     requireInside(entry.offset + entry.count * width);
     return Array.from({ length: entry.count }, (_, i) => numberAt(view, entry.offset + i * width, width));
   };
@@ -111,7 +124,12 @@ function parseRpmHeader(body: Uint8Array, entries: number, what: string): RpmHea
   const requireInside = (end: number): void => {
     if (end > store.length) throw unreadable(what, 'has an RPM header whose index leads outside');
   };
-  return { string: (tag) => strings(tag)[0], strings, numbers, bytes };
+  const requireFew = (tag: number): number => {
+    const { count = 0 } = index.get(tag) ?? {};
+    if (count <= most) return count;
+    throw unreadable(what, `has an RPM header with ${count} values of tag ${tag}, more than the ${most} allowed`);
+  };
+  return { string: (tag) => firstStrings(tag, 1)[0], strings, numbers, bytes };
 }
 
 function readIndex(body: Uint8Array, entries: number, what: string): ReadonlyMap<number, IndexEntry> {

@@ -37,8 +37,9 @@ function isLead(bytes: Uint8Array): boolean {
 async function open({ reader, limits }: OpenContext): Promise<Layout> {
   const { what } = reader;
   if (!isLead(await reader.take(0, leadBytes))) throw unreadable(what, 'is no RPM package');
-  const signature = await readRpmHeader(reader, leadBytes, limits.headerBytes);
-  const header = await readRpmHeader(reader, Math.ceil(signature.end / 8) * 8, limits.headerBytes);
+  const most = { bytes: limits.headerBytes, values: limits.members };
+  const signature = await readRpmHeader(reader, leadBytes, most);
+  const header = await readRpmHeader(reader, Math.ceil(signature.end / 8) * 8, most);
   const promised = signature.values.string(rpmTag.sha256Header);
   if (promised !== undefined && createDigest().update(header.bytes).hex() !== promised)
     throw unreadable(what, 'has a header that does not match the digest in its signature header');

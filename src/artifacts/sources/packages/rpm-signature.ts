@@ -29,15 +29,15 @@ export interface RpmToVerify {
 
 /** PGPHASHALGO of RFC 9580 §9.5; weaker ones do not count. */
 const strong: Readonly<Record<number, DigestAlgorithm>> = { 8: 'sha256', 9: 'sha384', 10: 'sha512' };
-const maxHeaderBytes = 64 * 1024 * 1024;
+const limits = { bytes: 64 * 1024 * 1024, values: defaultLimits.members };
 
 /** NK_SIGNATURE for a signature that does not count; `unsigned` when there is none. */
 export async function verifyRpmSignature(rpm: RpmToVerify): Promise<'signed' | 'unsigned'> {
   const { host, path, what } = rpm;
   return withLocalFile(host, { path, what }, async (file) => {
     const reader = new RangeReader(file, what);
-    const signatures = await readRpmHeader(reader, leadBytes, maxHeaderBytes);
-    const header = await readRpmHeader(reader, Math.ceil(signatures.end / 8) * 8, maxHeaderBytes);
+    const signatures = await readRpmHeader(reader, leadBytes, limits);
+    const header = await readRpmHeader(reader, Math.ceil(signatures.end / 8) * 8, limits);
     const signature = [rpmTag.rsaHeader, rpmTag.dsaHeader]
       .map((tag) => signatures.values.bytes(tag))
       .find((bytes) => bytes !== undefined);
