@@ -265,6 +265,11 @@ export const errors = {
 
   NK_TIMEOUT: { class: 'timeout', meaning: 'A deadline passed.', hint: 'See the message for what was waited for.' },
 
+  NK_STATE_FOREIGN: {
+    class: 'state',
+    meaning: 'Something in our own state belongs to another user than root.',
+    hint: 'Find out who made it; give it to root when it is to be believed, else move it away.',
+  },
   NK_STATE_LOCKED: {
     class: 'state',
     meaning: 'Another nodekiln process works on this host.',

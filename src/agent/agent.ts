@@ -1,5 +1,6 @@
 /** The agent on the machine we run on: the controllers that keep it as its sources say. */
 import { openSource } from '../documents/sources/table.ts';
+import { makeStateOurs } from '../apply/own-state.ts';
 import type { AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
@@ -146,12 +147,13 @@ const lockWaitMs = 5_000;
  * says so itself.
  */
 async function beOnlyAgent(
-  { locks }: Host,
+  host: Host,
   signal: AbortSignal,
   onTrouble: (thrown: unknown) => void,
 ): Promise<HeldLock | undefined> {
   try {
-    return await locks.take(agentFolder, { waitMs: lockWaitMs, signal });
+    await makeStateOurs(host);
+    return await host.locks.take(agentFolder, { waitMs: lockWaitMs, signal });
   } catch (cause) {
     const { code } = asNodekilnError(cause);
     if (code === 'NK_INTERRUPTED') throw cause;

@@ -27,6 +27,7 @@ import {
   rebuildFromGenerations,
   writeGeneration,
 } from './journal/generations.ts';
+import { requireOwnState } from './own-state.ts';
 import { databaseFile, lookAtDatabase, makeStateFolders, noting, openDatabase, type Opened } from './journal/open.ts';
 import {
   schemaVersion,
@@ -119,6 +120,7 @@ export async function openExistingJournal(host: Host): Promise<Journal | undefin
 /** The same for who only looks: nothing on the disk changes, also where the journal is damaged or the disk read-only. */
 export async function lookAtJournal(host: Host): Promise<Journal | undefined> {
   if (!(await wasHere(host))) return undefined;
+  await requireOwnState(host);
   const opened = await lookAtDatabase(host);
   return { ...(await readJournal(host.files, opened)), flush: () => undefined, close: () => opened.database.close() };
 }

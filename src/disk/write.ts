@@ -195,7 +195,7 @@ function sameAttributes(a: Attributes, b: Attributes): boolean {
 }
 
 /** Mode and owner on a descriptor of exactly the entry that was seen. */
-async function changeAttributes(
+export async function changeAttributes(
   disk: Disk,
   real: string,
   { found, wanted }: { readonly found: FileStat; readonly wanted: Attributes },

@@ -15,6 +15,7 @@ export function withFaults(host: Host): Host {
     ...files,
     write: (writes) => point(`write ${writes.map(({ path }) => path).join(' ')}`, () => files.write(writes)),
     writeKernel: (path, value) => point(`write ${path}`, () => files.writeKernel(path, value)),
+    setAttributes: (path, attributes) => point(`attributes ${path}`, () => files.setAttributes(path, attributes)),
     remove: (paths) => point(`remove ${paths.join(' ')}`, () => files.remove(paths)),
     place: (source, target, attributes) => point(`place ${target}`, () => files.place(source, target, attributes)),
     move: (from, to) => point(`move to ${to}`, () => files.move(from, to)),

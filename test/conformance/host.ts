@@ -114,6 +114,22 @@ const files: Expectation[] = [
     },
   },
   {
+    name: 'mode and owner are put right in place, of what is there',
+    needs: 'files',
+    check: async ({ host: { files }, folder }) => {
+      const wanted = { mode: 0o640, uid: 12, gid: 34 };
+      await files.write([file(`${folder}/f`, 'x'), directory(`${folder}/d`, 0o755), link(`${folder}/l`, 'f')]);
+      const before = await files.stat(`${folder}/f`);
+      for (const name of ['f', 'd', 'missing']) await files.setAttributes(`${folder}/${name}`, wanted);
+      for (const name of ['f', 'd']) {
+        const { mode, uid, gid } = (await files.stat(`${folder}/${name}`)) ?? {};
+        assert.deepEqual({ mode, uid, gid }, wanted, name);
+      }
+      assert.equal((await files.stat(`${folder}/f`))?.inode, before?.inode);
+      assert.equal(await files.stat(`${folder}/missing`), undefined);
+    },
+  },
+  {
     name: 'a symlink at the target is replaced, not followed',
     needs: 'files',
     check: async ({ host, folder }) => {

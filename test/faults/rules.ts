@@ -23,6 +23,8 @@ export const rules = {
     'Mode and owner are exact whatever the umask; links are replaced, not followed; what is right is left alone.',
   'paths-ours':
     'No link in a folder that others may write to is followed, nothing leaves a root folder, whatever is exchanged meanwhile.',
+  'state-ours':
+    'Our own state belongs to root alone: what is somebody else’s is refused, what others can get at is put right.',
   'restarts-only-changed':
     'Only what changed restarts: once, after one daemon-reload, after all its inputs are in place.',
   'starts-joined':

@@ -19,7 +19,7 @@ import { syncFolders } from '../../disk/sync.ts';
 import { claimFolder, releaseTemporary, sweepTemporaries, temporaryIn } from '../../disk/temporaries.ts';
 import { watchFolder } from '../../disk/watch.ts';
 import { writeError } from '../../disk/write-error.ts';
-import { depth, locate, writeEntries } from '../../disk/write.ts';
+import { changeAttributes, depth, locate, writeEntries } from '../../disk/write.ts';
 import { bytesOf } from '../../model/bytes.ts';
 import { inParallel } from '../../model/parallel.ts';
 import { basename, dirname, join } from '../../model/path.ts';
@@ -96,6 +96,7 @@ function writing(
   | 'releaseFolder'
   | 'temporaryFolder'
   | 'writeKernel'
+  | 'setAttributes'
   | 'place'
   | 'move'
 > {
@@ -139,6 +140,17 @@ function writing(
           await file.write(bytesOf(value), 0);
         } finally {
           await file.close();
+        }
+      }),
+
+    setAttributes: (path, wanted) =>
+      holding(resolver, async (places) => {
+        try {
+          const real = await places.entry(path);
+          const found = await statOf(disk, real);
+          if (found) await changeAttributes(disk, real, { found, wanted });
+        } catch (thrown) {
+          throw writeError('put mode and owner right of', path, thrown);
         }
       }),
 

@@ -11,6 +11,7 @@ import type { Effects } from './effects.ts';
 import { stageFile } from './staged.ts';
 import type { Tree, TreeNode } from './tree.ts';
 import {
+  changeAttributes,
   claimFolder,
   deleteWhole,
   linkCount,
@@ -103,6 +104,7 @@ function writing(
   Files,
   | 'write'
   | 'writeKernel'
+  | 'setAttributes'
   | 'place'
   | 'move'
   | 'stage'
@@ -126,6 +128,12 @@ function writing(
       memory.effects.run(`kernel ${path}`, () =>
         memory.tree.put(real, { ...node, content, mtimeNs: memory.mtimeNs() }, true),
       );
+    },
+    setAttributes: async (path, attributes) => {
+      memory.effects.alive();
+      const real = memory.tree.entry(path);
+      const node = memory.tree.get(real);
+      if (node) changeAttributes(memory, real, node, attributes);
     },
     place: async (source, target, attributes) => {
       memory.effects.alive();

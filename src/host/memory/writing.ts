@@ -56,7 +56,7 @@ function makeFolders(memory: Memory, folder: string, attributes: Attributes = { 
   );
 }
 
-function changeAttributes(memory: Memory, path: string, node: TreeNode, wanted: Attributes): WriteOutcome {
+export function changeAttributes(memory: Memory, path: string, node: TreeNode, wanted: Attributes): WriteOutcome {
   if (sameAttributes(node, wanted)) return 'unchanged';
   memory.effects.run(`attributes ${path}`, () => {
     node.mode = wanted.mode;

@@ -124,6 +124,8 @@ export interface Files {
   temporaryFolder(folder: string): Promise<string>;
   /** Writes a value into a file of /proc or /sys in one call: no temporary file, no fsync. Throws the system error. */
   writeKernel(path: string, value: string): Promise<void>;
+  /** Puts mode and owner of the file or folder at the path right where it is, durably; a symlink is never followed. */
+  setAttributes(path: string, attributes: Attributes): Promise<void>;
   /** Removes files, symlinks and empty folders durably; missing ones and folders in use are passed over. Returns those removed. */
   remove(paths: readonly string[]): Promise<string[]>;
   /** Removes whatever is at the path with all that is in it, durably; symlinks are removed, never followed. False when there is nothing. */

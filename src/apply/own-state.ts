@@ -1,0 +1,73 @@
+/**
+ * Our own state is ours: before it is used, folders and files of it that belong to somebody else are refused, because what stands
+ * in them may be somebody else's too, and modes that let others at them are put right.
+ *
+ * The whole is looked through once by each process: in a folder that is root's alone nobody else puts anything afterwards.
+ */
+import { NodekilnError } from '../errors.ts';
+import type { Files, Host } from '../host/port.ts';
+import type { FileStat } from '../model/files.ts';
+import { join } from '../model/path.ts';
+import { stateFolder } from '../model/state-paths.ts';
+
+/** Beside the state folder: what agents tell and take up again, and the index of the cache. */
+const otherFolders = ['/run/nodekiln', '/opt/nodekiln/cache'] as const;
+
+const lookedThrough = new WeakSet<Files>();
+
+/** NK_STATE_FOREIGN, with nothing put right; NK_FILE_WRITE where a mode cannot be. */
+export async function makeStateOurs({ files }: Pick<Host, 'files'>): Promise<void> {
+  if (lookedThrough.has(files)) return;
+  for (const { path, found, allowed } of await stateEntries(files)) {
+    const mode = found.mode & allowed;
+    if (mode !== found.mode || found.gid !== 0) await files.setAttributes(path, { mode, uid: 0, gid: 0 });
+  }
+  lookedThrough.add(files);
+}
+
+/** The same for who only looks: nothing is put right. NK_STATE_FOREIGN. */
+export async function requireOwnState({ files }: Pick<Host, 'files'>): Promise<void> {
+  await stateEntries(files);
+}
+
+interface StateEntry {
+  readonly path: string;
+  readonly found: FileStat;
+  /** The bits that its mode may have. */
+  readonly allowed: number;
+}
+
+/** Folders before what is in them. NK_STATE_FOREIGN. */
+async function stateEntries(files: Files): Promise<StateEntry[]> {
+  // Who has the root of the host could have put anything there.
+  const owners = new Set([0, (await files.stat('/'))?.uid ?? 0]);
+  const entries: StateEntry[] = [];
+  const look = async (path: string, allowedIn: (name: string) => number, allowed: number): Promise<void> => {
+    const found = await files.stat(path);
+    if (!found) return;
+    if (!owners.has(found.uid)) throw foreign(path, found);
+    if (found.type === 'file' || found.type === 'directory') entries.push({ path, found, allowed });
+    if (found.type !== 'directory') return;
+    for (const name of await files.list(path)) {
+      const mode = allowedIn(name);
+      await look(join(path, name), () => mode, mode);
+    }
+  };
+  // Nobody else comes by the folder of the state: what is no secret of ours in it says itself who may read it.
+  await look(stateFolder, (name) => (isPrivate(name) ? 0o7700 : 0o7755), 0o700);
+  for (const folder of otherFolders) await look(folder, () => 0o7755, 0o7755);
+  return entries;
+}
+
+/** Databases, locks, what documents asked for, originals, identities: none of it is for others. */
+function isPrivate(name: string): boolean {
+  return /^(state\.db|lock\.)/.test(name) || ['generations', 'originals', 'agent'].includes(name);
+}
+
+function foreign(path: string, { type, uid }: FileStat): NodekilnError {
+  const what = type === 'directory' ? 'the folder' : type === 'symlink' ? 'the link' : 'the file';
+  return new NodekilnError('NK_STATE_FOREIGN', `${what} ${path} of our own state belongs to user ${uid}, not to root`, {
+    hint: `Find out who made it. \`chown -h root:root ${path}\` when what stands in it is to be believed; else move it away: it is made anew.`,
+    place: { file: path },
+  });
+}
