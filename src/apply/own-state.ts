@@ -6,7 +6,7 @@
  */
 import { NodekilnError } from '../errors.ts';
 import type { Files, Host } from '../host/port.ts';
-import type { FileStat } from '../model/files.ts';
+import { isRegular, type FileStat } from '../model/files.ts';
 import { join } from '../model/path.ts';
 import { stateFolder } from '../model/state-paths.ts';
 
@@ -46,7 +46,7 @@ async function stateEntries(files: Files): Promise<StateEntry[]> {
     const found = await files.stat(path);
     if (!found) return;
     if (!owners.has(found.uid)) throw foreign(path, found);
-    if (found.type === 'file' || found.type === 'directory') entries.push({ path, found, allowed });
+    if (isRegular(found) || found.type === 'directory') entries.push({ path, found, allowed });
     if (found.type !== 'directory') return;
     for (const name of await files.list(path)) {
       const mode = allowedIn(name);
