@@ -559,7 +559,7 @@ const nodeConfig: readonly Field[] = [
   {
     at: 'kernel.modules.0.name',
     takes: ['overlay', 'br_netfilter', 'nf-conntrack', '8021q', 'A'],
-    refuses: { 'must be the name of a kernel module': ['', 'a b', 'a.ko', '/a', 'a!', '!a', 7] },
+    refuses: { 'must be the name of a kernel module': ['', 'a b', 'a.ko', '/a', 'a!', '!a', '-r', 7] },
   },
   { at: 'kernel.sysctls', ...lists },
   {

@@ -271,8 +271,7 @@ export const kubernetesVersion = matching(
   /^v?\d+\.\d+\.\d+(?:[-+.~][0-9A-Za-z.+~-]*)?$/,
   'a full Kubernetes version like "1.34.3"',
 );
-const wantsVersion = wants('a version like "1.34.3"');
-export const versionText = string({ error: wantsVersion }).check(refine(isVersion, { error: wantsVersion }));
+export const versionText = checked(isVersion, 'a version like "1.34.3"');
 export const name = matching(
   /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/,
   'a name of letters, digits, ".", "_" and "-"',

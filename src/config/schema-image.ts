@@ -2,10 +2,11 @@
  * The schema of ImageManifest: what an image holds before any machine starts from it. Relative paths are relative to
  * the manifest. Paths and URLs may hold named placeholders (`template.ts`).
  */
-import { check, discriminatedUnion, literal, refine, string, union } from 'zod/mini';
+import { check, discriminatedUnion, literal, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   addressTemplate,
+  checked,
   digest,
   doc,
   fields,
@@ -98,9 +99,9 @@ const install = fields({
   ),
 });
 
-const wantsReference = wants('a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"');
-const imageReference = string({ error: wantsReference }).check(
-  refine((value) => asReference(value) !== undefined, { error: wantsReference }),
+const imageReference = checked(
+  (value) => asReference(value) !== undefined,
+  'a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"',
 );
 
 const image = fields({

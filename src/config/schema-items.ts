@@ -207,7 +207,7 @@ export const actions = keyedList('name', action);
 const kernelModule = fields({
   name: doc(
     'Name of the module, `br_netfilter`. One that is built into the kernel is fine.',
-    matching(/^[A-Za-z0-9_-]+$/, 'the name of a kernel module'),
+    matching(/^[A-Za-z0-9_][A-Za-z0-9_-]*$/, 'the name of a kernel module'),
   ),
   ...policy,
   deferrable: neverDeferrable('kernel settings'),

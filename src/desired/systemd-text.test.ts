@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { environmentFile, environmentLine, execStart, programProblem, unitText, unitWord } from './systemd-text.ts';
 
@@ -51,6 +53,19 @@ test('values of a file of environment are quoted when they must be', () => {
     environmentFile({ A: '--a=b --c=d', B: '', C: 'a "b" `c` $d \\', D: ' a', E: 'a ', F: '#', G: "it's" }),
     'A=--a=b --c=d\nB=\nC="a \\"b\\" \\`c\\` \\$d \\\\"\nD=" a"\nE="a "\nF="#"\nG="it\'s"\n',
   );
+});
+
+test('formats of other programs are written in one place', () => {
+  const root = join(import.meta.dirname, '..');
+  const found = (pattern: RegExp): string[] =>
+    globSync('**/*.ts', { cwd: root })
+      .filter((file) => !file.endsWith('.test.ts') && pattern.test(readFileSync(join(root, file), 'utf8')))
+      .sort();
+  assert.deepEqual(found(/(?:Environment|ExecStart|ExecStop|ExecReload)=\$\{/), [
+    'desired/own-units.ts', // of constants
+    'desired/systemd-text.ts',
+  ]);
+  assert.deepEqual(found(/import \{[^}]*\bstringify\b[^}]*\} from 'smol-toml'/), ['desired/toml.ts']);
 });
 
 test('sections stand apart, and empty ones are left out', () => {

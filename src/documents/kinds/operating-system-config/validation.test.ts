@@ -1,8 +1,11 @@
 /** What is refused of an OperatingSystemConfig, and what is only remarked: each problem with its path and place. */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { askOsc, inlineFile, oscOf, problemsOfOsc, renderOsc, type Json } from '../../../../test/support/osc.ts';
+import { occurrences, withValue } from '../../../../test/support/schema-fields.ts';
+import { formatPath } from '../../../config/paths.ts';
 import { checkDocuments } from '../../check.ts';
+import { operatingSystemConfigSchema } from './schema.ts';
 
 const registry = {
   upstream: 'docker.io',
@@ -54,6 +57,31 @@ const files = (...list: readonly Json[]): Json => valid({ spec: { units: [], fil
 const units = (...list: readonly Json[]): Json => valid({ spec: { units: list } });
 const on = (...hosts: readonly (string | undefined)[]): Json =>
   files(...hosts.map((hostName) => inlineFile('/etc/a', 'x', hostName === undefined ? {} : { hostName })));
+
+test('no text takes what could end its line', async () => {
+  const document = valid({
+    spec: { inPlaceUpdates: { operatingSystemVersion: '1.2.3', kubelet: '1.34.3' } },
+    status: { inPlaceUpdates: { osUpdate: { command: '/a', args: ['b'] } } },
+  });
+  const takes: readonly (readonly [field: RegExp, characters: string])[] = [
+    [/\.inline\.data$/, '\t\n\r\v\f\0\u001b\u0085'],
+    [/^spec\.units\.\*\.(?:dropIns\.\*\.)?content$/, '\t\n\u001b\u0085'],
+    [/^spec\.type$|\.args\.\*$/, '\t\n'],
+  ];
+  for (const { at, field, value } of occurrences(operatingSystemConfigSchema, document)) {
+    if (typeof value !== 'string' || field.schema._zod.def.type !== 'string') continue;
+    const allowed = takes.find(([pattern]) => pattern.test(field.path.join('.')))?.[1] ?? '';
+    for (const character of ['\t', '\n', '\r', '\v', '\f', '\0', '\u001b', '\u0085']) {
+      if (allowed.includes(character)) continue;
+      const changed = `${value.slice(0, 1)}${character}${value.slice(1)}`;
+      const problems = await problemsOfOsc(withValue(document, at, changed) as Json);
+      assert.ok(
+        problems.some((problem) => problem.startsWith(`${formatPath(at)}: `)),
+        `${JSON.stringify(changed)} at ${formatPath(at)}: ${problems.join('; ')}`,
+      );
+    }
+  }
+});
 
 describe('a document', () => {
   for (const [what, document] of [
