@@ -108,7 +108,11 @@ interface Outcome {
   readonly status: number | null;
   readonly code: string;
   readonly text: string;
-  readonly data: { readonly changes?: number; readonly lock?: { outcome: string; differences: string[] } };
+  readonly data: {
+    readonly changes?: number;
+    readonly lock?: { outcome: string; differences: string[] };
+    readonly skipped?: readonly { readonly component: string; readonly why: string }[];
+  };
 }
 
 async function bake(at: Place, args: readonly string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
@@ -218,6 +222,139 @@ describe('the lock file of a bake', () => {
     const [one, two] = [place(), place()];
     for (const at of [one, two]) assert.equal((await bake(at)).status, 0);
     assert.deepEqual(diffTrees(await treeOf(one.root), await treeOf(two.root)), []);
+  });
+});
+
+describe('a bake looks first', () => {
+  const hex = 'a'.repeat(64);
+  const cache = (name: string, source: string, more = ''): string =>
+    `    - { name: ${name}, action: cache, builds: [{ version: 1.34.3, ${more}source: ${source} }] }\n`;
+  interface Fault {
+    readonly name: string;
+    readonly more?: string;
+    readonly args?: (at: Place) => readonly string[];
+    readonly before?: (at: Place) => void;
+    readonly code: string;
+    readonly says: RegExp;
+  }
+  const there = '../debs/kubelet_1.34.3.deb';
+  const faults: readonly Fault[] = [
+    {
+      name: 'a package that is missing',
+      more: cache('crictl', '{ type: deb, path: none.deb }'),
+      code: 'NK_ARTIFACT_MISSING',
+      says: /none\.deb does not exist/,
+    },
+    {
+      name: 'a package of another digest',
+      more: cache('crictl', `{ type: deb, path: ${there} }`, `digest: "sha256:${hex}", `),
+      code: 'NK_ARTIFACT_DIGEST',
+      says: /kubelet_1\.34\.3\.deb has the digest/,
+    },
+    {
+      name: 'a folder in place of a file',
+      more: cache('crictl', '{ type: file, path: . }'),
+      code: 'NK_ARTIFACT_UNREADABLE',
+      says: /is no regular file/,
+    },
+    {
+      name: 'an empty file',
+      more: cache('crictl', '{ type: file, path: empty }'),
+      before: ({ manifest }) => writeFileSync(join(dirname(manifest), 'empty'), ''),
+      code: 'NK_ARTIFACT_UNREADABLE',
+      says: /empty is empty/,
+    },
+    {
+      name: 'a layout that is none',
+      more: cache('crictl', '{ type: file, layout: none }'),
+      code: 'NK_ARTIFACT_MISSING',
+      says: /none\/index\.json does not exist/,
+    },
+    {
+      name: 'an archive of an image that is missing',
+      more: '    - { name: pause, action: image, reference: "registry.k8s.io/pause:3.10", archive: none.tar }\n',
+      code: 'NK_ARTIFACT_MISSING',
+      says: /none\.tar does not exist/,
+    },
+    {
+      name: 'two of them, both named',
+      more: `${cache('crictl', '{ type: deb, path: one.deb }')}${cache('runc', '{ type: deb, path: two.deb }')}`,
+      code: 'NK_ARTIFACT_MISSING',
+      says: /one\.deb does not exist; 1 more[^]*two\.deb does not exist/,
+    },
+    {
+      name: 'a bill of materials that cannot be written',
+      args: ({ manifest }) => ['--sbom', join(manifest, 'sbom.json')],
+      code: 'NK_FILE_WRITE',
+      says: /image\.yaml/,
+    },
+  ];
+  for (const { name, more, args, before, code, says } of faults)
+    it(`and changes nothing for ${name}`, async () => {
+      const at = place(more);
+      mkdirSync(join(at.root, 'var'));
+      before?.(at);
+      const was = await treeOf(at.root);
+      const refused = await bake(at, args?.(at));
+      assert.equal(refused.code, code, refused.text);
+      assert.match(refused.text, says);
+      assert.deepEqual(
+        diffTrees(was, await treeOf(at.root)).filter((line) => !JSON.stringify(line).includes('var/lib')),
+        [],
+        'nothing but our own state',
+      );
+    });
+
+  it('and changes nothing for a file that the lock file holds otherwise', async () => {
+    const known = place();
+    assert.equal((await bake(known)).status, 0);
+    const at = place();
+    mkdirSync(join(at.root, 'var'));
+    const digest =
+      /sha256:[0-9a-f]{64}(?=[^}]*"id": "binary:kubelet)|(?<="id": "binary:kubelet[^}]*)sha256:[0-9a-f]{64}/;
+    writeFileSync(at.lock, readFileSync(known.lock, 'utf8').replace(digest, `sha256:${hex}`));
+    const was = await treeOf(at.root);
+    const refused = await bake(at);
+    assert.deepEqual([refused.code, /--update-lock/.test(refused.text)], ['NK_ARTIFACT_DIGEST', true], refused.text);
+    assert.deepEqual(
+      diffTrees(was, await treeOf(at.root)).filter((line) => !JSON.stringify(line).includes('var/lib')),
+      [],
+    );
+  });
+
+  it('and asks nothing of files that it needs no more', async () => {
+    const at = place(cache('crictl', '{ type: file, path: program }'));
+    const program = join(dirname(at.manifest), 'program');
+    copyFileSync('/bin/true', program);
+    assert.equal((await bake(at)).status, 0);
+    rmSync(program);
+    const again = await bake(at);
+    assert.deepEqual([again.status, again.data.changes], [0, 0], again.text);
+  });
+
+  it('and says what of the manifest is not meant for this system, and why', async () => {
+    const of = (name: string, on: string): string =>
+      `    - { name: ${name}, action: cache, on: ${on}, builds: [{ version: 1.0.0, source: { type: deb, path: none } }] }\n`;
+    const at = place(
+      [
+        of('a', '{ os: ubuntu }'),
+        of('b', '{ os: debian, release: ["11", "12"] }'),
+        of('c', '{ arch: arm64 }'),
+        of('d', '{ variant: immutable }'),
+        '    - { name: e, action: cache, builds: [{ version: 1.0.0, on: { os: flatcar }, source: { type: deb, path: none } }] }\n',
+        '    - { name: f, action: image, on: { os: [azurelinux, mariner] }, reference: "r.io/f:1", archive: none.tar }\n',
+      ].join(''),
+    );
+    const { status, text, data } = await bake(at);
+    assert.equal(status, 0, text);
+    assert.deepEqual(data.skipped, [
+      { component: 'a', why: 'it is for ubuntu, and this is debian' },
+      { component: 'b', why: 'it is for release 11 or 12, and this is release 13' },
+      { component: 'c', why: 'it is for arm64, and this is amd64' },
+      { component: 'd', why: 'it is for variant immutable, and this is without variant' },
+      { component: 'e', why: 'it is for flatcar, and this is debian' },
+      { component: 'f', why: 'it is for azurelinux or mariner, and this is debian' },
+    ]);
   });
 });
 

@@ -30,7 +30,7 @@ import { parseText } from '../config/load.ts';
 import { imageManifest } from '../documents/kinds/image-manifest.ts';
 import type { ImageDocument } from '../documents/kinds/kind.ts';
 import type { Facts } from '../model/facts.ts';
-import type { BinaryResource, DesiredState, Resource, ResourceId } from '../model/resources.ts';
+import type { BinaryResource, DesiredState, Resource, ResourceId, SkippedComponent } from '../model/resources.ts';
 import { NodekilnError, whyRefused } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
@@ -44,6 +44,7 @@ import { measureSpace, type Space } from '../image/space.ts';
 import { enabledUnits, unitFolders } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
 import { version } from '../model/program.ts';
+import { requireLocalArtifacts } from './local-artifacts.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import { withResolver } from './resolver.ts';
 import {
@@ -58,6 +59,7 @@ import {
 import { bytesOf, textOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
 import { dirname, resolve } from '../model/path.ts';
+import type { StepAction } from '../model/steps.ts';
 
 export interface BakeOptions {
   /** Path of the ImageManifest. */
@@ -97,12 +99,16 @@ export interface BakeReport {
     /** What differs from the lock file as it was. */
     readonly differences: readonly string[];
   };
+  /** Components that are not meant for this system, and why. */
+  readonly skipped: readonly SkippedComponent[];
   /** When it was asked for. */
   readonly space?: Space;
   readonly warnings: readonly string[];
 }
 
 const lockWaitMs = 10_000;
+/** Steps that take an artifact from somewhere. */
+const takes: readonly StepAction['do'][] = ['cache', 'activate', 'import'];
 const packagesNote = 'packages before the first bake';
 const programFolder = '/opt/nodekiln/bin';
 
@@ -165,7 +171,20 @@ async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): P
   const desired = boot || agent ? withProgram(pinned, await ownProgram(host)) : pinned;
   const hold = options.updateLock === true ? emptyManifestLock : locked;
   const held = lockedDigests(desired, { lock: hold, target, base });
+  for (const path of [lockPath, ...(options.sbom === undefined ? [] : [absolute(host, options.sbom)])])
+    await requireWritable(host, path);
   return { manifest, options, base, facts, target, desired, lockPath, whole, locked, hold, held };
+}
+
+/** Found out now: a bake that cannot keep what it resolved to is none. NK_FILE_WRITE. */
+async function requireWritable({ local }: Host, path: string): Promise<void> {
+  if ((await local.stat(path))?.type === 'directory')
+    throw new NodekilnError('NK_FILE_WRITE', `cannot write ${path}: a folder is in its place`);
+  let folder = dirname(path);
+  // Folders that are missing are made when something comes into them.
+  while (folder !== '/' && (await local.stat(folder)) === undefined) folder = dirname(folder);
+  const probe = await local.stage(folder);
+  await probe.discard();
 }
 
 /** What the root was before this bake, where what it became is compared with it. */
@@ -194,6 +213,15 @@ async function apply(state: HostState, asked: Asked): Promise<BakeReport> {
     ...(options.onEvent && { onEvent: options.onEvent }),
     ...(options.signal && { signal: options.signal }),
     ask: async () => ({ desired }),
+    onPrepared: ({ plan, effective }) => {
+      const differing = new Set(
+        plan.steps.filter(({ action }) => takes.includes(action.do)).map(({ resource }) => resource),
+      );
+      const resources = [...differing].flatMap((id) => effective.get(id)?.resource ?? []);
+      const explain = (error: NodekilnError, id: ResourceId): NodekilnError =>
+        explained(error, { held: lockedHere(asked.hold, id, asked.target), file: asked.lockPath });
+      return requireLocalArtifacts(host, resources, { base, held, signal: options.signal, explain });
+    },
     publish: async (ended) => {
       if (ended.type === 'stopped') throw ended.error;
       return record(state, { asked, before, result: ended.result });
@@ -246,6 +274,7 @@ async function record(
       outcome,
       differences: whole ? compareManifestLocks(locked, resolved).map(describeDifference) : [],
     },
+    skipped: desired.skipped ?? [],
     ...(options.space === true && { space: await measureSpace(host, imageLock) }),
     warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
   };

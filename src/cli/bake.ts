@@ -69,7 +69,9 @@ export const bakeVerb: Verb = {
       text: paragraphs(
         formatWarnings(report.warnings, terminal.style),
         spaceText(report, terminal.style),
-        [lines(...[done, disabled].filter(Boolean)), lockText(report.lock)].filter(Boolean).join('\n'),
+        [lines(...[done, disabled].filter(Boolean)), skippedText(report), lockText(report.lock)]
+          .filter(Boolean)
+          .join('\n'),
       ),
       ...(report.space &&
         budget !== undefined &&
@@ -86,6 +88,10 @@ function countOption(options: Options, name: string): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
   throw new NodekilnError('NK_USAGE', `--${name} wants a number from 1 up, not ${text}`);
+}
+
+function skippedText({ skipped }: BakeReport): string {
+  return lines(...skipped.map(({ component, why }) => `skipped ${component}: ${why}`));
 }
 
 function lockText({ path, outcome, differences }: BakeReport['lock']): string {

@@ -27,6 +27,7 @@ import type {
   ContainerImageResource,
   Resource,
   ResourceId,
+  SkippedComponent,
   TransferSettings,
   UnitResource,
 } from '../model/resources.ts';
@@ -47,6 +48,7 @@ type ImageSpec = ImageManifest['spec'];
 interface ImageRendering extends Rendering {
   readonly options: RenderImageOptions;
   readonly transfer: TransferSettings | undefined;
+  readonly skipped: SkippedComponent[];
 }
 
 /**
@@ -58,10 +60,12 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
     ...createRendering(facts, (path) => options.placeOf?.(path)),
     options,
     transfer: transferSettings(spec.transfer && completeTransfer(spec.transfer)),
+    skipped: [],
   };
   renderParts(parts, spec, image);
   image.refuseProblems('the ImageManifest contradicts itself');
-  return { resources: sorted(image.resources), goal: undefined, warnings: image.warnings };
+  const { resources, warnings, skipped } = image;
+  return { resources: sorted(resources), goal: undefined, warnings, ...(skipped.length > 0 && { skipped }) };
 }
 
 /** What its items render to, by kind. */
@@ -98,7 +102,9 @@ function addOnce({ resources, report, add }: ImageRendering, resource: Resource,
 
 function renderComponents(components: ImageSpec['components'], image: ImageRendering): void {
   for (const [index, component] of (components ?? []).entries()) {
-    if (matches(component.on, image.facts)) renderComponent(component, ['spec', 'components', index], image);
+    const why = whyNot(component.on, image.facts);
+    if (why === undefined) renderComponent(component, ['spec', 'components', index], image);
+    else image.skipped.push({ component: component.name, why });
   }
   // Images go into the store of a containerd that a package may bring.
   const needs = installs(image);
@@ -204,8 +210,11 @@ function renderCache(
 ): void {
   nothingLeft(rest);
   const taken = new Map<string, string>();
+  const others = builds.map((build) => whyNot(build.on, image.facts)).filter((why) => why !== undefined);
+  if (others.length === builds.length)
+    image.skipped.push({ component: name, why: [...new Set(others)].join('; ') || 'it has no builds' });
   for (const [index, build] of builds.entries()) {
-    if (!matches(build.on, image.facts)) continue;
+    if (whyNot(build.on, image.facts) !== undefined) continue;
     const buildPath = [...path, 'builds', index];
     const key = cacheKey(parseVersion(build.version));
     const other = taken.get(key);
@@ -334,15 +343,20 @@ function digestFor(digest: ArchDigest | undefined, facts: Facts): string | undef
   return typeof digest === 'object' ? digest[parseArch(facts.arch.cpu)] : digest;
 }
 
-function matches(on: Selector | undefined, facts: Facts): boolean {
+/** Undefined for what is meant for a system. */
+function whyNot(on: Selector | undefined, facts: Facts): string | undefined {
   const { os, release, variant, arch, ...rest } = on ?? {};
   nothingLeft(rest);
-  const is = (wanted: string | readonly string[] | undefined, actual: string | undefined): boolean =>
-    wanted === undefined || [wanted].flat().includes(actual ?? '');
-  return (
-    is(os, facts.os.id) &&
-    is(release, facts.os.release) &&
-    is(variant, facts.os.variant) &&
-    is(arch, parseArch(facts.arch.cpu))
-  );
+  const questions = [
+    ['', os, facts.os.id],
+    ['release ', release, facts.os.release],
+    ['variant ', variant, facts.os.variant],
+    ['', arch, parseArch(facts.arch.cpu)],
+  ] as const;
+  for (const [what, wanted, actual = ''] of questions) {
+    const all: readonly string[] = wanted === undefined ? [actual] : [wanted].flat();
+    if (!all.includes(actual))
+      return `it is for ${what}${all.join(' or ') || 'nothing'}, and this is ${actual === '' ? `without ${what}`.trim() : `${what}${actual}`}`;
+  }
+  return undefined;
 }

@@ -414,6 +414,15 @@ export interface DesiredState {
   /** Absent: nothing is given up. */
   readonly cache?: CachePolicy;
   readonly warnings: readonly string[];
+  /** What of the document is not meant for this system. */
+  readonly skipped?: readonly SkippedComponent[];
+}
+
+/** A component of an ImageManifest that a system does not get. */
+export interface SkippedComponent {
+  readonly component: string;
+  /** `it is for ubuntu, and this is debian` */
+  readonly why: string;
 }
 
 export function isSensitive(text: string | SensitiveText): text is SensitiveText {
