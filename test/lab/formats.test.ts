@@ -4,10 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { parse } from 'smol-toml';
+import { hostsText } from '../../src/desired/containerd.ts';
+import { exampleFacts } from '../../src/model/facts.ts';
 import { stable, stableJson, yamlScalar } from '../../src/desired/stable.ts';
 import { environmentFile, environmentLine, execStart, sysctlText, unitText } from '../../src/desired/systemd-text.ts';
 import { tomlText } from '../../src/desired/toml.ts';
@@ -244,6 +248,68 @@ for (const suite of suites)
       for (const [name, { runtime_type, pod_annotations }] of Object.entries(runtimes))
         assert.deepEqual([read[name]?.runtime_type, read[name]?.pod_annotations], [runtime_type, pod_annotations]);
     });
+  });
+
+const quietContainerd = `version = 2
+root = "/run/c/root"
+state = "/run/c/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "/run/c/socket"
+`;
+
+/** containerd asks for an image as the folder `certs.d` tells it. */
+const pull = `
+  mkdir -p "$2/run/c"
+  mount -t proc proc "$2/proc"
+  mount --rbind /dev "$2/dev"
+  chroot "$2" containerd --config /mnt/config.toml > "$1/log" 2>&1 &
+  for i in $(seq 200); do
+    chroot "$2" ctr --address /run/c/socket version > "$1/version" 2>&1 && break
+    sleep 0.1
+  done
+  chroot "$2" ctr --address /run/c/socket images pull --hosts-dir /mnt/certs.d "$3" >&2 || true`;
+
+/** A server of nothing, which tells who is asked. */
+async function emptyServer(host: string, asked: (port: number) => void): Promise<{ port: number; server: Server }> {
+  const server = createServer((_request, response) => {
+    asked((server.address() as AddressInfo).port);
+    response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => void server.listen(0, host, resolve));
+  return { port: (server.address() as AddressInfo).port, server };
+}
+
+for (const [suite, containerdVersion] of [
+  ['bookworm', '1.6.20'],
+  ['trixie', '1.7.24'],
+] as const)
+  test(`mirrors by IPv6 are asked in their order by ${suite}’s containerd`, { timeout: 600_000 }, async () => {
+    const ports: number[] = [];
+    const asked = (port: number): void => void (ports.includes(port) || ports.push(port));
+    const servers = await Promise.all(['::1', '::1', '127.0.0.1', '::1'].map((host) => emptyServer(host, asked)));
+    const [a = 0, b = 0, c = 0, last = 0] = servers.map(({ port }) => port);
+    const urls = [`http://[::1]:${a}`, `http://[::1]:${b}`, `http://127.0.0.1:${c}`];
+    const hosts = urls.map((url) => ({
+      url,
+      capabilities: ['pull', 'resolve'],
+      overridePath: false,
+      ca: undefined,
+      skipVerify: false,
+    }));
+    try {
+      await withFolder(async (folder) => {
+        await mkdir(join(folder, 'certs.d', 'registry.example'), { recursive: true });
+        const text = hostsText({ server: `http://[::1]:${last}`, hosts }, { ...exampleFacts, containerdVersion });
+        await writeFile(join(folder, 'certs.d', 'registry.example', 'hosts.toml'), text);
+        await writeFile(join(folder, 'config.toml'), quietContainerd);
+        const root = await derivedRoot(suite, { packages: containerdPackages }, console.error);
+        await inRoot(root, folder, pull, 'registry.example/a/b:1');
+        assert.deepEqual(ports, [a, b, c, last]);
+      });
+    } finally {
+      for (const { server } of servers) server.close();
+    }
   });
 
 test('a kubeconfig is what kubectl reads', { timeout: 600_000 }, async (t) => {
