@@ -1,5 +1,6 @@
 /** `nodekiln artifact extract FILE --member PATH --to PATH` */
 import { resolve as absolute } from 'node:path';
+import { requireFolderOf } from './output-file.ts';
 import { onThisMachine } from './this-machine.ts';
 import { textOption, type Verb } from './verb.ts';
 
@@ -27,6 +28,7 @@ export const artifactExtractVerb: Verb = {
     const digest = textOption(options, 'digest');
     const packageDigest = textOption(options, 'package-digest');
     const to = textOption(options, 'to') ?? '';
+    requireFolderOf(to);
     const extracted = await onThisMachine((host) =>
       extractMember(host, {
         source: absolute(source),

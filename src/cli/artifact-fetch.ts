@@ -10,6 +10,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Program } from '../host/port.ts';
 import { archOption, architectureOption } from './architecture.ts';
 import { certificates } from './certificates.ts';
+import { requireFolderOf } from './output-file.ts';
 import { onThisMachine } from './this-machine.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
@@ -50,6 +51,7 @@ export const artifactFetchVerb: Verb = {
     const ca = await certificates(options);
     const spec = specOf(address, options);
     const to = absolute(textOption(options, 'to') ?? '');
+    requireFolderOf(to);
     const step = `fetch ${spec.type === 'http' ? shownUrl(address) : address}`;
     onEvent({ type: 'start', step });
     const fetched = await onThisMachine((host) => {

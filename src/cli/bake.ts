@@ -4,6 +4,7 @@ import { count } from '../inspect/format.ts';
 import { NodekilnError } from '../errors.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import type { Space } from '../image/space.ts';
+import { requireFolderOf } from './output-file.ts';
 import { formatWarnings, lines, paragraphs, table } from './output.ts';
 import type { Styler } from './printing.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
@@ -42,6 +43,7 @@ export const bakeVerb: Verb = {
     const [frozen, updateLock] = [flagOption(options, 'frozen'), flagOption(options, 'update-lock')];
     if (frozen && updateLock) throw new NodekilnError('NK_USAGE', '--frozen and --update-lock contradict each other');
     const [sbom, budget] = [textOption(options, 'sbom'), sizeOption(options)];
+    for (const path of [sbom, lockFile]) if (path !== undefined) requireFolderOf(path);
     const report = await bake({
       manifest,
       space: flagOption(options, 'space') || budget !== undefined,

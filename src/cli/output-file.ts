@@ -1,4 +1,5 @@
 /** Files that a person asks a verb to write: whole or not at all, and never behind a link of somebody else's. */
+import { statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { errnoOf, NodekilnError, whyRefused } from '../errors.ts';
@@ -15,9 +16,30 @@ export async function writeOutput(path: string, content: string): Promise<string
     return path;
   } catch (cause) {
     if (cause instanceof NodekilnError) throw cause;
-    const why = errnoOf(cause) === 'ENOENT' ? 'its folder does not exist' : whyRefused(cause);
-    throw new NodekilnError('NK_FILE_WRITE', `${path} cannot be written: ${why}`, { cause, place: { file: path } });
+    if (errnoOf(cause) === 'ENOENT') throw withoutFolder(path, cause);
+    const detail = { cause, place: { file: path } };
+    throw new NodekilnError('NK_FILE_WRITE', `${path} cannot be written: ${whyRefused(cause)}`, detail);
   }
+}
+
+/** Said before the work whose result goes to the path; no folder is made that nobody asked for. */
+export function requireFolderOf(path: string): void {
+  try {
+    if (statSync(dirname(resolve(path))).isDirectory()) return;
+  } catch (cause) {
+    throw withoutFolder(path, cause);
+  }
+  throw new NodekilnError('NK_FILE_WRITE', `${path} cannot be written: ${dirname(path)} is no folder`, {
+    place: { file: path },
+  });
+}
+
+function withoutFolder(path: string, cause: unknown): NodekilnError {
+  return new NodekilnError('NK_FILE_WRITE', `${path} cannot be written: its folder does not exist`, {
+    cause,
+    place: { file: path },
+    hint: `Make it first: mkdir -p ${dirname(path)}`,
+  });
 }
 
 async function writeWhole(path: string, content: string): Promise<void> {

@@ -1,6 +1,10 @@
 /** What the system refuses is said in words, with the path and what to do; nobody has to know what ENOENT is. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { exitStatus } from '../errors.ts';
 import { runCli, type RunOptions } from '../../test/run-cli.ts';
 import { bootResult } from '../../test/support/boot-results.ts';
 import { exampleFacts } from '../model/facts.ts';
@@ -66,5 +70,23 @@ describe('what cannot be written', () => {
     it(`is in no folder, or one itself: nodekiln ${args.join(' ')}`, async () => {
       await refuses([...args, 'node.yaml/file'], { path: 'node.yaml' });
       await refuses([...args, 'folder'], { path: 'folder' });
+    });
+});
+
+describe('a folder that is not there', () => {
+  const keepers = [
+    'artifact extract node.yaml --to',
+    'bake image.yaml --root folder --lock',
+    'bake image.yaml --root folder --sbom',
+  ];
+  for (const args of [...writers, ...keepers.map((line) => line.split(' '))])
+    it(`is not made unasked, and said before anything is done: nodekiln ${args.join(' ')}`, async () => {
+      const scratch = mkdtempSync(join(tmpdir(), 'nodekiln-no-folder-'));
+      const { status, stderr } = await runCli(files, [...args, join(scratch, 'no/such/file')]);
+      assert.equal(status, exitStatus.apply, stderr);
+      assert.match(stderr, /^error NK_FILE_WRITE: \S*no\/such\/file cannot be written: its folder does not exist$/m);
+      assert.match(stderr, /^hint: Make it first: mkdir -p \S*no\/such$/m);
+      assert.deepEqual(readdirSync(scratch), []);
+      rmdirSync(scratch);
     });
 });
