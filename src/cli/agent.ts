@@ -2,7 +2,8 @@
 import type { AgentEvent } from '../agent/agent.ts';
 import type { NodekilnError } from '../errors.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
-import { count, formatDuration } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
+import { formatDuration } from '../inspect/format.ts';
 import { errorFrom } from './error-from.ts';
 import type { JournalFields } from './journal.ts';
 import { formatError, lines } from './output.ts';

@@ -1,6 +1,6 @@
 /** `nodekiln bake MANIFEST --root DIR` */
 import type { BakeReport } from '../bake/bake.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { NodekilnError } from '../errors.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import type { Space } from '../image/space.ts';

@@ -1,6 +1,7 @@
 /** `nodekiln boot`: on the way to a running kubelet, so nothing heavy is imported here. */
 import { NodekilnError } from '../errors.ts';
-import { count, formatDuration } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
+import { formatDuration } from '../inspect/format.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { errorFrom } from './error-from.ts';
 import { formatError, formatWarnings, paragraphs } from './output.ts';

@@ -1,7 +1,7 @@
 /** `nodekiln cluster approve`: answers requests for the certificates of agents. */
 import { asNodekilnError } from '../errors.ts';
 import type { Answered } from '../fleet/approver.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { formatError } from './output.ts';
 import { oneLine } from './printing.ts';
 import { flagOption, textOption, type Answer, type Verb } from './verb.ts';

@@ -1,6 +1,6 @@
 /** `nodekiln config check FILE…` */
 import { NodekilnError, type ErrorCode, type Problem } from '../errors.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { readDocuments } from './documents.ts';
 import { formatWarnings, paragraphs } from './output.ts';
 import type { Verb } from './verb.ts';

@@ -6,7 +6,7 @@ import type { ComponentChoice, MinorPolicy, VersionChoice } from '../artifacts/i
 import type { DocumentText } from '../config/load.ts';
 import type { Facts } from '../model/facts.ts';
 import { NodekilnError } from '../errors.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { archOption, architectureOption } from './architecture.ts';
 import { readDocuments } from './documents.ts';
 import { isAgentbaker, readInventory } from './manifest-formats.ts';

@@ -3,7 +3,7 @@ import { NodekilnError } from '../errors.ts';
 import { program } from '../host/program.ts';
 import { resolve } from '../model/path.ts';
 import type { PlanReport } from '../inspect/plan-report.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { readDocuments } from './documents.ts';
 import { formatWarnings, paragraphs, table } from './output.ts';
 import { oneLine, type Styler } from './printing.ts';

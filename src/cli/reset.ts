@@ -1,7 +1,7 @@
 /** `nodekiln reset`: what the agent brought goes, and who this node is. */
 import type { ResetReport } from '../agent/reset.ts';
 import { NodekilnError } from '../errors.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { paragraphs, table } from './output.ts';
 import type { Styler } from './printing.ts';
 import { flagOption, type Verb } from './verb.ts';

@@ -1,6 +1,6 @@
 /** `nodekiln seal` */
 import type { SealReport } from '../bake/seal.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import { hostRoot, liveOption } from './live.ts';
 import { paragraphs, table } from './output.ts';
 import type { Styler } from './printing.ts';
@@ -43,7 +43,7 @@ export const sealVerb: Verb = {
 
 function sealText(report: SealReport, style: Styler): string {
   const { dryRun, changed, root, removed, cache } = report;
-  const verified = `${count(cache.verified, 'cached binary').replace('binarys', 'binaries')} read in full`;
+  const verified = `${count(cache.verified, 'cached binary', 'cached binaries')} read in full`;
   if (!changed) return `${root} is sealed already; ${verified}`;
   const rows = [
     ...removed.map(({ title, why, paths }) => [dryRun ? 'would remove' : 'removed', title, few(paths), why]),

@@ -1,6 +1,7 @@
 /** `nodekiln status` */
 import { NodekilnError } from '../errors.ts';
-import { count, formatDuration } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
+import { formatDuration } from '../inspect/format.ts';
 import type { HostStatus } from '../inspect/status.ts';
 import { errorFrom } from './error-from.ts';
 import { lines, paragraphs, table } from './output.ts';

@@ -1,7 +1,7 @@
 /** `nodekiln verify` */
 import { NodekilnError } from '../errors.ts';
 import { writeOutput } from './output-file.ts';
-import { count } from '../inspect/format.ts';
+import { count } from '../model/count.ts';
 import type { VerifyReport } from '../inspect/verify/verify.ts';
 import { hostRoot, liveOption } from './live.ts';
 import { paragraphs, table } from './output.ts';

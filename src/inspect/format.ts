@@ -11,11 +11,6 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** `3 files`, `1 file`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
 /** The text, at most so long; what is cut in the middle is an ellipsis. */
 export function shorten(text: string, length: number): string {
   if (text.length <= length) return text;

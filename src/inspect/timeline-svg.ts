@@ -4,6 +4,7 @@
  * From top to bottom: what came out; the critical path as one band, with its segments named; then, over one axis, the
  * milestones as lines and one bar per row, lane by lane, the critical path in the strong colour.
  */
+import { count } from '../model/count.ts';
 import { visible } from '../model/printable.ts';
 import { formatDuration, shorten } from './format.ts';
 import { originName } from './timeline-table.ts';
@@ -96,7 +97,7 @@ function headline(timeline: Timeline): string {
 function subtitle(timeline: Timeline): string {
   const steps = timeline.rows.flatMap((row) => row.steps).length;
   const when = timeline.finishedAt.replace(/\.\d+Z$/, 'Z').replace('T', ' ');
-  return `${timeline.outcome} · ${steps} steps · all done after ${formatDuration(timeline.endMs)} · times from ${originName(timeline)} · ${when} · nodekiln ${timeline.nodekilnVersion}`;
+  return `${timeline.outcome} · ${count(steps, 'step')} · all done after ${formatDuration(timeline.endMs)} · times from ${originName(timeline)} · ${when} · nodekiln ${timeline.nodekilnVersion}`;
 }
 
 // ── critical path ────────────────────────────────────────────────────────────────────────────────────────────────

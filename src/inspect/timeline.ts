@@ -7,6 +7,7 @@
  *
  * Times in: CLOCK_MONOTONIC milliseconds of the host. Times out: milliseconds after `origin`.
  */
+import { count } from '../model/count.ts';
 import type { BootResult, MilestoneName, ResultStep } from '../telemetry/result.ts';
 
 /** When systemd began to start a unit and when it was active, CLOCK_MONOTONIC microseconds as in UnitStatus. */
@@ -334,7 +335,7 @@ function batchKey(step: ResultStep): string {
 }
 
 function batchLabel(batch: readonly ResultStep[]): string {
-  return batch.length === 1 ? (batch[0]?.id ?? '') : `write ${batch.length} files`;
+  return batch.length === 1 ? (batch[0]?.id ?? '') : `write ${count(batch.length, 'file')}`;
 }
 
 function verbOf(step: ResultStep): string {

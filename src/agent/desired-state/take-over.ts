@@ -1,4 +1,5 @@
 /** What another agent had put in place on this host becomes ours. */
+import { count } from '../../model/count.ts';
 import type { Journal } from '../../apply/journal.ts';
 import type { NodeAsk } from '../../documents/kinds/kind.ts';
 import { sealInPlace } from '../../kinds/file/image.ts';
@@ -23,7 +24,7 @@ export async function takeOver(
   for (const resource of resources) if (resource.kind === 'file') await sealInPlace({ host, notes: journal }, resource);
   journal.takeOver('agent', resources, { [predecessorNote]: { resources: resources.length } });
   const message = [
-    `what gardener-node-agent put in place is taken over: ${resources.length} resources`,
+    `what gardener-node-agent put in place is taken over: ${count(resources.length, 'resource')}`,
     ...remarks,
   ].join('; ');
   const type = remarks.length > 0 ? 'Warning' : 'Normal';

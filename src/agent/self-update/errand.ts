@@ -4,6 +4,7 @@
  * the one that comes, and when it does not come up brings back what was there before and starts that. Run again after a crash
  * it goes on. The agent is stopped before anything comes back, so that two never run.
  */
+import { count } from '../../model/count.ts';
 import { withHostLock } from '../../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { orAborted, withDeadline } from '../../host/deadline.ts';
@@ -80,7 +81,7 @@ export async function finishAgentUpdate(host: Host, { signal }: FinishOptions = 
 function triedInVain(status: UnitStatus, restarts: number, ageMs: number): string | undefined {
   const ended = `exit status ${status.execMainStatus ?? '?'}, ${status.result ?? 'unknown result'}`;
   if (status.loadState !== 'loaded') return `its unit is ${status.loadState}`;
-  if (restarts > restartsTolerated) return `it ended ${restarts} times (${ended})`;
+  if (restarts > restartsTolerated) return `it ended ${count(restarts, 'time')} (${ended})`;
   if (status.activeState === 'failed' || status.activeState === 'inactive') return `it ended (${ended})`;
   return ageMs > tryMs ? `it did not take up its documents within ${tryMs / 60_000} minutes` : undefined;
 }
@@ -89,7 +90,7 @@ function triedInVain(status: UnitStatus, restarts: number, ageMs: number): strin
 function placedInVain(status: UnitStatus, restarts: number, ageMs: number): string | undefined {
   if (status.activeState === 'inactive') return undefined;
   if (restarts >= restartsWhilePlacing || status.activeState === 'failed')
-    return `it ended ${restarts} times while it was put in place (exit status ${status.execMainStatus ?? '?'})`;
+    return `it ended ${count(restarts, 'time')} while it was put in place (exit status ${status.execMainStatus ?? '?'})`;
   return ageMs > placeMs ? `it was not in place after ${placeMs / 60_000} minutes` : undefined;
 }
 

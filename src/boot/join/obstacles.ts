@@ -1,4 +1,5 @@
 /** What stands in the way of joining, each a code of its own with what to do. Pure. */
+import { count } from '../../model/count.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { NetError } from '../../host/port.ts';
 import { iso } from '../../kube/unanswered.ts';
@@ -25,7 +26,7 @@ export function clocksApart(server: string, now: number, serverTime: number | un
   const minutes = Math.round(Math.abs(now - serverTime) / 60_000);
   return new NodekilnError(
     'NK_CLUSTER_CLOCK',
-    `this machine’s clock (${iso(now)}) is ${minutes} minutes ${now < serverTime ? 'behind' : 'ahead of'} that of the API server ${server}`,
+    `this machine’s clock (${iso(now)}) is ${count(minutes, 'minute')} ${now < serverTime ? 'behind' : 'ahead of'} that of the API server ${server}`,
   );
 }
 

@@ -3,6 +3,7 @@
  * `active` and for the component's own readiness until the deadline. A unit that fails, exits or restarts in a loop is a
  * failure at once, with its last log lines; a started job is never taken for a running unit.
  */
+import { count } from '../../model/count.ts';
 import type { UnitResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import { orAborted } from '../../host/deadline.ts';
@@ -177,7 +178,7 @@ async function failIfDead({ host, action, status, result, restartsBefore, lastEx
     await fail('it failed', [status.result ?? 'unknown result']);
   if (result === 'done' && status.activeState === 'inactive' && !isTransient(status)) await fail('it ended by itself');
   const restarts = (status.restarts ?? 0) - restartsBefore;
-  if (restarts > restartsTolerated) await fail('it restarts in a loop', [`${restarts} times`]);
+  if (restarts > restartsTolerated) await fail('it restarts in a loop', [count(restarts, 'time')]);
 }
 
 const logLines = 20;

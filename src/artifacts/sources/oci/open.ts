@@ -1,4 +1,5 @@
 /** Opens the repository an address names: a registry, its mirrors before it, or a layout folder. */
+import { count } from '../../../model/count.ts';
 import { NodekilnError } from '../../../errors.ts';
 import { isAbsolute, join } from '../../../model/path.ts';
 import { parseReference, registryName } from '../../../model/reference.ts';
@@ -128,9 +129,13 @@ function nowhere(failures: readonly Failure[]): NodekilnError {
     return `${address}: ${why}`;
   });
   const { what, error } = last;
-  return new NodekilnError(error.code, `${what} was had from none of ${tried.length} addresses: ${tried.join('; ')}`, {
-    cause: error,
-    resource: what,
-    hint: error.hint,
-  });
+  return new NodekilnError(
+    error.code,
+    `${what} was had from none of ${count(tried.length, 'address', 'addresses')}: ${tried.join('; ')}`,
+    {
+      cause: error,
+      resource: what,
+      hint: error.hint,
+    },
+  );
 }
