@@ -36,6 +36,8 @@ export async function buildBundle(): Promise<string> {
   const result = await build({
     entryPoints: [join(root, 'src/cli/main.ts')],
     outfile: temporary,
+    // What it says of its inputs is the same wherever it was started.
+    absWorkingDir: root,
     bundle: true,
     platform: 'node',
     format: 'cjs',
