@@ -28,7 +28,7 @@ export interface ExecuteInput {
   readonly host: Host;
   readonly context: Omit<
     PerformContext,
-    'progress' | 'detail' | 'host' | 'jobs' | 'downloads' | 'unpacking' | 'signal'
+    'progress' | 'detail' | 'lookAgain' | 'host' | 'jobs' | 'downloads' | 'unpacking' | 'signal'
   >;
   readonly onEvent?: (event: StepEvent) => void;
   readonly onDone?: (record: StepRecord) => void;
@@ -48,6 +48,7 @@ export async function execute(input: ExecuteInput): Promise<Report> {
   input.signal?.addEventListener('abort', wake, { once: true });
   try {
     await runSteps(run);
+    if (mayStart(run)) await lookAgain(run);
   } finally {
     input.signal?.removeEventListener('abort', wake);
     await run.shared.downloads.close();
@@ -63,6 +64,8 @@ interface Run {
   readonly ready: ReadySteps;
   readonly records: Map<string, StepRecord>;
   readonly shared: Pick<PerformContext, 'jobs' | 'downloads' | 'unpacking'>;
+  /** Of steps that are done, what is to be looked at again before the run ends. */
+  readonly again: { readonly scheduled: ScheduledStep; readonly hasHeld: () => Promise<void> }[];
   /** Groups of steps under way. */
   running: number;
   /** Settled whenever a group ended, and renewed then. */
@@ -79,6 +82,7 @@ function startRun(input: ExecuteInput): Run {
     input,
     ready: createReadySteps(schedule, ({ step }) => roleOf(step) === 'entry'),
     records: new Map(),
+    again: [],
     shared: {
       jobs: new Map(),
       downloads: createDownloads(host, transfers),
@@ -100,6 +104,23 @@ async function runSteps(run: Run): Promise<void> {
     run.changed = Promise.withResolvers();
   }
   if (run.defect) throw run.defect.thrown;
+}
+
+/** What a step brought about and did not last is its failure; who needed it has had it. */
+async function lookAgain(run: Run): Promise<void> {
+  await Promise.all(
+    run.again.map(async ({ scheduled, hasHeld }) => {
+      const before = run.records.get(scheduled.step.id);
+      if (before?.status !== 'done') return;
+      try {
+        await hasHeld();
+      } catch (thrown) {
+        if (run.input.signal?.aborted === true) return;
+        const times = { startMs: before.startMs, endMs: run.input.host.clock.monotonic(), details: before.details };
+        note(run, scheduled, { status: 'failed', ...times, error: withResource(thrown, scheduled) });
+      }
+    }),
+  );
 }
 
 function mayStart({ fatal, defect, input: { signal } }: Run): boolean {
@@ -167,8 +188,9 @@ async function performGroup(
   }
 }
 
-function contextOf({ input, shared }: Run, [first]: readonly ScheduledStep[], details: string[]): PerformContext {
-  const { host, context, onEvent, signal } = input;
+function contextOf(run: Run, [first]: readonly ScheduledStep[], details: string[]): PerformContext {
+  const { shared, again } = run;
+  const { host, context, onEvent, signal } = run.input;
   const step = first?.step.id ?? '';
   return {
     ...context,
@@ -176,6 +198,7 @@ function contextOf({ input, shared }: Run, [first]: readonly ScheduledStep[], de
     host: first?.phase === 'deferred' ? atLowPriority(host) : host,
     signal,
     progress: (message, transfer) => onEvent?.({ type: 'progress', step, message, ...(transfer && { transfer }) }),
+    lookAgain: (hasHeld) => void (first && again.push({ scheduled: first, hasHeld })),
     detail: (text) => details.push(text),
   };
 }

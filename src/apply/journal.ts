@@ -82,6 +82,8 @@ export interface Journal {
   begin(intent: Intent): Promise<number>;
   /** The definition in force is in place. */
   markDone(id: ResourceId): void;
+  /** What was done has not held. */
+  markUndone(id: ResourceId): void;
   /** What is in place is what this source now asks for, though nothing had to change. */
   markAdopted(id: ResourceId, source: ClaimSource, resource: Resource): void;
   /** Another agent put these in place, and they are ours from now on. One durable transaction; what we touched stays as it is. */
@@ -91,6 +93,9 @@ export interface Journal {
   /** The unit's process was started with this fingerprint. */
   markStarted(id: ResourceId, startedWith: string): void;
   markGeneration(number: number, status: GenerationStatus): void;
+  /** The boot in which a oneshot last did its work. */
+  lastRun(unit: string): string | undefined;
+  setLastRun(unit: string, bootId: string): void;
   seal(path: string): FileSeal | undefined;
   setSeal(path: string, seal: FileSeal): void;
   /** Stands no later than the mark that the resource is done: what is done has its record. */
@@ -356,6 +361,8 @@ function journalOn(parts: Parts): Journal {
     },
     note,
     setNote,
+    lastRun: (unit) => note(`ran ${unit}`) as string | undefined,
+    setLastRun: (unit, bootId) => setNote(`ran ${unit}`, bootId),
     setArtifact: (id, artifact) => setNote(`artifact ${id}`, artifact),
     artifact: (id) => note(`artifact ${id}`) as RecordedArtifact | undefined,
     flush,
@@ -380,7 +387,6 @@ function transaction(database: Database, work: () => void): void {
   }
 }
 
-/** The file first, then the transaction, and only then what we remember: a transaction that fails leaves everything. */
 /** Undefined when it is the present generation. */
 async function drafted(
   { files, tables }: Parts,
@@ -398,6 +404,7 @@ async function drafted(
   return { number, source, createdMs: nowMs, digest, written };
 }
 
+/** The file first, then the transaction, and only then what we remember: a transaction that fails leaves everything. */
 async function begin(parts: Parts, memory: Memory, intent: Intent): Promise<number> {
   const { database, tables } = parts;
   const { claims, changes, starting, notes = {} } = intent;
@@ -440,7 +447,7 @@ async function latestNumber(files: Files, { touched }: Memory, current: Generati
 function marking(
   tables: Tables,
   memory: Memory,
-): Pick<Journal, 'markDone' | 'markAdopted' | 'markRemoved' | 'markStarted' | 'markGeneration'> {
+): Pick<Journal, 'markDone' | 'markUndone' | 'markAdopted' | 'markRemoved' | 'markStarted' | 'markGeneration'> {
   const update = (id: ResourceId, change: (entry: Touched) => Touched): void => {
     const entry = memory.touched.get(id);
     if (!entry) return;
@@ -450,6 +457,7 @@ function marking(
   };
   return {
     markDone: (id) => update(id, (entry) => ({ ...sure(entry), definitions: entry.definitions.slice(-1), done: true })),
+    markUndone: (id) => update(id, (entry) => ({ ...entry, done: false })),
     markAdopted: (id, source, resource) =>
       update(id, (entry) => ({ ...sure(entry), source, definitions: [resource], done: true })),
     markRemoved(id) {

@@ -136,6 +136,8 @@ export async function carryOut(prepared: Prepared, options: CarryOutOptions): Pr
     if (record.status === 'done' && reloads.delete(record.id) && reloads.size === 0) journal.setNote(reloadNote, false);
     const steps = open.get(record.resource);
     if (record.status === 'done') steps?.delete(record.id);
+    else if (record.status === 'failed' && steps?.has(record.id) === false)
+      journal.markUndone(record.resource as ResourceId);
     if (steps?.size === 0 && record.status === 'done') {
       const id = record.resource as ResourceId;
       if (removed.has(id)) journal.markRemoved(id);

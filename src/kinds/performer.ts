@@ -15,6 +15,9 @@ export interface Notes {
   seal(path: string): FileSeal | undefined;
   setSeal(path: string, seal: FileSeal): void;
   markStarted(id: ResourceId, startedWith: string): void;
+  /** The boot in which a oneshot last did its work: systemd forgets that when it unloads the unit. */
+  lastRun(unit: string): string | undefined;
+  setLastRun(unit: string, bootId: string): void;
   /** What a resource's artifact resolved to, for the lock file. */
   setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
 }
@@ -23,7 +26,7 @@ export type { ActionOf } from '../model/steps.ts';
 
 export interface ObserveContext {
   readonly host: Host;
-  readonly notes: Pick<Notes, 'seal' | 'setSeal'> | undefined;
+  readonly notes: Pick<Notes, 'seal' | 'setSeal' | 'lastRun'> | undefined;
   touched(id: ResourceId): Touched | undefined;
 }
 
@@ -45,6 +48,8 @@ export interface PerformContext {
   readonly lockedDigests: ReadonlyMap<ResourceId, string>;
   /** How far long work is; `transfer` with the figures of a transfer. */
   progress(message: string, transfer?: Progress): void;
+  /** Before the run ends: whether what the step did has held. What it throws is the step's failure after all. */
+  lookAgain(hasHeld: () => Promise<void>): void;
   /** A fact worth keeping with the step's record: `activated by hardlink`. */
   detail(text: string): void;
 }

@@ -51,6 +51,8 @@ export interface UnitObservation {
   readonly transient: boolean;
   /** Its last run succeeded. */
   readonly succeeded: boolean;
+  /** It ended, and systemd waits to start it again: it does so when its time has come, whoever asks for a start meanwhile. */
+  readonly restartWaits?: true;
   /** systemd has not read unit files since some changed or were enabled (NeedDaemonReload). */
   readonly stale: boolean;
 }

@@ -52,6 +52,8 @@ export const rules = {
   digests: 'Whatever is transferred has the digest that was asked for, or it is refused.',
   room: 'What there is no room for is refused before it is fetched.',
   signatures: 'A signature counts only from a key or an identity that the document names.',
+  'units-that-run':
+    'A service that ends right after its start is a failure, and a oneshot does its work once in a boot.',
   extensions: 'Extensions are exact, checked, kept from starting units, refreshed once and all or nothing.',
   oci: 'Registries and layouts are read by platform, resumed where they broke off, credentials given to their owner alone.',
   'locked-inputs': 'A locked bake takes what the lock names or fails.',

@@ -66,6 +66,8 @@ export function silentNotes(): Notes {
     seal: () => undefined,
     setSeal: () => undefined,
     markStarted: () => undefined,
+    lastRun: () => undefined,
+    setLastRun: () => undefined,
     setArtifact: () => undefined,
   };
 }

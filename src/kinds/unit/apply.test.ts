@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import type { MemoryMachine } from '../../host/memory/machine.ts';
 import { NodekilnError } from '../../errors.ts';
+import type { Host } from '../../host/port.ts';
 import type { Resource, UnitResource } from '../../model/resources.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
 import { file, unit } from '../../../test/support/planning.ts';
@@ -353,5 +354,72 @@ describe('what is dropped', () => {
     await engine.applied([service()]);
     await engine.applied([]);
     assert.deepEqual(await machine.files.list(`${path}.d`), ['90-foreign.conf']);
+  });
+});
+
+describe('a oneshot that systemd has unloaded', () => {
+  const oneshot = service({ content: text().replace('ExecStart', 'Type=oneshot\nExecStart') });
+  /** It comes back without a word of its runs. */
+  const unloaded = (host: Host): Host => ({
+    ...host,
+    units: { ...host.units, get: async (name) => ({ ...(await host.units.get(name)), invocationId: '' }) },
+  });
+
+  test('has done its work in this boot, and does it again after the next', async () => {
+    await engine.applied([oneshot]);
+    const later = await createEngine(machine, unloaded(engine.host));
+    later.effects();
+    await later.applied([oneshot]);
+    assert.deepEqual(later.effects(), []);
+    await engine.put('/proc/sys/kernel/random/boot_id', 'another\n');
+    await later.applied([oneshot]);
+    assert.ok(later.effects().includes('start a.service'));
+  });
+});
+
+describe('a service of which systemd knows no more than that its process was started', () => {
+  const ofType = (type: string, rest = ''): string => text().replace('ExecStart', `Type=${type}\n${rest}ExecStart`);
+  const once = (afterMs: number, status: number) => ({ exit: { afterMs, status } });
+
+  for (const [what, content, behaviour, said] of [
+    ['ends at once', ofType('simple'), once(5, 1), /it failed \(exit-code, exit status 1\)/],
+    ['ends a little later', ofType('exec'), once(400, 7), /it failed \(exit-code, exit status 7\)/],
+    ['ends well, which a service is not to do', ofType('simple'), once(20, 0), /it ended by itself/],
+    ['ends when nothing has asked for it yet', ofType('idle'), once(30, 2), /it failed/],
+    ['whose daemon ends', ofType('forking'), once(60, 3), /it failed/],
+    ['restarts in a loop', ofType('simple', 'Restart=always\nRestartSec=100ms\n'), once(10, 1), /restarts in a loop/],
+  ] as const)
+    test(`is no success when it ${what}`, async () => {
+      machine.units.behave('a.service', behaviour);
+      const begun = machine.clock.monotonic();
+      const error = await failing([service({ content })]);
+      assert.equal(error.code, 'NK_UNIT_FAILED');
+      assert.match(error.message, said);
+      assert.ok(machine.clock.monotonic() - begun < 6000);
+      // The next run takes it up again, also one that looks at changes only.
+      assert.equal(engine.journal.touched().get('unit:a.service')?.done, false);
+    });
+
+  test('is one when it goes on, and when its first start raced something', async () => {
+    await engine.applied([service({ content: ofType('simple') })]);
+    machine.units.behave('b.service', ({ start }) => (start === 1 ? once(50, 1) : {}));
+    const racing = ofType('simple', 'Restart=always\nRestartSec=100ms\n');
+    await engine.applied([service({ content: ofType('simple') }), unit('b.service', { content: racing })]);
+  });
+
+  test('holds up nobody who waits for it', async () => {
+    const after = file('/etc/after', { needs: ['unit:a.service'] });
+    const { steps } = await engine.applied([service({ content: ofType('simple') }), after]);
+    const [ready, written] = ['ready unit:a.service', 'write file:/etc/after'].map((id) =>
+      steps.find((each) => each.id === id),
+    );
+    assert.ok(ready && written);
+    assert.ok(written.endMs - ready.startMs < 400);
+  });
+
+  test('costs its run only what it is worth', async () => {
+    machine.units.behave('a.service', once(5, 1));
+    const { outcome } = await engine.apply([service({ content: ofType('simple'), importance: 'bestEffort' })]);
+    assert.equal(outcome, 'degraded');
   });
 });

@@ -6,6 +6,7 @@
 import { count } from '../../model/count.ts';
 import type { UnitResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
+import { readBootId } from '../../host/boot-id.ts';
 import { orAborted } from '../../host/deadline.ts';
 import type { Host, JobResult, UnitStatus } from '../../host/port.ts';
 import type { EntryObservation, Touched, UnitObservation } from '../../model/steps.ts';
@@ -47,8 +48,9 @@ export async function observeUnit(
     invocationId: status.invocationId,
     live: true,
     transient: isTransient(status),
-    succeeded: status.invocationId !== '' && status.result === 'success',
+    succeeded: status.result === 'success' && (status.invocationId !== '' || (await hasRun(context, status))),
     stale: status.needDaemonReload,
+    ...(status.subState.startsWith('auto-restart') && { restartWaits: true }),
   };
 }
 
@@ -58,6 +60,12 @@ export async function observeUnit(
  */
 function isTransient({ serviceType, remainAfterExit }: UnitStatus): boolean {
   return serviceType === 'oneshot' && remainAfterExit !== true;
+}
+
+/** Since the machine started, as far as we know. */
+async function hasRun({ host, notes }: ObserveContext, status: UnitStatus): Promise<boolean> {
+  const ran = isTransient(status) ? notes?.lastRun(status.name) : undefined;
+  return ran !== undefined && ran === (await readBootId(host.files));
 }
 
 export async function performJob(
@@ -136,6 +144,8 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
       });
       if (problem === undefined) {
         context.notes.markStarted(`unit:${action.unit}`, action.startedWith);
+        if (isTransient(status)) context.notes.setLastRun(action.unit, await readBootId(host.files));
+        if (job && saysNothing(status, action)) context.lookAgain(() => staysActive(context, action, status));
         return;
       }
       lastProblem = problem;
@@ -152,6 +162,43 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
     }
     const pausing = host.clock.sleep(pause, context.signal);
     await (settled && result === undefined ? Promise.race([pausing, settled]) : pausing);
+  }
+}
+
+/** systemd takes its process for the service as soon as it has been started, and nobody asks it anything. */
+function saysNothing({ serviceType = '' }: UnitStatus, { readiness }: ActionOf<'ready'>): boolean {
+  return readiness.type === 'active' && ['simple', 'exec', 'idle', 'forking'].includes(serviceType);
+}
+
+/** So long a service must run before it counts as started: what cannot run at all says so within it. */
+const steadyMs = 500;
+/** One that systemd starts again later than this is told as what it is then: waiting for that. */
+const steadyDeadlineMs = 5_000;
+
+/** Throws when the unit does not run for a while without a break, which it has begun to. */
+async function staysActive(
+  { host, signal }: PerformContext,
+  action: ActionOf<'ready'>,
+  first: UnitStatus,
+): Promise<void> {
+  const deadline = host.clock.monotonic() + Math.min(action.deadlineMs, steadyDeadlineMs);
+  const restartsBefore = first.restarts ?? 0;
+  let since = first;
+  for (let lastExit = 0; ;) {
+    const steadyAt = since.activeEnterUsec / 1000 + steadyMs;
+    await host.clock.sleep(Math.max(steadyAt - host.clock.monotonic(), probeMinMs), signal);
+    const status = await host.units.get(action.unit);
+    lastExit = status.execMainStatus || lastExit;
+    await failIfDead({ host, action, status, result: 'done', restartsBefore, lastExit });
+    const isSame = status.invocationId === since.invocationId && status.mainPid === since.mainPid;
+    if (status.activeState === 'active' && isSame) return;
+    if (host.clock.monotonic() >= deadline)
+      throw await unitError(
+        host,
+        action.unit,
+        `it does not stay active: it is ${status.activeState} (${status.subState})`,
+      );
+    since = status;
   }
 }
 

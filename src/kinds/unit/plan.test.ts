@@ -58,6 +58,12 @@ describe('a unit that is looked at alone differs', () => {
     ['by having failed', vendor(), { ...idle, activeState: 'failed' }, ['state']],
     ['by running', stopped, { ...off, activeState: 'active' }, ['state']],
     ['not while it comes up', vendor(), { ...running, activeState: 'activating' }, undefined],
+    [
+      'when it has ended and waits for its restart',
+      vendor(),
+      { ...running, activeState: 'activating', restartWaits: true },
+      ['state'],
+    ],
     ['not when a oneshot has done its work', vendor(), { ...idle, transient: true, succeeded: true }, undefined],
     ['when a oneshot has not', vendor(), { ...idle, transient: true }, ['state']],
     ['when it ended well and should have stayed', vendor(), { ...idle, succeeded: true }, ['state']],

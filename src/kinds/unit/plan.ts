@@ -32,7 +32,8 @@ export const unitPlanner: KindPlanner<'unit'> = {
     if (enablement) note('enablement', `is ${observed.enablement || 'not enabled'}, wanted ${resource.enablement}`);
     if (observed.live) {
       if (observed.stale) note('stale', 'systemd has not read unit files since they changed');
-      if (resource.state === 'started' && !isUp(observed)) note('state', `is ${observed.activeState}, wanted started`);
+      const now = observed.restartWaits === true ? 'has ended and waits for its restart' : `is ${observed.activeState}`;
+      if (resource.state === 'started' && !isUp(observed)) note('state', `${now}, wanted started`);
       if (resource.state === 'stopped' && isRunning(observed.activeState))
         note('state', `is ${observed.activeState}, wanted stopped`);
     }
@@ -229,8 +230,8 @@ function enablementSteps({ resource, base, enablement, starts }: UnitChange, bef
 }
 
 /** Running, or a oneshot that did its work. */
-function isUp({ activeState, transient, succeeded }: ChangeOf<'unit'>['observed']): boolean {
-  return isRunning(activeState) || (transient && succeeded);
+function isUp({ activeState, restartWaits, transient, succeeded }: ChangeOf<'unit'>['observed']): boolean {
+  return (isRunning(activeState) && restartWaits !== true) || (transient && succeeded);
 }
 
 /** What a process of this unit is started with: its definition and the content of everything it reads while it runs. */
