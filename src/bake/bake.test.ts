@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  appendFileSync,
   copyFileSync,
   createReadStream,
   mkdirSync,
@@ -10,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { copyFile, cp, readdir } from 'node:fs/promises';
@@ -23,6 +25,7 @@ import { createChance } from '../../test/support/chance.ts';
 import { buildDeb, programBytes } from '../../test/support/artifacts.ts';
 import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import { parseImageLock } from '../image/image-lock.ts';
+import { verify } from '../inspect/verify/verify.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
 let bundle: string;
@@ -355,6 +358,40 @@ describe('a bake looks first', () => {
       { component: 'e', why: 'it is for flatcar, and this is debian' },
       { component: 'f', why: 'it is for azurelinux or mariner, and this is debian' },
     ]);
+  });
+});
+
+describe('the lock of an image', () => {
+  it('holds links, folders, extensions and the manifest’s own checks, and verify fails where one differs', async () => {
+    const at = place(
+      '  verify: { absent: [/etc/none], present: [{ path: /etc/a.d, mode: "0750" }], noLogins: true }\n',
+    );
+    const more =
+      '    - { path: /etc/a.link, symlink: motd }\n    - { path: /etc/a.d, directory: true, mode: "0750" }\n';
+    appendFileSync(at.manifest, `${more}    - { path: /etc/extensions/a.raw, content: image }\n`);
+    assert.equal((await bake(at)).status, 0);
+    const lock = parseImageLock(readFileSync(join(at.root, 'opt/nodekiln/image.lock.json'), 'utf8'), 'lock');
+    assert.deepEqual(lock.links, [{ path: '/etc/a.link', target: 'motd' }]);
+    assert.deepEqual(lock.folders, [{ path: '/etc/a.d', mode: '0750', uid: 0, gid: 0 }]);
+    assert.deepEqual(
+      lock.extensions?.map(({ path }) => path),
+      ['/etc/extensions/a.raw'],
+    );
+    assert.deepEqual(lock.checks?.present, [{ path: '/etc/a.d', mode: '0750' }]);
+
+    const failures = async (): Promise<string[]> => {
+      const { checks } = await verify({ root: at.root });
+      return checks.flatMap((check) =>
+        check.status === 'failed' && check.area !== 'identity' ? [`${check.subject} ${check.property}`] : [],
+      );
+    };
+    assert.deepEqual(await failures(), []);
+    rmSync(join(at.root, 'etc/a.link'));
+    symlinkSync('/etc/passwd', join(at.root, 'etc/a.link'));
+    writeFileSync(join(at.root, 'etc/none'), '');
+    writeFileSync(join(at.root, 'etc/shadow'), 'root::1::::::\n');
+    writeFileSync(join(at.root, 'etc/extensions/b.raw'), 'x');
+    assert.deepEqual(await failures(), ['/etc/a.link link', 'others none', '/etc/none absent', 'log-ins none']);
   });
 });
 

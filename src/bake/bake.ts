@@ -44,6 +44,7 @@ import { measureSpace, type Space } from '../image/space.ts';
 import { enabledUnits, unitFolders } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
 import { version } from '../model/program.ts';
+import { ownChecks } from '../desired/own-checks.ts';
 import { requireLocalArtifacts } from './local-artifacts.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import { withResolver } from './resolver.ts';
@@ -250,6 +251,7 @@ async function record(
     base,
     before: before.packages,
     previous: before.previous,
+    checks: ownChecks(asked.manifest.loaded.document.spec.verify),
     imagesUnchanged: !result.steps.some(({ resource }) => resource.startsWith('image:')),
   });
   const resolved: ManifestLock = {

@@ -13,9 +13,10 @@ import type { BinaryResource, DesiredState } from '../model/resources.ts';
 import { programProblem } from '../artifacts/elf/program.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Files, Host } from '../host/port.ts';
+import { findExtensions } from '../image/extensions.ts';
 import { comparePackages, installedPackages } from '../image/packages.ts';
 import { formatImageLock, imageLockPath, parseImageLock } from '../image/image-lock.ts';
-import type { ImageBinary, ImageLock, ImagePackage } from '../image/image-lock.ts';
+import type { ImageBinary, ImageLock, ImagePackage, OwnChecks } from '../image/image-lock.ts';
 import { enabledUnits, maskedUnits } from '../image/units.ts';
 import { readVersion } from '../image/version-output.ts';
 import { artifactResources, lockedArtifactOf, type Resolved } from './manifest-lock.ts';
@@ -31,6 +32,7 @@ export interface CollectInput {
   readonly base: string;
   readonly before: readonly ImagePackage[];
   readonly previous: ImageLock | undefined;
+  readonly checks: OwnChecks | undefined;
   /** True when no image was imported by this run. */
   readonly imagesUnchanged: boolean;
 }
@@ -68,6 +70,7 @@ export async function collectImageLock(input: CollectInput): Promise<Collected> 
     filesOf(host.files, desired),
   ]);
   const { os, arch } = facts;
+  const { links, folders } = await entriesOf(host.files, desired);
   const lock: ImageLock = {
     apiVersion: 'nodekiln.dev/v1alpha1',
     kind: 'ImageLock',
@@ -84,6 +87,10 @@ export async function collectImageLock(input: CollectInput): Promise<Collected> 
     images,
     units,
     files,
+    links,
+    folders,
+    extensions: await findExtensions(host.files),
+    ...(input.checks && { checks: input.checks }),
   };
   return { lock, warnings };
 }
@@ -230,4 +237,19 @@ async function filesOf(files: Files, desired: DesiredState): Promise<ImageLock['
       return { path, digest: await files.digest(path), mode, uid: stat.uid, gid: stat.gid };
     }),
   );
+}
+
+/** Links and folders of the manifest, as they are now. */
+async function entriesOf(files: Files, desired: DesiredState): Promise<Required<Pick<ImageLock, 'links' | 'folders'>>> {
+  const links: { path: string; target: string }[] = [];
+  const folders: NonNullable<ImageLock['folders']> = [];
+  for (const resource of desired.resources.values()) {
+    if (resource.kind !== 'file' || resource.entry.type === 'file') continue;
+    const { path } = resource;
+    const stat = await files.stat(path);
+    if (!stat) throw new NodekilnError('NK_FILE_WRITE', `${path} is missing after the bake`);
+    if (stat.target !== undefined) links.push({ path, target: stat.target });
+    else folders.push({ path, mode: stat.mode.toString(8).padStart(4, '0'), uid: stat.uid, gid: stat.gid });
+  }
+  return { links, folders };
 }

@@ -13,9 +13,11 @@ import {
   flag,
   list,
   matching,
+  mode,
   name,
   oneOf,
   opt,
+  size,
   targetPath,
   template,
   text,
@@ -25,7 +27,7 @@ import {
   wantsOneOf,
 } from './schema-builders.ts';
 import { asReference } from '../model/reference.ts';
-import { fileForms, files } from './schema-items.ts';
+import { accountId, fileForms, files } from './schema-items.ts';
 import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 import { manifestSource, transfer } from './schema-sources.ts';
@@ -174,6 +176,41 @@ const imageSpec = fields({
   nodeConfig: opt(
     'Defaults of every node made from this image: the spec of a NodeConfig, in whole or in part. No secrets.',
     nodeSpec.check(withoutSecrets()),
+  ),
+  verify: opt(
+    'What `nodekiln verify` asks of the image beyond what the manifest brings.',
+    fields({
+      absent: opt('Nothing is at these paths.', list(targetPath)),
+      present: opt(
+        'Something is at these paths.',
+        list(
+          fields({
+            path: doc('Where.', targetPath),
+            type: opt('Of this kind. Default: any.', oneOf('file', 'directory', 'symlink')),
+            mode: opt('With these mode bits. Default: any.', mode),
+            owner: opt('Of this user, `root` or a numeric id. Default: any.', accountId('user')),
+            group: opt('Of this group, `root` or a numeric id. Default: any.', accountId('group')),
+          }),
+        ),
+      ),
+      units: opt(
+        'Units are so.',
+        list(
+          fields({
+            name: doc('The unit.', unitName),
+            state: doc(
+              'In the words of `systemctl is-enabled`; `absent`: there is no such unit.',
+              oneOf('enabled', 'disabled', 'masked', 'static', 'indirect', 'alias', 'generated', 'linked', 'absent'),
+            ),
+          }),
+        ),
+      ),
+      noLogins: opt(
+        'Nobody can log in: no account has a password, lacks one, or has keys in ~/.ssh/authorized_keys. Default: false.',
+        flag(),
+      ),
+      freeSpace: opt('At least so much is free where the root lies.', size),
+    }),
   ),
   nodekiln: opt(
     'Our own part in the image.',

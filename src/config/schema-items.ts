@@ -82,7 +82,8 @@ function refuseDeferred(isNever: (key: string) => boolean, key: 'path' | 'name')
 /** The last of 32 bits is chown(2)'s word for "as it is". */
 const largestId = 2 ** 32 - 2;
 
-function accountId(what: string) {
+/** A user or group as a document writes it. */
+export function accountId(what: string) {
   const id = numberFrom(0, largestId);
   return union([id, literal('root')], { error: wants(`"root" or a numeric ${what} id from 0 to ${largestId}`) });
 }

@@ -30,6 +30,11 @@ const readElsewhere: Readonly<Record<string, string>> = {
   'NodeConfig metadata.name': 'nobody: a name for people',
   'NodeConfig spec.boot.deadline': 'boot/boot.ts: the budget of the whole boot',
   'ImageManifest metadata.name': 'bake/image-lock.ts: the name of the image',
+  ...Object.fromEntries(
+    ['absent', 'absent.*', 'present', 'present.*.path', 'present.*.type', 'present.*.mode', 'present.*.owner']
+      .concat('present.*.group', 'units', 'units.*.name', 'units.*.state', 'noLogins', 'freeSpace')
+      .map((name) => [`ImageManifest spec.verify.${name}`, 'inspect/verify/own-checks.ts: asked by verify']),
+  ),
   'AgentConfig metadata.name': 'nobody: a name for people',
   'Inventory metadata.name': 'nobody: a name for people',
 };

@@ -91,6 +91,13 @@ const parts: Parts<ImageSpec, ImageRendering> = {
   components: renderComponents,
   files: renderFiles,
   nodeConfig: renderNodeConfig,
+  verify: readBy<ImageSpec['verify']>({
+    absent: 'own-checks.ts',
+    present: 'own-checks.ts',
+    units: 'own-checks.ts',
+    noLogins: 'own-checks.ts',
+    freeSpace: 'own-checks.ts',
+  }),
   units: renderUnits,
   nodekiln: renderOwnUnits,
 };

@@ -37,6 +37,32 @@ const imageBinary = strictObject({
 
 const imagePackage = strictObject({ name: string(), architecture: string(), version: string() });
 
+const imageExtension = strictObject({
+  /** `/etc/extensions/kubelet.raw` */
+  path: string(),
+  /** Of the image, or of the tree of a folder; absent when it is a link to nothing. */
+  digest: exactOptional(digestText),
+  /** Where it leads when it is a link. */
+  target: exactOptional(string()),
+});
+
+const ownChecks = strictObject({
+  absent: array(string()),
+  present: array(
+    strictObject({
+      path: string(),
+      type: exactOptional(oneOf(['file', 'directory', 'symlink'])),
+      mode: exactOptional(string()),
+      uid: exactOptional(number()),
+      gid: exactOptional(number()),
+    }),
+  ),
+  /** In `systemctl is-enabled`’s words; `absent` for a unit that is not there. */
+  units: array(strictObject({ name: string(), state: string() })),
+  noLogins: boolean(),
+  freeBytes: exactOptional(number()),
+});
+
 const imageLock = strictObject({
   apiVersion: literal('nodekiln.dev/v1alpha1'),
   kind: literal('ImageLock'),
@@ -61,6 +87,13 @@ const imageLock = strictObject({
   /** In `systemctl is-enabled`’s words; every unit that is enabled or masked, and those the manifest names. */
   units: array(strictObject({ name: string(), state: string() })),
   files: array(strictObject({ path: string(), digest: digestText, mode: string(), uid: number(), gid: number() })),
+  /** Links and folders of the manifest. Locks of an earlier nodekiln have none of these lists. */
+  links: exactOptional(array(strictObject({ path: string(), target: string() }))),
+  folders: exactOptional(array(strictObject({ path: string(), mode: string(), uid: number(), gid: number() }))),
+  /** Everything that systemd would merge, whoever brought it. */
+  extensions: exactOptional(array(imageExtension)),
+  /** What the manifest wants of the image beyond what it brings. */
+  checks: exactOptional(ownChecks),
   /** Traces of a machine that whoever sealed the image wanted to stay. */
   kept: exactOptional(array(string())),
 });
@@ -68,6 +101,8 @@ const imageLock = strictObject({
 export type ImageLock = Infer<typeof imageLock>;
 export type ImageBinary = ImageLock['binaries'][number];
 export type ImagePackage = Infer<typeof imagePackage>;
+export type ImageExtension = Infer<typeof imageExtension>;
+export type OwnChecks = Infer<typeof ownChecks>;
 export type PrintedVersion = Infer<typeof printedVersion>;
 
 export function parseImageLock(text: string, file: string): ImageLock {
@@ -108,6 +143,9 @@ export function formatImageLock(lock: ImageLock): string {
     images: lock.images.toSorted(by(({ reference }) => reference)),
     units: lock.units.toSorted(by(({ name }) => name)),
     files: lock.files.toSorted(by(({ path }) => path)),
+    ...(lock.links && { links: lock.links.toSorted(by(({ path }) => path)) }),
+    ...(lock.folders && { folders: lock.folders.toSorted(by(({ path }) => path)) }),
+    ...(lock.extensions && { extensions: lock.extensions.toSorted(by(({ path }) => path)) }),
   };
   return `${JSON.stringify(sorted, undefined, 2)}\n`;
 }

@@ -44,6 +44,7 @@ export const rules = {
   'program-form': 'What is no whole program for the host’s processor is never kept as one.',
   'programs-confined':
     'A program of a root changes nothing beside the root, and one that is only asked changes nothing at all; its end is ours.',
+  'image-checked': 'Whatever an image was baked with, or must not have, is checked by verify from its lock.',
   seals: 'What is in the cache is regular, not empty, and of the recorded digest: a broken seal is hashed again.',
   activation: 'Activation never consumes the cache, and a target is replaced in one step.',
   'source-order':

@@ -1,6 +1,16 @@
 /** What `verify` finds: one result per checked property, none of which keeps another from being looked at. Pure. */
 
-export const areas = ['binaries', 'packages', 'images', 'units', 'files', 'cache', 'identity'] as const;
+export const areas = [
+  'binaries',
+  'packages',
+  'images',
+  'units',
+  'files',
+  'extensions',
+  'cache',
+  'identity',
+  'manifest',
+] as const;
 export type Area = (typeof areas)[number];
 
 export interface Check {

@@ -16,6 +16,8 @@ import type { Host } from '../../host/port.ts';
 import { imageLockPath, parseImageLock, type ImageLock } from '../../image/image-lock.ts';
 import { checkBinary } from './binaries.ts';
 import { areas, subjectOf, type Area, type Check } from './check.ts';
+import { checkEntries, checkExtensions } from './entries.ts';
+import { checkOwn } from './own-checks.ts';
 import { checkCache, checkFiles } from './files.ts';
 import { checkIdentity } from './identity.ts';
 import { checkImages } from './images.ts';
@@ -67,6 +69,9 @@ export async function verifyHost(host: Host, options: VerifyOptions): Promise<Ve
     attempt('images', () => checkImages(host, lock, { trustSeals })),
     attempt('units', () => checkUnits(host, lock, live ? others.units : new Set())),
     attempt('files', () => checkFiles(host.files, lock, others.files)),
+    attempt('files', () => checkEntries(host.files, lock, others.files)),
+    attempt('extensions', () => checkExtensions(host.files, lock, others.files)),
+    attempt('manifest', () => checkOwn(host, lock)),
     attempt('cache', async () => [
       ...problem,
       ...(await checkCache(host.files, { lock, index, others: others.files })),
@@ -120,6 +125,7 @@ async function claimsOfOthers(host: Host): Promise<{ files: Set<string>; units: 
       if (source === 'image') continue;
       for (const resource of resources ?? []) {
         if (resource.kind === 'file') files.add(resource.path);
+        if (resource.kind === 'extension') files.add(`/etc/extensions/${resource.name}.raw`);
         if (resource.kind === 'binary' && resource.place.type === 'activate') files.add(resource.place.target);
         if (resource.kind === 'unit') {
           units.add(resource.name);
