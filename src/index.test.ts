@@ -103,7 +103,8 @@ test('every export is described', () => {
 
 describe('plan', () => {
   test('plans for a machine on which nothing is set up', async () => {
-    const report = await surface.plan({ documents: [{ file: demo, text }] });
+    const cache = { kubelet: ['1.34.3'], kubectl: ['1.34.3', '1.32.3', '1.36.4'] };
+    const report = await surface.plan({ documents: [{ file: demo, text }], facts: { ...surface.exampleFacts, cache } });
     assert.equal(report.goal, 'ready unit:kubelet.service');
     assert.deepEqual(
       report.impact.map(({ effect, unit }) => `${effect} ${unit}`),

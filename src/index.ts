@@ -86,6 +86,7 @@ export type {
 
 export type { PlannedStep, PlanReport } from './inspect/plan-report.ts';
 export type { PlannedSource, PlannedSources } from './inspect/plan-sources.ts';
+export type { Unserved } from './inspect/plan-unserved.ts';
 export type { Impact, Observation, Touched } from './model/steps.ts';
 
 /** What is known of the machine that is planned for. */

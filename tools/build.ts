@@ -49,6 +49,8 @@ export async function buildBundle(): Promise<string> {
     legalComments: 'none',
     metafile: true,
     // The build for any runtime: the other one takes what it needs from Node.
+    // Colours that tables have no use for, and that would bring half of Node; they are asked for only when they are set.
+    external: ['@colors/colors/safe'],
     alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     logLevel: 'warning',
     plugins: [withoutIntrospection],

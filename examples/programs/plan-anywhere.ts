@@ -22,7 +22,8 @@ try {
   const document = await parseDocument({ file, text: await readFile(file, 'utf8') }, 'NodeConfig');
   const { version } = resolveNodeConfig([document]).config.spec.kubernetes;
 
-  const facts = { ...exampleFacts, containerdVersion: '2.1.0' };
+  // What an image of this machine would have cached: a plan says first what no source serves.
+  const facts = { ...exampleFacts, containerdVersion: '2.1.0', cache: { kubelet: [version], kubectl: [version] } };
   const { steps, impact, warnings, goal } = await plan({ documents: [document], facts });
   for (const warning of warnings) console.log(`warning: ${warning}`);
   console.log(`${steps.filter(({ phase }) => phase === 'goal').length} steps until ${goal}:`);

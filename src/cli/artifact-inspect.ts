@@ -1,6 +1,7 @@
 /** `nodekiln artifact inspect FILE` */
 import { resolve as absolute } from 'node:path';
-import { paragraphs, table } from './output.ts';
+import { paragraphs } from './output.ts';
+import { table } from './table.ts';
 import { onThisMachine } from './this-machine.ts';
 import type { Verb } from './verb.ts';
 
@@ -15,7 +16,7 @@ export const artifactInspectVerb: Verb = {
     kind: 'ArtifactInspection',
     root: 'never',
   },
-  async run({ arguments: [file = ''] }) {
+  async run({ arguments: [file = ''], terminal }) {
     const { inspectArtifact } = await import('../artifacts/inspect.ts');
     const inspection = await onThisMachine((host) => inspectArtifact(host, absolute(file), { what: file }));
     const { entries, ...about } = inspection;
@@ -33,8 +34,12 @@ export const artifactInspectVerb: Verb = {
     return {
       data: inspection,
       text: paragraphs(
-        table([{ title: 'FACT' }, { title: 'VALUE' }], facts),
-        table([{ title: 'MODE' }, { title: 'TYPE' }, { title: 'SIZE', align: 'right' }, { title: 'MEMBER' }], members),
+        table([{ title: 'FACT' }, { title: 'VALUE', whole: true }], facts, terminal),
+        table(
+          [{ title: 'MODE' }, { title: 'TYPE' }, { title: 'SIZE', align: 'right' }, { title: 'MEMBER' }],
+          members,
+          terminal,
+        ),
         rest > 0 ? `and ${rest} more members` : '',
       ),
     };

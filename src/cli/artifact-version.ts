@@ -1,5 +1,5 @@
 /** `nodekiln artifact version TEXT` */
-import { table } from './output.ts';
+import { table } from './table.ts';
 import type { Verb } from './verb.ts';
 
 export const artifactVersionVerb: Verb = {
@@ -12,11 +12,14 @@ export const artifactVersionVerb: Verb = {
     kind: 'Version',
     root: 'never',
   },
-  async run({ arguments: [text = ''] }) {
+  async run({ arguments: [text = ''], terminal }) {
     const { parseVersion, cacheKey } = await import('../model/version.ts');
     const parsed = parseVersion(text);
     const key = cacheKey(parsed);
     const rows = [...Object.entries(parsed).map(([part, value]) => [part, String(value)]), ['cache key', key]];
-    return { data: { text, ...parsed, cacheKey: key }, text: table([{ title: 'PART' }, { title: 'VALUE' }], rows) };
+    return {
+      data: { text, ...parsed, cacheKey: key },
+      text: table([{ title: 'PART' }, { title: 'VALUE' }], rows, terminal),
+    };
   },
 };

@@ -5,8 +5,8 @@ import { NodekilnError } from '../errors.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import type { Space } from '../image/space.ts';
 import { requireFolderOf } from './output-file.ts';
-import { formatWarnings, lines, paragraphs, table } from './output.ts';
-import type { Styler } from './printing.ts';
+import { formatWarnings, lines, paragraphs } from './output.ts';
+import { table, type Look } from './table.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
 export const bakeVerb: Verb = {
@@ -70,7 +70,7 @@ export const bakeVerb: Verb = {
       data: report,
       text: paragraphs(
         formatWarnings(report.warnings, terminal.style),
-        spaceText(report, terminal.style),
+        spaceText(report, terminal),
         [lines(...[done, disabled].filter(Boolean)), skippedText(report), lockText(report.lock)]
           .filter(Boolean)
           .join('\n'),
@@ -109,13 +109,13 @@ function sizeOption(options: Options): number | undefined {
   throw new NodekilnError('NK_USAGE', `--size-budget wants a size like 3GiB or 800MB, not ${text}`);
 }
 
-function spaceText({ space }: BakeReport, style: Styler): string {
+function spaceText({ space }: BakeReport, look: Look): string {
   if (!space) return '';
   const rows = [...space.components, { component: 'all', bytes: space.totalBytes }];
   return table(
     [{ title: 'COMPONENT' }, { title: 'SIZE', align: 'right' }],
     rows.map(({ component, bytes }) => [component, formatSize(bytes)]),
-    style,
+    look,
   );
 }
 

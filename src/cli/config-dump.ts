@@ -1,7 +1,7 @@
 /** `nodekiln config dump FILE…` */
 import { shorten } from '../inspect/format.ts';
 import { readDocuments } from './documents.ts';
-import { table } from './output.ts';
+import { table } from './table.ts';
 import type { Verb } from './verb.ts';
 
 export const configDumpVerb: Verb = {
@@ -18,13 +18,17 @@ export const configDumpVerb: Verb = {
     kind: 'ConfigDump',
     root: 'never',
   },
-  async run({ arguments: files }) {
+  async run({ arguments: files, terminal }) {
     const sources = await readDocuments(files);
     const { configDump, parseDocument } = await import('../index.ts');
     const loaded = await Promise.all(sources.map((source) => parseDocument(source, 'NodeConfig')));
     const dump = configDump(loaded);
-    const rows = dump.entries.map((entry) => [entry.path, shorten(valueText(entry.value), 60), entry.origin]);
-    return { data: dump, text: table([{ title: 'PATH' }, { title: 'VALUE' }, { title: 'FROM' }], rows) };
+    const rows = dump.entries.map((entry) => [
+      entry.path,
+      terminal.wide ? valueText(entry.value) : shorten(valueText(entry.value), 60),
+      entry.origin,
+    ]);
+    return { data: dump, text: table([{ title: 'PATH' }, { title: 'VALUE' }, { title: 'FROM' }], rows, terminal) };
   },
 };
 

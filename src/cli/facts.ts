@@ -1,6 +1,6 @@
 /** `nodekiln facts` */
 import { textOption, rootOption, type Verb } from './verb.ts';
-import { table } from './output.ts';
+import { table } from './table.ts';
 
 export const factsVerb: Verb = {
   spec: {
@@ -12,7 +12,7 @@ export const factsVerb: Verb = {
     kind: 'Facts',
     root: 'never',
   },
-  async run({ options }) {
+  async run({ options, terminal }) {
     const [{ createLinuxHost }, { observeFacts }] = await Promise.all([
       import('../host/linux/host.ts'),
       import('../host/facts.ts'),
@@ -21,7 +21,7 @@ export const factsVerb: Verb = {
     try {
       const facts = await observeFacts(host);
       const rows = [...leaves(facts, '')].map(([path, value]) => [path, value]);
-      return { data: facts, text: table([{ title: 'FACT' }, { title: 'VALUE' }], rows) };
+      return { data: facts, text: table([{ title: 'FACT' }, { title: 'VALUE' }], rows, terminal) };
     } finally {
       await host.close();
     }

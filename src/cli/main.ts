@@ -43,7 +43,12 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
     json,
     signal: abort.signal,
     onEvent: (event) => progress.onEvent(event),
-    terminal: { width: columnsOf(stdout), style: styler(stdout) },
+    terminal: {
+      width: columnsOf(stdout),
+      fit: stdout.terminal?.columns,
+      wide: options['wide'] === true,
+      style: styler(stdout),
+    },
     emit(kind, answer) {
       progress.stop();
       const text = textOf(answer, { kind, json });

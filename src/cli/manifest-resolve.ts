@@ -10,7 +10,8 @@ import { count } from '../model/count.ts';
 import { archOption, architectureOption } from './architecture.ts';
 import { readDocuments } from './documents.ts';
 import { isAgentbaker, readInventory } from './manifest-formats.ts';
-import { paragraphs, table } from './output.ts';
+import { paragraphs } from './output.ts';
+import { table, type Look } from './table.ts';
 import { textOption, type Options, type Verb } from './verb.ts';
 
 const policies = ['fail', 'nearest-lower', 'nearest'] as const satisfies MinorPolicy[];
@@ -54,7 +55,7 @@ export const manifestResolveVerb: Verb = {
     const data = { platform: request.platform, components: found };
     const error = wanted === undefined ? undefined : whyUnusable(wanted, request, found);
     if (error) return { data, text: '', error };
-    return { data, text: text(found, terminal.style) };
+    return { data, text: text(found, terminal) };
   },
 };
 
@@ -237,7 +238,7 @@ function platformFacts({ os, release, variant, arch }: Request['platform']): Fac
 
 // ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-function text(components: readonly Resolved[], style: Parameters<typeof table>[2]): string {
+function text(components: readonly Resolved[], look: Look): string {
   const shown = components.length === 1 ? components : components.filter(({ choice }) => choice.type !== 'none');
   const hidden = components.length - shown.length;
   const rows = table(
@@ -256,7 +257,7 @@ function text(components: readonly Resolved[], style: Parameters<typeof table>[2
         ...chosen,
       ];
     }),
-    style,
+    look,
   );
   return paragraphs(rows, hidden === 0 ? '' : `${count(hidden, 'component')} with nothing for this platform`);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import type { StepEvent } from '../telemetry/events.ts';
-import { envelopeLine, formatError, table } from './output.ts';
+import { envelopeLine, formatError } from './output.ts';
 import { errorFrom } from './error-from.ts';
 import { createProgress } from './progress.ts';
 import { formatDuration, shorten } from '../inspect/format.ts';
@@ -66,20 +66,6 @@ describe('the envelope', () => {
     assert.deepEqual(back?.toJSON(), full.toJSON());
     assert.equal(errorFrom({ code: 'NK_NOT_A_CODE'.toLowerCase(), message: 'x' }), undefined);
     assert.equal(errorFrom(undefined), undefined);
-  });
-});
-
-describe('a table', () => {
-  it('aligns its columns and has no spaces at the end of lines', () => {
-    const text = table(
-      [{ title: 'A' }, { title: 'N', align: 'right' }, { title: 'C' }],
-      [
-        ['long one', '1', ''],
-        ['x', '100', 'y'],
-      ],
-    );
-    assert.equal(text, 'A           N  C\nlong one    1\nx         100  y');
-    assert.equal(table([{ title: 'A' }], []), '');
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * What goes to stdout and stderr: the pinned JSON envelope `{apiVersion, kind, ok, data, error}`, tables, and errors as
- * people read them. Text here ends without a newline.
+ * What goes to stdout and stderr: the pinned JSON envelope `{apiVersion, kind, ok, data, error}`, and errors as people
+ * read them. Text here ends without a newline.
  */
 import { formatPlace, type NodekilnError, type Problem } from '../errors.ts';
 import { oneLine, type Styler } from './printing.ts';
@@ -51,29 +51,6 @@ function placeAlone({ place, message }: NodekilnError): Problem[] {
 export function formatProblem({ place, message, hint }: Problem): string {
   const where = [place && formatPlace(place), message].filter((part) => part !== undefined && part !== '').join(': ');
   return oneLine(hint === undefined ? where : `${where} (${hint})`);
-}
-
-export interface Column {
-  readonly title: string;
-  readonly align?: 'right';
-}
-
-/** Columns aligned to their widest cell, two spaces apart; nothing at all for no rows. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Styler = plain): string {
-  if (rows.length === 0) return '';
-  const titles = columns.map((column) => column.title);
-  const shown = rows.map((row) => row.map((cell) => oneLine(cell).replaceAll('\t', String.raw`\t`)));
-  const widths = titles.map((title, index) => Math.max(title.length, ...shown.map((row) => row[index]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    columns
-      .map(({ align }, index) => {
-        const cell = cells[index] ?? '';
-        const width = widths[index] ?? 0;
-        return align === 'right' ? cell.padStart(width) : cell.padEnd(width);
-      })
-      .join('  ')
-      .trimEnd();
-  return [style('dim', line(titles)), ...shown.map(line)].join('\n');
 }
 
 /** Lines of an answer, whatever is in them. */

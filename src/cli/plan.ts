@@ -3,10 +3,8 @@ import { NodekilnError } from '../errors.ts';
 import { program } from '../host/program.ts';
 import { resolve } from '../model/path.ts';
 import type { PlanReport } from '../inspect/plan-report.ts';
-import { count } from '../model/count.ts';
 import { readDocuments } from './documents.ts';
-import { formatWarnings, paragraphs, table } from './output.ts';
-import { oneLine, type Styler } from './printing.ts';
+import { planText } from './plan-text.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const planVerb: Verb = {
@@ -40,7 +38,7 @@ export const planVerb: Verb = {
     const factsFile = textOption(options, 'facts');
     if (factsFile !== undefined) {
       const report = await planElsewhere(documents, factsFile);
-      return { data: report, text: planText(report, terminal.style) };
+      return { data: report, text: planText(report, terminal) };
     }
     const [{ planBoot }, { planReport }] = await Promise.all([
       import('../boot/boot.ts'),
@@ -50,7 +48,7 @@ export const planVerb: Verb = {
       documents: documents.map((path) => resolve(program.workingDirectory, path)),
     });
     const report = planReport(prepared, warnings);
-    return { data: report, text: planText(report, terminal.style) };
+    return { data: report, text: planText(report, terminal) };
   },
 };
 
@@ -72,52 +70,4 @@ function parseFacts(text: string, file: string): unknown {
   } catch (cause) {
     throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is no JSON`, { cause, place: { file } });
   }
-}
-
-export function planText(report: PlanReport, style?: Styler): string {
-  const title: Styler = style ?? ((_style, text) => text);
-  const warnings = formatWarnings(report.warnings, style);
-  const overridden =
-    report.overridden.length === 0
-      ? ''
-      : oneLine(`left to a later source, which has taken them over: ${report.overridden.join(', ')}`);
-  if (report.steps.length === 0)
-    return paragraphs(warnings, overridden, 'nothing to do: this machine is as its documents say');
-  const changes = table(
-    [{ title: 'CHANGE' }, { title: 'RESOURCE' }, { title: 'WHAT DIFFERS' }],
-    report.changes.map(({ type, id, facets, details }) => [type, id, details.join('; ') || facets.join(', ')]),
-    style,
-  );
-  const steps = (phase: 'goal' | 'deferred'): string =>
-    table(
-      [{ title: '#', align: 'right' }, { title: 'STEP' }, { title: 'WHY' }, { title: 'WHY HERE' }],
-      report.steps
-        .filter((step) => step.phase === phase)
-        .map((step) => [String(step.position), step.id, step.why, step.reason]),
-      style,
-    );
-  const section = (name: string, text: string): string => (text === '' ? '' : `${title('bold', name)}\n${text}`);
-  const impact = table(
-    [{ title: 'EFFECT' }, { title: 'UNIT' }, { title: 'WHY' }],
-    report.impact.map(({ effect, unit, why }) => [effect, unit, why]),
-    style,
-  );
-  const sources = table(
-    [{ title: 'PROGRAM' }, { title: 'SOURCE' }, { title: 'PART' }, { title: 'WHERE, OR WHY NOT' }],
-    report.sources.flatMap(({ id, version, sources: list }) =>
-      list.map(({ source, part, why }, index) => [index === 0 ? `${id} ${version}` : '', source, part, why]),
-    ),
-    style,
-  );
-  const before = report.goal === undefined ? 'Steps' : `Before the goal (${report.goal})`;
-  return paragraphs(
-    warnings,
-    overridden,
-    section('Changes', changes),
-    section(before, steps('goal')),
-    section('Once the goal is reached', steps('deferred')),
-    section('Sources of programs', sources),
-    section('Impact', impact === '' ? 'no unit starts, stops, restarts or reloads' : impact),
-    `${count(report.changes.length, 'resource')} to change in ${count(report.steps.length, 'step')}`,
-  );
 }

@@ -9,9 +9,10 @@ import { NodekilnError } from '../errors.ts';
 import { junitXml } from '../inspect/verify/junit.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createJournal } from './journal.ts';
-import { envelopeLine, formatError, formatWarnings, lines, table } from './output.ts';
+import { envelopeLine, formatError, formatWarnings, lines } from './output.ts';
 import { oneLine, printed, styler } from './printing.ts';
 import { createProgress } from './progress.ts';
+import { table } from './table.ts';
 
 const hostile = 'a\u001b[2J\u001b]0;t\u0007\u009b31m\r\nerror NK_X: no\u202e\u0000\u007f\u2028z';
 const shown = String.raw`a\u001b[2J\u001b]0;t\u0007\u009b31m\r\nerror NK_X: no\u202e\u0000\u007f\u2028z`;

@@ -2,8 +2,8 @@
 import type { ResetReport } from '../agent/reset.ts';
 import { NodekilnError } from '../errors.ts';
 import { count } from '../model/count.ts';
-import { paragraphs, table } from './output.ts';
-import type { Styler } from './printing.ts';
+import { paragraphs } from './output.ts';
+import { table, type Look } from './table.ts';
 import { flagOption, type Verb } from './verb.ts';
 
 export const resetVerb: Verb = {
@@ -36,14 +36,14 @@ export const resetVerb: Verb = {
     const host = createLinuxHost();
     try {
       const report = await resetNode(host, { dryRun, signal });
-      return { data: { ...report, dryRun }, text: resetText(report, dryRun, terminal.style) };
+      return { data: { ...report, dryRun }, text: resetText(report, dryRun, terminal) };
     } finally {
       await host.close();
     }
   },
 };
 
-function resetText(report: ResetReport, dryRun: boolean, style: Styler): string {
+function resetText(report: ResetReport, dryRun: boolean, look: Look): string {
   if (report.unchanged) return 'nothing to do: the agent brought nothing that is left, and there are no credentials';
   const { changes, stopped, routes, removed } = report;
   const rows = [
@@ -56,7 +56,7 @@ function resetText(report: ResetReport, dryRun: boolean, style: Styler): string 
     ...removed.map((path) => [dryRun ? 'would remove' : 'removed', path]),
   ];
   return paragraphs(
-    table([{ title: 'DONE' }, { title: 'WHAT' }], rows, style),
+    table([{ title: 'DONE' }, { title: 'WHAT' }], rows, look),
     dryRun ? 'nothing was changed' : `reset: ${count(rows.length, 'thing')}; delete the Node in the cluster, too`,
   );
 }

@@ -1,6 +1,6 @@
 /** `nodekiln schema [KIND]` */
 import { NodekilnError } from '../errors.ts';
-import { table } from './output.ts';
+import { table } from './table.ts';
 import type { Verb } from './verb.ts';
 
 export const schemaVerb: Verb = {
@@ -13,7 +13,7 @@ export const schemaVerb: Verb = {
     kind: 'Schema',
     root: 'never',
   },
-  async run({ arguments: [kind] }) {
+  async run({ arguments: [kind], terminal }) {
     const [{ kinds, isKind }, { jsonSchema }, { nearest }, { apiVersion }] = await Promise.all([
       import('../config/load.ts'),
       import('../config/json-schema.ts'),
@@ -27,6 +27,7 @@ export const schemaVerb: Verb = {
         text: table(
           [{ title: 'KIND' }, { title: 'APIVERSION' }],
           names.map((name) => [name, apiVersion]),
+          terminal,
         ),
       };
     }

@@ -2,8 +2,8 @@
 import type { SealReport } from '../bake/seal.ts';
 import { count } from '../model/count.ts';
 import { hostRoot, liveOption } from './live.ts';
-import { paragraphs, table } from './output.ts';
-import type { Styler } from './printing.ts';
+import { paragraphs } from './output.ts';
+import { table, type Look } from './table.ts';
 import { flagOption, listOption, type Verb } from './verb.ts';
 
 export const sealVerb: Verb = {
@@ -37,11 +37,11 @@ export const sealVerb: Verb = {
     const root = hostRoot(options);
     const { sealImage } = await import('../bake/seal.ts');
     const report = await sealImage({ root, dryRun: flagOption(options, 'dry-run'), keep: listOption(options, 'keep') });
-    return { data: report, text: sealText(report, terminal.style) };
+    return { data: report, text: sealText(report, terminal) };
   },
 };
 
-function sealText(report: SealReport, style: Styler): string {
+function sealText(report: SealReport, look: Look): string {
   const { dryRun, changed, root, removed, cache } = report;
   const verified = `${count(cache.verified, 'cached binary', 'cached binaries')} read in full`;
   if (!changed) return `${root} is sealed already; ${verified}`;
@@ -54,7 +54,7 @@ function sealText(report: SealReport, style: Styler): string {
     ...rowOf(dryRun ? 'would renew' : 'renewed', 'seals', cache.renewed),
   ];
   return paragraphs(
-    table([{ title: 'DONE' }, { title: 'WHAT' }, { title: 'WHERE' }, { title: 'WHY' }], rows, style),
+    table([{ title: 'DONE' }, { title: 'WHAT' }, { title: 'WHERE' }, { title: 'WHY' }], rows, look),
     dryRun ? `${root} is not sealed; nothing was changed` : `sealed: ${root}; ${verified}`,
   );
 }

@@ -6,8 +6,9 @@ import { bootResultPath } from '../model/state-paths.ts';
 import type { FileResource, Resource, ResourceId } from '../model/resources.ts';
 import { createMemoryHost } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
-import { planText } from './plan.ts';
+import { planText } from './plan-text.ts';
 import { statusText } from './status.ts';
+import { plainLook } from './table.ts';
 import { planReport } from '../inspect/plan-report.ts';
 import { status } from '../inspect/status.ts';
 import { bootResult, step } from '../../test/support/boot-results.ts';
@@ -19,7 +20,6 @@ import { textOf } from '../model/bytes.ts';
 import { keepReport, type AgentReport } from '../telemetry/agent-report.ts';
 import { agentStatePath } from '../telemetry/agent-state.ts';
 
-const plain = (_style: string, text: string): string => text;
 const secret = 'hunter2-of-the-node';
 
 function file(path: string, text: FileResource['entry'] | string): FileResource {
@@ -72,7 +72,7 @@ describe('status', () => {
   it('says nothing was applied where there is no journal', async () => {
     const found = await status(host, undefined);
     assert.equal(found.generation, undefined);
-    assert.equal(statusText(found, plain), 'nodekiln has applied nothing here');
+    assert.equal(statusText(found, plainLook), 'nodekiln has applied nothing here');
   });
 
   it('counts what is in place, by source', async () => {
@@ -100,7 +100,7 @@ describe('status', () => {
       ],
     );
     assert.ok(found.resources.every(({ details }) => details.length > 0));
-    assert.match(statusText(found, plain), /^resources +0 in place, 2 drifted \(boot 2\)$/m);
+    assert.match(statusText(found, plainLook), /^resources +0 in place, 2 drifted \(boot 2\)$/m);
     assert.equal(textOf(await host.files.read('/etc/a')), 'other', 'nothing is changed by looking');
   });
 
@@ -139,7 +139,7 @@ describe('status', () => {
       [['file:/etc/a', 'failed']],
     );
     assert.equal(found.boot?.outcome, 'failed');
-    assert.match(statusText(found, plain), /last boot +failed, .*: NK_FILE_WRITE no space left/);
+    assert.match(statusText(found, plainLook), /last boot +failed, .*: NK_FILE_WRITE no space left/);
   });
 
   it('shows what an agent that runs cannot put right, and what it remarked', async () => {
@@ -153,9 +153,9 @@ describe('status', () => {
       ],
     };
     await host.files.write([textFile(agentStatePath, JSON.stringify(said))]);
-    const untouched = statusText(await status(host, undefined), plain);
+    const untouched = statusText(await status(host, undefined), plainLook);
     await apply(file('/etc/a', 'a'));
-    for (const text of [untouched, statusText(await status(host, journal), plain)]) {
+    for (const text of [untouched, statusText(await status(host, journal), plainLook)]) {
       assert.match(
         text,
         /^trouble +node-machine, since 2026-01-02T03:04:05.000Z: NK_CLUSTER_NAME_TAKEN the Node a is/m,
@@ -194,7 +194,7 @@ describe('status', () => {
     await report({ outcome: 'failed', error: new NodekilnError('NK_UNIT_FAILED', 'it failed').toJSON() });
     const found = await status(host, journal);
     assert.match(
-      statusText(found, plain),
+      statusText(found, plainLook),
       /^agent +failed, 2026-01-02T03:04:05Z, documents sha256:[0-9a-f]{12}: NK_UNIT_FAILED it failed$/m,
     );
     assert.deepEqual(
@@ -207,7 +207,7 @@ describe('status', () => {
     await host.files.write([textFile('/etc/desired/10-node.json', '{ }')]);
     const changed = await status(host, journal);
     assert.equal(changed.agentDocuments?.reported, false);
-    assert.match(statusText(changed, plain), /^agent +failed, .*, which have changed since: NK_UNIT_FAILED/m);
+    assert.match(statusText(changed, plainLook), /^agent +failed, .*, which have changed since: NK_UNIT_FAILED/m);
 
     await host.files.removeTree('/etc/desired');
     const missing = await status(host, journal);
@@ -237,7 +237,7 @@ describe('status', () => {
       found.units.map(({ name, activeState }) => [name, activeState]),
       [['demo.service', 'inactive']],
     );
-    assert.match(statusText(found, plain), /^demo\.service +inactive/m);
+    assert.match(statusText(found, plainLook), /^demo\.service +inactive/m);
   });
 
   it('and plans never show secrets', async () => {
@@ -268,7 +268,9 @@ describe('status', () => {
   it('and plans say for every step why, and why there', async () => {
     const text = planText(planReport(await prepared([file('/etc/a', 'a'), file('/etc/b', 'b')]), ['a remark']));
     assert.match(text, /^warning: a remark$/m);
-    assert.match(text, /^ *\d+ +write file:\/etc\/a +\S.*  \S/m);
+    assert.match(text, /^create +file:\/etc\/a +is missing$/m);
+    assert.match(text, /^ *1 +file:\/etc\/a +write$/m);
+    assert.match(text, /^1-2 +nothing in this plan has to be reached first$/m);
     assert.match(text, /^no unit starts, stops, restarts or reloads$/m);
     assert.match(text, /^2 resources to change in 2 steps$/m);
   });

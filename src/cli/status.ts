@@ -1,11 +1,11 @@
 /** `nodekiln status` */
 import { NodekilnError } from '../errors.ts';
 import { count } from '../model/count.ts';
-import { formatDuration } from '../inspect/format.ts';
+import { digestShown, formatDuration } from '../inspect/format.ts';
 import type { HostStatus } from '../inspect/status.ts';
 import { errorFrom } from './error-from.ts';
-import { lines, paragraphs, table } from './output.ts';
-import type { Styler } from './printing.ts';
+import { lines, paragraphs } from './output.ts';
+import { table, type Look } from './table.ts';
 import { flagOption, rootOption, textOption, type Verb } from './verb.ts';
 
 export const statusVerb: Verb = {
@@ -32,7 +32,7 @@ export const statusVerb: Verb = {
       const differences = found.resources.length;
       return {
         data: found,
-        text: statusText(found, terminal.style),
+        text: statusText(found, terminal),
         ...(flagOption(options, 'check') &&
           differences > 0 && {
             error: new NodekilnError('NK_CHECK_DIFFERENCES', `${count(differences, 'resource')} not in place`),
@@ -45,7 +45,7 @@ export const statusVerb: Verb = {
   },
 };
 
-export function statusText(found: HostStatus, style: Styler): string {
+export function statusText(found: HostStatus, look: Look): string {
   const { generation, summary } = found;
   if (!generation)
     return lines('nodekiln has applied nothing here', ...stateRows(found).map(([name, value]) => `${name}  ${value}`));
@@ -64,11 +64,11 @@ export function statusText(found: HostStatus, style: Styler): string {
   ];
   const width = Math.max(...facts.map(([name]) => name?.length ?? 0));
   return paragraphs(
-    lines(...facts.map(([name = '', value = '']) => `${style('dim', name.padEnd(width))}  ${value}`)),
+    lines(...facts.map(([name = '', value = '']) => `${look.style('dim', name.padEnd(width))}  ${value}`)),
     table(
       [{ title: 'STATE' }, { title: 'RESOURCE' }, { title: 'SOURCE' }, { title: 'WHAT DIFFERS' }],
       found.resources.map((resource) => [resource.state, resource.id, resource.source, resource.details.join('; ')]),
-      style,
+      look,
     ),
     table(
       [
@@ -85,7 +85,7 @@ export function statusText(found: HostStatus, style: Styler): string {
         unit.unitFileState || '-',
         String(unit.restarts ?? '-'),
       ]),
-      style,
+      look,
     ),
   );
 }
@@ -124,9 +124,6 @@ function joinRows({ boot }: HostStatus): string[][] {
       : []),
   ];
 }
-
-/** As much of a digest as tells two apart: `sha256:` and 12 digits. */
-const digestShown = 19;
 
 function agentRows({ agent, agentDocuments }: HostStatus): string[][] {
   if (!agent) return [];

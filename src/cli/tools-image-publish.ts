@@ -3,7 +3,8 @@ import { resolve as absolute } from 'node:path';
 import { NodekilnError } from '../errors.ts';
 import type { Publication } from '../tools-image/publish.ts';
 import { readDocuments } from './documents.ts';
-import { paragraphs, table } from './output.ts';
+import { paragraphs } from './output.ts';
+import { table, type Look } from './table.ts';
 import { flagOption, textOption, type Answer, type Verb } from './verb.ts';
 
 export const toolsImagePublishVerb: Verb = {
@@ -25,7 +26,7 @@ export const toolsImagePublishVerb: Verb = {
     kind: 'ToolsImagePublication',
     root: 'never',
   },
-  async run({ arguments: [file = ''], options }) {
+  async run({ arguments: [file = ''], options, terminal }) {
     const output = textOption(options, 'output');
     const check = flagOption(options, 'check');
     if (check && output === undefined)
@@ -60,7 +61,7 @@ export const toolsImagePublishVerb: Verb = {
             gid: process.getgid?.() ?? 0,
           },
         ]);
-      return report(publication, { output, changed, check });
+      return report(publication, { output, changed, check }, terminal);
     } finally {
       await host.close();
     }
@@ -80,6 +81,7 @@ async function readExisting(file: string): Promise<string | undefined> {
 function report(
   publication: Publication,
   about: { output: string | undefined; changed: boolean; check: boolean },
+  look: Look,
 ): Answer {
   const { text, ...rest } = publication;
   const { output, changed, check } = about;
@@ -91,8 +93,9 @@ function report(
     text: paragraphs(
       `${output}: ${verdict}, revision ${publication.revision}`,
       table(
-        [{ title: 'TAG' }, { title: 'DIGEST' }],
+        [{ title: 'TAG' }, { title: 'DIGEST', whole: true }],
         publication.tags.map(({ tag, digest }) => [tag, digest]),
+        look,
       ),
     ),
   };

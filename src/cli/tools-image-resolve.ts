@@ -6,7 +6,8 @@ import type { ToolsImage, ToolsImageResolver } from '../tools-image/resolver.ts'
 import type { ToolsImageSettings } from '../tools-image/settings.ts';
 import type { Host } from '../host/port.ts';
 import { readDocuments } from './documents.ts';
-import { formatWarnings, paragraphs, table } from './output.ts';
+import { formatWarnings, paragraphs } from './output.ts';
+import { table } from './table.ts';
 import { textOption, type Answer, type Call, type Options, type Verb } from './verb.ts';
 
 const defaultConfig = '/etc/nodekiln/tools-image.yaml';
@@ -79,7 +80,7 @@ function textOf({ image, why, digest, clusterVersion, metadata }: ToolsImage, { 
     ...(metadata.passedOver ?? []).map((entry) => `passed over: ${entry}`),
   ];
   const warnings = said.length === 0 ? '' : formatWarnings(said, terminal.style);
-  return paragraphs(warnings, table([{ title: 'FACT' }, { title: 'VALUE' }], rows));
+  return paragraphs(warnings, table([{ title: 'FACT' }, { title: 'VALUE', whole: true }], rows, terminal));
 }
 
 async function settings(options: Options): Promise<ToolsImageSettings> {

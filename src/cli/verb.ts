@@ -94,6 +94,10 @@ export type OptionValue = string | boolean | readonly string[];
 export interface Terminal {
   /** Columns of stdout; 100 where it is no terminal. */
   readonly width: number;
+  /** Columns that tables may take; undefined where they may take what they need. */
+  readonly fit: number | undefined;
+  /** `--wide`: everything in full. */
+  readonly wide: boolean;
   /** `util.styleText`, where stdout shows colours. */
   readonly style: (style: Style, text: string) => string;
 }
@@ -123,6 +127,7 @@ export type Parsed =
 export const commonOptions: readonly OptionSpec[] = [
   { flag: '--json', about: 'print one JSON object on stdout (streams: one per line) instead of text' },
   { flag: '--quiet', about: 'no progress on stderr' },
+  { flag: '--wide', about: 'tables with everything in full, however narrow the terminal is' },
 ];
 
 export const rootOption: OptionSpec = {

@@ -4,8 +4,9 @@ import { writeOutput } from './output-file.ts';
 import { count } from '../model/count.ts';
 import type { VerifyReport } from '../inspect/verify/verify.ts';
 import { hostRoot, liveOption } from './live.ts';
-import { paragraphs, table } from './output.ts';
-import { oneLine, type Styler } from './printing.ts';
+import { paragraphs } from './output.ts';
+import { oneLine } from './printing.ts';
+import { table, type Look } from './table.ts';
 import { flagOption, textOption, type Verb } from './verb.ts';
 
 export const verifyVerb: Verb = {
@@ -38,7 +39,7 @@ export const verifyVerb: Verb = {
     if (junit !== undefined) await writeOutput(junit, junitXml(report));
     return {
       data: report,
-      text: verifyText(report, { style: terminal.style, all: flagOption(options, 'all') }),
+      text: verifyText(report, { look: terminal, all: flagOption(options, 'all') }),
       ...(!report.ok && {
         error: new NodekilnError(
           'NK_CHECK_DIFFERENCES',
@@ -49,7 +50,7 @@ export const verifyVerb: Verb = {
   },
 };
 
-function verifyText(report: VerifyReport, { style, all }: { style: Styler; all: boolean }): string {
+function verifyText(report: VerifyReport, { look, all }: { look: Look; all: boolean }): string {
   const shown = report.checks.filter(({ status }) => all || status === 'failed');
   const { passed, failed, skipped } = report.summary;
   const { name, os, release, architecture } = report.image;
@@ -57,7 +58,7 @@ function verifyText(report: VerifyReport, { style, all }: { style: Styler; all: 
     table(
       [{ title: 'RESULT' }, { title: 'AREA' }, { title: 'SUBJECT' }, { title: 'PROPERTY' }, { title: 'WHY' }],
       shown.map(({ status, area, subject, property, detail }) => [status, area, subject, property, detail ?? '']),
-      style,
+      look,
     ),
     oneLine(
       `${name || 'image'} ${os}/${release} ${architecture} in ${report.root}: ${passed} passed, ${failed} failed, ${skipped} skipped`,

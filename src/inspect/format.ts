@@ -17,3 +17,6 @@ export function shorten(text: string, length: number): string {
   const head = Math.ceil((length - 1) / 2);
   return `${text.slice(0, head)}…${text.slice(text.length - (length - 1 - head))}`;
 }
+
+/** As much of a digest as tells two apart: `sha256:` and 12 digits. */
+export const digestShown = 19;

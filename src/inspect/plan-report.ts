@@ -5,6 +5,7 @@
 import type { Decision } from '../plan/decide.ts';
 import type { Change, Impact, ScheduledStep, StepAction } from '../model/steps.ts';
 import { plannedSources, type PlannedSources } from './plan-sources.ts';
+import { unservedIn, type Unserved } from './plan-unserved.ts';
 
 /** A plan as it may be shown: without secrets. */
 export interface PlanReport {
@@ -12,7 +13,10 @@ export interface PlanReport {
   readonly steps: readonly PlannedStep[];
   /** Where the programs that change come from. */
   readonly sources: readonly PlannedSources[];
+  /** Programs of them that no source can serve, with what follows. Their steps, and those that need them, are not done. */
+  readonly unserved: readonly Unserved[];
   readonly goal: string | undefined;
+  /** What happens to units; without what does not because of `unserved`. */
   readonly impact: readonly Impact[];
   /** Resources that a later source has taken over: nothing is done for them. */
   readonly overridden: readonly string[];
@@ -35,9 +39,15 @@ export interface PlannedStep {
   readonly importance: string;
   readonly deferrable: boolean;
   readonly remainingMs: number;
+  /** False when a program that no source serves stands in its way. */
+  readonly possible: boolean;
 }
 
 export function planReport(decision: Decision, warnings: readonly string[]): PlanReport {
+  const sources = plannedSources(decision.plan.changes);
+  const unserved = unservedIn(decision.schedule, { sources, impact: decision.plan.impact });
+  const lost = new Set(unserved.flatMap(({ impact }) => impact));
+  const undone = new Set(unserved.flatMap(({ steps }) => steps));
   return {
     changes: decision.plan.changes.map(({ id, type, facets, details, source }) => ({
       id,
@@ -58,10 +68,12 @@ export function planReport(decision: Decision, warnings: readonly string[]): Pla
       importance: step.importance,
       deferrable: step.deferrable,
       remainingMs,
+      possible: !undone.has(step.id),
     })),
-    sources: plannedSources(decision.plan.changes),
+    sources,
+    unserved,
     goal: decision.schedule.goal,
-    impact: decision.plan.impact,
+    impact: decision.plan.impact.filter((one) => !lost.has(one)),
     overridden: decision.overridden,
     warnings,
   };

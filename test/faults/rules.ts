@@ -118,6 +118,8 @@ export const rules = {
     'What an API server holds is followed through cuts, silence and refusals: nothing is lost, and it is not pressed.',
 
   // ── people ──
+  'plan-foretells': 'A plan says what can happen alone: what no source serves comes first, with what follows.',
+  tables: 'A table fits the terminal, and cuts nothing that is copied from it.',
   'command-line':
     'A command line means the same wherever its options stand; what is wrong with it, or refused by the system, is said in words that fit the verb.',
 } as const satisfies Readonly<Record<string, string>>;
