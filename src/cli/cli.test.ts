@@ -671,18 +671,22 @@ describe('a verb that only looks', () => {
 });
 
 describe('start-up', () => {
-  it('of boot and agent loads neither a YAML parser nor a reader of archives', async () => {
+  it('of boot and agent loads no YAML parser, no reader of archives, and nothing for terminals', async () => {
     const inputs = await bundledInputs();
+    const terminal = /node_modules\/(cli-progress|cli-table3|string-width)\//;
     for (const verb of ['boot', 'agent']) {
       const loaded = closure(inputs, ['src/cli/main.ts', `src/cli/${verb}.ts`, `src/${verb}/${verb}.ts`]);
       assert.ok(loaded.has('src/apply/reconcile.ts'), 'the closure is followed');
-      const heavy = [...loaded].filter((path) => /node_modules\/(yaml|tar-stream|xz-decompress)\//.test(path));
+      const heavy = [...loaded].filter(
+        (path) => terminal.test(path) || /node_modules\/(yaml|tar-stream|xz-decompress)\//.test(path),
+      );
       assert.deepEqual(heavy, []);
     }
-    assert.ok(
-      [...inputs.keys()].some((path) => path.includes('node_modules/yaml/')),
-      'would be seen',
-    );
+    for (const library of ['yaml', 'cli-progress', 'cli-table3', 'string-width'])
+      assert.ok(
+        [...inputs.keys()].some((path) => path.includes(`node_modules/${library}/`)),
+        `${library} would be seen`,
+      );
   });
 });
 

@@ -72,7 +72,8 @@ describe('words from outside', () => {
     assert.deepEqual([data, told.message], [{ [hostile]: hostile }, `message ${hostile}`]);
   });
 
-  for (const terminal of [undefined, { columns: 400 }])
+  // Of live lines: progress.test.ts.
+  for (const terminal of [undefined, { columns: 400, live: () => new Promise<never>(() => undefined) }])
     it(`stay on their line of the progress ${terminal ? 'on a terminal' : 'in a log'}`, () => {
       const written: string[] = [];
       let nowMs = 0;

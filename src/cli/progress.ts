@@ -1,14 +1,15 @@
 /**
- * Progress on stderr. On a terminal: one live line of what runs, with the time it has been running, above it a line for
- * what failed or took long. Elsewhere: one plain line per finished step, and one about each transfer every ten seconds.
+ * Progress on stderr. On a terminal: a live line of what runs, with the time it has been running, below it one for each
+ * transfer with its bytes, rate and time left, above them a line for what failed or took long. Elsewhere: one plain line per finished step, and one about each transfer every ten seconds.
  * Nothing when quiet.
  */
 import type { StepEvent } from '../telemetry/events.ts';
-import { formatDuration, shorten } from '../inspect/format.ts';
+import type { LiveLine, LiveLines, Terminal } from '../host/port.ts';
+import { formatDuration } from '../inspect/format.ts';
 import { oneLine } from './printing.ts';
 
 export interface ProgressStream {
-  readonly terminal?: { readonly columns: number } | undefined;
+  readonly terminal?: Terminal | undefined;
   write(text: string): unknown;
 }
 
@@ -33,7 +34,7 @@ export interface ProgressOptions {
 
 export function createProgress(stream: ProgressStream, options: ProgressOptions): Progress {
   if (options.quiet) return { onEvent: () => undefined, stop: () => undefined };
-  return stream.terminal ? liveProgress(stream, options) : plainProgress(stream, options);
+  return stream.terminal ? liveProgress(stream, stream.terminal, options) : plainProgress(stream, options);
 }
 
 type EndedStep = Extract<StepEvent, { type: 'end' }>['record'];
@@ -64,52 +65,67 @@ function plainProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Prog
   };
 }
 
-function liveProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Progress {
-  const running = new Map<string, { sinceMs: number; message: string }>();
+/** The lines come once they are loaded, which takes moments; what ended until then is said with them. */
+function liveProgress(stream: ProgressStream, terminal: Terminal, { nowMs }: ProgressOptions): Progress {
+  const running = new Map<string, { readonly sinceMs: number; message: string }>();
+  const transfers = new Map<string, LiveLine>();
+  const said: string[] = [];
   let finished = 0;
   let frame = 0;
-  let shown = false;
-  const erase = (): void => {
-    if (shown) stream.write('\r\u001b[K');
-    shown = false;
-  };
+  let lines: LiveLines | undefined;
+  let summary: LiveLine | undefined;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  /** Of the lines that are shown or come next. */
+  let ticket: object | undefined;
+
   const draw = (): void => {
     frame = (frame + 1) % frames.length;
-    const steps = [...running].map(
-      ([id, { sinceMs, message }]) => `${id} ${formatDuration(nowMs() - sinceMs)}${message && ` ${message}`}`,
-    );
-    if (steps.length === 0) return erase();
-    const line = oneLine(`${frames[frame]} ${finished} done, ${running.size} running: ${steps.join(', ')}`);
-    stream.write(`\r\u001b[K${shorten(line, Math.max(20, (stream.terminal?.columns ?? 80) - 1))}`);
-    shown = true;
+    const steps = [...running]
+      .filter(([id]) => !transfers.has(id))
+      .map(([id, { sinceMs, message }]) => `${id} ${formatDuration(nowMs() - sinceMs)}${message && ` ${message}`}`);
+    const also = steps.length === 0 ? '' : `: ${steps.join(', ')}`;
+    summary?.set(oneLine(`${frames[frame]} ${finished} done, ${running.size} running${also}`));
   };
-  let timer: ReturnType<typeof setInterval> | undefined;
+  const open = async (): Promise<void> => {
+    const own = (ticket = {});
+    const opened = await terminal.live();
+    if (ticket !== own) return opened.close();
+    lines = opened;
+    for (const line of said.splice(0)) lines.say(line);
+    summary = lines.add();
+    draw();
+    timer = setInterval(draw, frameMs);
+  };
+  const end = (record: EndedStep): void => {
+    running.delete(record.id);
+    transfers.get(record.id)?.remove();
+    transfers.delete(record.id);
+    finished += 1;
+    if (record.status !== 'failed' && record.endMs - record.startMs < longMs) return;
+    if (lines) lines.say(finishedLine(record));
+    else said.push(finishedLine(record));
+  };
   return {
     onEvent(event) {
-      timer ??= setInterval(draw, frameMs);
-      switch (event.type) {
-        case 'start':
-          running.set(event.step, { sinceMs: nowMs(), message: '' });
-          return;
-        case 'progress': {
-          const step = running.get(event.step);
-          if (step) running.set(event.step, { ...step, message: event.message });
-          return;
-        }
-        case 'end': {
-          const { record } = event;
-          running.delete(record.id);
-          finished += 1;
-          if (record.status !== 'failed' && record.endMs - record.startMs < longMs) return;
-          erase();
-          stream.write(`${finishedLine(record)}\n`);
-        }
-      }
+      if (!ticket) void open();
+      if (event.type === 'start') running.set(event.step, { sinceMs: nowMs(), message: '' });
+      if (event.type === 'end') return end(event.record);
+      if (event.type !== 'progress') return;
+      const step = running.get(event.step);
+      if (step) step.message = event.message;
+      if (!step || !event.transfer || !lines) return;
+      const line = transfers.get(event.step) ?? lines.add();
+      transfers.set(event.step, line);
+      const { receivedBytes, totalBytes } = event.transfer;
+      const share = totalBytes === undefined || totalBytes === 0 ? undefined : receivedBytes / totalBytes;
+      line.set(oneLine(`${event.message}  ${event.step}`), share);
     },
     stop() {
       clearInterval(timer);
-      timer = undefined;
-      erase();
+      lines?.close();
+      for (const line of said.splice(0)) stream.write(`${line}\n`);
+      [timer, lines, summary, ticket] = [undefined, undefined, undefined, undefined];
+      transfers.clear();
     },
   };
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { asArch } from '../model/arch.ts';
-import type { EndSignal, Output, Program } from './port.ts';
+import type { EndSignal, LiveLines, Output, Program } from './port.ts';
 
 /** Opened by who writes first. */
 const outputs: { stdout?: Output; stderr?: Output } = {};
@@ -66,7 +66,9 @@ function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
   stream.on('error', () => undefined);
   return {
     get terminal() {
-      return stream.isTTY ? { columns: stream.columns } : undefined;
+      if (!stream.isTTY) return undefined;
+      const live = async (): Promise<LiveLines> => (await import('./live-lines.ts')).createLiveLines(stream);
+      return { columns: stream.columns, live };
     },
     get colours() {
       const forced = process.env['FORCE_COLOR'];

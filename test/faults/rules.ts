@@ -119,6 +119,9 @@ export const rules = {
 
   // ── people ──
   'plan-foretells': 'A plan says what can happen alone: what no source serves comes first, with what follows.',
+  'start-up':
+    'What boot and agent load is what they need: nothing for documents that are JSON, for archives, for terminals.',
+  progress: 'Each transfer shows its bytes, rate and time left on a line of its own, which goes when it ends.',
   tables: 'A table fits the terminal, and cuts nothing that is copied from it.',
   'command-line':
     'A command line means the same wherever its options stand; what is wrong with it, or refused by the system, is said in words that fit the verb.',

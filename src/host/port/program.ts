@@ -3,13 +3,34 @@
 /** Where text goes. */
 export interface Output {
   /** Present when somebody reads it on a terminal. */
-  readonly terminal?: { readonly columns: number } | undefined;
+  readonly terminal?: Terminal | undefined;
   /** Whether it shows colours: a terminal that can, and a person who does not forbid them (NO_COLOR, FORCE_COLOR). */
   readonly colours: boolean;
   /** It goes to systemd's journal, which takes a priority before each line, `<6>` (sd-daemon(3)). */
   readonly journal: boolean;
   /** Resolves when the text has left us; a reader that went away is no failure. */
   write(text: string): Promise<void>;
+}
+
+export interface Terminal {
+  readonly columns: number;
+  /** Lines at its end; one who writes there otherwise closes them first. */
+  live(): Promise<LiveLines>;
+}
+
+/** Lines that change in place, each on one line of the terminal however long its text is, until they are taken away. */
+export interface LiveLines {
+  /** Below the others. */
+  add(): LiveLine;
+  /** For good, above them, with the next frame. */
+  say(line: string): void;
+  close(): void;
+}
+
+export interface LiveLine {
+  /** `share`: how much is done, of 1. A bar shows it. */
+  set(text: string, share?: number): void;
+  remove(): void;
 }
 
 /** The signals that ask for an orderly end. */
