@@ -23,7 +23,15 @@ const spec: VerbSpec = {
   root: 'never',
 };
 
-const ordinary = { root: '/', until: undefined, deep: undefined, keep: undefined, json: undefined, quiet: undefined };
+const ordinary = {
+  wide: undefined,
+  root: '/',
+  until: undefined,
+  deep: undefined,
+  keep: undefined,
+  json: undefined,
+  quiet: undefined,
+};
 
 for (const [name, args, words, options] of [
   ['nothing but what is required', ['x'], ['x'], {}],
