@@ -9,11 +9,14 @@ import type { StepEvent } from '../telemetry/events.ts';
 import { progressText } from '../artifacts/sources/progress.ts';
 import { createProgress } from './progress.ts';
 
+const escape = '\u001b';
+const sequence = new RegExp(String.raw`${escape}\[(\??([\d;]*)[A-Za-z])|([^])`, 'gu');
+
 /** What a terminal shows of what was written to it: the little of ECMA-48 that moves a cursor and erases. */
 function screenOf(written: string): string[] {
   const lines: string[][] = [[]];
   let [row, column] = [0, 0];
-  for (const [, code, count = '', letter = ''] of written.matchAll(/\u001b\[(\??([\d;]*)[A-Za-z])|([^])/gu)) {
+  for (const [, code, count = '', letter = ''] of written.matchAll(sequence)) {
     const line = (lines[row] ??= []);
     if (code !== undefined) {
       const number = Number(count || '1');
