@@ -65,6 +65,24 @@ describe('a start', () => {
     assert.equal(await engine.host.units.enablement('a.service'), 'disabled', 'what never was ready is not enabled');
   });
 
+  const secret = { sensitive: text('# hunter2') };
+  const dropIn = (content: string | { sensitive: string }) => ({ name: '10-x.conf', content });
+  for (const [what, about, told] of [
+    ['plain', {}, true],
+    ['secret', { content: secret }, false],
+    ['secret with its drop-ins', { content: secret, dropIns: [dropIn({ sensitive: '[Service]\n' })] }, false],
+    ['plain with a secret drop-in of ours', { dropIns: [dropIn({ sensitive: '[Service]\n' })] }, true],
+    ['plain with a plain drop-in', { dropIns: [dropIn('[Service]\n')] }, true],
+  ] as const)
+    for (const start of ['fail', 'hang'] as const)
+      test(`says what it said when it is ${what} (${start}): ${told ? 'all' : 'where to read it'}`, async () => {
+        machine.units.behave('a.service', { start, startMs: 100, log: ['token=hunter2', 'giving up'] });
+        const error = await failing([service(about)]);
+        const said = JSON.stringify([error.message, error.lines, engine.journal.touched().size]);
+        assert.equal(said.includes('hunter2'), told, said);
+        if (!told) assert.match(error.lines.join(), /^what it said is not told.*journalctl -u a\.service$/);
+      });
+
   for (const [what, readiness] of [
     ['an address', { type: 'http', url: 'http://127.0.0.1:10248/healthz' }],
     ['a socket', { type: 'socket', path: '/run/a.sock' }],

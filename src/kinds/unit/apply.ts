@@ -4,7 +4,7 @@
  * failure at once, with its last log lines; a started job is never taken for a running unit.
  */
 import { count } from '../../model/count.ts';
-import type { UnitResource } from '../../model/resources.ts';
+import { isSensitive, type UnitResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import { readBootId } from '../../host/boot-id.ts';
 import { orAborted } from '../../host/deadline.ts';
@@ -89,7 +89,7 @@ export async function performJob(
     case 'stop': {
       const job = await units.stop(action.unit);
       const result = await orAborted(context.signal, job.result);
-      if (result !== 'done') throw await unitError(context.host, action.unit, `stopping ended with ${result}`);
+      if (result !== 'done') throw await unitError(context, action.unit, `stopping ended with ${result}`);
       return;
     }
   }
@@ -134,7 +134,7 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
     const status = await host.units.get(action.unit);
     // A run that systemd has just begun has not ended: how the one before did is what tells.
     lastExit = status.execMainStatus || lastExit;
-    await failIfDead({ host, action, status, result: ended, restartsBefore: first.restarts ?? 0, lastExit });
+    await failIfDead({ context, action, status, result: ended, restartsBefore: first.restarts ?? 0, lastExit });
     // Until its job is done, `active` may be the process that a restart is about to stop.
     const running = status.activeState === 'active' || (isTransient(status) && status.result === 'success');
     if (ended === 'done' && running) {
@@ -154,7 +154,7 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
     }
     if (host.clock.monotonic() + pause > deadline) {
       throw await unitError(
-        host,
+        context,
         action.unit,
         `not ready after ${action.deadlineMs} ms: ${lastProblem}`,
         'NK_UNIT_UNHEALTHY',
@@ -203,7 +203,7 @@ async function staysActive(
 }
 
 interface Liveness {
-  readonly host: Host;
+  readonly context: PerformContext;
   readonly action: ActionOf<'ready'>;
   readonly status: UnitStatus;
   readonly result: JobResult | undefined;
@@ -212,10 +212,11 @@ interface Liveness {
   readonly lastExit: number;
 }
 
-async function failIfDead({ host, action, status, result, restartsBefore, lastExit }: Liveness): Promise<void> {
+async function failIfDead({ context, action, status, result, restartsBefore, lastExit }: Liveness): Promise<void> {
   const fail = async (problem: string, about: string[] = []): Promise<never> => {
-    const lines = await logOf(host, action.unit);
-    throw failedUnit(action.unit, problem, [...about, ...exitOf(lines, lastExit)], lines);
+    const lines = await logOf(context.host, action.unit);
+    const notes = [...about, ...exitOf(lines, lastExit)];
+    throw failedUnit(action.unit, problem, notes, shown(context, action.unit, lines));
   };
   if (status.loadState === 'not-found')
     throw new NodekilnError('NK_UNIT_MISSING', `${action.unit} does not exist`, { resource: `unit:${action.unit}` });
@@ -231,12 +232,12 @@ async function failIfDead({ host, action, status, result, restartsBefore, lastEx
 const logLines = 20;
 
 async function unitError(
-  host: Host,
+  context: PerformContext,
   unit: string,
   problem: string,
   code: 'NK_UNIT_FAILED' | 'NK_UNIT_UNHEALTHY' = 'NK_UNIT_FAILED',
 ): Promise<NodekilnError> {
-  const lines = await logOf(host, unit);
+  const lines = shown(context, unit, await logOf(context.host, unit));
   return new NodekilnError(code, `${unit}: ${problem}`, { resource: `unit:${unit}`, lines });
 }
 
@@ -247,6 +248,24 @@ function failedUnit(unit: string, problem: string, about: readonly string[], lin
 
 function logOf(host: Host, unit: string): Promise<string[]> {
   return host.units.log(unit, logLines).catch(() => []);
+}
+
+/** What a unit says may hold what its own text does: of a secret one, and of one that is not known any more, nothing is told. */
+function shown(context: PerformContext, unit: string, lines: readonly string[]): string[] {
+  if (lines.length === 0 || !mayBeSecret(context, unit)) return [...lines];
+  return [`what it said is not told, because it may be secret: journalctl -u ${unit}`];
+}
+
+/** A document marks a unit as a whole; a secret drop-in beside plain text is our own, such as a proxy’s. */
+function mayBeSecret(context: PerformContext, unit: string): boolean {
+  try {
+    const found = context.resource(`unit:${unit}`);
+    if (found.kind !== 'unit') return true;
+    const texts = [found.content, ...found.dropIns.map(({ content }) => content)].filter((text) => text !== undefined);
+    return texts.length > 0 && texts.every(isSensitive);
+  } catch {
+    return true;
+  }
 }
 
 /** How the last process that ended did: systemd says so in the log, also when another runs by now. */
