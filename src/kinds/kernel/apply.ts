@@ -89,7 +89,7 @@ export async function performSysctl(context: PerformContext, setting: { key: str
   if (normalise(read) === normalise(value)) return;
   throw new NodekilnError(
     'NK_KERNEL_SETTING',
-    `${key} reads back as ${read?.trim() ?? 'nothing'} after it was set to ${value}`,
+    `${key} reads back as ${normalise(read) ?? 'nothing'} after it was set to ${value}`,
     { resource: `kernel:sysctl/${key}` },
   );
 }

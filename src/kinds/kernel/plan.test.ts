@@ -35,6 +35,18 @@ describe('kernel settings', () => {
     for (const other of ['3276860999', '32768 60998']) assert.equal(plannedSteps([ports], other).length, 1, other);
   });
 
+  for (const [present, said] of [
+    ['0\n', 'net.ipv4.ip_forward is 0, wanted 1'],
+    ['0\t0\n', 'net.ipv4.ip_forward is 0 0, wanted 1'],
+    [' 0 ', 'net.ipv4.ip_forward is 0, wanted 1'],
+    ['0\n2\n', 'net.ipv4.ip_forward is 0 2, wanted 1'],
+    ['\n', 'net.ipv4.ip_forward is empty, wanted 1'],
+    [undefined, 'net.ipv4.ip_forward is unknown, wanted 1'],
+  ] as const)
+    test(`are told on one line: ${JSON.stringify(present)}`, () => {
+      assert.equal(plannedSteps([forward], present)[0]?.why, said);
+    });
+
   test('differ in what they are, modules in whether they are there', () => {
     const { changes } = planned({ desired: [forward, overlay] });
     assert.deepEqual(

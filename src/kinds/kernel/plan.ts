@@ -15,10 +15,12 @@ export const kernelPlanner: KindPlanner<'kernel'> = {
         ? { facets: ['presence'], details: [`module ${setting.name} is not loaded`] }
         : undefined;
     }
-    if (normalise(observed.value) === normalise(setting.value)) return undefined;
+    // As the kernel says it, a line end is behind it and tabs are between its parts.
+    const [present, wanted] = [normalise(observed.value), normalise(setting.value)];
+    if (present === wanted) return undefined;
     return {
       facets: ['content'],
-      details: [`${setting.key} is ${observed.value ?? 'unknown'}, wanted ${setting.value}`],
+      details: [`${setting.key} is ${present === undefined ? 'unknown' : present || 'empty'}, wanted ${wanted}`],
     };
   },
   absent({ setting }, { kernelModules = [] }) {

@@ -176,11 +176,8 @@ const steadyMs = 500;
 const steadyDeadlineMs = 5_000;
 
 /** Throws when the unit does not run for a while without a break, which it has begun to. */
-async function staysActive(
-  { host, signal }: PerformContext,
-  action: ActionOf<'ready'>,
-  first: UnitStatus,
-): Promise<void> {
+async function staysActive(context: PerformContext, action: ActionOf<'ready'>, first: UnitStatus): Promise<void> {
+  const { host, signal } = context;
   const deadline = host.clock.monotonic() + Math.min(action.deadlineMs, steadyDeadlineMs);
   const restartsBefore = first.restarts ?? 0;
   let since = first;
@@ -189,12 +186,12 @@ async function staysActive(
     await host.clock.sleep(Math.max(steadyAt - host.clock.monotonic(), probeMinMs), signal);
     const status = await host.units.get(action.unit);
     lastExit = status.execMainStatus || lastExit;
-    await failIfDead({ host, action, status, result: 'done', restartsBefore, lastExit });
+    await failIfDead({ context, action, status, result: 'done', restartsBefore, lastExit });
     const isSame = status.invocationId === since.invocationId && status.mainPid === since.mainPid;
     if (status.activeState === 'active' && isSame) return;
     if (host.clock.monotonic() >= deadline)
       throw await unitError(
-        host,
+        context,
         action.unit,
         `it does not stay active: it is ${status.activeState} (${status.subState})`,
       );
