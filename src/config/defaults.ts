@@ -2,6 +2,7 @@
  * Every default of a NodeConfig, in one place. They are the first of the merged sources, so a document overrides them
  * like any other; `config dump` marks them `default`. Defaults of single items (`mode` of a file) are at the end. Pure.
  */
+import type { AddressFamily } from './address-families.ts';
 import { podCidr } from './schema-cluster.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 
@@ -112,15 +113,43 @@ const withBridge: NodeSpecDocument = {
   },
 };
 
+/**
+ * The same for IPv6, where a document gives an address of it: forwarding takes a machine's own routes away that it has out of
+ * router advertisements, unless it is told otherwise (desired/network.ts).
+ */
+const withBridgeOfSix: NodeSpecDocument = {
+  kernel: {
+    modules: [],
+    sysctls: [
+      {
+        key: 'net.bridge.bridge-nf-call-ip6tables',
+        value: '1',
+        importance: 'bestEffort',
+        scope: 'shared',
+        needs: ['kernel:module/br_netfilter'],
+      },
+      { key: 'net.ipv6.conf.all.forwarding', value: '1', scope: 'shared' },
+    ],
+  },
+};
+
 /** A cluster gives each of its Nodes addresses for pods, and sees to it that no two have the same. */
 const bridgeInCluster: NodeSpecDocument = { network: { cni: { subnet: podCidr } } };
 
+interface DefaultsAsked {
+  readonly cluster: boolean;
+  readonly bridge: boolean;
+  /** Of the addresses that documents give pods, node and the cluster's DNS. */
+  readonly families: ReadonlySet<AddressFamily>;
+}
+
 /** The default sources for what the documents together ask for, in the order they merge. */
-export function defaultsFor({ cluster, bridge }: { cluster: boolean; bridge: boolean }): NodeSpecDocument[] {
+export function defaultsFor({ cluster, bridge, families }: DefaultsAsked): NodeSpecDocument[] {
   return [
     always,
     cluster ? inCluster : standAlone,
     ...(bridge ? [withBridge] : []),
+    ...(bridge && families.has('IPv6') ? [withBridgeOfSix] : []),
     ...(bridge && cluster ? [bridgeInCluster] : []),
   ];
 }

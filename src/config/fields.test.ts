@@ -512,9 +512,25 @@ const nodeConfig: readonly Field[] = [
   { at: 'network.cni.type', ...choices('none', 'bridge') },
   {
     at: 'network.cni.subnet',
-    takes: ['10.88.0.0/24', '1.2.3.4/8', '255.255.255.255/32', 'fd00::/64', '::/0', '::ffff:1.2.3.4/128', 'podCIDR'],
+    takes: [
+      '10.88.0.0/24',
+      '1.2.3.4/8',
+      '255.255.255.255/32',
+      'fd00::/64',
+      '::/0',
+      '::ffff:1.2.3.4/128',
+      'podCIDR',
+      '10.88.0.0/24,fd00::/64',
+      'fd00::/64,10.88.0.0/24',
+    ],
     refuses: {
-      'must be a subnet like "10.88.0.0/24", or "podCIDR"': [
+      'must be a subnet like "10.88.0.0/24", an IPv4 and an IPv6 subnet with a comma, or "podCIDR"': [
+        '10.88.0.0/24,10.89.0.0/24',
+        'fd00::/64,fd01::/64',
+        '10.88.0.0/24,',
+        '10.88.0.0/24, fd00::/64',
+        '10.88.0.0/24,fd00::/64,10.89.0.0/24',
+        'podCIDR,fd00::/64',
         '',
         'podCIDRs',
         'apodCIDR',

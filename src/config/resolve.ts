@@ -5,6 +5,7 @@
 import type { Place } from '../errors.ts';
 import { completeNodeConfig } from './complete.ts';
 import type { NodeConfig } from './complete.ts';
+import { familiesIn } from './address-families.ts';
 import { defaultsFor } from './defaults.ts';
 import { invalidDocument } from './invalid.ts';
 import type { LoadedDocument } from './load.ts';
@@ -32,6 +33,7 @@ export function resolveNodeConfig(sources: readonly LoadedDocument<'NodeConfig'>
   const defaults = defaultsFor({
     cluster: isMap(valueAt(asked, ['spec', 'cluster'])),
     bridge: valueAt(asked, ['spec', 'network', 'cni', 'type']) === 'bridge',
+    families: familiesIn(valueAt(asked, ['spec'])),
   });
   const merged = merge([...defaults.map((spec) => ({ apiVersion, kind: 'NodeConfig', spec })), ...documents]);
 

@@ -36,7 +36,7 @@ import {
   numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
-import { addressBytes, isNodeAddress, isSubnet } from '../model/ip-address.ts';
+import { addressBytes, areSubnets, isNodeAddress } from '../model/ip-address.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName, podCidr } from './schema-cluster.ts';
 import { signature } from './schema-sources.ts';
@@ -49,8 +49,8 @@ export const metadata = fields({
 
 const ipAddress = checked((value) => addressBytes(value) !== undefined, 'an IP address');
 const podSubnet = checked(
-  (value) => value === podCidr || isSubnet(value),
-  'a subnet like "10.88.0.0/24", or "podCIDR"',
+  (value) => value === podCidr || areSubnets(value),
+  'a subnet like "10.88.0.0/24", an IPv4 and an IPv6 subnet with a comma, or "podCIDR"',
 );
 const nodeAddresses = checked(isNodeAddress, 'one address, or an IPv4 and an IPv6 address with a comma');
 /** Not shown in messages: somebody may have put a key here. */
@@ -217,7 +217,7 @@ const network = fields({
         oneOf('none', 'bridge'),
       ),
       subnet: opt(
-        'Addresses of pods of a `bridge`: a subnet, `10.88.0.0/24`, or `podCIDR`, what the cluster gives the Node. Default: podCIDR in a cluster; without one a subnet is required.',
+        'Addresses of pods of a `bridge`: a subnet, `10.88.0.0/24`, one of either family, `10.88.0.0/24,fd00:88::/64`, or `podCIDR`, what the cluster gives the Node. Default: podCIDR in a cluster; without one a subnet is required.',
         podSubnet,
       ),
       bridge: opt('Name of the bridge. Default: cni0.', matching(/^[^\s/]{1,15}$/, 'the name of a network interface')),

@@ -54,12 +54,11 @@ interface CniSettings {
 
 /** Undefined where containerd's own will do. */
 function cniSettings(binDir: string | undefined, network: PodNetwork | undefined): CniSettings | undefined {
-  const filledIn = network?.filledIn;
-  if (binDir === undefined && filledIn === undefined) return undefined;
+  if (binDir === undefined && !network) return undefined;
   return {
     ...(binDir !== undefined && { bin_dir: binDir }),
-    conf_dir: filledIn ?? cniFolder,
-    ...(network && filledIn !== undefined && { conf_template: network.path }),
+    conf_dir: network?.folder ?? cniFolder,
+    ...(network?.isTemplate === true && { conf_template: network.path }),
   };
 }
 

@@ -244,7 +244,7 @@ const kernel: readonly Feature[] = [
 ];
 
 const cri = '[plugins."io.containerd.grpc.v1.cri"]';
-const conflist = 'file:/etc/cni/net.d/10-nodekiln.conflist';
+const conflist = 'file:/etc/cni/nodekiln.d/10-nodekiln.conflist';
 const ofBridge = {
   'file:/etc/sysctl.d/99-nodekiln.conf': {
     adds: ['-net.bridge.bridge-nf-call-iptables = 1', 'net.ipv4.ip_forward = 1'],
@@ -252,6 +252,19 @@ const ofBridge = {
   'kernel:module/br_netfilter': {},
   'kernel:sysctl/net.bridge.bridge-nf-call-iptables': { is: { needs: ['kernel:module/br_netfilter'] } },
   'kernel:sysctl/net.ipv4.ip_forward': {},
+  [runtime]: { adds: ['', `${cri.slice(0, -1)}.cni]`, 'conf_dir = "/etc/cni/nodekiln.d"'] },
+};
+const alsoOfSix = {
+  'file:/etc/sysctl.d/99-nodekiln.conf': {
+    adds: [
+      '-net.bridge.bridge-nf-call-iptables = 1',
+      'net.ipv4.ip_forward = 1',
+      '-net.bridge.bridge-nf-call-ip6tables = 1',
+      'net.ipv6.conf.all.forwarding = 1',
+    ],
+  },
+  'kernel:sysctl/net.bridge.bridge-nf-call-ip6tables': { is: { needs: ['kernel:module/br_netfilter'] } },
+  'kernel:sysctl/net.ipv6.conf.all.forwarding': { is: { importance: 'required' } },
 };
 
 const runtimes: readonly Feature[] = [
@@ -337,6 +350,7 @@ const runtimes: readonly Feature[] = [
     said: 'network: {cni: {type: bridge, subnet: "fd00::/64", bridge: b0, masquerade: false, mtu: 1400}}',
     changes: {
       ...ofBridge,
+      ...alsoOfSix,
       [conflist]: {
         is: {
           entry: {

@@ -8,6 +8,7 @@ import { caPath, healthzUrl, kubeletConfigPath, ownUnitDefaults, staticPodFolder
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import { clusterAccess, registrationPath, registrationVariable, type ClusterAccess } from './cluster-access.ts';
+import { nodeIpOf, podResolvConf } from './network.ts';
 import { isOfNode, podNetworkTemplatePath } from './pod-network.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import { base, folder, textFile } from './render-items.ts';
@@ -62,6 +63,7 @@ function kubeletConfiguration(
     ...(cluster?.servingCertificate === 'cluster' && { serverTLSBootstrap: true }),
     // In a cluster they are told when the node registers (cluster-access.ts).
     ...(!cluster && taints.length > 0 && { registerWithTaints: taints }),
+    ...(podResolvConf(facts) !== undefined && { resolvConf: podResolvConf(facts) }),
     ...configuration,
     ...(cluster && cluster.caBundle !== '' && { authentication: withClientCa(configuration['authentication']) }),
   };
@@ -102,7 +104,7 @@ export function kubeletUnit(spec: NodeSpec, facts: Facts): UnitResource {
   const access = spec.cluster && clusterAccess(spec, spec.cluster, facts);
   const proxy = proxyVariables(spec);
   const program = spec.binaries.tools['kubelet']?.target ?? '/opt/bin/kubelet';
-  const flags = kubeletFlags(ofFlags, access);
+  const flags = kubeletFlags({ ...ofFlags, nodeIp: nodeIpOf(spec) }, access);
   const argv = [
     program,
     ...Object.entries(flags)

@@ -9,11 +9,14 @@
 import type { CniItem } from '../config/complete.ts';
 import { nothingLeft } from '../config/completion.ts';
 import { podCidr } from '../config/schema-cluster.ts';
+import { subnetsOf } from '../model/ip-address.ts';
 import { sha256 } from '../host/digest.ts';
 import { stableJson } from './stable.ts';
 
-/** Where containerd looks unless told otherwise. */
+/** Where containerd looks unless told otherwise, and takes the first of those that it finds, whoever brought it. */
 export const cniFolder = '/etc/cni/net.d';
+/** Where it is told to look for a network of ours: another's, such as a base image's example, has no say there. */
+export const ownNetworkFolder = '/etc/cni/nodekiln.d';
 export const podNetworkTemplatePath = '/etc/containerd/nodekiln-bridge.conflist.template';
 
 type Bridge = Omit<CniItem, 'type' | 'binDir'>;
@@ -27,15 +30,20 @@ export function isOfNode({ type, subnet }: Pick<CniItem, 'type' | 'subnet'>): bo
 export interface PodNetwork {
   readonly path: string;
   readonly text: string;
-  /** The file is a template, and containerd fills it into this folder. */
-  readonly filledIn?: string;
+  /** Where containerd looks for it. */
+  readonly folder: string;
+  /** The file is a template, and containerd fills it into the folder. */
+  readonly isTemplate: boolean;
 }
 
 export function podNetworkOf({ subnet = '', ...bridge }: Bridge): PodNetwork {
-  if (subnet !== podCidr)
-    return { path: `${cniFolder}/10-nodekiln.conflist`, text: network(bridge, rangesOf([subnet]), routesOf([subnet])) };
+  if (subnet !== podCidr) {
+    const subnets = subnetsOf(subnet);
+    const text = network(bridge, rangesOf(subnets), routesOf(subnets));
+    return { path: `${ownNetworkFolder}/10-nodekiln.conflist`, text, folder: ownNetworkFolder, isTemplate: false };
+  }
   const text = podNetworkTemplate(bridge);
-  return { path: podNetworkTemplatePath, text, filledIn: filledFolder(text) };
+  return { path: podNetworkTemplatePath, text, folder: filledFolder(text), isTemplate: true };
 }
 
 const rangesInTemplate = 'ranges of podCIDRs';

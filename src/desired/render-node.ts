@@ -19,6 +19,7 @@ import { containerdFiles, containerdUnit, foreignSettings, unreadTables } from '
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
 import { nodeNameOf, nodeNameProblem } from './join.ts';
+import { keepHeardRouters, networkRemarks, resolverRemarks } from './network.ts';
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf, type ItemRenderers } from './render-items.ts';
 import { refuseErrands } from './own-units.ts';
@@ -131,6 +132,7 @@ function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRenderin
     warn(['spec', 'containerd', 'configuration', ...path], message, node);
   for (const { path, message } of unreadTables(containerd.configuration, facts))
     report(['spec', 'containerd', 'configuration', ...path], message, 'Choose another name, or containerd 2.');
+  for (const { path, message } of networkRemarks(spec, facts)) warn(path, message, node);
   for (const file of containerdFiles(spec, facts)) add(file);
   add(afterTrust(containerdUnit(spec), trustResources(spec, facts)));
 }
@@ -140,6 +142,7 @@ function renderKubelet(_kubelet: NodeSpec['kubelet'], node: NodeRendering): void
   const { files, configuration } = kubeletFiles(spec, facts);
   for (const file of files) add(file);
   add(kubeletUnit(spec, facts));
+  for (const { path, message } of resolverRemarks(spec, facts)) warn(path, message, node);
   const target = spec.binaries.tools['kubelet']?.target;
   const problem = target === undefined ? undefined : programProblem(target);
   if (problem !== undefined)
@@ -156,10 +159,12 @@ function warn(path: Path, message: string, { originOf, warnings }: NodeRendering
   warnings.push(origin === undefined ? message : `${origin}: ${message}`);
 }
 
-function renderKernel(kernel: NodeSpec['kernel'], { add, originOf }: NodeRendering): void {
-  for (const file of kernelFiles(kernel)) add(file);
+function renderKernel(kernel: NodeSpec['kernel'], { facts, add, originOf }: NodeRendering): void {
   const { modules, sysctls, ...rest } = kernel;
   nothingLeft(rest);
+  const heard = keepHeardRouters(sysctls, facts);
+  for (const file of kernelFiles({ modules, sysctls: [...heard, ...sysctls] })) add(file);
+  for (const sysctl of heard) add(items.kernel.sysctls(sysctl, undefined));
   for (const [index, module] of modules.entries()) {
     const path = ['spec', 'kernel', 'modules', index];
     add(items.kernel.modules(module, originOf(path)), path);

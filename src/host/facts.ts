@@ -2,6 +2,7 @@
  * Observes what rendering may know of a host (`desired/facts.ts`). Reads files only, so that it costs a few milliseconds,
  * starts nothing and works on a root folder and on a host in memory too.
  */
+import { readNetwork } from './network-facts.ts';
 import { parseOsRelease } from './os-release.ts';
 import { certificatesIn } from '../model/certificate.ts';
 import { nodeCertificatePath, type Facts } from '../model/facts.ts';
@@ -25,6 +26,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     kernel,
     cgroup,
     nodeCertificate,
+    network,
   ] = await Promise.all([
     readOsRelease(files),
     readHostName(host),
@@ -39,6 +41,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     readKernel(files),
     readCgroup(host),
     nodeCertificateOf(host),
+    readNetwork(files),
   ]);
   const cpu = asArch(host.program.architecture) ?? 'amd64';
   return {
@@ -52,6 +55,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     ...(systemdVersion !== undefined && { systemdVersion }),
     ...(containerdVersion !== undefined && { containerdVersion }),
     ...(cniPlugins !== undefined && { cniPlugins }),
+    ...network,
     cpus: countCpus(cpus),
     memoryBytes: Number(/^MemTotal:\s+(\d+) kB/m.exec(memory)?.[1] ?? 0) * 1024,
     interfaces: interfaces.filter((name) => name !== 'lo'),

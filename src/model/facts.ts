@@ -55,6 +55,12 @@ export interface Facts {
   readonly containerdVersion?: string;
   /** The folder with the plugins of the pod network (`bridge`), where one of the usual ones has them. */
   readonly cniPlugins?: string;
+  /** Pod networks in /etc/cni/net.d, whoever brought them: paths in the order in which containerd takes them. */
+  readonly podNetworks?: readonly string[];
+  /** For pods, where /etc/resolv.conf names a resolver that only the host reaches: another file, or `none` when there is none. */
+  readonly resolvConf?: string;
+  /** Links with a default route out of a router advertisement that the kernel took. */
+  readonly raLinks?: readonly string[];
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly interfaces: readonly string[];
@@ -104,6 +110,9 @@ const schema: ZodMiniType<Facts> = map({
   systemdVersion: exactOptional(text),
   containerdVersion: exactOptional(text),
   cniPlugins: exactOptional(text),
+  podNetworks: exactOptional(texts),
+  resolvConf: exactOptional(text),
+  raLinks: exactOptional(texts),
   cpus: count,
   memoryBytes: count,
   interfaces: texts,

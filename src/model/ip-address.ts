@@ -45,6 +45,18 @@ export function isSubnet(text: string): boolean {
   return bytes !== undefined && more.length === 0 && /^(?:0|[1-9]\d*)$/.test(bits) && Number(bits) <= bytes.length * 8;
 }
 
+/** The subnets of a text: one, or one of either family with a comma. */
+export function subnetsOf(text: string): readonly string[] {
+  return text.split(',');
+}
+
+/** One subnet, or one of either family, as Kubernetes writes two of them: `10.88.0.0/24,fd00:88::/64`. */
+export function areSubnets(text: string): boolean {
+  const subnets = subnetsOf(text);
+  const families = new Set(subnets.map((subnet) => subnet.includes(':')));
+  return subnets.every(isSubnet) && families.size === subnets.length;
+}
+
 /** What kubelet takes for the address of its node: one, or one of either family. */
 export function isNodeAddress(text: string): boolean {
   const lengths = text.split(',').map((one) => addressBytes(one)?.length);
