@@ -295,6 +295,42 @@ describe('a folder', () => {
     assert.equal((await machine.units.get('kubelet.service')).activeState, 'active');
   });
 
+  it('that holds what the boot was made from changes nothing, and goes on with it', async () => {
+    const machine = await createMemoryNode({ '10-node.json': one });
+    await bootHost(machine.open());
+    const started = (await machine.units.get('kubelet.service')).invocationId;
+    const { summary } = await play({
+      machine,
+      documents: { '10-node.json': one },
+      at: { 2000: give(two), 4000: give(one) },
+      untilMs: 6000,
+    });
+    assert.deepEqual([...new Set(summary)], ['converged 0', 'failed NK_PLAN_CONFLICT']);
+    assert.equal(summary.at(-1), 'converged 0');
+    assert.equal((await machine.units.get('kubelet.service')).invocationId, started);
+    await machine.files.write([textFile('/etc/nodekiln/conf.d/10-node.json', two)]);
+    const { outcome } = await bootHost(machine.open());
+    assert.equal(outcome, 'converged', 'a boot whose documents changed since goes on with the agent’s');
+    assert.equal(await contentOf(machine, '/etc/a'), 'one');
+  });
+
+  it('that differs from what the boot was made from is told by each resource that differs, and no other', async () => {
+    const machine = await createMemoryNode({
+      '10-node.json': documentOf({ '/etc/a': 'one', '/etc/b': 'x', '/etc/c': 'x' }),
+    });
+    await bootHost(machine.open());
+    const { told } = await play({
+      machine,
+      documents: { '10-node.json': documentOf({ '/etc/a': 'two', '/etc/b': 'y', '/etc/c': 'x' }) },
+      untilMs: 1000,
+    });
+    const error = told[0]?.report.error as { problems?: readonly { message: string }[] } | undefined;
+    assert.deepEqual(
+      error?.problems?.map(({ message }) => message),
+      ['/etc/a', '/etc/b'].map((path) => `file:${path} belongs to source boot and is claimed by agent`),
+    );
+  });
+
   it('that is renamed away keeps what is applied, and is followed when it is back', async () => {
     const { machine, summary, told } = await play({
       documents: { '10-node.json': one },

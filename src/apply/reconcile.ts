@@ -15,7 +15,7 @@ import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { checkPlan, observe } from '../kinds/performers.ts';
 import { readsOf } from '../kinds/planners.ts';
-import { effectiveClaims, type Claims } from '../plan/claims.ts';
+import { effectiveClaims, takingOverEqual, type Claims } from '../plan/claims.ts';
 import { decide, type Decision } from '../plan/decide.ts';
 import type { Claim } from '../plan/diff.ts';
 import { unknownNeeds } from '../plan/plan.ts';
@@ -56,10 +56,11 @@ export interface Prepared extends Decision {
 
 /** Everything up to the schedule; changes nothing of the host. */
 export async function prepare(input: PrepareInput): Promise<Prepared> {
-  const resources = [...input.desired.resources.values()]
+  const before = input.journal?.claims() ?? {};
+  const asked = [...input.desired.resources.values()]
     .filter((resource) => input.sharedOnly !== true || resource.scope === 'shared')
     .map((resource) => withoutOrigin(resource));
-  const before = input.journal?.claims() ?? {};
+  const resources = takingOverEqual(asked, { source: input.source, claims: before });
   const claims: Claims = Object.fromEntries(
     claimSourceOrder.flatMap((source) => {
       const asked = source === input.source ? resources : before[source];

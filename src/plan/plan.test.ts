@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import type { ResourceId, UnitResource } from '../model/resources.ts';
+import type { FileResource, ResourceId, UnitResource } from '../model/resources.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Plan, UnitObservation } from '../model/steps.ts';
 import { ancestors } from '../../test/support/plan-reference.ts';
 import { action, file, freshUnit, planned, sysctl, touchedEntry, unit } from '../../test/support/planning.ts';
-import { effectiveClaims } from './claims.ts';
+import { effectiveClaims, takingOverEqual } from './claims.ts';
 import { schedule } from './schedule.ts';
 
 const ids = (made: Plan): string[] => made.steps.map((step) => step.id).sort();
@@ -316,6 +316,27 @@ describe('claims', () => {
       ],
     );
   });
+
+  for (const [name, boot, agent, taken] of [
+    ['the same', file('/etc/a'), file('/etc/a'), true],
+    [
+      'the same in another order',
+      { ...file('/etc/a'), needs: [] },
+      Object.fromEntries(Object.entries(file('/etc/a')).reverse()) as unknown as FileResource,
+      true,
+    ],
+    ['other content', file('/etc/a', { text: 'x' }), file('/etc/a', { text: 'y' }), undefined],
+    ['another importance', file('/etc/a'), { ...file('/etc/a'), importance: 'bestEffort' as const }, undefined],
+    ['another resource', file('/etc/a'), file('/etc/b'), undefined],
+    ['what was taken over before', { ...file('/etc/a'), takeover: true }, file('/etc/a'), true],
+    ['what is to be taken over', file('/etc/a', { text: 'x' }), { ...file('/etc/a'), takeover: true }, true],
+  ] as const)
+    test(`a later source takes over what it asks for alike: ${name}`, () => {
+      const asked = (source: 'image' | 'agent'): unknown =>
+        takingOverEqual([agent], { source, claims: { boot: [boot] } })[0]?.takeover;
+      assert.equal(asked('agent'), taken);
+      assert.equal(asked('image'), agent.takeover, 'an earlier source takes nothing over');
+    });
 
   test('a takeover puts the later source in force; without it the earlier comes back', () => {
     const early = file('/etc/a', { text: 'early' });
