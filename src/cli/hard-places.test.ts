@@ -35,7 +35,7 @@ const filled = (options: string): string => `mount -t tmpfs -o ${options} tmpfs 
 const places: readonly Place[] = [
   {
     name: 'a full disk',
-    make: `${filled('size=128k')}`,
+    make: filled('size=128k'),
     end: 'mount -o remount,size=8m .',
     said: /no space/i,
   },
@@ -47,7 +47,7 @@ const places: readonly Place[] = [
   },
   {
     name: 'no inodes',
-    make: `${filled('nr_inodes=6')}`,
+    make: filled('nr_inodes=6'),
     end: 'mount -o remount,nr_inodes=1000 .',
     said: /no space|inodes|var\/lib\/nodekiln/i,
   },
