@@ -97,7 +97,7 @@ describe('real packages', () => {
       mkdirSync(join(folder, `deb-${compression}`));
       built.set(`deb ${compression}`, buildDeb(join(folder, `deb-${compression}`), spec, compression));
     }
-    for (const compression of ['none', 'gzip', 'xz', 'zstd', 'bzip2'] as const) {
+    for (const compression of ['none', 'gzip', 'xz', 'lzma', 'zstd', 'bzip2'] as const) {
       mkdirSync(join(folder, `rpm-${compression}`));
       built.set(`rpm ${compression}`, buildRpm(join(folder, `rpm-${compression}`), spec, compression));
       built.set(`tarball ${compression}`, buildTarball(folder, `x-${compression}.tar`, { files, compression }));
@@ -112,11 +112,13 @@ describe('real packages', () => {
     'rpm none',
     'rpm gzip',
     'rpm xz',
+    'rpm lzma',
     'rpm zstd',
     'rpm bzip2',
     'tarball none',
     'tarball gzip',
     'tarball xz',
+    'tarball lzma',
     'tarball zstd',
     'tarball bzip2',
   ];

@@ -9,6 +9,7 @@
 import { NodekilnError } from '../errors.ts';
 import type { ArchiveEntry, Attributes, Files, StagedFile } from '../host/port.ts';
 import { basename, dirname, join } from '../model/path.ts';
+import { candidateEntries, candidatesAmong } from './candidates.ts';
 import type { FormatName, PackageInfo } from './formats/format.ts';
 import { defaultLimits } from './formats/limits.ts';
 import type { Limits } from './formats/limits.ts';
@@ -104,7 +105,12 @@ async function stageMember(
     tell: { names: [...names, ...names.flatMap(ancestors)] },
     fileDigest: options.packageDigest !== false,
   });
-  const member = usableMember(read, names, what);
+  let member: ArchiveEntry;
+  try {
+    member = usableMember(read, names, what);
+  } catch (thrown) {
+    throw await withCandidates(thrown, { host, opened, names });
+  }
   return {
     format,
     member: member.name,
@@ -138,6 +144,22 @@ function usableMember({ entries, taken }: Reading, names: readonly string[], wha
   }
   if (found && taken) return found;
   throw unusableMember(what, `does not contain ${names.join(' or ')}`);
+}
+
+/** The error, with the members that could be taken instead. */
+async function withCandidates(
+  thrown: unknown,
+  { host, opened, names }: { host: PackageHost; opened: OpenPackage; names: readonly string[] },
+): Promise<unknown> {
+  if (!(thrown instanceof NodekilnError) || opened.format === 'file') return thrown;
+  const { entries } = await readPackage(host, opened, { tell: { first: candidateEntries }, fileDigest: false });
+  const { lines, hint } = candidatesAmong(entries, names);
+  return new NodekilnError(thrown.code, thrown.message, {
+    cause: thrown,
+    lines: [...thrown.lines, ...lines],
+    ...(thrown.resource !== undefined && { resource: thrown.resource }),
+    ...(hint !== undefined && { hint }),
+  });
 }
 
 function wantedMembers(member: ExtractOptions['member']): string[] {

@@ -106,7 +106,14 @@ export function buildDeb(
   return path;
 }
 
-const payloads = { none: 'w.ufdio', gzip: 'w6.gzdio', xz: 'w2.xzdio', zstd: 'w3.zstdio', bzip2: 'w6.bzdio' };
+const payloads = {
+  none: 'w.ufdio',
+  gzip: 'w6.gzdio',
+  xz: 'w2.xzdio',
+  lzma: 'w2.lzdio',
+  zstd: 'w3.zstdio',
+  bzip2: 'w6.bzdio',
+};
 
 export function buildRpm(folder: string, spec: PackageSpec, compression: keyof typeof payloads = 'gzip'): string {
   const top = mkdtempSync(join(folder, 'rpm-'));
@@ -150,7 +157,14 @@ export function buildRpm(folder: string, spec: PackageSpec, compression: keyof t
   return path;
 }
 
-const tarFlags = { none: [], gzip: ['-z'], xz: ['-J'], zstd: ['--zstd'], bzip2: ['-j'] };
+const tarFlags = {
+  none: [],
+  gzip: ['-z'],
+  xz: ['-J'],
+  lzma: ['--use-compress-program', 'xz --format=lzma'],
+  zstd: ['--zstd'],
+  bzip2: ['-j'],
+};
 
 export function buildTarball(
   folder: string,

@@ -9,7 +9,21 @@ const magics: readonly (readonly [Exclude<Compression, 'none'>, readonly number[
 ];
 
 /** Bytes that are enough. */
-export const compressionBytes = 6;
+export const compressionBytes = 13;
+
+/**
+ * The form without a magic number that xz calls lzma: properties, the dictionary's size, the content's size. Those that
+ * encoders write are told, as xz itself does.
+ */
+function isLzma(head: Uint8Array): boolean {
+  if (head.length < compressionBytes || head[0] !== 0x5d) return false;
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const [dictionary, high] = [view.getUint32(1, true), view.getUint32(9, true)];
+  const unknown = view.getUint32(5, true) === 0xffffffff && high === 0xffffffff;
+  const isPower = (size: number): boolean => size > 0 && (size & (size - 1)) === 0;
+  const usual = dictionary >= 4096 && (isPower(dictionary) || (dictionary % 3 === 0 && isPower(dictionary / 3)));
+  return usual && (unknown || high < 64);
+}
 
 /** A frame that decoders skip may come before any other. */
 function isSkippable(head: Uint8Array): boolean {
@@ -22,5 +36,6 @@ function isSkippable(head: Uint8Array): boolean {
 /** `none` for anything that is not known. */
 export function detectCompression(head: Uint8Array): Compression {
   if (isSkippable(head)) return 'zstd';
+  if (isLzma(head)) return 'lzma';
   return magics.find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0] ?? 'none';
 }

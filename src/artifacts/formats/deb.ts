@@ -68,7 +68,7 @@ function readArHeader(bytes: Uint8Array, what: string): { name: string; length: 
 }
 
 function partOf(name: string): PartName | undefined {
-  const plain = name.replace(/(\.tar)\.(?:gz|xz|zst|bz2)$/, '$1');
+  const plain = name.replace(/(\.tar)\.(?:gz|xz|zst|bz2|lzma)$/, '$1');
   return names.find((part) => part === plain);
 }
 

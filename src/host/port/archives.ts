@@ -12,7 +12,7 @@ import type { DigestAlgorithm } from '../digest.ts';
 import type { OpenFile, StagedFile } from './files.ts';
 
 /** As the first bytes tell; `none` for anything else. */
-export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
+export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'lzma' | 'bzip2';
 
 /** What a member of an archive is: `other` for FIFOs and whatever an archive makes up. */
 export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'device' | 'other';

@@ -6,6 +6,7 @@
  * Errors: NK_NO_SPACE, NK_ARTIFACT_MEMBER (missing, a folder, a device, links without end), NK_ARTIFACT_ARCHITECTURE, those of the
  * repository and of extract.ts.
  */
+import { candidateEntries, candidatesAmong, type Candidates } from '../../candidates.ts';
 import { looseObject, exactOptional, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import type { ArchiveEntry } from '../../../host/port.ts';
@@ -122,7 +123,24 @@ async function lookUp(layers: Layers, wanted: string, request: ContainerImageFil
     }
     if (hidden) break;
   }
-  throw unusable(request, 'is not in the image');
+  throw unusable(request, 'is not in the image', await candidates(layers, wanted, request));
+}
+
+async function candidates(
+  layers: Layers,
+  wanted: string,
+  { host, what, signal }: ContainerImageFileRequest,
+): Promise<Candidates> {
+  const all: ArchiveEntry[] = [];
+  for (let layer = 0; layer < layers.count && all.length < candidateEntries; layer++) {
+    const path = await layers.path(layer);
+    const source = { path, what, format: 'tarball', limits: defaultLimits, ...(signal && { signal }) } as const;
+    const tell = { first: candidateEntries - all.length };
+    all.push(
+      ...(await withPackage(host, source, (opened) => readPackage(host, opened, { tell, fileDigest: false }))).entries,
+    );
+  }
+  return candidatesAmong(all, [wanted]);
 }
 
 interface Scan {
@@ -202,6 +220,6 @@ function parseJson(text: string): unknown {
   }
 }
 
-function unusable({ what, member }: ContainerImageFileRequest, why: string): NodekilnError {
-  return new NodekilnError('NK_ARTIFACT_MEMBER', `${member} of ${what} ${why}`, { resource: what });
+function unusable({ what, member }: ContainerImageFileRequest, why: string, instead?: Candidates): NodekilnError {
+  return new NodekilnError('NK_ARTIFACT_MEMBER', `${member} of ${what} ${why}`, { resource: what, ...instead });
 }

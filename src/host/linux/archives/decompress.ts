@@ -1,7 +1,7 @@
 /**
- * Decompression as a stream in bounded memory: gzip and zstd by node:zlib, xz and bzip2 by their programs, because a
+ * Decompression as a stream in bounded memory: gzip and zstd by node:zlib, xz, lzma and bzip2 by their programs, because a
  * program decodes on its own core (xz on one: two would hold whole blocks, 90 MB of them). Without an xz program a
- * WebAssembly decoder takes over; without bzip2 it is NK_TOOL_MISSING. Damaged, truncated or trailing data is
+ * WebAssembly decoder takes over, for lzma none does; without a program it is NK_TOOL_MISSING then. Damaged, truncated or trailing data is
  * NK_ARTIFACT_UNREADABLE.
  */
 import { spawn } from 'node:child_process';
@@ -34,12 +34,18 @@ export function createDecompress({ programs }: DecompressOptions): Decompress {
         return throughZstd(input, what);
       case 'xz':
         return programs ? throughXz(input, what) : throughWasm(input, what);
+      case 'lzma':
+        if (!programs) throw missingProgram('xz', what, undefined);
+        return throughProgram(['xz', '-dc', '-T1', '--format=lzma', memoryLimit], input, what);
       case 'bzip2':
         if (!programs) throw missingProgram('bzip2', what, undefined);
         return throughProgram(['bzip2', '-dc'], input, what);
     }
   };
 }
+
+/** A header alone could ask for gigabytes; the strongest of xz's presets asks for 65 MiB. xz says what it lacks. */
+const memoryLimit = '--memlimit-decompress=256MiB';
 
 /** As much memory as `zstd` takes unasked, 128 MiB. */
 const longestWindowLog = 27;
@@ -165,7 +171,7 @@ function missingProgram(program: string, what: string, cause: unknown): Nodekiln
 }
 
 async function* throughXz(input: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {
-  const program = throughProgram(['xz', '-dc', '-T1'], input, what);
+  const program = throughProgram(['xz', '-dc', '-T1', memoryLimit], input, what);
   let first: IteratorResult<Buffer>;
   try {
     first = await program.next();
