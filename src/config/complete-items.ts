@@ -259,6 +259,7 @@ export type ToolItem = Omit<
 
 function toolCompletion(name: string): Completion<ToolDocument, ToolItem> {
   return {
+    policy: kept,
     version: (version, _tool, { kubernetesVersion }) => version ?? kubernetesVersion,
     url: maybeAddress,
     privateUrl: maybeAddress,
@@ -278,8 +279,8 @@ export function completeTool(name: string, tool: ToolDocument, scope: Scope): To
 }
 
 /** Nothing says where it comes from or goes, as in our defaults: an extension that brings the program takes its place. */
-export function isPlainTool({ version, target, type, url, privateUrl, sources }: ToolDocument): boolean {
-  return [version, target, type, url, privateUrl, sources].every((value) => value === undefined);
+export function isPlainTool({ policy, version, target, type, url, privateUrl, sources }: ToolDocument): boolean {
+  return [policy, version, target, type, url, privateUrl, sources].every((value) => value === undefined);
 }
 
 // ── extensions ───────────────────────────────────────────────────────────────────────────────────────────────────

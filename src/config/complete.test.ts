@@ -382,6 +382,7 @@ test('a program that an extension brings is not taken from binaries, too', async
 });
 
 for (const said of [
+  'policy: package',
   'version: 1.2.3',
   'target: /a',
   'type: deb',

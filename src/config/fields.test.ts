@@ -614,6 +614,7 @@ const nodeConfig: readonly Field[] = [
     refuses: { 'cannot be true: kernel settings must be in place before kubelet starts': [true] },
   })),
   { at: 'binaries.policy', ...choices('cache-first', 'cache-only', 'package') },
+  { at: 'binaries.tools.a.policy', ...choices('cache-first', 'cache-only', 'package') },
   { at: 'binaries.sources.local.type', ...choices('deb', 'rpm') },
   { at: 'binaries.sources.local.directory', ...templates('a path') },
   { at: 'binaries.sources.local.member', ...templates('a path') },

@@ -231,7 +231,10 @@ export const kernel = fields({
 
 // ── binaries ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+const binaryPolicy = oneOf('cache-first', 'cache-only', 'package');
+
 const tool = fields({
+  policy: opt('The policy of this tool instead of that for all.', binaryPolicy),
   version: opt('Default: the Kubernetes version.', versionText),
   url: opt(
     'URL or OCI reference to get it from instead: never ignored, and no other source is tried. Placeholders: {tool} {version} {upstream} {tag} {arch} {debArch} {rpmArch} {systemdArch}.',
@@ -251,7 +254,7 @@ const tool = fields({
 export const binaries = fields({
   policy: opt(
     '`cache-first`: the cache filled at bake, then other sources. `cache-only`: nothing else. `package`: skip the cache. Default: cache-first.',
-    oneOf('cache-first', 'cache-only', 'package'),
+    binaryPolicy,
   ),
   sources: opt('Where programs come from that are not in the cache.', binarySources),
   transfer: opt('How they are transferred.', transfer),

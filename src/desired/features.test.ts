@@ -794,6 +794,14 @@ const binaries: readonly Feature[] = [
     },
   },
   {
+    said: `binaries: {tools: {kubectl: {policy: cache-only, sources: {tarball: {url: "https://t"}}}}}`,
+    changes: { 'binary:kubectl': { is: { passedOver: [{ source: 'tarball', why: 'the policy is cache-only' }] } } },
+  },
+  {
+    said: `binaries: {policy: cache-only, tools: {kubectl: {policy: cache-only, sources: {tarball: {url: "https://t"}}}}}`,
+    changes: { 'binary:kubectl': { is: { passedOver: [{ source: 'tarball', why: 'the policy is cache-only' }] } } },
+  },
+  {
     said: `binaries: {policy: cache-only, tools: {kubectl: {sources: {tarball: {url: "https://t"}}}}}`,
     changes: { 'binary:kubectl': { is: { passedOver: [{ source: 'tarball', why: 'the policy is cache-only' }] } } },
   },

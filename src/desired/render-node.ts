@@ -184,7 +184,10 @@ function renderBinaries(binaries: NodeSpec['binaries'], { facts, add, originOf, 
     const binary = items.binary.tools(tool, item, { policy, sources, transfer, facts, origin: originOf(path) });
     if (binary.sources.length === 0) {
       const hint = 'Use the policy cache-first, or give the tool a url.';
-      report(['spec', 'binaries', 'policy'], `the policy ${policy} leaves no source for ${tool}`, hint);
+      const [where, which] = item.policy
+        ? [[...path, 'policy'], item.policy]
+        : [['spec', 'binaries', 'policy'], policy];
+      report(where, `the policy ${which} leaves no source for ${tool}`, hint);
     }
     add(binary, path);
   }

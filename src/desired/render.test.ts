@@ -297,6 +297,11 @@ const contradictions = [
       'node.yaml:5:22: spec.binaries.policy: the policy package leaves no source for kubelet; Use the policy cache-first, or give the tool a url.',
   },
   {
+    text: '  binaries: {tools: {kubectl: {policy: package}}}\n',
+    problem:
+      'node.yaml:5:40: spec.binaries.tools.kubectl.policy: the policy package leaves no source for kubectl; Use the policy cache-first, or give the tool a url.',
+  },
+  {
     text: '  files: [{path: /etc/containerd/config.toml, content: x}]\n',
     problem:
       'node.yaml:5:11: spec.files[0]: /etc/containerd/config.toml is already written from another part of this document; Set `takeover: true` to replace it.',
@@ -319,6 +324,25 @@ for (const { text, problem } of contradictions) {
     assert.deepEqual(error.problems.map(formatProblem), [problem]);
   });
 }
+
+for (const [all, own, from] of [
+  [undefined, undefined, ['cache', 'rpm']],
+  [undefined, 'cache-only', ['cache']],
+  ['cache-only', 'cache-first', ['cache', 'rpm']],
+  ['cache-only', undefined, ['cache']],
+  ['cache-first', 'package', ['rpm']],
+] as const)
+  test(`the policy ${own ?? 'of none'} of a tool goes before ${all ?? 'none'} of all`, async () => {
+    const [ofAll, ofTool] = [all && `policy: ${all}, `, own && `policy: ${own}, `];
+    const tool = `{${ofTool ?? ''}version: 1.2.3, sources: {repository: {type: dnf, url: "https://r", keys: [k]}}}`;
+    const { resources } = await renderNodeText(`${minimal}  binaries: {${ofAll ?? ''}tools: {a: ${tool}}}\n`);
+    const binary = resources.get('binary:a');
+    assert.ok(binary?.kind === 'binary');
+    assert.deepEqual(
+      binary.sources.map(({ type }) => type),
+      from,
+    );
+  });
 
 test('a document may replace a file of ours on purpose', async () => {
   const state = await renderNodeText(

@@ -59,13 +59,13 @@ interface Context {
 
 /** The tool's own sources stand in for those of all tools. */
 export function toolSources(tool: string, item: ToolOrigin, context: Context): ToolSources {
-  const { version, url, privateUrl, digest, member, type, package: packageName, sources, ...rest } = item;
+  const { policy, version, url, privateUrl, digest, member, type, package: packageName, sources, ...rest } = item;
   nothingLeft(rest);
   const values = templateValues(tool, version, context.facts);
   const offers = offersOf(sources ?? context.sources ?? {}, packageName, values);
   const configuration: SourceConfiguration = {
     version,
-    policy: context.policy,
+    policy: policy ?? context.policy,
     ...(url !== undefined && { customUrl: expandTemplate(reveal(url), values) }),
     ...(privateUrl !== undefined && { privateUrl: expandTemplate(reveal(privateUrl), values) }),
     ...(offers.local && { local: offers.local.configuration }),
