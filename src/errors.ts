@@ -78,8 +78,8 @@ export const errors = {
   },
   NK_DOCUMENT_EXPOSED: {
     class: 'document',
-    meaning: 'A document with secrets can be read by other users.',
-    hint: 'chmod 0600 the file and make root its owner.',
+    meaning: 'Other users can change a document, or read one with secrets.',
+    hint: 'chmod 0600 the file and make root its owner; take away the rights of others to write to its folders.',
   },
 
   NK_ARTIFACT_ARCHITECTURE: {

@@ -13,7 +13,7 @@ import { sha256 } from '../host/digest.ts';
 import type { MemoryMachine } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
 import { status } from '../inspect/status.ts';
-import { textOf } from '../model/bytes.ts';
+import { bytesOf, textOf } from '../model/bytes.ts';
 import type { AgentReport } from '../telemetry/agent-report.ts';
 import { runAgentOn } from './agent.ts';
 
@@ -431,6 +431,24 @@ describe('what is wrong', () => {
       String(gaps),
     );
     assert.equal(await contentOf(machine, '/etc/a'), 'one');
+  });
+
+  it('that others can make themselves is refused and keeps what is applied, until it is put right', async () => {
+    const two = nodeDocument({ files: [{ path: '/etc/a', content: 'two' }] });
+    const { machine, summary } = await play({
+      documents: { '10-node.json': one },
+      at: {
+        2000: ({ files }) => files.write([textFile(first, two, 0o666)]),
+        2500: async ({ files }) => assert.equal(textOf(await files.read('/etc/a')), 'one'),
+        3000: ({ files }) =>
+          files.write([{ type: 'file', path: first, content: bytesOf(two), mode: 0o644, uid: 7, gid: 0 }]),
+        3500: async ({ files }) => assert.equal(textOf(await files.read('/etc/a')), 'one'),
+        4000: ({ files }) => files.write([textFile(first, two, 0o644)]),
+      },
+      untilMs: 6000,
+    });
+    assert.deepEqual(summary.slice(1), ['failed NK_DOCUMENT_EXPOSED', 'failed NK_DOCUMENT_EXPOSED', 'converged 1']);
+    assert.equal(await contentOf(machine, '/etc/a'), 'two');
   });
 
   it('with who can read a document is refused, and taken up when it is put right', async () => {

@@ -241,6 +241,16 @@ describe('a boot', () => {
     }
   });
 
+  it('refuses a document that others can change, and applies nothing of it', async () => {
+    const document = nodeDocument({ files: [{ path: '/etc/a', content: 'theirs' }] });
+    const machine = await createMemoryNode();
+    await machine.files.write([textFile('/etc/nodekiln/conf.d/10-node.json', document, 0o664)]);
+    const { error } = await boot(machine);
+    assert.equal(error?.code, 'NK_DOCUMENT_EXPOSED');
+    assert.equal(await machine.files.stat('/etc/a'), undefined);
+    assert.equal(codeOf(await published(machine)), 'NK_DOCUMENT_EXPOSED');
+  });
+
   it('refuses a document with secrets that others can read', async () => {
     const secret = nodeDocument({ files: [{ path: '/etc/token', content: 'hunter2', sensitive: true }] });
     const machine = await createMemoryNode();

@@ -7,6 +7,8 @@
  */
 import type { Attributes, DiskSpace, FileStat, FileType, FolderEntry } from '../model/files.ts';
 
+import type { Identity } from '../model/trust.ts';
+
 /** An entry without the target of a symlink, which is a call of its own. */
 export type EntryStat = Omit<FileStat, 'target'>;
 
@@ -45,7 +47,12 @@ export interface Descriptor {
 
 export interface Disk {
   /** Who we are: the owner of what we make, and which of the processes. */
-  readonly self: { readonly pid: number; readonly startTime: string; readonly uid: number; readonly gid: number };
+  readonly self: Identity & {
+    readonly pid: number;
+    readonly startTime: string;
+    /** Who became root by sudo(8), which says so. */
+    readonly sudoer?: Identity | undefined;
+  };
   open(path: string, how: OpenMode): Promise<Descriptor>;
   stat(path: string): Promise<EntryStat>;
   /** Less of it, while nothing else runs: of what the kernel has at hand. Undefined where there is nothing. */

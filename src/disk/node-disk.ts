@@ -27,6 +27,7 @@ import {
 import { copyFile, link, lstat, mkdir, readdir, readlink, rmdir, statfs, symlink, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { FileType } from '../model/files.ts';
+import type { Identity } from '../model/trust.ts';
 import { startTimeIn, type Descriptor, type Disk, type EntryStat, type OpenMode } from './disk.ts';
 
 /** open(2); Node does not name it. */
@@ -43,6 +44,12 @@ const flags: Readonly<Record<OpenMode, number>> = {
   'folder-entry': constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW,
 };
 
+/** Of root alone: others could say so of anybody. */
+function sudoerOf(env: NodeJS.ProcessEnv): Identity | undefined {
+  const [uid, gid] = [Number(env['SUDO_UID']), Number(env['SUDO_GID'])];
+  return process.geteuid?.() === 0 && Number.isInteger(uid) && Number.isInteger(gid) ? { uid, gid } : undefined;
+}
+
 let ownStart: string | undefined;
 
 export const nodeDisk: Disk = {
@@ -53,6 +60,7 @@ export const nodeDisk: Disk = {
     },
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
+    sudoer: sudoerOf(process.env),
   },
   // A file that is made lies in a folder that was just looked up.
   open: async (path, how) =>

@@ -12,7 +12,7 @@
  */
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { basename, dirname, join, normalize } from '../model/path.ts';
-import { isFixed, isOthers } from '../model/trust.ts';
+import { exposureOf, isFixed, isOthers, type Exposure, type Passed } from '../model/trust.ts';
 import type { Descriptor, Disk, Look } from './disk.ts';
 import { unlessMissing } from './entries.ts';
 import { makeFolders } from './folders.ts';
@@ -26,6 +26,8 @@ export interface PathResolver {
   entry(path: string): Promise<string>;
   /** What the path leads to, by its name: every symlink is followed. */
   target(path: string): Promise<string>;
+  /** What of the way to it somebody else can change, and it itself; undefined when nothing, or nothing is there. */
+  exposure(path: string): Promise<Exposure | undefined>;
   /** Paths that nobody can lead elsewhere before they are released. */
   hold(): Places;
 }
@@ -69,6 +71,7 @@ export function createPathResolver(disk: Disk, root: string): PathResolver {
     root,
     entry: (path) => entryIn(walks(about), path).then(({ name }) => name),
     target: (path) => walks(about)(normalise(path)).then(({ name }) => name),
+    exposure: (path) => exposureIn(about, path),
     hold: () => holdPlaces(about),
   };
 }
@@ -106,6 +109,8 @@ type Walk = (path: string) => Promise<Reached>;
 interface Walking {
   /** Holds on to what others can exchange. */
   readonly hold?: (at: Reached) => Promise<Reached>;
+  /** Is told of each component. */
+  readonly pass?: (above: Reached, next: Reached) => void;
   /** Makes a folder that is missing. */
   readonly make?: (at: Reached) => Promise<void>;
 }
@@ -116,6 +121,20 @@ async function look(disk: Disk, known: Set<string>, path: string): Promise<Look 
   const found = await unlessMissing(() => disk.stat(path));
   if (found?.type === 'directory' || found?.type === 'symlink') known.add(path);
   return found;
+}
+
+async function exposureIn(about: About, path: string): Promise<Exposure | undefined> {
+  const { disk, root } = about;
+  const way: Passed[] = [];
+  const named = ({ name }: Reached, found: Look): Passed['entry'] => ({ ...found, path: inRoot(root, name) });
+  const pass = (above: Reached, next: Reached): void => {
+    if (above.found && next.found) way.push({ folder: named(above, above.found), entry: named(next, next.found) });
+  };
+  const { found } = await walks(about, { pass })(normalise(path));
+  // Whose the root of the host is could have put anything there.
+  const top = await about.look(root);
+  const trusted = [disk.self, disk.self.sudoer, top].filter((each) => each !== undefined);
+  return found && exposureOf(way, [disk.self, ...trusted]);
 }
 
 function holdPlaces(about: About): Places {
@@ -178,12 +197,13 @@ async function entryIn(walk: Walk, path: string): Promise<Reached> {
 }
 
 function walks(about: About, walking: Walking = {}): Walk {
+  const { pass: _, ...onTheWay } = walking;
   return async (path) => {
-    const plain = plainFolder(about, path);
+    const plain = walking.pass ? undefined : plainFolder(about, path);
     if (plain) return plain;
     const top: Reached = { real: '/', name: '/', found: await about.look('/') };
     // Where a root folder lies is walked as well: others may be able to exchange it.
-    const base = about.root === '/' ? top : await walk(about, walking, { base: top, path: about.root });
+    const base = about.root === '/' ? top : await walk(about, onTheWay, { base: top, path: about.root });
     return walk(about, walking, { base, path });
   };
 }
@@ -232,6 +252,7 @@ async function walk(
       continue;
     }
     const next = await step(about, walking, { above, part });
+    walking.pass?.(above, next);
     if (next.found?.type !== 'symlink') {
       stack.push(next);
       continue;
@@ -288,5 +309,10 @@ function mayFollow({ disk }: About, { base, above, link }: Following): boolean {
 }
 
 function refused({ root }: About, name: string, { uid }: Look): NodekilnError {
-  return unsafe(root === '/' ? name : name.slice(root.length), uid);
+  return unsafe(inRoot(root, name), uid);
+}
+
+/** As the host calls it. */
+function inRoot(root: string, name: string): string {
+  return root === '/' ? name : name.slice(root.length) || '/';
 }

@@ -32,3 +32,40 @@ export function isFixed(folder: Attributes, entry: Attributes, self: Identity): 
   if (!isOthers(folder, self)) return true;
   return isOwn(folder.uid, self) && (folder.mode & 0o1000) !== 0 && isOwn(entry.uid, self);
 }
+
+/** Something on the way to a file that somebody else can change. */
+export interface Exposure {
+  readonly path: string;
+  /** As in "PATH …": `belongs to user 1000`. */
+  readonly why: string;
+  /** A command. */
+  readonly remedy: string;
+}
+
+/** An entry in a folder that a path leads through. */
+export interface Passed {
+  readonly folder: Named;
+  readonly entry: Named;
+}
+
+interface Named extends Attributes {
+  readonly path: string;
+}
+
+/** The first of what a path leads through that somebody else can change, the end of it included; a link is who laid it. */
+export function exposureOf(way: readonly Passed[], trusted: readonly [Identity, ...Identity[]]): Exposure | undefined {
+  const [self] = trusted;
+  for (const { folder, entry } of way) {
+    if (trusted.some((each) => isFixed(folder, entry, each))) continue;
+    const isSticky = isOwn(folder.uid, self) && (folder.mode & 0o1000) !== 0;
+    return reasonOf(isSticky ? entry : folder, self);
+  }
+  const end = way.at(-1)?.entry;
+  return end && trusted.every((each) => isOthers(end, each)) ? reasonOf(end, self) : undefined;
+}
+
+function reasonOf({ path, uid, mode }: Named, self: Identity): Exposure {
+  if (!isOwn(uid, self)) return { path, why: `belongs to user ${uid}`, remedy: `chown ${self.uid} ${path}` };
+  const octal = (mode & 0o7777).toString(8).padStart(4, '0');
+  return { path, why: `can be written to by others (mode ${octal})`, remedy: `chmod go-w ${path}` };
+}

@@ -10,6 +10,8 @@ export const rules = {
   'values-as-given':
     'What is written for another program is read back by it as it was given; what it could not hold is refused with its place.',
   'words-visible': 'Words from outside are printed with what is no text made visible; JSON keeps them exact.',
+  'documents-ours':
+    'Only what root and we ourselves alone can change is taken as a document: the file, its folders, what links lead to.',
   secrets: 'Secrets are known by their type, never shown, never in a file that others can read, never taken from one.',
   identity: 'What has an identity or an expiry is never shared; what kubelet reads is never deferred.',
 

@@ -23,7 +23,10 @@ import {
 /** No document of people or of a Secret comes near it: two seconds of JSON. */
 const largestDocument = 8 * 1024 * 1024;
 
-/** NK_DOCUMENT_MISSING when there is no such document, or what there is cannot be read as one. */
+/**
+ * NK_DOCUMENT_MISSING when there is no such document, or what there is cannot be read as one; NK_DOCUMENT_EXPOSED when others
+ * can change it, NK_PATH_UNSAFE for a link of theirs.
+ */
 export async function readText(files: Files, path: string): Promise<SourcedText> {
   const found = await readFile(files, path);
   if (found) return found;
@@ -42,6 +45,7 @@ async function readFile(files: Files, path: string): Promise<FoundText | undefin
     try {
       const { size, mode, mtimeNs } = file.stat;
       if (size > largestDocument) throw missing(path, `is larger than ${largestDocument} bytes`);
+      await refuseWrittenByOthers(files, path);
       const content = await file.read(0, size);
       return { file: path, text: new TextDecoder().decode(content), mode, mtimeMs: Number(mtimeNs / 1_000_000n) };
     } finally {
@@ -51,6 +55,18 @@ async function readFile(files: Files, path: string): Promise<FoundText | undefin
     if (thrown instanceof NodekilnError) throw thrown;
     throw missing(path, reason(thrown), thrown);
   }
+}
+
+/** What a document says is done with root's rights: nobody else may have a hand in it (StrictModes of sshd_config(5)). */
+async function refuseWrittenByOthers(files: Files, path: string): Promise<void> {
+  const exposure = await files.exposure(path);
+  if (!exposure) return;
+  const { path: at, why, remedy } = exposure;
+  throw new NodekilnError(
+    'NK_DOCUMENT_EXPOSED',
+    at === path ? `${path} ${why}: it is not to be trusted` : `${path} is not to be trusted: ${at} ${why}`,
+    { place: { file: path }, hint: `Look at what stands in it, then \`${remedy}\`.` },
+  );
 }
 
 function reason(thrown: unknown): string {
@@ -85,6 +101,7 @@ async function isFolder(files: Files, path: string): Promise<boolean> {
     await file?.close();
     return false;
   } catch (thrown) {
+    if (thrown instanceof NodekilnError) throw thrown;
     return errnoOf(thrown) === 'EISDIR';
   }
 }

@@ -40,7 +40,7 @@ interface About {
 function reading({
   disk,
   resolver,
-}: About): Pick<Files, 'stat' | 'read' | 'open' | 'list' | 'entries' | 'digest' | 'realPath'> {
+}: About): Pick<Files, 'stat' | 'read' | 'open' | 'list' | 'entries' | 'digest' | 'realPath' | 'exposure'> {
   const entries: Files['entries'] = (path) =>
     holding(
       resolver,
@@ -63,6 +63,7 @@ function reading({
         return `sha256:${digest.hex()}`;
       }),
     realPath: (path) => resolver.entry(path),
+    exposure: (path) => resolver.exposure(path),
   };
 }
 

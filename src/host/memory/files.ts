@@ -4,6 +4,7 @@
  */
 import { createFolderEvents } from '../../disk/folder-events.ts';
 import { basename, dirname, join } from '../../model/path.ts';
+import { exposureOf, type Passed } from '../../model/trust.ts';
 import { sha256 } from '../digest.ts';
 import { largestRead, type Files, type FileStat, type FolderEntry, type OpenFile } from '../port.ts';
 import type { MemoryClock } from './clock.ts';
@@ -47,7 +48,7 @@ export function createMemoryFiles({ tree, effects, clock }: MemoryFilesOptions):
 
 function reading(
   memory: Memory,
-): Pick<Files, 'stat' | 'read' | 'open' | 'entries' | 'list' | 'realPath' | 'digest' | 'warm' | 'space'> {
+): Pick<Files, 'stat' | 'read' | 'open' | 'entries' | 'list' | 'realPath' | 'exposure' | 'digest' | 'warm' | 'space'> {
   return {
     stat: async (path) => {
       memory.effects.alive();
@@ -76,6 +77,12 @@ function reading(
     realPath: async (path) => {
       memory.effects.alive();
       return memory.tree.entry(path);
+    },
+    exposure: async (path) => {
+      memory.effects.alive();
+      const way: Passed[] = [];
+      const found = memory.tree.get(memory.tree.target(path, (passed) => way.push(passed)));
+      return found && exposureOf(way, [{ uid: 0, gid: 0 }]);
     },
     list: async (path) => {
       memory.effects.alive();

@@ -5,7 +5,7 @@
 import type { FileType } from '../port.ts';
 import { unsafe } from '../../disk/unsafe.ts';
 import { basename, dirname, join, normalize, resolve } from '../../model/path.ts';
-import { isFixed } from '../../model/trust.ts';
+import { isFixed, type Passed } from '../../model/trust.ts';
 
 export interface TreeNode {
   readonly type: FileType;
@@ -35,8 +35,8 @@ export interface Tree {
   make(fields: Partial<TreeNode> & Pick<TreeNode, 'type'>): TreeNode;
   /** The real path of the entry itself; symlinks in its parents are followed. */
   entry(path: string): string;
-  /** The real path of what it leads to. */
-  target(path: string): string;
+  /** The real path of what it leads to; `pass` is told of each folder and entry on the way. */
+  target(path: string, pass?: (way: Passed) => void): string;
   clearVolatile(): void;
   /** Every path with what it holds, for comparing whole trees; without times and inodes. */
   snapshot(): Record<string, string>;
@@ -67,20 +67,21 @@ export function createTree(): Tree {
     nodes.set(folder, make({ type: 'directory' }));
   }
 
-  const walk = (path: string, hops = 0): string => {
+  const walk = (path: string, hops = 0, pass?: (way: Passed) => void): string => {
     let reached = '/';
     const parts = normalize(path).split('/').filter(Boolean);
     for (const [index, part] of parts.entries()) {
       const next = join(reached, part);
       const node = nodes.get(next);
+      const folder = nodes.get(reached);
+      if (folder && node) pass?.({ folder: { ...folder, path: reached }, entry: { ...node, path: next } });
       if (node?.type !== 'symlink') {
         reached = next;
         continue;
       }
-      const folder = nodes.get(reached);
       if (folder && !isFixed(folder, node, root)) throw unsafe(next, node.uid);
       if (hops >= 40) throw Object.assign(new Error(`ELOOP: too many symbolic links, ${path}`), { code: 'ELOOP' });
-      return walk(resolve(reached, node.target, ...parts.slice(index + 1)), hops + 1);
+      return walk(resolve(reached, node.target, ...parts.slice(index + 1)), hops + 1, pass);
     }
     return reached;
   };
@@ -120,7 +121,7 @@ export function createTree(): Tree {
       const clean = normalize(path);
       return clean === '/' ? '/' : join(walk(dirname(clean)), basename(clean));
     },
-    target: (path) => walk(path),
+    target: (path, pass) => walk(path, 0, pass),
     clearVolatile: () => {
       for (const path of nodes.keys()) if (volatile.some((folder) => path.startsWith(`${folder}/`))) nodes.delete(path);
     },

@@ -18,6 +18,7 @@ import type {
   PlaceMethod,
   WriteOutcome,
 } from '../../model/files.ts';
+import type { Exposure } from '../../model/trust.ts';
 
 export type {
   Attributes,
@@ -144,6 +145,11 @@ export interface Files {
    * the host's files lie in no file system (memory).
    */
   realPath(path: string): Promise<string>;
+  /**
+   * What somebody else than root and ourselves can change of what the path leads to: a folder or link on the way, or what is
+   * there. Undefined when there is nothing of that, or nothing there.
+   */
+  exposure(path: string): Promise<Exposure | undefined>;
   /** Reads the files once so that the page cache holds them; never fails; missing files and those that seem to be there already are passed over. Returns bytes read. */
   warm(paths: readonly string[]): Promise<number>;
   /** Removes what ended processes left under temporary names in the folders. Writing into a folder does it, too. */
