@@ -27,6 +27,7 @@ import {
   type LockedPackage,
 } from '../artifacts/manifest-lock.ts';
 import { parseText } from '../config/load.ts';
+import { refuseWrittenByOthers } from '../documents/sources/folder.ts';
 import { imageManifest } from '../documents/kinds/image-manifest.ts';
 import type { ImageDocument } from '../documents/kinds/kind.ts';
 import type { Facts } from '../model/facts.ts';
@@ -395,6 +396,7 @@ async function readManifest(host: Host, path: string): Promise<ImageDocument> {
     throw unreadable(whyRefused(cause), cause);
   }
   if (!content) throw new NodekilnError('NK_DOCUMENT_MISSING', `${path} does not exist`, { place: { file: path } });
+  await refuseWrittenByOthers(host.local, absolute(host, path));
   return imageManifest.load({ parsed: await parseText({ file: path, text: textOf(content) }), mode: 0 });
 }
 

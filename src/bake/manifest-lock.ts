@@ -24,13 +24,15 @@ import type {
 } from '../model/resources.ts';
 import type { Facts } from '../model/facts.ts';
 import type { ImageManifest } from '../config/schema-image.ts';
+import { refuseWrittenByOthers } from '../documents/sources/folder.ts';
 import { NodekilnError, type Problem } from '../errors.ts';
 import { bytesOf, equalBytes, textOf } from '../model/bytes.ts';
 import { isAbsolute, relative } from '../model/path.ts';
 import type { Files, Host } from '../host/port.ts';
 
-/** Undefined when there is none. The path is absolute, as for writing. */
+/** Undefined when there is none; NK_DOCUMENT_EXPOSED when others can change it. The path is absolute, as for writing. */
 export async function readManifestLock(local: Files, path: string): Promise<ManifestLock | undefined> {
+  await refuseWrittenByOthers(local, path);
   const content = await local.read(path);
   return content && parseManifestLock(textOf(content), path);
 }

@@ -1,6 +1,7 @@
 /** Sealing small roots: what is removed, what stays, what is refused; on lab hosts see test/e2e/image. */
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -48,6 +49,7 @@ async function usedRoot(): Promise<string> {
   put(root, '/var/log/dpkg.log', 'text', 0o640);
   put(root, '/root/.docker/config.json', 'secret');
   put(root, '/var/lib/nodekiln/downloads/half', 'x');
+  chmodSync(join(root, 'var/lib/nodekiln'), 0o700);
   put(root, '/usr/lib/systemd/system/containerd.service', '[Install]\nWantedBy=multi-user.target\n');
   mkdirSync(join(root, 'etc/systemd/system/multi-user.target.wants'), { recursive: true });
   symlinkSync(

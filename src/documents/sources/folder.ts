@@ -57,8 +57,9 @@ async function readFile(files: Files, path: string): Promise<FoundText | undefin
   }
 }
 
-/** What a document says is done with root's rights: nobody else may have a hand in it (StrictModes of sshd_config(5)). */
-async function refuseWrittenByOthers(files: Files, path: string): Promise<void> {
+/** What a document says is done with root's rights: nobody else may have a hand in it (StrictModes of sshd_config(5)).
+ * NK_DOCUMENT_EXPOSED. */
+export async function refuseWrittenByOthers(files: Files, path: string): Promise<void> {
   const exposure = await files.exposure(path);
   if (!exposure) return;
   const { path: at, why, remedy } = exposure;
