@@ -369,6 +369,20 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
     }
   });
 
+  test('a root folder that has become a stranger’s link leads nowhere', async () => {
+    const unchanged = await snapshotTree(outside, ['/']);
+    const { folder } = place();
+    const top = join(folder, 'root');
+    mkdirSync(top);
+    const files = createLinuxFiles(top);
+    await works['file']!(files, '/etc');
+    rmSync(top, { recursive: true });
+    symlinkSync(outside, top);
+    for (const work of ['file', 'staged', 'folder', 'read'])
+      await assert.rejects(works[work]!(files, '/kept'), { code: 'NK_PATH_UNSAFE' }, work);
+    assert.deepEqual(await snapshotTree(outside, ['/']), unchanged);
+  });
+
   test('a root folder that is exchanged itself leads nowhere', async () => {
     const unchanged = await snapshotTree(outside, ['/']);
     const { folder } = place();
