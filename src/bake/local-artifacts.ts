@@ -50,8 +50,9 @@ export async function requireLocalArtifacts(host: Host, resources: readonly Reso
 
 async function lookAtArchive(host: Host, resource: ContainerImageResource, about: About): Promise<void> {
   const digest = resource.digest ?? about.held.get(resource.id);
-  const { architecture } = resource;
-  await readContainerImageArchive(host, absolute(resource.archive, about), {
+  const { architecture, archive } = resource;
+  if (archive === undefined) return;
+  await readContainerImageArchive(host, absolute(archive, about), {
     ...(digest !== undefined && { digest }),
     ...(architecture !== undefined && { architecture }),
     ...(about.signal && { signal: about.signal }),

@@ -67,7 +67,10 @@ export function artifactResources(desired: DesiredState): ArtifactResource[] {
 
 /** What the manifest asks for, in one line that stays the same on every machine. */
 export function askedOf(resource: ArtifactResource, base: string): string {
-  if (resource.kind === 'image') return `${resource.reference} archive ${locationIn(resource.archive, base)}`;
+  if (resource.kind === 'image') {
+    const { reference, archive } = resource;
+    return archive === undefined ? `${reference} registry` : `${reference} archive ${locationIn(archive, base)}`;
+  }
   const sources = resource.sources.flatMap((source) => {
     if (source.type === 'cache') return [];
     const member = source.member === undefined ? '' : ` member ${source.member}`;

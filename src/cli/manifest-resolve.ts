@@ -198,7 +198,12 @@ async function fromManifest(source: DocumentText, { platform, kubernetes, policy
     }
     if (resource.kind === 'image') {
       const choice = { type: 'versions', key: 'image', versions: [resource.reference], url: undefined } as const;
-      images.push({ name: resource.reference, type: 'image', choice, addresses: [resource.archive] });
+      images.push({
+        name: resource.reference,
+        type: 'image',
+        choice,
+        addresses: [resource.archive ?? resource.reference],
+      });
     }
   }
   const order = /^(debian|ubuntu)/i.test(platform.os) ? 'deb' : 'rpm';

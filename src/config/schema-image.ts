@@ -30,7 +30,7 @@ import { asReference } from '../model/reference.ts';
 import { accountId, fileForms, files } from './schema-items.ts';
 import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
-import { manifestSource, transfer } from './schema-sources.ts';
+import { manifestSource, plainHttp, signature, transfer } from './schema-sources.ts';
 import { secretPaths } from './secrets.ts';
 
 function oneOrMore(what: string) {
@@ -110,8 +110,16 @@ const image = fields({
   ...common,
   action: doc('Put a container image into containerd’s store.', literal('image')),
   reference: doc('Its reference, `registry.k8s.io/pause:3.10`.', imageReference),
-  archive: doc('Archive (OCI layout or docker-archive tar), relative to the manifest.', template('a path')),
-  digest: opt('sha256 of the archive, one or one per architecture.', perArch),
+  archive: opt(
+    'Archive (OCI layout or docker-archive tar), relative to the manifest. Default: it is pulled from its registry.',
+    template('a path'),
+  ),
+  digest: opt(
+    'sha256 of the archive, one or one per architecture; without one of the manifest or index in the registry.',
+    perArch,
+  ),
+  plainHttp,
+  signature: opt('Who must have signed the image in the registry.', signature),
   pin: opt('Keep kubelet from removing it. Default: true.', flag()),
   unpack: opt(
     'Make its layers into snapshots at bake: `always`, `never` (when its first container starts), or `auto`, archives below 200 MiB only. Default: auto.',

@@ -16,6 +16,7 @@ import { expandTemplate } from '../config/template.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
+import { parseReference, storedName } from '../model/reference.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
 import { installActions, type Package } from './packages.ts';
 import { base, fileOf, textFile, type ItemRenderers } from './render-items.ts';
@@ -31,7 +32,7 @@ import type {
   TransferSettings,
   UnitResource,
 } from '../model/resources.ts';
-import { addressed, manifestBinarySource, templateValues, transferSettings } from './sources.ts';
+import { addressed, manifestBinarySource, signatureOf, templateValues, transferSettings } from './sources.ts';
 import { isAbsolute, join } from '../model/path.ts';
 
 /** How an ImageManifest is rendered. */
@@ -273,23 +274,66 @@ function buildOf(
 }
 
 function containerImageOf(
-  { action: _action, on: _on, name, reference, archive, digest, pin = true, unpack = 'auto', ...rest }: Of<'image'>,
+  { action: _action, on: _on, name, reference, archive, digest, pin = true, unpack = 'auto', ...from }: Of<'image'>,
   path: Path,
-  { facts, options, originOf }: ImageRendering,
+  image: ImageRendering,
 ): ContainerImageResource {
-  nothingLeft(rest);
-  const ofArchive = digestFor(digest, facts);
+  const { facts, options, originOf } = image;
+  const own = digestFor(digest, facts);
   return {
     kind: 'image',
     id: `image:${reference}`,
     ...base({ scope: 'shared', origin: originOf(path) }),
-    reference,
-    archive: located(expandTemplate(archive, templateValues(name, '0', facts)), options),
-    ...(ofArchive !== undefined && { digest: ofArchive }),
+    // An archive brings its own name.
+    reference: archive === undefined ? storedName(reference) : reference,
+    ...(archive === undefined
+      ? registryOf(from, { reference, digest: own, path, image })
+      : archiveOf(from, {
+          archive: located(expandTemplate(archive, templateValues(name, '0', facts)), options),
+          path,
+          image,
+        })),
+    ...(own !== undefined && { digest: own }),
     pin,
     unpack,
     architecture: parseArch(facts.arch.cpu),
   };
+}
+
+type ImageOrigin = Pick<Of<'image'>, 'plainHttp' | 'signature'>;
+
+/** How the registry of an image is asked; what is open is said. */
+function registryOf(
+  { plainHttp, signature, ...rest }: ImageOrigin,
+  {
+    reference,
+    digest,
+    path,
+    image,
+  }: { reference: string; digest: string | undefined; path: Path; image: ImageRendering },
+): Pick<ContainerImageResource, 'plainHttp' | 'signature' | 'transfer'> {
+  nothingLeft(rest);
+  const named = parseReference(reference).digest;
+  if (digest !== undefined && named !== undefined && digest !== named)
+    image.report([...path, 'digest'], 'is another than the digest in the reference');
+  if (digest === undefined && named === undefined)
+    image.warnings.push(`image:${reference} has no digest: whatever its tag leads to is taken`);
+  return {
+    ...(plainHttp !== undefined && { plainHttp }),
+    ...(signature && { signature: signatureOf(signature) }),
+    ...(image.transfer && { transfer: image.transfer }),
+  };
+}
+
+/** An archive is asked of nobody. */
+function archiveOf(
+  { plainHttp, signature, ...rest }: ImageOrigin,
+  { archive, path, image }: { archive: string; path: Path; image: ImageRendering },
+): Pick<ContainerImageResource, 'archive'> {
+  nothingLeft(rest);
+  for (const [field, value] of Object.entries({ plainHttp, signature }))
+    if (value !== undefined) image.report([...path, field], 'is for an image without archive: no registry is asked');
+  return { archive };
 }
 
 function downloadOf(

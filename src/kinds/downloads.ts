@@ -117,8 +117,8 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
       clients.clear();
       place = undefined;
       // What a killed run left goes, too, when this one fetched nothing; parts wait for a run after one that failed.
-      if (hasFailed) await clearDownloads(host.files);
-      else await host.files.removeTree(folder);
+      const isAwaited = hasFailed && (await host.files.list(`${folder}/${partsName}`)).length > 0;
+      await (isAwaited ? clearDownloads(host.files) : host.files.removeTree(folder));
     },
   };
 }

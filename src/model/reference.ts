@@ -64,6 +64,13 @@ export function formatReference({ registry, repository, tag, digest }: Reference
   return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
+/** What kubelet's runtime looks an image up by in its store: its digest where there is one, else its tag. */
+export function storedName(reference: string): string {
+  const { tag, digest, ...repository } = parseReference(reference);
+  if (digest !== undefined) return formatReference({ ...repository, digest });
+  return formatReference({ ...repository, ...(tag !== undefined && { tag }) });
+}
+
 /** The tag a mirror keeps a version under: `v1.34.0` of `1.34.0` and of `v1.34.0`, `~` written as `-`. */
 export function mirrorTag(version: string): string {
   return `v${cacheKey(parseVersion(version))}`;

@@ -313,10 +313,16 @@ export interface ContainerImageResource extends ResourceBase {
   readonly kind: 'image';
   /** `registry.k8s.io/pause:3.10` */
   readonly reference: string;
-  /** Archive (OCI layout or docker-archive tar) on the host or beside the manifest. */
-  readonly archive: string;
-  /** Digest of the archive file. */
+  /** Archive (OCI layout or docker-archive tar) on the host or beside the manifest; its registry is asked when absent. */
+  readonly archive?: string;
+  /** Of the archive file; without one of the manifest or index that the reference names. */
   readonly digest?: string;
+  /** Its registry speaks plain HTTP. */
+  readonly plainHttp?: boolean;
+  /** Who must have signed it. */
+  readonly signature?: SignatureRequirement;
+  /** How the registry is reached. */
+  readonly transfer?: TransferSettings;
   /** Kept out of kubelet's image garbage collection (`io.cri-containerd.pinned`). */
   readonly pin?: boolean;
   /** Whether its layers are made into snapshots right away; `auto` (by its size) when absent. */

@@ -26,6 +26,14 @@ export type SourceSpec =
       readonly architecture?: string;
       readonly digest?: string;
     }
+  /** A container image of a registry, as an archive to import. `digest`: of what the reference names. */
+  | {
+      readonly type: 'container-image';
+      readonly reference: string;
+      readonly plainHttp?: boolean;
+      readonly architecture?: string;
+      readonly digest?: string;
+    }
   /** The highest revision of a version in a repository, for an architecture in any vocabulary. */
   | ({
       readonly type: 'apt';

@@ -7,6 +7,7 @@ const sources: { readonly [Type in SourceSpec['type']]: () => Promise<ArtifactSo
   oci: () => import('./oci/source.ts').then((module) => module.ociSource),
   'oci-layout': () => import('./oci/source.ts').then((module) => module.ociLayoutSource),
   'image-file': () => import('./oci/source.ts').then((module) => module.imageFileSource),
+  'container-image': () => import('./oci/image-archive.ts').then((module) => module.containerImageSource),
   apt: () => import('./packages/apt.ts').then((module) => module.aptSource),
   dnf: () => import('./packages/dnf.ts').then((module) => module.dnfSource),
 };

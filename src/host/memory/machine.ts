@@ -106,7 +106,7 @@ export function createMemoryMachine({
       units: createMemoryUnits({ units, files: ownFiles, effects, live: systemd }),
       exec,
       localExec: exec,
-      containers: createMemoryContainers({ archives, images, effects }),
+      containers: createMemoryContainers({ archives, images, effects, files: ownFiles }),
       clock: {
         now: () => clock.now(),
         monotonic: () => clock.monotonic(),

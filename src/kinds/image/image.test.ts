@@ -78,6 +78,62 @@ describe('container images', () => {
     await refused(image(), 'NK_ARTIFACT_UNREADABLE');
   });
 
+  /** A registry of one image. */
+  function serveImage(architecture = 'amd64'): { readonly digest: string; readonly asked: string[] } {
+    const config = JSON.stringify({ os: 'linux', architecture });
+    const layer = 'layer';
+    const describe = (content: string, mediaType: string) => ({
+      mediaType,
+      digest: sha256(content),
+      size: content.length,
+    });
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config: describe(config, 'application/vnd.oci.image.config.v1+json'),
+      layers: [describe(layer, 'application/vnd.oci.image.layer.v1.tar')],
+    });
+    const contents = new Map([manifest, config, layer].map((content) => [sha256(content), content]));
+    const asked: string[] = [];
+    machine.serve('https://registry.k8s.io', ({ url }) => {
+      const name = new URL(url).pathname.split('/').at(-1) ?? '';
+      asked.push(name);
+      const body = name === '3.10' ? manifest : contents.get(name);
+      return body === undefined
+        ? { status: 404 }
+        : { body, headers: { 'content-type': 'application/vnd.oci.image.manifest.v1+json' } };
+    });
+    return { digest: sha256(manifest), asked };
+  }
+  /** Without the archive. */
+  function pulled(more: Partial<ContainerImageResource> = {}): ContainerImageResource {
+    const { archive: _, ...rest } = image(more);
+    return rest;
+  }
+
+  it('without an archive are pulled from their registry, once, and locked by digest', async () => {
+    const { digest, asked } = serveImage();
+    const result = await apply(pulled());
+    assert.deepEqual([result.outcome, result.error?.message], ['converged', undefined]);
+    assert.deepEqual(
+      (await host.containers.list()).map(({ reference: name, pinned }) => [name, pinned]),
+      [[reference, true]],
+    );
+    const noted = journal.artifact('image:pause');
+    assert.deepEqual([noted?.location, noted?.digest], [`${reference}@${digest}`, digest]);
+    asked.length = 0;
+    assert.equal((await apply(pulled())).outcome, 'converged');
+    assert.deepEqual([asked, imports().length], [[], 1]);
+  });
+
+  it('without an archive are refused with another digest, for another system, or when there is none', async () => {
+    const { digest } = serveImage('arm64');
+    await refused(pulled({ digest: sha256('other') }), 'NK_ARTIFACT_MISSING');
+    await refused(pulled({ digest }), 'NK_ARTIFACT_ARCHITECTURE');
+    await refused(pulled({ reference: 'registry.k8s.io/pause:none' }), 'NK_ARTIFACT_MISSING');
+    assert.deepEqual(await host.containers.list(), []);
+  });
+
   it('fail when the archive holds another', async () => {
     const { outcome, error } = await apply(image({ reference: 'registry.k8s.io/pause:3.9' }));
     assert.deepEqual([outcome, error?.code], ['failed', 'NK_IMAGE_IMPORT']);

@@ -16,7 +16,7 @@ export const imagePlanner: KindPlanner<'image'> = {
       ...stepBase(resource),
       id: `import ${resource.id}`,
       action: { do: 'import', image: resource.id },
-      reads: [resource.archive],
+      reads: resource.archive === undefined ? [] : [resource.archive],
       writes: [`image:${resource.reference}`],
       needs: [],
       weightMs: 2000,
