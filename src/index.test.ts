@@ -192,7 +192,11 @@ test('checkDocuments says what is wrong and what is worth a thought', async () =
     file: 'a.yaml',
     text: `apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\nspec: {kubernetes: {version: 1.34.3}, ${spec}}\n`,
   });
-  assert.deepEqual(await surface.checkDocuments([document('files: []')]), { problems: [], warnings: [] });
+  assert.deepEqual(await surface.checkDocuments([document('files: []')]), {
+    problems: [],
+    warnings: [],
+    notes: [],
+  });
   const { warnings } = await surface.checkDocuments([document('kubelet: {flags: {fail-swap-on: true}}')]);
   assert.match(warnings.join(), /fail-swap-on of kubelet wins over failSwapOn/);
   const contradiction = await surface.checkDocuments([

@@ -120,7 +120,7 @@ export interface PlanOptions extends Partial<MachineState> {
 export async function plan({ documents, source = 'boot', ...state }: PlanOptions): Promise<PlanReport> {
   const machine = { facts: exampleFacts, ...state };
   const desired = await desiredBy(documents, machine.facts);
-  return planReport(decideFor(desired, machine, source), desired.warnings);
+  return planReport(decideFor(desired, machine, source), desired.warnings, desired.notes);
 }
 
 async function desiredBy(documents: PlanOptions['documents'], facts: Facts): Promise<DesiredState> {

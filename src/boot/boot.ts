@@ -314,6 +314,7 @@ export interface PlanOptions {
 export async function planBoot({ documents = [] }: PlanOptions = {}): Promise<{
   prepared: Prepared;
   warnings: readonly string[];
+  notes: readonly string[];
 }> {
   const host = createLinuxHost();
   const journal = await lookAtJournal(host);
@@ -321,7 +322,8 @@ export async function planBoot({ documents = [] }: PlanOptions = {}): Promise<{
     const read = (): Promise<readonly SourcedText[]> =>
       documents.length > 0 ? namedTexts(host.files, documents) : bootTexts(host.files);
     const { desired } = await askDocuments(host, startRecording(host.clock, host.clock.monotonic()), read);
-    return { prepared: await prepare({ host, journal, source: 'boot', desired }), warnings: desired.warnings };
+    const { warnings, notes = [] } = desired;
+    return { prepared: await prepare({ host, journal, source: 'boot', desired }), warnings, notes };
   } finally {
     journal?.close();
     await host.close();

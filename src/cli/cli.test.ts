@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { exampleAuthority } from '../../test/support/authority.ts';
 import { runCli, type RunOptions, type RunResult } from '../../test/run-cli.ts';
 import { errors, exitStatus, type ErrorCode } from '../errors.ts';
 import { exampleFacts } from '../model/facts.ts';
@@ -34,6 +35,8 @@ const components = JSON.stringify({
   ],
 });
 
+const withKubelet = { ...exampleFacts, cache: { kubelet: ['1.34.3'], kubectl: ['1.34.3'] } };
+const inCluster = `${nodeConfig}  cluster: ${JSON.stringify({ server: 'https://a:6443', caBundle: exampleAuthority, bootstrapToken: 'abcdef.0123456789abcdef' })}\n  network: { cni: { type: bridge } }\n`;
 const withTypo = `${nodeConfig}  kubelt: {}\n`;
 const withWrongType = nodeConfig.replace('version: 1.34.3', 'version: [1]');
 const withSecret = `${nodeConfig}  files:
@@ -61,10 +64,17 @@ const good: readonly GoodCase[] = [
   {
     name: 'a plan for another machine',
     args: ['plan', '--facts', 'facts.json', 'node.yaml'],
-    files: { 'node.yaml': nodeConfig, 'facts.json': JSON.stringify({ kind: 'Facts', data: exampleFacts }) },
+    files: { 'node.yaml': nodeConfig, 'facts.json': JSON.stringify({ kind: 'Facts', data: withKubelet }) },
     options: { asNobody: true },
     kind: 'Plan',
     text: /^start +kubelet\.service +\S/m,
+  },
+  {
+    name: 'a plan for a machine that has no kubelet, in full',
+    args: ['plan', '--facts', 'facts.json', 'node.yaml', '--wide'],
+    files: { 'node.yaml': nodeConfig, 'facts.json': JSON.stringify(exampleFacts) },
+    kind: 'Plan',
+    text: /^Not possible\n.*\n.*\nbinary:kubelet 1\.34\.3 .* the run fails; kubelet\.service does not start\n/,
   },
   {
     name: 'config check, with a thought',
@@ -72,6 +82,13 @@ const good: readonly GoodCase[] = [
     files: { 'node.yaml': `${nodeConfig}  kubelet: {flags: {read-only-port: 10255}}\n` },
     kind: 'ConfigCheck',
     text: /^warning: node\.yaml:8:37: the flag read-only-port of kubelet wins over readOnlyPort \(0\)[^\n]*\n\n1 document valid$/m,
+  },
+  {
+    name: 'config check, what is known only when the node has joined',
+    args: ['config', 'check', 'node.yaml'],
+    files: { 'node.yaml': inCluster },
+    kind: 'ConfigCheck',
+    text: /^note: pods have addresses of the podCIDRs that the cluster gives the Node[^\n]*\n\n1 document valid$/m,
   },
   { name: 'schema lists', args: ['schema'], kind: 'Schema', text: /^NodeConfig +nodekiln\.dev\/v1alpha1$/m },
   { name: 'schema of a kind', args: ['schema', 'NodeConfig'], kind: 'Schema', text: /"title": "NodeConfig"/ },

@@ -2,7 +2,7 @@
 import { NodekilnError, type ErrorCode, type Problem } from '../errors.ts';
 import { count } from '../model/count.ts';
 import { readDocuments } from './documents.ts';
-import { formatWarnings, paragraphs } from './output.ts';
+import { formatRemarks, paragraphs } from './output.ts';
 import type { Verb } from './verb.ts';
 
 export const configCheckVerb: Verb = {
@@ -20,11 +20,11 @@ export const configCheckVerb: Verb = {
   async run({ arguments: files, terminal }) {
     const sources = await readDocuments(files);
     const { checkDocuments } = await import('../index.ts');
-    const { problems, warnings } = await checkDocuments(sources);
+    const { problems, warnings, notes } = await checkDocuments(sources);
     const [first] = problems;
-    const data = { files, problems, warnings };
+    const data = { files, problems, warnings, notes };
     const valid = `${count(files.length, 'document')} valid`;
-    if (!first) return { data, text: paragraphs(formatWarnings(warnings, terminal.style), valid) };
+    if (!first) return { data, text: paragraphs(formatRemarks({ warnings, notes }, terminal.style), valid) };
     return {
       data,
       text: '',

@@ -67,3 +67,12 @@ export function paragraphs(...parts: readonly string[]): string {
 export function formatWarnings(warnings: readonly string[], style: Styler = plain): string {
   return lines(...warnings.map((warning) => `${style('yellow', 'warning:')} ${warning}`));
 }
+
+/** Warnings, and then what is worth knowing. */
+export function formatRemarks(
+  { warnings, notes }: { readonly warnings: readonly string[]; readonly notes: readonly string[] },
+  style: Styler = plain,
+): string {
+  const said = [formatWarnings(warnings, style), lines(...notes.map((note) => `${style('cyan', 'note:')} ${note}`))];
+  return said.filter((text) => text !== '').join('\n');
+}

@@ -5,13 +5,13 @@
 import { count } from '../model/count.ts';
 import type { PlannedStep, PlanReport } from '../inspect/plan-report.ts';
 import type { Unserved } from '../inspect/plan-unserved.ts';
-import { formatWarnings, paragraphs } from './output.ts';
+import { formatRemarks, paragraphs } from './output.ts';
 import { oneLine } from './printing.ts';
 import { plainLook, table, type Look } from './table.ts';
 
 export function planText(report: PlanReport, look: Look = plainLook): string {
   const { style } = look;
-  const warnings = formatWarnings(report.warnings, style);
+  const warnings = formatRemarks(report, style);
   const overridden =
     report.overridden.length === 0
       ? ''

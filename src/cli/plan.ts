@@ -44,10 +44,10 @@ export const planVerb: Verb = {
       import('../boot/boot.ts'),
       import('../inspect/plan-report.ts'),
     ]);
-    const { prepared, warnings } = await planBoot({
+    const { prepared, warnings, notes } = await planBoot({
       documents: documents.map((path) => resolve(program.workingDirectory, path)),
     });
-    const report = planReport(prepared, warnings);
+    const report = planReport(prepared, warnings, notes);
     return { data: report, text: planText(report, terminal) };
   },
 };

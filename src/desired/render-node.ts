@@ -23,6 +23,7 @@ import { keepHeardRouters, networkRemarks, resolverRemarks } from './network.ts'
 import { kubeletFiles, kubeletUnit } from './kubelet.ts';
 import { actionOf, extendUnit, fileOf, moduleOf, sysctlOf, unitOf, type ItemRenderers } from './render-items.ts';
 import { refuseErrands } from './own-units.ts';
+import { isOfNode } from './pod-network.ts';
 import { programProblem } from './systemd-text.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import { afterTrust, trustResources } from './trust.ts';
@@ -55,6 +56,7 @@ export function renderNode(config: NodeConfig, facts: Facts, options: RenderOpti
     goal: 'unit:kubelet.service',
     ...(cache && { cache }),
     warnings: node.warnings,
+    ...(node.notes.length > 0 && { notes: node.notes }),
   };
 }
 
@@ -79,7 +81,7 @@ const parts: Parts<NodeSpec, NodeRendering> = {
     version: 'kubelet; tools and extensions that name no version of their own',
   }),
   cluster: renderCluster,
-  network: readBy<NodeSpec['network']>({ proxy: 'containerd and kubelet', cni: 'containerd' }),
+  network: renderNetwork,
   containerd: renderContainerd,
   kubelet: renderKubelet,
   kernel: renderKernel,
@@ -124,6 +126,22 @@ function renderCluster(cluster: NodeSpec['cluster'], { spec, facts, report, warn
   const problem = nodeNameProblem(nodeNameOf(spec, facts));
   if (problem !== undefined && spec.kubelet.nodeName === undefined)
     report(['spec', 'cluster'], problem, 'Name the node in `kubelet.nodeName`, or give the machine a name.');
+}
+
+/** Its fields are rendered with containerd and kubelet. Whose addresses pods have in a cluster is said either way. */
+function renderNetwork({ cni }: NodeSpec['network'], node: NodeRendering): void {
+  readBy<NodeSpec['network']>({ proxy: 'containerd and kubelet', cni: 'containerd' });
+  if (!node.spec.cluster || cni.type !== 'bridge') return;
+  if (isOfNode(cni))
+    node.notes.push(
+      'pods have addresses of the podCIDRs that the cluster gives the Node: the subnet of the bridge is known only when it has joined',
+    );
+  else
+    warn(
+      ['spec', 'network', 'cni', 'subnet'],
+      `pods have addresses of ${cni.subnet}, whatever podCIDR the cluster gives the Node: every node needs a subnet of its own, and routes that follow podCIDRs (podRoutes of the agent, a cloud’s) do not lead there; without subnet the bridge has the podCIDR`,
+      node,
+    );
 }
 
 function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRendering): void {

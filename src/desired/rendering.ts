@@ -15,6 +15,7 @@ export interface Rendering {
   readonly facts: Facts;
   readonly resources: Map<ResourceId, Resource>;
   readonly warnings: string[];
+  readonly notes: string[];
   /** `path`: where the document asks for it, for messages about it. What has the same id is replaced. */
   readonly add: (resource: Resource, path?: Path) => void;
   /** Where the document asks for a resource; undefined for what it does not name itself. */
@@ -41,6 +42,7 @@ export function createRendering(facts: Facts, placeOf: (path: Path) => Place | u
     facts,
     resources,
     warnings: [],
+    notes: [],
     add(resource, path) {
       resources.set(resource.id, resource);
       if (path) paths.set(resource.id, path);

@@ -17,6 +17,8 @@ export interface DocumentCheck {
   readonly problems: readonly Problem[];
   /** What is allowed, but worth a thought. */
   readonly warnings: readonly string[];
+  /** What follows from what they do not say, or is known only later. */
+  readonly notes: readonly string[];
 }
 
 /** Documents in the order they merge; every problem of all of them at once. Never throws for what a document says. */
@@ -35,6 +37,7 @@ export async function checkDocuments(
   return {
     problems: checks.flatMap(({ problems }) => problems),
     warnings: checks.flatMap(({ warnings }) => warnings),
+    notes: checks.flatMap(({ notes }) => notes),
   };
 }
 
@@ -46,21 +49,22 @@ async function checkForeign(text: DocumentText, facts: Facts): Promise<DocumentC
     const key = keyOf(parsed);
     const kind = Object.hasOwn(kinds, key) ? await kinds[key]?.() : undefined;
     if ((kind?.describes !== 'node' && kind?.describes !== 'agent') || !kind.check) return undefined;
-    return { problems: [], warnings: await kind.check(parsed, facts) };
+    return { problems: [], warnings: await kind.check(parsed, facts), notes: [] };
   } catch (thrown) {
-    return { problems: problemsIn(thrown), warnings: [] };
+    return { problems: problemsIn(thrown), warnings: [], notes: [] };
   }
 }
 
 async function checkOwn(texts: readonly DocumentText[], facts: Facts): Promise<DocumentCheck> {
   const problems = await configCheck(texts);
-  if (problems.length > 0) return { problems, warnings: [] };
+  if (problems.length > 0) return { problems, warnings: [], notes: [] };
   const nodeConfigs = (await Promise.all(texts.map((text) => parseDocument(text)))).filter(isNodeConfig);
-  if (nodeConfigs.length === 0) return { problems, warnings: [] };
+  if (nodeConfigs.length === 0) return { problems, warnings: [], notes: [] };
   try {
     const { config, placeOf } = resolveNodeConfig(nodeConfigs);
-    return { problems, warnings: renderNode(config, facts, { placeOf }).warnings };
+    const { warnings, notes = [] } = renderNode(config, facts, { placeOf });
+    return { problems, warnings, notes };
   } catch (thrown) {
-    return { problems: problemsIn(thrown), warnings: [] };
+    return { problems: problemsIn(thrown), warnings: [], notes: [] };
   }
 }

@@ -21,6 +21,8 @@ export interface PlanReport {
   /** Resources that a later source has taken over: nothing is done for them. */
   readonly overridden: readonly string[];
   readonly warnings: readonly string[];
+  /** What follows from what the documents do not say, or is known only later. */
+  readonly notes: readonly string[];
 }
 
 /** One effect of a plan, and why it is where it is. */
@@ -43,7 +45,7 @@ export interface PlannedStep {
   readonly possible: boolean;
 }
 
-export function planReport(decision: Decision, warnings: readonly string[]): PlanReport {
+export function planReport(decision: Decision, warnings: readonly string[], notes: readonly string[] = []): PlanReport {
   const sources = plannedSources(decision.plan.changes);
   const unserved = unservedIn(decision.schedule, { sources, impact: decision.plan.impact });
   const lost = new Set(unserved.flatMap(({ impact }) => impact));
@@ -76,6 +78,7 @@ export function planReport(decision: Decision, warnings: readonly string[]): Pla
     impact: decision.plan.impact.filter((one) => !lost.has(one)),
     overridden: decision.overridden,
     warnings,
+    notes,
   };
 }
 

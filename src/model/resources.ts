@@ -420,6 +420,8 @@ export interface DesiredState {
   /** Absent: nothing is given up. */
   readonly cache?: CachePolicy;
   readonly warnings: readonly string[];
+  /** What follows for this machine from what is not said, or is known only later. */
+  readonly notes?: readonly string[];
   /** What of the document is not meant for this system. */
   readonly skipped?: readonly SkippedComponent[];
 }
