@@ -496,21 +496,58 @@ describe('what is wrong', () => {
     assert.equal(summary.length, 5);
   });
 
-  it('with a full disk is said, outlived, and over by itself', async () => {
-    const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
-    const { machine, summary } = await play({
+  const refused = (code: string): Error => Object.assign(new Error(`${code}: refused`), { code });
+  for (const [what, effect, code, said] of [
+    ['a full disk under our own state', database, 'SQLITE_FULL', 'NK_STATE_UNUSABLE'],
+    ['a disk that fails under our own state', database, 'SQLITE_IOERR', 'NK_STATE_UNUSABLE'],
+    ['no more open files for our own state', database, 'SQLITE_CANTOPEN', 'NK_STATE_UNUSABLE'],
+    ['a full disk, or no inodes', 'write /etc/a', 'ENOSPC', 'NK_SYSTEM'],
+    ['a quota', 'write /etc/a', 'EDQUOT', 'NK_SYSTEM'],
+    ['a disk that cannot be written to', 'write /etc/a', 'EROFS', 'NK_SYSTEM'],
+    ['a disk that fails', 'write /etc/a', 'EIO', 'NK_SYSTEM'],
+    ['no more open files', 'write /etc/a', 'EMFILE', 'NK_SYSTEM'],
+    ['no more open files on the whole machine', 'write /etc/a', 'ENFILE', 'NK_SYSTEM'],
+  ] as const)
+    it(`with ${what} is said, outlived, and over by itself`, async () => {
+      const { machine, summary } = await play({
+        documents: { '10-node.json': one },
+        at: {
+          2000: (its) => {
+            its.breakEffect(effect, refused(code));
+            return give(two)(its);
+          },
+          10_000: (its) => its.breakEffect(effect, undefined),
+        },
+        untilMs: 30_000,
+      });
+      assert.deepEqual(summary.slice(1, 4), Array(3).fill(`failed ${said}`));
+      assert.match(summary.at(-1) ?? '', /^converged/);
+      assert.equal(await contentOf(machine, '/etc/a'), 'two');
+    });
+
+  it('with no more open files to read its documents with is said, outlived, and over by itself', async () => {
+    let broken = false;
+    const { machine, summary, troubles } = await play({
       documents: { '10-node.json': one },
       at: {
         2000: (its) => {
-          its.breakEffect(database, full);
+          broken = true;
           return give(two)(its);
         },
-        10_000: (its) => its.breakEffect(database, undefined),
+        10_000: () => (broken = false),
       },
-      untilMs: 30_000,
+      host: (own) => ({
+        ...own,
+        files: {
+          ...own.files,
+          open: (path) =>
+            broken && path.startsWith(folder) ? Promise.reject(refused('EMFILE')) : own.files.open(path),
+        },
+      }),
+      untilMs: 40_000,
     });
-    assert.deepEqual(summary.slice(1, 4), Array(3).fill('failed NK_STATE_UNUSABLE'));
-    assert.equal(summary.at(-1), 'converged 1');
+    assert.match([...summary, ...troubles].join(), /failed NK_DOCUMENT_MISSING|open files/);
+    assert.doesNotMatch([...summary, ...troubles].join(), /NK_INTERNAL/);
     assert.equal(await contentOf(machine, '/etc/a'), 'two');
   });
 
