@@ -6,7 +6,7 @@
  * Errors: NK_TOOL_MISSING, NK_ACTION_FAILED (rpm does not answer).
  */
 import { NodekilnError } from '../errors.ts';
-import type { Host } from '../host/port.ts';
+import type { ExecResult, Host } from '../host/port.ts';
 import type { ImageLock, ImagePackage } from './image-lock.ts';
 import { textOf } from '../model/bytes.ts';
 
@@ -30,7 +30,11 @@ export async function installedPackages(host: Pick<Host, 'files' | 'exec'>): Pro
 }
 
 async function queryRpm(exec: Host['exec']): Promise<ImagePackage[]> {
-  const result = await exec.run([...rpmQuery, rpmFormat], { timeoutMs: 60_000, maxOutput: 16 * 1024 * 1024 });
+  const ask = (confined: boolean): Promise<ExecResult> =>
+    exec.run([...rpmQuery, rpmFormat], { timeoutMs: 60_000, maxOutput: 16 * 1024 * 1024, confined });
+  // A database that wants to be written, if only its lock, is asked by who may change the root.
+  const alone = await ask(true);
+  const result = alone.status === 0 && alone.stdout !== '' ? alone : await ask(false);
   if (result.status !== 0) {
     throw new NodekilnError('NK_ACTION_FAILED', `rpm --query ended with exit status ${result.status}`, {
       lines: result.stderr.trim().split('\n').slice(-5),
