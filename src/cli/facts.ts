@@ -13,13 +13,14 @@ export const factsVerb: Verb = {
     root: 'never',
   },
   async run({ options, terminal }) {
-    const [{ createLinuxHost }, { observeFacts }] = await Promise.all([
+    const [{ createLinuxHost }, { observeFacts }, { redact }] = await Promise.all([
       import('../host/linux/host.ts'),
       import('../host/facts.ts'),
+      import('../config/inspect.ts'),
     ]);
     const host = createLinuxHost({ root: textOption(options, 'root') ?? '/' });
     try {
-      const facts = await observeFacts(host);
+      const facts = redact(await observeFacts(host));
       const rows = [...leaves(facts, '')].map(([path, value]) => [path, value]);
       return { data: facts, text: table([{ title: 'FACT' }, { title: 'VALUE' }], rows, terminal) };
     } finally {

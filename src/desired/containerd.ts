@@ -4,7 +4,7 @@
  * Only what differs from containerd's defaults is written, so that a distribution's own defaults (where its CNI
  * plugins are, for one) stay. Structure of version 2 (containerd 1.x) and version 3 (2.x): `containerd config default`.
  */
-import { parseVersion } from '../model/version.ts';
+import { isMap } from '../config/paths.ts';
 import type { CniItem, NodeSpec } from '../config/complete.ts';
 import type { RegistryItem } from '../config/complete-items.ts';
 import { nothingLeft } from '../config/completion.ts';
@@ -12,6 +12,9 @@ import type { Path } from '../config/paths.ts';
 import { containerdSocket, ownUnitDefaults } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
+import { configurationVersion } from './containerd-version.ts';
+import { differing, keptConfiguration, withSystemdCgroups } from './containerd-kept.ts';
+import { containerdConfigPath, writtenByUs } from '../model/containerd-configuration.ts';
 import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
 import { base, folder, textFile } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
@@ -19,7 +22,6 @@ import type { FileResource, UnitResource } from '../model/resources.ts';
 import { mergeMaps, stable } from './stable.ts';
 import { isPlainInHead, tablesAsKeys, tablesUnreadInHeads, tomlText } from './toml.ts';
 
-export const containerdConfigPath = '/etc/containerd/config.toml';
 /** Where containerd looks for a registry's mirrors. */
 export const registryFolder = '/etc/containerd/certs.d';
 /** Of containerd as its own project builds it. */
@@ -33,10 +35,11 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
   const { type, ...cni } = spec.network.cni;
   const { binDir = pluginFolder(type, facts), ...bridge } = cni;
   const network = type === 'bridge' ? podNetworkOf(bridge) : undefined;
+  const { text, isSecret } = containerdConfig({ ...settings, cni: cniSettings(binDir, network) }, facts);
   return [
-    textFile(containerdConfigPath, containerdToml({ ...settings, cni: cniSettings(binDir, network) }, facts), {
-      scope,
-    }),
+    isSecret
+      ? textFile(containerdConfigPath, { sensitive: text }, { scope, mode: '0600' })
+      : textFile(containerdConfigPath, text, { scope }),
     folder(registryFolder, { scope }),
     ...registries.map((registry) =>
       textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry, facts), { scope }),
@@ -63,23 +66,88 @@ function cniSettings(binDir: string | undefined, network: PodNetwork | undefined
 }
 
 /** Not every containerd looks where its distribution puts the plugins: Debian 12's does not. */
-function pluginFolder(type: CniItem['type'], { cniPlugins }: Facts): string | undefined {
-  return type === 'bridge' && cniPlugins !== defaultPluginFolder ? cniPlugins : undefined;
+function pluginFolder(
+  type: CniItem['type'],
+  { cniPlugins, containerdConfiguration: others }: Facts,
+): string | undefined {
+  return type === 'bridge' && (others !== undefined || cniPlugins !== defaultPluginFolder) ? cniPlugins : undefined;
 }
 
 type Settings = Omit<NodeSpec['containerd'], 'registries'> & { readonly cni: CniSettings | undefined };
 
-function containerdToml(settings: Settings, facts: Facts): string {
+interface Config {
+  readonly text: string;
+  readonly isSecret: boolean;
+  /** What of another's is not kept, or is otherwise. */
+  readonly remarks: readonly string[];
+}
+
+/** Remarks about what somebody else configured. */
+export function containerdRemarks(spec: NodeSpec, facts: Facts): readonly string[] {
+  const { registries: _asFiles, ...settings } = spec.containerd;
+  const reads = facts.containerdReads;
+  return [
+    ...(reads === undefined
+      ? []
+      : [`containerd.service reads ${reads}: what is written to ${containerdConfigPath} has no effect`]),
+    ...containerdConfig({ ...settings, cni: undefined }, facts).remarks,
+  ];
+}
+
+function containerdConfig(settings: Settings, facts: Facts): Config {
   const { sandboxImage, restrictOomScoreAdj, configuration, cni, ...rest } = settings;
   nothingLeft(rest);
+  const kept = keptConfiguration(facts);
+  const named = runtimePart(kept.settings, facts);
   const runc = { runtime_type: 'io.containerd.runc.v2', options: { SystemdCgroup: true } };
   const runtime = {
     ...(restrictOomScoreAdj && { restrict_oom_score_adj: true }),
     ...(cni && { cni }),
-    containerd: { default_runtime_name: 'runc', runtimes: { runc } },
+    containerd: {
+      ...(named['default_runtime_name'] === undefined && { default_runtime_name: 'runc' }),
+      runtimes: { ...withSystemdCgroups(named['runtimes']), runc },
+    },
   };
   const ours = containerdConfiguration(facts, { runtime, sandboxImage });
-  return tomlText(stable(mergeMaps(ours, configuration)));
+  const whole = mergeMaps(mergeMaps(withoutNetwork(kept.settings, facts, cni), ours), configuration);
+  const changed = differing(kept.settings, whole);
+  return {
+    text: `${writtenByUs}${tomlText(stable(whole))}`,
+    isSecret: kept.hasSecrets,
+    remarks: [
+      ...kept.remarks,
+      ...(changed.length > 0
+        ? [`what somebody configured in ${containerdConfigPath} is kept, but not for ${changed.join(', ')}`]
+        : []),
+    ],
+  };
+}
+
+/** The table of the part that runs containers, as somebody has it. */
+function runtimePart({ plugins }: Readonly<Record<string, unknown>>, facts: Facts): Record<string, unknown> {
+  const part = isMap(plugins) ? plugins[runtimePlugin(facts)] : undefined;
+  const table = isMap(part) ? part['containerd'] : undefined;
+  return isMap(table) ? table : {};
+}
+
+function runtimePlugin(facts: Facts): string {
+  return configurationVersion(facts) === 3 ? 'io.containerd.cri.v1.runtime' : 'io.containerd.grpc.v1.cri';
+}
+
+/** Without another's word on where networks and plugins are, where a document of ours has its own. */
+function withoutNetwork(
+  settings: Readonly<Record<string, unknown>>,
+  facts: Facts,
+  own: CniSettings | undefined,
+): Readonly<Record<string, unknown>> {
+  const { plugins } = settings;
+  const name = runtimePlugin(facts);
+  const part = isMap(plugins) ? plugins[name] : undefined;
+  if (!own || !isMap(plugins) || !isMap(part) || !isMap(part['cni'])) return settings;
+  const { bin_dir, bin_dirs, conf_dir: _conf, conf_template: _template, ...others } = part['cni'];
+  const programs = own.bin_dir === undefined ? { bin_dir, bin_dirs } : {};
+  const cni = { ...programs, ...others };
+  return { ...settings, plugins: { ...plugins, [name]: { ...part, cni } } };
 }
 
 /** What containerd is told, where its version wants it. `runtime`: the table of its part that runs containers. */
@@ -144,13 +212,6 @@ export function foreignSettings(
         message: `${plugin} belongs to version ${other} of containerd’s configuration, and what is written for ${reader} is of version ${version}, where such settings are in ${pluginsOfVersion[version].join(' and ')}`,
       })),
   ];
-}
-
-/** containerd 2 also reads version 2, so that is what a host with an unknown containerd gets. */
-export function configurationVersion(facts: Pick<Facts, 'containerdVersion'>): 2 | 3 {
-  if (facts.containerdVersion === undefined) return 2;
-  const major = Number(parseVersion(facts.containerdVersion).upstream.split('.')[0]);
-  return major >= 2 ? 3 : 2;
 }
 
 function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem, facts: Facts): string {

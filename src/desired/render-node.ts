@@ -15,7 +15,7 @@ import type { Facts } from '../model/facts.ts';
 import { isResourceId, type DesiredState, type UnitResource } from '../model/resources.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { certificatesIn } from '../model/certificate.ts';
-import { containerdFiles, containerdUnit, foreignSettings, unreadTables } from './containerd.ts';
+import { containerdFiles, containerdRemarks, containerdUnit, foreignSettings, unreadTables } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
 import { nodeNameOf, nodeNameProblem } from './join.ts';
@@ -151,6 +151,7 @@ function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRenderin
   for (const { path, message } of unreadTables(containerd.configuration, facts))
     report(['spec', 'containerd', 'configuration', ...path], message, 'Choose another name, or containerd 2.');
   for (const { path, message } of networkRemarks(spec, facts)) warn(path, message, node);
+  for (const message of containerdRemarks(spec, facts)) warn(['spec', 'containerd'], message, node);
   for (const file of containerdFiles(spec, facts)) add(file);
   add(afterTrust(containerdUnit(spec), trustResources(spec, facts)));
 }

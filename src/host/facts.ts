@@ -1,7 +1,8 @@
 /**
- * Observes what rendering may know of a host (`desired/facts.ts`). Reads files only, so that it costs a few milliseconds,
- * starts nothing and works on a root folder and on a host in memory too.
+ * Observes what rendering may know of a host (`desired/facts.ts`). Reads files, so that it costs a few milliseconds and
+ * works on a root folder and on a host in memory too; starts only a containerd that no package owns, for its version.
  */
+import { readContainerd } from './containerd-facts.ts';
 import { readNetwork } from './network-facts.ts';
 import { parseOsRelease } from './os-release.ts';
 import { certificatesIn } from '../model/certificate.ts';
@@ -21,7 +22,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     interfaces,
     cache,
     systemdVersion,
-    containerdVersion,
+    containerd,
     cniPlugins,
     kernel,
     cgroup,
@@ -36,7 +37,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     files.list('/sys/class/net'),
     cachedVersions(files),
     systemdVersionOf(files),
-    installedContainerd(files),
+    readContainerd(host),
     cniPluginsOf(files),
     readKernel(files),
     readCgroup(host),
@@ -53,7 +54,7 @@ export async function observeFacts(host: Host): Promise<Facts> {
     ...cgroup,
     ...(nodeCertificate !== undefined && { nodeCertificate }),
     ...(systemdVersion !== undefined && { systemdVersion }),
-    ...(containerdVersion !== undefined && { containerdVersion }),
+    ...containerd,
     ...(cniPlugins !== undefined && { cniPlugins }),
     ...network,
     cpus: countCpus(cpus),
@@ -61,11 +62,6 @@ export async function observeFacts(host: Host): Promise<Facts> {
     interfaces: interfaces.filter((name) => name !== 'lo'),
     cache,
   };
-}
-
-/** Of the distribution's package, or of Docker's. */
-async function installedContainerd(files: Files): Promise<string | undefined> {
-  return (await packageVersion(files, 'containerd')) ?? (await packageVersion(files, 'containerd.io'));
 }
 
 /** The running name; of a root folder, what it will be called. */
@@ -167,15 +163,4 @@ const cniFolders = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
 async function cniPluginsOf(files: Files): Promise<string | undefined> {
   for (const folder of cniFolders) if (await files.stat(`${folder}/bridge`)) return folder;
   return undefined;
-}
-
-/** From dpkg's database of installed packages; undefined where packages are managed otherwise. */
-async function packageVersion(files: Files, name: string): Promise<string | undefined> {
-  const status = await text(files, '/var/lib/dpkg/status');
-  const start = status.startsWith(`Package: ${name}\n`) ? 0 : status.indexOf(`\nPackage: ${name}\n`);
-  if (start < 0) return undefined;
-  const end = status.indexOf('\n\n', start + 1);
-  const entry = status.slice(start, end < 0 ? undefined : end);
-  if (!/^Status: .* installed$/m.test(entry)) return undefined;
-  return /^Version: (?:\d+:)?([^\s~+-]+)/m.exec(entry)?.[1];
 }

@@ -52,7 +52,12 @@ export interface Facts {
   /** The name of the Node in kubelet's certificate for the API server, when it has one that holds now. */
   readonly nodeCertificate?: string;
   readonly systemdVersion?: string;
+  /** Of the program that its unit starts. */
   readonly containerdVersion?: string;
+  /** The configuration that its unit names, where that is not the usual one. */
+  readonly containerdReads?: string;
+  /** What somebody else configured it with, by file in the order of reading; words where one cannot be read. */
+  readonly containerdConfiguration?: Readonly<Record<string, Readonly<Record<string, unknown>> | string>>;
   /** The folder with the plugins of the pod network (`bridge`), where one of the usual ones has them. */
   readonly cniPlugins?: string;
   /** Pod networks in /etc/cni/net.d, whoever brought them: paths in the order in which containerd takes them. */
@@ -109,6 +114,10 @@ const schema: ZodMiniType<Facts> = map({
   nodeCertificate: exactOptional(text),
   systemdVersion: exactOptional(text),
   containerdVersion: exactOptional(text),
+  containerdReads: exactOptional(text),
+  containerdConfiguration: exactOptional(
+    record(string(), union([record(string(), unknown()), text]), { error: 'must be a map' }),
+  ),
   cniPlugins: exactOptional(text),
   podNetworks: exactOptional(texts),
   resolvConf: exactOptional(text),

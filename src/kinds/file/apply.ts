@@ -6,7 +6,7 @@ import type { EntryObservation } from '../../model/steps.ts';
 import type { ActionOf } from '../performer.ts';
 import { copyFile } from './copy.ts';
 import { contentBytes } from './entry.ts';
-import { createDigest } from '../../host/digest.ts';
+import { originalPaths } from '../../host/originals.ts';
 import { searchPath } from '../../host/unit-files/find.ts';
 import { isMap } from '../../config/paths.ts';
 import { textOf } from '../../model/bytes.ts';
@@ -67,11 +67,6 @@ export async function performRemove(host: Host, action: ActionOf<'remove'>): Pro
 }
 
 // ── originals: foreign files we replaced ─────────────────────────────────────────────────────────────────────────
-
-function originalPaths(path: string): { content: string; about: string } {
-  const name = createDigest().update(path).hex().slice(0, 32);
-  return { content: `${originalsFolder}/${name}`, about: `${originalsFolder}/${name}.json` };
-}
 
 /** Copies the file that is about to be replaced, once: what we wrote ourselves must never count as the original. */
 export async function keepOriginal(files: Files, path: string): Promise<void> {

@@ -2,13 +2,7 @@
  * What an OperatingSystemConfig says of containerd. Its configuration is made anew from nothing but the document and the
  * host's version, so that what a document drops is gone; containerd fills in its own defaults. Pure.
  */
-import {
-  containerdConfigPath,
-  containerdConfiguration,
-  hostsText,
-  registryFolder,
-  unreadTables,
-} from '../../../desired/containerd.ts';
+import { containerdConfiguration, hostsText, registryFolder, unreadTables } from '../../../desired/containerd.ts';
 import { folder, textFile, type Policy } from '../../../desired/render-items.ts';
 import type { Rendering } from '../../../desired/rendering.ts';
 import { mergeMaps, stable } from '../../../desired/stable.ts';
@@ -16,10 +10,11 @@ import { environmentLine, unitText } from '../../../desired/systemd-text.ts';
 import { tomlText } from '../../../desired/toml.ts';
 import { itemDefaults } from '../../../config/defaults.ts';
 import { isMap, type Path } from '../../../config/paths.ts';
+import { containerdConfigPath } from '../../../model/containerd-configuration.ts';
 import type { Facts } from '../../../model/facts.ts';
 import { join } from '../../../model/path.ts';
 import type { FileResource, TransferSettings } from '../../../model/resources.ts';
-import { placesOfPlugin } from './plugin-places.ts';
+import { placesOfPlugin } from '../../../desired/containerd-places.ts';
 import type { OscContainerd, OscPlugin, OscRegistry, OscSpec } from './schema.ts';
 
 const importsFolder = '/etc/containerd/conf.d';

@@ -1,84 +1,293 @@
 /**
- * Where the configuration of containerd's version has what a document says of a plugin. Documents are written for containerd 1,
- * whose one CRI plugin is three since containerd 2: what is asked of its tables reaches the part that reads it now, as
- * containerd itself moves it in a configuration of an older version. Pure.
+ * containerd: its configuration for its own version, registry mirrors, the drop-in for its unit, and CNI. Pure.
+ *
+ * Only what differs from containerd's defaults is written, so that a distribution's own defaults (where its CNI
+ * plugins are, for one) stay. Structure of version 2 (containerd 1.x) and version 3 (2.x): `containerd config default`.
  */
-import { configurationVersion } from '../../../desired/containerd.ts';
-import { isMap } from '../../../config/paths.ts';
-import type { Facts } from '../../../model/facts.ts';
-import type { OscPlugin } from './schema.ts';
+import { isMap } from '../config/paths.ts';
+import type { CniItem, NodeSpec } from '../config/complete.ts';
+import type { RegistryItem } from '../config/complete-items.ts';
+import { nothingLeft } from '../config/completion.ts';
+import type { Path } from '../config/paths.ts';
+import { containerdSocket, ownUnitDefaults } from '../config/defaults.ts';
+import { parseDuration } from '../config/duration.ts';
+import type { Facts } from '../model/facts.ts';
+import { configurationVersion } from './containerd-version.ts';
+import { differing, keptConfiguration, withSystemdCgroups } from './containerd-kept.ts';
+import { containerdConfigPath, writtenByUs } from '../model/containerd-configuration.ts';
+import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
+import { base, folder, textFile } from './render-items.ts';
+import { proxyVariables, serviceDropIn } from './proxy.ts';
+import type { FileResource, UnitResource } from '../model/resources.ts';
+import { mergeMaps, stable } from './stable.ts';
+import { isPlainInHead, tablesAsKeys, tablesUnreadInHeads, tomlText } from './toml.ts';
 
-/** A table and what it gets. */
-export interface PluginPlace {
-  /** From `plugins` on. */
-  readonly tables: readonly string[];
-  readonly values: Readonly<Record<string, unknown>>;
-}
+/** Where containerd looks for a registry's mirrors. */
+export const registryFolder = '/etc/containerd/certs.d';
+/** Of containerd as its own project builds it. */
+const defaultPluginFolder = '/opt/cni/bin';
+/** containerd 2's own unit leaves the soft limit at 1024 open files for itself and for containers. */
+const openFiles = ['LimitNOFILE=1048576'];
 
-const server = 'io.containerd.grpc.v1.cri';
-const images = 'io.containerd.cri.v1.images';
-const runtime = 'io.containerd.cri.v1.runtime';
-
-const ofServer = new Set([
-  'disable_tcp_service',
-  'stream_server_address',
-  'stream_server_port',
-  'stream_idle_timeout',
-  'enable_tls_streaming',
-  'x509_key_pair_streaming',
-]);
-const ofImages = new Set([
-  'registry',
-  'image_decryption',
-  'max_concurrent_downloads',
-  'image_pull_progress_timeout',
-  'image_pull_with_sync_fs',
-  'stats_collect_period',
-]);
-const sandboxImage = 'sandbox_image';
-const sandboxPlace = [images, 'pinned_images'] as const;
-/** Of the table `containerd`. */
-const ofImagesThere = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers'];
-
-export function placesOfPlugin({ op, path, values = {} }: OscPlugin, facts: Facts): readonly PluginPlace[] {
-  const [plugin, ...rest] = path;
-  if (plugin !== server || configurationVersion(facts) !== 3) return [place(path, values)];
-  const [table] = rest;
-  if (table === undefined)
-    return op === 'remove' ? [server, images, runtime].map((part) => place([part], {})) : placesOfAll(values);
-  if (table === sandboxImage) return [place([...sandboxPlace, 'sandbox'], values)];
-  if (table !== 'containerd') return [place([partOf(table), ...rest], values)];
-  const [, name, ...further] = rest;
-  if (name !== undefined)
-    return [place(ofImagesThere.includes(name) ? [images, name, ...further] : [runtime, ...rest], values)];
-  if (op === 'remove') return [place([runtime, table], {}), ...ofImagesThere.map((name) => place([images, name], {}))];
-  return placesOfContainerd(values);
-}
-
-function place(path: readonly string[], values: PluginPlace['values']): PluginPlace {
-  return { tables: ['plugins', ...path], values };
-}
-
-function partOf(name: string): string {
-  return ofServer.has(name) ? server : ofImages.has(name) ? images : runtime;
-}
-
-function placesOfAll(values: PluginPlace['values']): PluginPlace[] {
-  return Object.entries(values).flatMap(([name, value]) => {
-    if (name === sandboxImage) return [place(sandboxPlace, { sandbox: value })];
-    if (name === 'containerd' && isMap(value)) return placesOfContainerd(value);
-    return [place([partOf(name)], { [name]: value })];
-  });
-}
-
-function placesOfContainerd(values: PluginPlace['values']): PluginPlace[] {
-  const [moved = {}, others = {}] = [true, false].map((isMoved) =>
-    Object.fromEntries(Object.entries(values).filter(([name]) => ofImagesThere.includes(name) === isMoved)),
-  );
+export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
+  const scope = 'shared';
+  const { registries, ...settings } = spec.containerd;
+  const { type, ...cni } = spec.network.cni;
+  const { binDir = pluginFolder(type, facts), ...bridge } = cni;
+  const network = type === 'bridge' ? podNetworkOf(bridge) : undefined;
+  const { text, isSecret } = containerdConfig({ ...settings, cni: cniSettings(binDir, network) }, facts);
   return [
-    ...(Object.keys(moved).length > 0 ? [place([images], moved)] : []),
-    ...(Object.keys(others).length > 0 || Object.keys(moved).length === 0
-      ? [place([runtime, 'containerd'], others)]
-      : []),
+    isSecret
+      ? textFile(containerdConfigPath, { sensitive: text }, { scope, mode: '0600' })
+      : textFile(containerdConfigPath, text, { scope }),
+    folder(registryFolder, { scope }),
+    ...registries.map((registry) =>
+      textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry, facts), { scope }),
+    ),
+    folder(cniFolder, { scope }),
+    ...(network ? [textFile(network.path, network.text, { scope })] : []),
   ];
+}
+
+interface CniSettings {
+  readonly bin_dir?: string;
+  readonly conf_dir: string;
+  readonly conf_template?: string;
+}
+
+/** Undefined where containerd's own will do. */
+function cniSettings(binDir: string | undefined, network: PodNetwork | undefined): CniSettings | undefined {
+  if (binDir === undefined && !network) return undefined;
+  return {
+    ...(binDir !== undefined && { bin_dir: binDir }),
+    conf_dir: network?.folder ?? cniFolder,
+    ...(network?.isTemplate === true && { conf_template: network.path }),
+  };
+}
+
+/** Not every containerd looks where its distribution puts the plugins: Debian 12's does not. */
+function pluginFolder(
+  type: CniItem['type'],
+  { cniPlugins, containerdConfiguration: others }: Facts,
+): string | undefined {
+  return type === 'bridge' && (others !== undefined || cniPlugins !== defaultPluginFolder) ? cniPlugins : undefined;
+}
+
+type Settings = Omit<NodeSpec['containerd'], 'registries'> & { readonly cni: CniSettings | undefined };
+
+interface Config {
+  readonly text: string;
+  readonly isSecret: boolean;
+  /** What of another's is not kept, or is otherwise. */
+  readonly remarks: readonly string[];
+}
+
+/** Remarks about what somebody else configured. */
+export function containerdRemarks(spec: NodeSpec, facts: Facts): readonly string[] {
+  const { registries: _asFiles, ...settings } = spec.containerd;
+  const reads = facts.containerdReads;
+  return [
+    ...(reads === undefined
+      ? []
+      : [`containerd.service reads ${reads}: what is written to ${containerdConfigPath} has no effect`]),
+    ...containerdConfig({ ...settings, cni: undefined }, facts).remarks,
+  ];
+}
+
+function containerdConfig(settings: Settings, facts: Facts): Config {
+  const { sandboxImage, restrictOomScoreAdj, configuration, cni, ...rest } = settings;
+  nothingLeft(rest);
+  const kept = keptConfiguration(facts);
+  const named = runtimePart(kept.settings, facts);
+  const runc = { runtime_type: 'io.containerd.runc.v2', options: { SystemdCgroup: true } };
+  const runtime = {
+    ...(restrictOomScoreAdj && { restrict_oom_score_adj: true }),
+    ...(cni && { cni }),
+    containerd: {
+      ...(named['default_runtime_name'] === undefined && { default_runtime_name: 'runc' }),
+      runtimes: { ...withSystemdCgroups(named['runtimes']), runc },
+    },
+  };
+  const ours = containerdConfiguration(facts, { runtime, sandboxImage });
+  const whole = mergeMaps(mergeMaps(withoutNetwork(kept.settings, facts, cni), ours), configuration);
+  const changed = differing(kept.settings, whole);
+  return {
+    text: `${writtenByUs}${tomlText(stable(whole))}`,
+    isSecret: kept.hasSecrets,
+    remarks: [
+      ...kept.remarks,
+      ...(changed.length > 0
+        ? [`what somebody configured in ${containerdConfigPath} is kept, but not for ${changed.join(', ')}`]
+        : []),
+    ],
+  };
+}
+
+/** The table of the part that runs containers, as somebody has it. */
+function runtimePart({ plugins }: Readonly<Record<string, unknown>>, facts: Facts): Record<string, unknown> {
+  const part = isMap(plugins) ? plugins[runtimePlugin(facts)] : undefined;
+  const table = isMap(part) ? part['containerd'] : undefined;
+  return isMap(table) ? table : {};
+}
+
+function runtimePlugin(facts: Facts): string {
+  return configurationVersion(facts) === 3 ? 'io.containerd.cri.v1.runtime' : 'io.containerd.grpc.v1.cri';
+}
+
+/** Without another's word on where networks and plugins are, where a document of ours has its own. */
+function withoutNetwork(
+  settings: Readonly<Record<string, unknown>>,
+  facts: Facts,
+  own: CniSettings | undefined,
+): Readonly<Record<string, unknown>> {
+  const { plugins } = settings;
+  const name = runtimePlugin(facts);
+  const part = isMap(plugins) ? plugins[name] : undefined;
+  if (!own || !isMap(plugins) || !isMap(part) || !isMap(part['cni'])) return settings;
+  const { bin_dir, bin_dirs, conf_dir: _conf, conf_template: _template, ...others } = part['cni'];
+  const programs = own.bin_dir === undefined ? { bin_dir, bin_dirs } : {};
+  const cni = { ...programs, ...others };
+  return { ...settings, plugins: { ...plugins, [name]: { ...part, cni } } };
+}
+
+/** What containerd is told, where its version wants it. `runtime`: the table of its part that runs containers. */
+export function containerdConfiguration(
+  facts: Facts,
+  { runtime, sandboxImage }: { runtime: Readonly<Record<string, unknown>>; sandboxImage: string | undefined },
+): Record<string, unknown> {
+  const registry = { config_path: registryFolder };
+  if (configurationVersion(facts) === 3)
+    return {
+      version: 3,
+      plugins: {
+        'io.containerd.cri.v1.images': {
+          registry,
+          ...(sandboxImage !== undefined && { pinned_images: { sandbox: sandboxImage } }),
+        },
+        'io.containerd.cri.v1.runtime': runtime,
+      },
+    };
+  return {
+    version: 2,
+    plugins: {
+      'io.containerd.grpc.v1.cri': {
+        ...runtime,
+        registry,
+        ...(sandboxImage !== undefined && { sandbox_image: sandboxImage }),
+      },
+    },
+  };
+}
+
+/** Of either structure: where the other one has them. */
+const pluginsOfVersion = {
+  2: ['io.containerd.grpc.v1.cri'],
+  3: ['io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime'],
+} as const;
+
+/** Settings in the words of another version of the configuration than the one that is written: containerd passes them over, or ends. */
+export function foreignSettings(
+  configuration: Readonly<Record<string, unknown>>,
+  facts: Facts,
+): { path: string[]; message: string }[] {
+  const version = configurationVersion(facts);
+  const other = version === 3 ? 2 : 3;
+  const reader =
+    facts.containerdVersion === undefined ? 'an unknown containerd' : `containerd ${facts.containerdVersion}`;
+  const { version: asked, plugins } = configuration;
+  const named = typeof plugins === 'object' && plugins !== null ? Object.keys(plugins) : [];
+  return [
+    ...(asked === undefined || asked === null || asked === version
+      ? []
+      : [
+          {
+            path: ['version'],
+            message: `version is ${JSON.stringify(asked)}, and what is written for ${reader} is of version ${version}`,
+          },
+        ]),
+    ...named
+      .filter((plugin) => pluginsOfVersion[other].some((known) => known === plugin))
+      .map((plugin) => ({
+        path: ['plugins', plugin],
+        message: `${plugin} belongs to version ${other} of containerd’s configuration, and what is written for ${reader} is of version ${version}, where such settings are in ${pluginsOfVersion[version].join(' and ')}`,
+      })),
+  ];
+}
+
+function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem, facts: Facts): string {
+  nothingLeft(rest);
+  return hostsText({ server, hosts: mirrors.map(hostOf) }, facts);
+}
+
+function hostOf(mirror: RegistryItem['mirrors'][number]): RegistryHost {
+  const { url, capabilities, overridePath, caFile, skipVerify, ...rest } = mirror;
+  nothingLeft(rest);
+  return { url, capabilities, overridePath, ca: caFile, skipVerify };
+}
+
+/** A server that is asked for a registry's images. */
+export interface RegistryHost {
+  readonly url: string;
+  readonly capabilities: readonly string[];
+  readonly overridePath: boolean;
+  /** Paths of certificates. */
+  readonly ca: string | readonly string[] | undefined;
+  readonly skipVerify: boolean;
+}
+
+/** One hosts.toml; containerd asks its hosts in the order of the file. An address by IPv6 has brackets, which decide about its form. */
+export function hostsText(
+  { server, hosts }: { readonly server: string | undefined; readonly hosts: readonly RegistryHost[] },
+  facts: Facts,
+): string {
+  const tables = hosts.map((host) => [host.url, hostTable(host)] as const);
+  const ofServer = server === undefined ? {} : { server };
+  if (readsAnyHead(facts) || hosts.every(({ url }) => isPlainInHead(url)))
+    return tomlText({ ...ofServer, ...(hosts.length > 0 && { host: Object.fromEntries(tables) }) });
+  const head = server === undefined ? '' : `${tomlText(ofServer)}\n`;
+  return `${head}${tablesAsKeys('host', tables)}`;
+}
+
+/** A containerd that nobody knows is taken for one of today. */
+function readsAnyHead({ containerdVersion }: Facts): boolean {
+  return containerdVersion === undefined || configurationVersion({ containerdVersion }) === 3;
+}
+
+/** Tables of a configuration that this containerd would not read. */
+export function unreadTables(configuration: unknown, facts: Facts): { path: Path; message: string }[] {
+  if (readsAnyHead(facts)) return [];
+  return tablesUnreadInHeads(configuration).map((path) => ({
+    path,
+    message: `containerd ${facts.containerdVersion} reads no table whose name has brackets, quotes, backslashes or control characters in it`,
+  }));
+}
+
+function hostTable({ capabilities, overridePath, ca, skipVerify }: RegistryHost): Record<string, unknown> {
+  return {
+    capabilities,
+    ...(overridePath && { override_path: true }),
+    ...(ca !== undefined && { ca }),
+    ...(skipVerify && { skip_verify: true }),
+  };
+}
+
+export function containerdUnit(spec: NodeSpec): UnitResource {
+  const registries = spec.containerd.registries.map(
+    (registry) => `file:${registryFolder}/${registry.host}/hosts.toml` as const,
+  );
+  return {
+    kind: 'unit',
+    id: 'unit:containerd.service',
+    name: 'containerd.service',
+    ...base(ownUnitDefaults['containerd.service']),
+    needs: [`file:${cniFolder}`, `file:${registryFolder}`, ...registries],
+    dropIns: [{ name: '50-nodekiln.conf', content: serviceDropIn(proxyVariables(spec), openFiles) }],
+    enablement: 'enabled',
+    state: 'started',
+    // Registry and CNI files are read when they are needed; only the configuration itself takes a restart.
+    inputs: [`file:${containerdConfigPath}`],
+    onChange: ownUnitDefaults['containerd.service'].onChange,
+    readiness: { type: 'socket', path: containerdSocket },
+    deadlineMs: parseDuration(ownUnitDefaults['containerd.service'].deadline),
+  };
 }

@@ -26,7 +26,7 @@ import {
 } from '../../../model/resources.ts';
 import type { SecretData } from '../kind.ts';
 import { addContainerdFiles, containerdDropIn, containerdFolders, mirrorsOf } from './containerd.ts';
-import { containerdConfigPath } from '../../../desired/containerd.ts';
+import { containerdConfigPath } from '../../../model/containerd-configuration.ts';
 import { filesFor, unitsOf, type MergedUnit, type Placed } from './merge.ts';
 import type { OperatingSystemConfig, OscFile } from './schema.ts';
 

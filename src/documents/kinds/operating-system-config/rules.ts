@@ -5,7 +5,8 @@
 import { isMap, valueAt, type Path } from '../../../config/paths.ts';
 import type { Issue } from '../../../config/problems.ts';
 import { nearest } from '../../../config/words.ts';
-import { containerdConfigPath, registryFolder } from '../../../desired/containerd.ts';
+import { registryFolder } from '../../../desired/containerd.ts';
+import { containerdConfigPath } from '../../../model/containerd-configuration.ts';
 import { aboveOf } from '../../../model/path.ts';
 
 /** Where files and units stand, in the order in which they count. */
