@@ -95,11 +95,7 @@ describe('what somebody configured', () => {
       'SystemdCgroup',
     ],
     ['that switches the CRI plugin off', { [main]: { disabled_plugins: ['cri'] } }, 'switches the CRI plugin off'],
-    [
-      'that listens elsewhere',
-      { [main]: { version: 2, grpc: { address: '/run/k3s.sock' } } },
-      'listen at /run/k3s.sock',
-    ],
+    ['that listens elsewhere', { [main]: { version: 2, grpc: { address: '/run/k3s.sock' } } }, '/run/k3s.sock'],
     [
       'with mirrors of its own',
       ofCri({ registry: { mirrors: { 'docker.io': { endpoint: ['https://m'] } } } }),

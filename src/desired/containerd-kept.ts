@@ -48,7 +48,7 @@ export function keptConfiguration(facts: Facts): Kept {
   };
   let settings: Settings = {};
   for (const [path, found] of Object.entries(facts.containerdConfiguration ?? {})) {
-    if (!isMap(found)) remarks.push(`${path} is not kept: it cannot be read: ${String(found)}`);
+    if (!isMap(found)) remarks.push(`${path} is not kept: it cannot be read: ${found}`);
     else if (found['version'] === 3 && configurationVersion(facts) === 2)
       remarks.push(`${path} is not kept: it is of version 3, which this containerd does not read`);
     else settings = merged(settings, inVersion(revealed(found) as Settings, facts), facts);
@@ -101,7 +101,7 @@ function usable(settings: Settings, remarks: string[]): Settings {
   if (address !== undefined) kept['grpc'] = grpc;
   if (address !== undefined && address !== containerdSocket)
     remarks.push(
-      `${containerdConfigPath} has containerd listen at ${String(address)}: it listens at ${containerdSocket}`,
+      `${containerdConfigPath} has containerd listen elsewhere (${JSON.stringify(address)}): it listens at ${containerdSocket}`,
     );
   const plugins = isMap(kept['plugins']) ? kept['plugins'] : {};
   kept['plugins'] = Object.fromEntries(
