@@ -5,6 +5,7 @@ import { existsSync, readFileSync, readdirSync, statSync, utimesSync, writeFileS
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import type { Clock } from '../../host/port.ts';
@@ -19,6 +20,9 @@ const host = createLinuxHost();
 const client = createHttpClient(host);
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** Bytes of the parts that the test at work keeps. */
+let onDisk = (): number => 0;
 
 describe('parts of a file', () => {
   let folder = '';
@@ -55,6 +59,10 @@ describe('parts of a file', () => {
     owner: host.program.owner,
   });
   const kept = (): string[] => (existsSync(parts().folder) ? readdirSync(parts().folder) : []);
+  onDisk = () => {
+    const files = kept().map((name) => statSync(join(parts().folder, name, 'part'), { throwIfNoEntry: false }));
+    return Math.max(0, ...files.map((file) => file?.size ?? 0));
+  };
 
   async function get(options: Partial<DownloadRequest> = {}): Promise<Downloaded> {
     const to = join(folder, `to-${count}`, 'file');
@@ -300,11 +308,16 @@ function whole(request: IncomingMessage, response: ServerResponse, etag = '"one"
       .end(body.subarray(from));
 }
 
-/** So many bytes, and the connection breaks. */
+/** So many bytes, and the connection breaks: when they are on the disk, or nobody keeps them. */
 function cut(bytes: number, headers: Record<string, string> = { etag: '"one"' }): Answer {
   return (_, response) => {
     response.writeHead(200, { 'content-length': body.length, ...headers });
-    response.write(body.subarray(0, bytes), () => setTimeout(() => response.destroy(), 50));
+    response.write(body.subarray(0, bytes), () => void breakOff());
+    const breakOff = async (): Promise<void> => {
+      await sleep(50);
+      for (let waited = 0; waited < 1000 && !response.destroyed && onDisk() < bytes; waited += 10) await sleep(10);
+      response.destroy();
+    };
   };
 }
 
