@@ -21,7 +21,7 @@ import { isIdentityPath, isIdentityUnit } from './identity.ts';
 import { fileForms } from './schema-items.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 import type { BinarySourcesDocument, TransferDocument } from './schema-sources.ts';
-import { holdsSecret } from './secrets.ts';
+import { holdsSecret } from '../model/shown-address.ts';
 
 export type Item<List> = List extends readonly (infer Element)[] ? Element : never;
 export type Section<Key extends keyof NodeSpecDocument> = NonNullable<NodeSpecDocument[Key]>;

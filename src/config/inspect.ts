@@ -11,6 +11,7 @@ import type { DocumentText, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 import { resolveNodeConfig } from './resolve.ts';
+import { holdsSecret } from '../model/shown-address.ts';
 import { secretPaths } from './secrets.ts';
 
 /** Every problem of every source, and of the NodeConfigs together; empty when all is well. */
@@ -75,7 +76,7 @@ export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): Co
   const { config, placeOf } = resolveNodeConfig(sources);
   const entries = leaves(config, []).map(({ path, value }): DumpEntry => ({
     path: formatPath(path),
-    value: redact(value),
+    value: path.at(-2) === environment ? redacted : redact(value),
     origin: originOf(placeOf(path)),
   }));
   return { config: redact(config), entries };
@@ -87,12 +88,25 @@ function originOf(place: Place | undefined): string {
   return formatPlace(position);
 }
 
-/** The value with every secret replaced; secrets are recognised by their shape, `SensitiveText`. */
+/**
+ * The value with every secret replaced. Secrets are recognised by their shape, `SensitiveText`; an address with a password or a
+ * signature is one wherever it stands.
+ */
 export function redact(value: unknown): unknown {
-  if (isSensitiveText(value)) return redacted;
+  if (isSensitiveText(value) || (typeof value === 'string' && holdsSecret(value))) return redacted;
   if (Array.isArray(value)) return value.map((item) => redact(item));
   if (!isMap(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redact(inner)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, key === environment ? hidden(inner) : redact(inner)]),
+  );
+}
+
+/** What programs are given there is for them alone. */
+const environment = 'env';
+
+function hidden(variables: unknown): unknown {
+  if (!isMap(variables)) return redact(variables);
+  return Object.fromEntries(Object.keys(variables).map((name) => [name, redacted]));
 }
 
 function isSensitiveText(value: unknown): value is SensitiveText {

@@ -5,7 +5,8 @@ import { schemaFields } from '../../test/support/schema-fields.ts';
 import { configDump, refuseExposed } from './inspect.ts';
 import { parseDocument } from './load.ts';
 import { nodeConfigDocument } from './schema-node.ts';
-import { holdsSecret, secretPaths } from './secrets.ts';
+import { holdsSecret } from '../model/shown-address.ts';
+import { secretPaths } from './secrets.ts';
 
 const secretValue = 'http://user:hunter2@proxy.example.org:3128';
 

@@ -1,13 +1,9 @@
 /**
  * Where a NodeConfig source holds secrets. Pure.
  */
+import { holdsSecret } from '../model/shown-address.ts';
 import type { Path } from './paths.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
-
-/** A user and password in an address, or a query, which is where signed addresses have their signature. */
-export function holdsSecret(address: string): boolean {
-  return /^[a-z]+:\/\/(?:[^/?#]*@|[^?#]*\?)/i.test(address);
-}
 
 /** Paths inside the spec. */
 export function secretPaths(spec: NodeSpecDocument): Path[] {

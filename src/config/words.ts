@@ -2,6 +2,8 @@
  * Words for messages about documents: what a value is, what was probably meant. Pure.
  */
 
+import { holdsSecret, shownAddress } from '../model/shown-address.ts';
+
 const longestQuote = 40;
 
 /** `the number 644`, `a list`; strings are cut. Never call it with a secret. */
@@ -9,7 +11,10 @@ export function inWords(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'empty (null)';
   if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'string') return value === '' ? 'an empty string' : `the string "${shorten(value)}"`;
+  if (typeof value === 'string')
+    return value === ''
+      ? 'an empty string'
+      : `the string "${shorten(holdsSecret(value) ? shownAddress(value) : value)}"`;
   if (typeof value === 'number') return `the number ${value}`;
   if (typeof value === 'boolean') return `the boolean ${value}`;
   return 'a map';

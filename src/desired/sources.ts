@@ -13,7 +13,7 @@ import type { BinarySourcesItem, ToolItem, TransferItem } from '../config/comple
 import { nothingLeft } from '../config/completion.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { ManifestSource, RepositoryDocument } from '../config/schema-sources.ts';
-import { holdsSecret } from '../config/secrets.ts';
+import { holdsSecret } from '../model/shown-address.ts';
 import { expandTemplate } from '../config/template.ts';
 import type { TemplateValues } from '../config/template.ts';
 import type { Facts } from '../model/facts.ts';

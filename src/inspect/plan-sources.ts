@@ -2,6 +2,7 @@
  * From which source each program of a plan will come, in the order they are tried, and why the others do not serve.
  * Addresses without credentials and queries. Pure.
  */
+import { shownAddress } from '../model/shown-address.ts';
 import { reveal } from '../model/resources.ts';
 import type { ArtifactLocation, BinaryResource, ExtensionResource, ExtensionSource } from '../model/resources.ts';
 import type { Change } from '../model/steps.ts';
@@ -45,7 +46,7 @@ function shownExtension(source: ExtensionSource): string {
     case 'registry':
       return source.reference;
     case 'url':
-      return withoutSecrets(reveal(source.url));
+      return shownAddress(reveal(source.url));
     case 'tarball':
       return shownLocation(source.from);
   }
@@ -77,7 +78,7 @@ export function shownLocation(from: ArtifactLocation): string {
     case 'folder':
       return from.path;
     case 'url':
-      return withoutSecrets(reveal(from.url));
+      return shownAddress(reveal(from.url));
     case 'oci':
     case 'image':
       return from.reference;
@@ -85,15 +86,8 @@ export function shownLocation(from: ArtifactLocation): string {
     case 'image-layout':
       return from.tag === undefined ? from.path : `${from.path}:${from.tag}`;
     case 'apt':
-      return `${withoutSecrets(from.url)} ${from.suite}`;
+      return `${shownAddress(from.url)} ${from.suite}`;
     case 'dnf':
-      return withoutSecrets(from.url);
+      return shownAddress(from.url);
   }
-}
-
-/** Without user, password and query: those may be secrets. */
-function withoutSecrets(address: string): string {
-  if (!URL.canParse(address)) return 'an address that is none';
-  const { protocol, host, pathname, search } = new URL(address);
-  return `${protocol}//${host}${pathname}${search === '' ? '' : '?…'}`;
 }

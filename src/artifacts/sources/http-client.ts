@@ -18,6 +18,7 @@ import type {
   HttpStream,
   Net,
 } from '../../host/port.ts';
+import { shownAddress } from '../../model/shown-address.ts';
 import { proxyFor } from './proxies.ts';
 import type { ProxySettings } from './proxies.ts';
 import { RetryableError } from './retry.ts';
@@ -130,8 +131,7 @@ function exchangeWith(target: URL, options: HttpClientOptions, headers: HttpHead
 
 /** Without user, password and query: those may be secrets. */
 export function shownUrl(url: string | URL): string {
-  const parsed = typeof url === 'string' ? parseUrl(url) : url;
-  return `${parsed.protocol}//${parsed.host}${parsed.pathname}${parsed.search === '' ? '' : '?…'}`;
+  return shownAddress((typeof url === 'string' ? parseUrl(url) : url).href);
 }
 
 function parseUrl(text: string): URL {

@@ -3,6 +3,7 @@ import { NodekilnError } from '../../errors.ts';
 import { NetError, type Host } from '../../host/port.ts';
 import { textOf } from '../../model/bytes.ts';
 import type { Reachability } from '../../model/resources.ts';
+import { shownAddress } from '../../model/shown-address.ts';
 import type { PerformContext } from '../performer.ts';
 
 const intervalMs = 2000;
@@ -48,7 +49,7 @@ async function silence(
     if (thrown instanceof NodekilnError && thrown.code === 'NK_INTERRUPTED') throw thrown;
     // More than is kept is an answer all the same.
     if (thrown instanceof NetError && thrown.failure === 'too-large') return undefined;
-    return `${url}: ${thrown instanceof NetError ? thrown.why : thrown instanceof Error ? thrown.message : String(thrown)}`;
+    return `${shownAddress(url)}: ${thrown instanceof NetError ? thrown.why : thrown instanceof Error ? thrown.message : String(thrown)}`;
   }
 }
 

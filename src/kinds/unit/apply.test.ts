@@ -97,6 +97,13 @@ describe('a start', () => {
     });
   }
 
+  test('is told without the password of its address', async () => {
+    const error = await failing([
+      service({ readiness: { type: 'http', url: 'http://me:hunter2@127.0.0.1:1/x?k=hunter2' } }),
+    ]);
+    assert.match(error.message, /nothing answers at http:\/\/127\.0\.0\.1:1\/x\?…$/);
+  });
+
   test('has a deadline also while its job is queued', async () => {
     machine.units.behave('a.service', { start: 'hang' });
     const error = await failing([service({ deadlineMs: 2000 })]);

@@ -1,6 +1,7 @@
 /** Whether a component answers, by its own word for being ready. */
 import type { Net } from '../../host/port.ts';
 import type { Readiness } from '../../model/resources.ts';
+import { shownAddress } from '../../model/shown-address.ts';
 
 export interface ProbeOptions {
   readonly timeoutMs: number;
@@ -21,9 +22,9 @@ export async function probeReadiness(
     case 'http':
       try {
         const response = await net.request({ url: readiness.url, timeoutMs, ...(signal && { signal }) });
-        return response.status === 200 ? undefined : `${readiness.url} answers ${response.status}`;
+        return response.status === 200 ? undefined : `${shownAddress(readiness.url)} answers ${response.status}`;
       } catch {
-        return `nothing answers at ${readiness.url}`;
+        return `nothing answers at ${shownAddress(readiness.url)}`;
       }
   }
 }

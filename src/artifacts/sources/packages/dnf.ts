@@ -129,7 +129,7 @@ async function readRepomd(spec: DnfSpec, base: string, context: FetchContext): P
   }
   const primary = await primaryOf(content, shown);
   if (!primary)
-    throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${url} names no primary index with a SHA-256 digest`, {
+    throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${shownUrl(url)} names no primary index with a SHA-256 digest`, {
       resource: shown,
     });
   return primary;
