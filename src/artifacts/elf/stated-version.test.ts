@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
+import { ensurePrograms } from '../../../test/servers/programs.ts';
 import { statedVersion, type StatedVersion } from './stated-version.ts';
 
 const folder = temporaryFolder();
@@ -112,6 +113,7 @@ describe('the version that a program states', () => {
     const [noteFile, program] = [join(folder, 'note'), join(folder, 'noted')];
     writeFileSync(noteFile, note);
     copyFileSync('/bin/true', program);
+    await ensurePrograms([{ program: 'objcopy', package: 'binutils', why: 'adds notes to programs' }]);
     execFileSync('objcopy', ['--add-section', `.note.package=${noteFile}`, program]);
     assert.deepEqual(await stated(program), { version: '2.0.5-1', from: 'package note' });
   });
