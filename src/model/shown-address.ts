@@ -3,6 +3,7 @@
 /** Without user, password and query: those may be secrets. */
 export function shownAddress(address: string): string {
   if (!URL.canParse(address)) return 'an address that is none';
+  if (!holdsSecret(address)) return address;
   const { protocol, host, pathname, search } = new URL(address);
   return `${protocol}//${host}${pathname}${search === '' ? '' : '?…'}`;
 }

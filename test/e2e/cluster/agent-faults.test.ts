@@ -81,8 +81,15 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
     const said = `${log.stdout}\nnodekiln status says:\n${await status(on)}`;
     assert.fail(`not within ${patienceMs} ms: ${what}; the agent says:\n${said}`);
   };
-  const untilWords = (wanted: string): Promise<void> =>
-    until(async () => (await words()) === wanted, `words ${wanted}`);
+  /** And until it was reported: a run goes on for a while after its last file. */
+  const untilWords = async (wanted: string): Promise<void> => {
+    await until(async () => (await words()) === wanted, `words ${wanted}`);
+    const placedMs = Number(await host.check(['stat', '--format=%.3Z', '/etc/words'])) * 1000;
+    await until(async () => {
+      const [, reported = ''] = /^agent +\w+, (\S+Z)/m.exec(await status()) ?? [];
+      return Date.parse(reported) >= placedMs;
+    }, 'it is reported');
+  };
   const invocations = async (): Promise<string[]> => {
     const units = ['words.service', 'kubelet.service', 'containerd.service'];
     return (await host.check(['systemctl', 'show', '-P', 'InvocationID', ...units])).trim().split(/\s+/);
