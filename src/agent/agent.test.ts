@@ -127,13 +127,16 @@ describe('the agent', () => {
     assert.equal(told[1]?.report.generation, 2);
   });
 
-  it('counts memory more than speed when it stays, and not for one pass', async () => {
-    let asked = 0;
-    const host = (own: Host): Host => ({ ...own, program: { ...own.program, staySmall: () => void (asked += 1) } });
-    const { machine } = await play({ documents: { '10-node.json': documentOf({}) }, untilMs: 2000, host });
-    assert.equal(asked, 1);
-    await runAgentOn(host(machine.open()), { source: `dir:${folder}`, once: true });
-    assert.equal(asked, 1);
+  it('counts memory more than speed while changes come without a pause', async () => {
+    const asked: boolean[] = [];
+    const host = (own: Host): Host => ({
+      ...own,
+      program: { ...own.program, saveMemory: (yes) => void asked.push(yes) },
+    });
+    const changes = Array.from({ length: 40 }, (_, index) => [2000 + index * 100, give(index % 2 ? one : two)]);
+    const at = Object.fromEntries(changes) as Record<number, ReturnType<typeof give>>;
+    await play({ documents: { '10-node.json': one }, at, untilMs: 60_000, host });
+    assert.deepEqual(asked, [true, false]);
   });
 
   it('is the only one on its host: a second one ends with a code, and the first goes on', async () => {

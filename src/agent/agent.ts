@@ -103,7 +103,6 @@ export async function runAgentOn(host: Host, options: AgentOptions): Promise<voi
     const context = contextOf({ host, options, config, cluster, metrics, onNotice, end: endAgent, configured, source });
     const runtime = { host, signal, metrics, ...(onTrouble && { onTrouble }) };
     if (options.once === true) return await runOnce(runtime, makeController('desired-state', context));
-    host.program.staySmall();
     onlyAgent = await beOnlyAgent(host, signal, (thrown) => onTrouble?.('agent', thrown));
     bulletin = openBulletin(host, (thrown) => onTrouble?.('agent', thrown));
     onEvent?.({ type: 'watching', source: context.source.address });

@@ -16,6 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Controller, Input, ReconcileContext, Reconciled } from './controller.ts';
 import { createMeasures, type Measures } from './measures.ts';
 import { createQueue, type Queue } from './queue.ts';
+import { createThrift } from './thrift.ts';
 
 export interface RuntimeOptions {
   readonly host: Host;
@@ -48,6 +49,7 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
   const tended = new Map<string, Tended>();
   const journal = keepJournal(host);
   const runtime: Runtime = { ...options, journal, measures: createMeasures(options.metrics) };
+  const thrift = createThrift(host.program, host.clock);
   const queue: Queue<Reason> = createQueue({
     clock: host.clock,
     signal,
@@ -57,6 +59,7 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
       const before = tended.get(name) ?? { failures: 0, trouble: '', next: undefined };
       const after = await tend(runtime, { controller, reasons, before });
       tended.set(name, after);
+      thrift.worked();
       if (after.next) queue.addLater(name, after.next.dueMs - host.clock.monotonic(), after.next.reason);
     },
   });

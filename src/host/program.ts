@@ -44,8 +44,7 @@ export const program: Program = {
       for (const signal of endSignals) process.off(signal, tell);
     };
   },
-  // V8 lets a heap that is never idle grow to several times what lives in it.
-  staySmall: () => setFlagsFromString('--optimize-for-size'),
+  saveMemory: (yes) => setFlagsFromString(yes ? '--optimize-for-size' : '--no-optimize-for-size'),
   exit: (status) => process.exit(status),
   endBy: (signal) => {
     process.removeAllListeners(signal);

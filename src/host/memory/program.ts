@@ -24,7 +24,7 @@ export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgr
     stdout: unread,
     stderr: unread,
     onSignal: () => () => undefined,
-    staySmall: () => undefined,
+    saveMemory: () => undefined,
     exit: (status) => {
       throw new Error(`the process ended with status ${status}`);
     },

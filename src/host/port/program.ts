@@ -62,8 +62,8 @@ export interface Program {
   readonly stderr: Output;
   /** Calls back for each signal, until the returned call; without a listener the system ends us. */
   onSignal(listener: (signal: EndSignal) => void): () => void;
-  /** From now on memory counts more than speed: for a process that stays and waits for most of its life. */
-  staySmall(): void;
+  /** From now on memory counts more than speed, or no longer. */
+  saveMemory(yes: boolean): void;
   /** Ends us at once. */
   exit(status: number): never;
   /** Ends us by the signal, so that who waits for us knows: a shell ends its loop as well. */
