@@ -127,15 +127,17 @@ describe('the agent', () => {
     assert.equal(told[1]?.report.generation, 2);
   });
 
-  it('counts memory more than speed while changes come without a pause', async () => {
+  it('counts memory more than speed while it has no pause', async () => {
     const asked: boolean[] = [];
     const host = (own: Host): Host => ({
       ...own,
       program: { ...own.program, saveMemory: (yes) => void asked.push(yes) },
     });
-    const changes = Array.from({ length: 40 }, (_, index) => [2000 + index * 100, give(index % 2 ? one : two)]);
-    const at = Object.fromEntries(changes) as Record<number, ReturnType<typeof give>>;
-    await play({ documents: { '10-node.json': one }, at, untilMs: 60_000, host });
+    const machine = await createMemoryNode();
+    machine.units.behave('slow.service', { startMs: 4000 });
+    const content = '[Service]\nExecStart=/usr/bin/slow\n';
+    const document = documentOf({}, { units: [{ name: 'slow.service', content, state: 'started' }] });
+    await play({ machine, documents: { '10-node.json': document }, at: { 20_000: give(two) }, untilMs: 60_000, host });
     assert.deepEqual(asked, [true, false]);
   });
 

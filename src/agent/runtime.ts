@@ -56,10 +56,11 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
     work: async (name, reasons) => {
       const controller = byName.get(name);
       if (!controller) return;
+      const beganMs = host.clock.monotonic();
       const before = tended.get(name) ?? { failures: 0, trouble: '', next: undefined };
       const after = await tend(runtime, { controller, reasons, before });
       tended.set(name, after);
-      thrift.worked();
+      thrift.worked(beganMs);
       if (after.next) queue.addLater(name, after.next.dueMs - host.clock.monotonic(), after.next.reason);
     },
   });

@@ -5,25 +5,24 @@
  */
 import type { Clock, Program } from '../host/port.ts';
 
-/** More than so many reconciliations within the time are a run without a pause: nodes work at a few a minute. */
-const busyCount = 20;
-const busyMs = 10_000;
+/** One that spends more than half of so long reconciling has no pause: nodes spend a few hundredths. */
+const lookBackMs = 5_000;
 
 export interface Thrift {
-  /** A reconciliation has ended. */
-  worked(): void;
+  /** A reconciliation that began at this time, on the host's monotonic clock, has ended. */
+  worked(beganMs: number): void;
 }
 
 export function createThrift(program: Pick<Program, 'saveMemory'>, clock: Pick<Clock, 'monotonic'>): Thrift {
-  /** When the last ones ended, the oldest first. */
-  let ends: number[] = [];
+  let recent: { readonly beganMs: number; readonly endedMs: number }[] = [];
   let isSaving = false;
   return {
-    worked: () => {
+    worked: (beganMs) => {
       const nowMs = clock.monotonic();
-      ends = [...ends, nowMs].slice(-busyCount - 1);
-      const [first = nowMs] = ends;
-      const isBusy = ends.length > busyCount && nowMs - first < busyMs;
+      const fromMs = nowMs - lookBackMs;
+      recent = [...recent, { beganMs, endedMs: nowMs }].filter(({ endedMs }) => endedMs > fromMs);
+      const workedMs = recent.reduce((sum, one) => sum + one.endedMs - Math.max(one.beganMs, fromMs), 0);
+      const isBusy = workedMs > lookBackMs / 2;
       if (isBusy === isSaving) return;
       isSaving = isBusy;
       program.saveMemory(isBusy);
