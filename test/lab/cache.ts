@@ -97,11 +97,11 @@ async function makeOnce(key: string, final: string, make: (dir: string) => Promi
 }
 
 /** So long nobody is thought to use what was not asked for. */
-const unusedMs = 3 * 3_600_000;
+const unusedMs = 3_600_000;
 
 /**
  * Removes what was made for earlier recipes in a folder of the cache (`baked`), but for the newest `keep` and what was made or
- * asked for within three hours: somebody may be at work with it.
+ * asked for within the hour: somebody may be at work with it.
  */
 export async function forgetOlder(kind: string, keep: number, nowMs = Date.now()): Promise<void> {
   const parent = join(cacheFolder(), kind);

@@ -22,6 +22,14 @@ export interface JoinOptions {
   readonly spec?: Readonly<Record<string, unknown>>;
 }
 
+/** A full disk of the machine is not the host's: kubelet's own thresholds (15 % of it) would take its pods away. */
+const evictAt = {
+  'memory.available': '100Mi',
+  'nodefs.available': '200Mi',
+  'imagefs.available': '200Mi',
+  'nodefs.inodesFree': '1%',
+};
+
 /** A NodeConfig of the lab's images; what a test changes of it is in the options. */
 export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, options: JoinOptions): string {
   const { token, podSubnet, version = '1.34.3', labels, nodeName, kubeletConfiguration, spec } = options;
@@ -39,7 +47,7 @@ export function joinDocument(cluster: Pick<Cluster, 'server' | 'caBundle'>, opti
       kubelet: {
         ...(labels && { labels }),
         ...(nodeName !== undefined && { nodeName }),
-        ...(kubeletConfiguration && { configuration: kubeletConfiguration }),
+        configuration: { evictionHard: evictAt, ...kubeletConfiguration },
       },
       // A lab host has no CAP_SYS_RESOURCE.
       containerd: { restrictOomScoreAdj: true },
