@@ -1,6 +1,7 @@
 /** Bakes into small roots, with the real program: the lock file, frozen, changed artifacts, and bakes that are killed. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -8,7 +9,9 @@ import {
   createReadStream,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -118,8 +121,13 @@ interface Outcome {
   };
 }
 
-async function bake(at: Place, args: readonly string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
-  const argv = [nodeFlag, bundle, 'bake', at.manifest, '--root', at.root, '--json', '--quiet', ...args];
+async function bake(
+  at: Place,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+  program = bundle,
+): Promise<Outcome> {
+  const argv = [nodeFlag, program, 'bake', at.manifest, '--root', at.root, '--json', '--quiet', ...args];
   const child = spawn(nodeBinary, argv, { env: { ...process.env, SOURCE_DATE_EPOCH: '1700000000', ...env } });
   let [text, errors] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
@@ -148,7 +156,7 @@ describe('the lock file of a bake', () => {
         },
         {
           id: 'binary:kubelet-1.34.3 debian/13 amd64',
-          location: join(folder, 'debs/kubelet_1.34.3.deb'),
+          location: '../debs/kubelet_1.34.3.deb',
           version: '1.34.3-1.1',
           size: statSync(join(folder, 'debs/kubelet_1.34.3.deb')).size,
         },
@@ -394,6 +402,70 @@ describe('the lock of an image', () => {
     assert.deepEqual(await failures(), ['/etc/a.link link', 'others none', '/etc/none absent', 'log-ins none']);
   });
 });
+
+describe('an image is asked to be the same', () => {
+  it('wherever its manifest and what it names of this machine lie, and whatever path nodekiln runs from', async () => {
+    const at = place();
+    const base = dirname(at.manifest);
+    mkdirSync(join(base, 'in'));
+    copyFileSync(join(folder, 'debs/kubectl_1.34.3.deb'), join(base, 'in/crictl.deb'));
+    writeLayout(join(base, 'in/layout'), readFileSync(join(folder, 'debs/kubelet_1.34.3.deb')));
+    const of = (name: string, member: string, source: string): string =>
+      `    - { name: ${name}, action: cache, builds: [{ version: 1.34.3, source: { type: deb, member: usr/bin/${member}, ${source} } }] }\n`;
+    const more = of('crictl', 'kubectl', 'path: ./in/crictl.deb') + of('runc', 'kubelet', 'layout: in/layout');
+    writeFileSync(at.manifest, readFileSync(at.manifest, 'utf8').replace('  files:\n', `${more}  files:\n`));
+    const first = await bake(at);
+    assert.equal(first.status, 0, first.text);
+    const locked = readFileSync(at.lock, 'utf8');
+    assert.equal(locked.includes(folder), false, 'a lock file names nothing of the machine that made it');
+
+    const other = join(folder, 'elsewhere');
+    mkdirSync(other);
+    await cp(join(folder, 'debs'), join(other, 'debs'), { recursive: true });
+    renameSync(base, join(other, 'moved'));
+    renameSync(join(folder, 'debs'), join(folder, 'debs.gone'));
+    const moved: Place = {
+      root: join(other, 'moved/root'),
+      manifest: join(other, 'moved/image.yaml'),
+      lock: join(other, 'moved/image.lock.json'),
+    };
+    copyFileSync(bundle, join(other, 'nodekiln.cjs'));
+    try {
+      for (const program of [bundle, join(other, 'nodekiln.cjs')]) {
+        const { status, data, text } = await bake(moved, ['--frozen'], {}, program);
+        assert.deepEqual([status, data.changes, data.lock?.outcome], [0, 0, 'unchanged'], text);
+        assert.deepEqual(readdirSync(join(moved.root, 'var/lib/nodekiln/generations')), ['1.json'], program);
+      }
+      // A fresh root, so that everything is fetched from where it lies now.
+      const fresh = place();
+      const again = await bake({ ...moved, root: fresh.root }, ['--frozen']);
+      assert.equal(again.status, 0, again.text);
+      assert.equal(readFileSync(moved.lock, 'utf8'), locked);
+    } finally {
+      renameSync(join(folder, 'debs.gone'), join(folder, 'debs'));
+    }
+  });
+});
+
+/** A folder in the OCI image layout that holds one file. */
+function writeLayout(at: string, file: Buffer): void {
+  mkdirSync(join(at, 'blobs/sha256'), { recursive: true });
+  const blob = (content: Buffer | string): { digest: string; size: number } => {
+    const hex = createHash('sha256').update(content).digest('hex');
+    writeFileSync(join(at, 'blobs/sha256', hex), content);
+    return { digest: `sha256:${hex}`, size: Buffer.byteLength(content) };
+  };
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const octets = { mediaType: 'application/octet-stream', ...blob(file) };
+  const config = { mediaType: 'application/vnd.oci.empty.v1+json', ...blob('{}') };
+  const manifest = blob(JSON.stringify({ schemaVersion: 2, mediaType, config, layers: [octets] }));
+  const annotations = { 'org.opencontainers.image.ref.name': 'v1' };
+  writeFileSync(join(at, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  writeFileSync(
+    join(at, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType, ...manifest, annotations }] }),
+  );
+}
 
 describe('a bake that is killed', () => {
   it('at any effect is taken up and ends as an undisturbed one', { timeout: 1_200_000 }, async (context) => {

@@ -165,7 +165,7 @@ async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): P
   const whole = await readManifestLock(host.local, lockPath);
   if (options.frozen === true && !whole) throw noManifestLock(lockPath);
   const locked = targetLock(whole ?? emptyManifestLock, target);
-  const rendered = manifest.render(facts, base);
+  const rendered = manifest.render(facts);
   if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
   const { document } = manifest.loaded;
   const pinned = options.frozen === true ? withLockedPackages(rendered, document, { lock: locked, target }) : rendered;
@@ -411,11 +411,11 @@ function absolute({ program }: Host, path: string): string {
 async function ownProgram({ program, local }: Host): Promise<BinaryResource[]> {
   if (program.script === undefined) return [];
   const parts = [
-    { tool: 'nodekiln', path: program.script },
-    { tool: 'node', path: program.executable },
-  ];
+    { tool: 'nodekiln', part: 'script', path: program.script },
+    { tool: 'node', part: 'executable', path: program.executable },
+  ] as const;
   return Promise.all(
-    parts.map(async ({ tool, path }): Promise<BinaryResource> => {
+    parts.map(async ({ tool, part, path }): Promise<BinaryResource> => {
       const digest = await local.digest(path);
       return {
         kind: 'binary',
@@ -426,7 +426,7 @@ async function ownProgram({ program, local }: Host): Promise<BinaryResource[]> {
         needs: [],
         tool,
         version: digest,
-        sources: [{ type: 'file', role: 'manifest', from: { type: 'path', path }, digest }],
+        sources: [{ type: 'file', role: 'manifest', from: { type: 'own', part }, digest }],
         place: { type: 'activate', target: `${programFolder}/${tool}` },
       };
     }),

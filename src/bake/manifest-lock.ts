@@ -90,6 +90,8 @@ function describeLocation(from: ArtifactLocation, base: string): string {
       return `url ${withoutSecrets(reveal(from.url))}`;
     case 'oci':
       return `oci ${from.reference}${from.file === undefined ? '' : ` file ${from.file}`}`;
+    case 'own':
+      return `own ${from.part}`;
     case 'image':
       return `image ${from.reference}`;
     case 'apt':

@@ -73,7 +73,7 @@ const effects: { readonly [Kind in DocumentKind]: (text: string) => Promise<unkn
   },
   async ImageManifest(text) {
     const { document } = await parseDocument({ file: 'x', text }, 'ImageManifest');
-    return machines.map((facts) => shown(renderImage(document, facts, { artifactBase: '/m' })));
+    return machines.map((facts) => shown(renderImage(document, facts, {})));
   },
   async AgentConfig(text) {
     return completeAgentConfig(await parseDocument({ file: 'x', text }, 'AgentConfig'));

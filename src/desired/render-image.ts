@@ -33,12 +33,15 @@ import type {
   UnitResource,
 } from '../model/resources.ts';
 import { addressed, manifestBinarySource, signatureOf, templateValues, transferSettings } from './sources.ts';
-import { isAbsolute, join } from '../model/path.ts';
+import { isAbsolute, join, normalize } from '../model/path.ts';
 
 /** How an ImageManifest is rendered. */
 export interface RenderImageOptions {
-  /** The folder relative paths of the manifest start from, on the machine that bakes. */
-  readonly artifactBase: string;
+  /**
+   * The folder that relative paths of the manifest start from. They stay relative unless it is told: an image is asked to be
+   * the same wherever its manifest lies, and whoever fetches knows where that is.
+   */
+  readonly artifactBase?: string;
   /** The place of a value of the manifest, for messages. */
   readonly placeOf?: (path: Path) => Place | undefined;
 }
@@ -386,8 +389,8 @@ function unit(
   };
 }
 
-function located(path: string, options: RenderImageOptions): string {
-  return isAbsolute(path) ? path : join(options.artifactBase, path);
+function located(path: string, { artifactBase }: RenderImageOptions): string {
+  return artifactBase === undefined || isAbsolute(path) ? normalize(path) : join(artifactBase, path);
 }
 
 function digestFor(digest: ArchDigest | undefined, facts: Facts): string | undefined {

@@ -193,7 +193,7 @@ function offered(
 
 interface ManifestContext {
   readonly digest: string | undefined;
-  /** Makes a path of the manifest absolute. */
+  /** Each path of the manifest in one form. */
   readonly located: (path: string) => string;
 }
 
@@ -320,7 +320,7 @@ interface PackageContext {
   /** Of the package; the tool's when absent. */
   readonly name: string | undefined;
   readonly values: TemplateValues;
-  /** Makes a path of a key absolute. */
+  /** The path of a key in one form. */
   readonly located?: (path: string) => string;
 }
 

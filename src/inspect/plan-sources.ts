@@ -79,6 +79,8 @@ export function shownLocation(from: ArtifactLocation): string {
       return from.path;
     case 'url':
       return shownAddress(reveal(from.url));
+    case 'own':
+      return 'nodekiln itself';
     case 'oci':
     case 'image':
       return from.reference;

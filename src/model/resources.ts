@@ -159,13 +159,15 @@ export interface UnitResource extends ResourceBase {
 }
 
 /**
- * Where an artifact is had from. `path` and `layout` are in the file system of the machine that works (beside the
- * manifest at bake, on the host at boot). `folder`: the right package of a folder, by the packages' own metadata.
+ * Where an artifact is had from. `path` and `layout` are in the file system of the machine that works (on the host at boot;
+ * at bake those of the manifest, relative to its folder where they are written so). `folder`: the right package of a folder, by the packages' own metadata.
  * `oci`: the only blob of an OCI artifact, or the one titled `file`. `image`: a member of a container image's layers.
  */
 export type ArtifactLocation =
   | { readonly type: 'path'; readonly path: string }
   | { readonly type: 'folder'; readonly path: string }
+  /** The program that works itself, wherever it runs from: its bundle, or the runtime under it. */
+  | { readonly type: 'own'; readonly part: 'script' | 'executable' }
   /** Sensitive when it holds a password or a query. */
   | { readonly type: 'url'; readonly url: string | SensitiveText }
   | {

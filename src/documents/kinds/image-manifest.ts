@@ -11,9 +11,8 @@ export const imageManifest = {
     const { file, positions, document } = loaded;
     return {
       loaded,
-      render: (facts, artifactBase) =>
+      render: (facts) =>
         renderImage(document, facts, {
-          artifactBase,
           placeOf: (path) => ({ file, ...positions.locate(path, 'value'), path: formatPath(path) }),
         }),
     };

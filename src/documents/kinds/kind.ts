@@ -82,8 +82,8 @@ export type KindOfDocument =
 /** A checked document that describes an image. */
 export interface ImageDocument {
   readonly loaded: LoadedDocument<'ImageManifest'>;
-  /** `artifactBase`: the folder that relative paths of artifacts start from. */
-  readonly render: (facts: Facts, artifactBase: string) => DesiredState;
+  /** Relative paths of artifacts stay relative. */
+  readonly render: (facts: Facts) => DesiredState;
 }
 
 /** `nodekiln.dev/v1alpha1/NodeConfig` */

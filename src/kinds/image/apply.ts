@@ -9,7 +9,7 @@ import { readContainerImageArchive } from '../../artifacts/container-image-archi
 import { NodekilnError } from '../../errors.ts';
 import { orAborted } from '../../host/deadline.ts';
 import type { ContainerImageObservation, Touched } from '../../model/steps.ts';
-import { artifactPath } from '../binary/artifacts.ts';
+import { artifactPath, locatedSignature } from '../binary/artifacts.ts';
 import type { PerformContext } from '../performer.ts';
 
 /** Asking containerd would mean starting it: our own record of a finished import of this very archive counts. */
@@ -85,7 +85,7 @@ async function archiveOf(context: PerformContext, resource: ContainerImageResour
   };
   const fetched = await context.downloads.fetch(spec, {
     transfer,
-    ...(signature && { signature }),
+    ...(signature && { signature: locatedSignature(signature, context.artifactBase) }),
     signal: context.signal,
     onProgress: (progress) => context.progress(progressText(progress), progress),
   });
