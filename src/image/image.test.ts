@@ -111,6 +111,40 @@ describe('versions that programs print', () => {
     });
   }
 
+  /** Of programs that people put into images: what each is asked, and what it prints. */
+  const known: readonly (readonly [tool: string, asked: string, version: string, line: string, more?: string])[] = [
+    ['containerd', '--version', '1.7.24', 'containerd github.com/containerd/containerd v1.7.24 88bf19b2105c'],
+    [
+      'containerd-shim-runc-v2',
+      '-v',
+      '1.7.24',
+      '  Version:  v1.7.24',
+      '  Revision: 88bf19b2105c\n  Go version: go1.22.9',
+    ],
+    ['crictl', '--version', '1.34.0', 'crictl version v1.34.0'],
+    ['ctr', '--version', '1.6.20', 'ctr github.com/containerd/containerd 1.6.20'],
+    ['helm', 'version --short', '3.16.3', 'v3.16.3+gcfd0749'],
+    ['kubeadm', 'version --output=short', '1.34.3', 'v1.34.3'],
+    ['kubectl', 'version --client', '1.34.3', 'Client Version: v1.34.3', 'Kustomize Version: v5.7.1'],
+    ['kubelet', '--version', '1.34.3', 'Kubernetes v1.34.3'],
+    ['nerdctl', '--version', '2.1.2', 'nerdctl version 2.1.2'],
+    ['node', '--version', '24.11.0', 'v24.11.0'],
+    ['nodekiln', 'version', '0.1.0', 'nodekiln 0.1.0 (Node 24.21.0, amd64)'],
+    ['oras', 'version', '1.2.3', 'Version:        1.2.3', 'Go version:     go1.24.3'],
+    ['runc', '--version', '1.1.15', 'runc version 1.1.15', 'commit: v1.1.15-0-gbc20cb4\nspec: 1.0.2-dev'],
+  ];
+  for (const [tool, asked, version, line, more = ''] of known)
+    it(`are locked of ${tool}, which is asked in its own manner`, async () => {
+      const path = join(folder, `known-${tool}`);
+      writeFileSync(path, `#!/bin/sh\n[ "$*" = '${asked}' ] || exit 2\ncat <<'END'\n${line}\n${more}\nEND\n`);
+      chmodSync(path, 0o755);
+      const { prints, why } = await readVersion({ exec, files }, { path, tool, version });
+      assert.deepEqual([prints?.line, prints?.arguments.join(' ')], [line, asked], why);
+      await assert.rejects(readVersion({ exec, files }, { path, tool, version: `${version}9` }), {
+        code: 'NK_ARTIFACT_VERSION',
+      });
+    });
+
   it('are asked in a sandbox: a program that does something else does not do it', async () => {
     const [path, place] = [join(folder, 'hostile'), join(folder, 'anybody')];
     mkdirSync(place);

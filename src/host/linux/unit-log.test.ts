@@ -43,6 +43,80 @@ test('the runs that systemd restarted it from belong to the start, and no earlie
   assert.deepEqual(select(0, 'not yet'), ['started']);
 });
 
+/** What the journal has of a service in a loop, oldest first; `run` is the invocation that an entry names. */
+const loops: readonly (readonly [
+  systemd: string,
+  entries: readonly (readonly [run: string | undefined, usec: number, message: string])[],
+  wanted: readonly string[],
+])[] = [
+  [
+    'systemd 252, which names the run in words of its own',
+    [
+      ['1', 100, 'Started a.service - A.'],
+      ['1', 150, 'unknown flag'],
+      ['1', 160, 'a.service: Main process exited, code=exited, status=1/FAILURE'],
+      ['1', 161, "a.service: Failed with result 'exit-code'."],
+      ['1', 260, 'a.service: Scheduled restart job, restart counter is at 1.'],
+      ['now', 261, 'Stopped a.service - A.'],
+      ['now', 300, 'Started a.service - A.'],
+    ],
+    ['unknown flag', 'a.service: Main process exited, code=exited, status=1/FAILURE'],
+  ],
+  [
+    'systemd 257, which stops nothing between two runs',
+    [
+      ['1', 100, 'Started a.service - A.'],
+      ['1', 150, 'unknown flag'],
+      ['1', 160, 'a.service: Main process exited, code=exited, status=1/FAILURE'],
+      ['now', 260, 'a.service: Scheduled restart job, restart counter is at 1.'],
+      ['now', 300, 'Started a.service - A.'],
+    ],
+    ['unknown flag', 'a.service: Main process exited, code=exited, status=1/FAILURE'],
+  ],
+  [
+    'words that came without their run',
+    [
+      ['1', 100, 'Started a.service - A.'],
+      [undefined, 150, 'panic: no configuration'],
+      ['1', 160, 'a.service: Main process exited, code=dumped, status=6/ABRT'],
+      ['now', 300, 'Started a.service - A.'],
+    ],
+    ['panic: no configuration', 'a.service: Main process exited, code=dumped, status=6/ABRT'],
+  ],
+  [
+    'words stamped before the start that caused them',
+    [
+      ['1', 99, 'unknown flag'],
+      ['1', 100, 'Started a.service - A.'],
+      ['now', 300, 'Started a.service - A.'],
+    ],
+    ['unknown flag'],
+  ],
+  [
+    'a run that is killed, and one that has said nothing yet',
+    [
+      ['1', 100, 'too much memory'],
+      ['1', 160, 'a.service: Main process exited, code=killed, status=9/KILL'],
+      ['now', 300, 'Started a.service - A.'],
+    ],
+    ['too much memory', 'a.service: Main process exited, code=killed, status=9/KILL'],
+  ],
+];
+for (const [systemd, said, wanted] of loops)
+  test(`of a loop the words of the run that failed are had: ${systemd}`, () => {
+    const json = entries(
+      { __REALTIME_TIMESTAMP: '1000', MESSAGE: 'of yesterday', _SYSTEMD_INVOCATION_ID: 'yesterday' },
+      ...said.map(([run, usec, MESSAGE]) => ({
+        __REALTIME_TIMESTAMP: String(1_000_000 + usec * 1000),
+        MESSAGE,
+        ...(run !== undefined && { [MESSAGE.includes('a.service') ? 'INVOCATION_ID' : '_SYSTEMD_INVOCATION_ID']: run }),
+      })),
+    );
+    const found = selectLines(json, { ...query, lines: 20, sinceUsec: 1_300_000, restarts: 1 });
+    for (const line of wanted) assert.ok(found.includes(line), found.join('\n'));
+    assert.ok(!found.includes('of yesterday'));
+  });
+
 test('the last lines are kept, bytes and damage are borne', () => {
   const json = `{"cut\n${entries(
     { __REALTIME_TIMESTAMP: '1000001', MESSAGE: 'one' },

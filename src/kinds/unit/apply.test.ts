@@ -141,6 +141,34 @@ describe('a start', () => {
     await machine.units.stop('a.service');
   });
 
+  for (const [what, type, status, end] of [
+    ['a wrong flag', 'simple', 1, 'exit status 1'],
+    ['a program that is not there', 'exec', 203, 'exit status 203'],
+    ['a user who is not there', 'idle', 217, 'exit status 217'],
+    ['a panic', 'simple', 2, 'exit status 2'],
+    ['a daemon that ends', 'forking', 255, 'exit status 255'],
+    ['a shell whose child was killed', 'exec', 137, 'exit status 137'],
+  ] as const)
+    test(`of what restarts in a loop is told by the runs that failed, not by the one being started: ${what}`, async () => {
+      // The second run is the last that says a word; the next has begun when it is looked at.
+      machine.units.behave('a.service', ({ start }) => ({
+        exit: { afterMs: 30, status },
+        log: start < 3 ? [`cause of run ${start}`] : [],
+      }));
+      const content = text('StartLimitIntervalSec=0').replace(
+        'ExecStart',
+        `Type=${type}\nRestart=always\nRestartSec=100ms\nExecStart`,
+      );
+      const error = await failing([service({ content, readiness: { type: 'socket', path: '/run/a.sock' } })]);
+      assert.equal(error.code, 'NK_UNIT_FAILED');
+      assert.match(error.message, new RegExp(`restarts in a loop \\(\\d+ times, ${end}\\)$`));
+      assert.ok(
+        error.lines.includes('cause of run 1') && error.lines.includes('cause of run 2'),
+        error.lines.join('\n'),
+      );
+      await machine.units.stop('a.service');
+    });
+
   test('whose job ends otherwise is a failure at once, though the unit is only inactive', async () => {
     await engine.put('/etc/systemd/system/broken.service', text());
     machine.units.behave('broken.service', { start: 'fail', startMs: 50 });
