@@ -27,6 +27,7 @@ import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from '
 import type { $strict } from 'zod/v4/core';
 import { hasNoTextCharacter } from '../model/printable.ts';
 import { resourceKinds } from '../model/resources.ts';
+import { isRegistry } from '../model/reference.ts';
 import { parseVersion } from '../model/version.ts';
 import { durationPattern } from './duration.ts';
 import { isMap } from './paths.ts';
@@ -300,6 +301,12 @@ export function addressTemplate(kind: AddressKind) {
     }),
   );
 }
+
+/** Which registry is meant, or all others. */
+export const registryHost = checked(
+  (value) => value === '_default' || isRegistry(value),
+  'a registry’s host like "registry.example.org:5000", without a scheme or path',
+);
 
 /** A string with placeholders in braces. */
 export function template(what: string) {

@@ -3,7 +3,7 @@
  * `complete.ts` says what the merged whole must have. Fields of other people's schemas (KubeletConfiguration, pods,
  * containerd's TOML) are free maps.
  */
-import { boolean, literal, record, regex, union } from 'zod/mini';
+import { boolean, literal, record, refine, regex, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
@@ -26,6 +26,7 @@ import {
   name,
   oneOf,
   opt,
+  registryHost,
   resourceId,
   secretText,
   template,
@@ -33,9 +34,11 @@ import {
   url,
   variableName,
   wants,
+  wantsSecret,
   numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
+import { proxyAddress } from '../model/proxy-address.ts';
 import { addressBytes, areSubnets, isNodeAddress } from '../model/ip-address.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName, podCidr } from './schema-cluster.ts';
@@ -172,11 +175,8 @@ const mirror = fields({
 
 const registry = fields({
   host: doc(
-    'Registry as it stands in image references, `docker.io` or `registry.example.org:5000`; `_default` for all others.',
-    matching(
-      /^(?:_default|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?)$/,
-      'a registry’s host like "registry.example.org:5000", without a scheme or path',
-    ),
+    'Registry as it stands in image references, `docker.io`, `registry.example.org:5000` or `[fd00::1]:5000`; `_default` for all others.',
+    registryHost,
   ),
   server: opt('URL of the registry itself, when the mirrors have failed. Default: https://<host>.', url),
   mirrors: opt('Mirrors in the order to ask.', list(mirror)),
@@ -198,7 +198,13 @@ const containerd = fields({
   registries: opt('Mirrors of registries; merged by host.', keyedList('host', registry)),
 });
 
-const proxyUrl = secretText('a URL like "http://proxy.example.org:3128"');
+const proxyForm = 'a URL like "http://proxy.example.org:3128"';
+/** Go, in which containerd and kubelet are written, knows these kinds. */
+const proxyUrl = secretText(proxyForm).check(
+  refine((text) => text === '' || proxyAddress(text.replace(/^socks5h?:/i, 'http:')) !== undefined, {
+    error: wantsSecret(proxyForm),
+  }),
+);
 
 const network = fields({
   proxy: opt(

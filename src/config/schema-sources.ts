@@ -18,6 +18,7 @@ import {
   name,
   oneOf,
   opt,
+  registryHost,
   secretText,
   template,
   text,
@@ -67,7 +68,7 @@ export const transfer = fields({
     'Servers asked before a registry that OCI artifacts come from, in order.',
     list(
       fields({
-        host: doc('The registry as it stands in references; `_default` for all.', text()),
+        host: doc('The registry as it stands in references; `_default` for all.', registryHost),
         url: doc('The mirror. Plain HTTP only when it says so.', url),
         overridePath: opt('The URL already names the API’s root, so /v2 is not appended. Default: false.', flag()),
       }),

@@ -19,11 +19,16 @@ import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
 import { base, folder, textFile } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
+import { registryName, registryUrl } from '../model/reference.ts';
 import { mergeMaps, stable } from './stable.ts';
 import { isPlainInHead, tablesAsKeys, tablesUnreadInHeads, tomlText } from './toml.ts';
 
 /** Where containerd looks for a registry's mirrors. */
 export const registryFolder = '/etc/containerd/certs.d';
+/** Its folder for one of them, by the name that references have when containerd looks for it. */
+export function registryFolderOf(registry: string): string {
+  return `${registryFolder}/${registryName(registry)}`;
+}
 /** Of containerd as its own project builds it. */
 const defaultPluginFolder = '/opt/cni/bin';
 /** containerd 2's own unit leaves the soft limit at 1024 open files for itself and for containers. */
@@ -42,7 +47,7 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
       : textFile(containerdConfigPath, text, { scope }),
     folder(registryFolder, { scope }),
     ...registries.map((registry) =>
-      textFile(`${registryFolder}/${registry.host}/hosts.toml`, hostsToml(registry, facts), { scope }),
+      textFile(`${registryFolderOf(registry.host)}/hosts.toml`, hostsToml(registry, facts), { scope }),
     ),
     folder(cniFolder, { scope }),
     ...(network ? [textFile(network.path, network.text, { scope })] : []),
@@ -240,9 +245,9 @@ export function hostsText(
   { server, hosts }: { readonly server: string | undefined; readonly hosts: readonly RegistryHost[] },
   facts: Facts,
 ): string {
-  const tables = hosts.map((host) => [host.url, hostTable(host)] as const);
-  const ofServer = server === undefined ? {} : { server };
-  if (readsAnyHead(facts) || hosts.every(({ url }) => isPlainInHead(url)))
+  const tables = hosts.map((host) => [registryUrl(host.url), hostTable(host)] as const);
+  const ofServer = server === undefined ? {} : { server: registryUrl(server) };
+  if (readsAnyHead(facts) || tables.every(([url]) => isPlainInHead(url)))
     return tomlText({ ...ofServer, ...(hosts.length > 0 && { host: Object.fromEntries(tables) }) });
   const head = server === undefined ? '' : `${tomlText(ofServer)}\n`;
   return `${head}${tablesAsKeys('host', tables)}`;
@@ -273,7 +278,7 @@ function hostTable({ capabilities, overridePath, ca, skipVerify }: RegistryHost)
 
 export function containerdUnit(spec: NodeSpec): UnitResource {
   const registries = spec.containerd.registries.map(
-    (registry) => `file:${registryFolder}/${registry.host}/hosts.toml` as const,
+    (registry) => `file:${registryFolderOf(registry.host)}/hosts.toml` as const,
   );
   return {
     kind: 'unit',

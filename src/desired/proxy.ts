@@ -18,8 +18,15 @@ export function proxyVariables(spec: NodeSpec): Variable[] {
   const variables: Variable[] = [];
   if (http) variables.push(['HTTP_PROXY', http]);
   if (https) variables.push(['HTTPS_PROXY', https]);
-  if (noProxy.length > 0) variables.push(['NO_PROXY', noProxy.join(',')]);
+  const excepted = noProxy.flatMap(entriesOf);
+  if (excepted.length > 0) variables.push(['NO_PROXY', excepted.join(',')]);
   return variables;
+}
+
+/** As Go reads them, which takes blanks for a part of a name, and brackets for an address only before a port. */
+function entriesOf(text: string): string[] {
+  const entries = text.split(/[,\s]+/).filter((entry) => entry !== '');
+  return entries.map((entry) => entry.replace(/^\[([^\]]*)\]$/, '$1'));
 }
 
 /** A drop-in with these lines and variables in its [Service] section. */

@@ -15,6 +15,7 @@ import type { Facts } from '../model/facts.ts';
 import { isResourceId, type DesiredState, type UnitResource } from '../model/resources.ts';
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { certificatesIn } from '../model/certificate.ts';
+import { registryName } from '../model/reference.ts';
 import { containerdFiles, containerdRemarks, containerdUnit, foreignSettings, unreadTables } from './containerd.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
@@ -150,6 +151,14 @@ function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRenderin
     warn(['spec', 'containerd', 'configuration', ...path], message, node);
   for (const { path, message } of unreadTables(containerd.configuration, facts))
     report(['spec', 'containerd', 'configuration', ...path], message, 'Choose another name, or containerd 2.');
+  const names = containerd.registries.map(({ host }) => registryName(host));
+  for (const [index, name] of names.entries())
+    if (names.indexOf(name) < index)
+      report(
+        ['spec', 'containerd', 'registries', index, 'host'],
+        `${containerd.registries[index]?.host ?? ''} is ${name} by another name, which has its mirrors already`,
+        'Name all mirrors of a registry under one of its names.',
+      );
   for (const { path, message } of networkRemarks(spec, facts)) warn(path, message, node);
   for (const message of containerdRemarks(spec, facts)) warn(['spec', 'containerd'], message, node);
   for (const file of containerdFiles(spec, facts)) add(file);

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it, test } from 'node:test';
+import { ensurePrograms } from '../../test/servers/programs.ts';
+import { removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
+import { packageNote } from '../../test/support/package-note.ts';
+import { script, smallRoot } from '../../test/support/small-root.ts';
 import { writtenByUs } from '../model/containerd-configuration.ts';
 import type { Facts } from '../model/facts.ts';
 import { readContainerd } from './containerd-facts.ts';
+import { createLinuxHost } from './linux/host.ts';
 import { createMemoryMachine } from './memory/machine.ts';
 import { originalPaths } from './originals.ts';
 import type { FileWrite } from './port.ts';
@@ -57,12 +65,65 @@ for (const [name, writes, version] of [
     [...debian, unit('/usr/bin/containerd'), dropIn('-/usr/local/bin/containerd --log-level debug')],
     '2.1.4',
   ],
+  ['a program that systemd finds', [...debian, unit('containerd')], '2.1.4'],
+  ['a program that systemd does not find', [...debian, unit('other/containerd')], '1.7.24'],
   ['no package', [unit('/opt/b/containerd')], '1.7.24'],
   ['a program that is not there', [unit('/opt/none/containerd')], undefined],
   ['a program in a variable', [...debian, unit('${BIN}/containerd')], '1.7.24'],
 ] as const)
   test(`containerd’s version is that of what its unit starts: ${name}`, async () =>
     assert.equal((await containerd(...writes)).containerdVersion, version));
+
+/** Of the root that an image is made in. */
+describe('in a root folder', () => {
+  const folder = temporaryFolder();
+  after(() => removeFolder(folder));
+  before(() => ensurePrograms([{ program: 'objcopy', package: 'binutils', why: 'adds notes to programs' }]));
+
+  async function versionIn(put: (root: string, program: string) => void): Promise<string | undefined> {
+    const root = smallRoot(folder);
+    chmodSync(root, 0o755);
+    const program = join(root, 'usr/bin/containerd');
+    put(root, program);
+    mkdirSync(join(root, 'usr/lib/systemd/system'), { recursive: true });
+    const text = '[Service]\nExecStart=/usr/bin/containerd\n';
+    writeFileSync(join(root, 'usr/lib/systemd/system/containerd.service'), text);
+    const host = createLinuxHost({ root });
+    try {
+      return (await readContainerd(host)).containerdVersion;
+    } finally {
+      await host.close();
+    }
+  }
+
+  for (const [what, version, put] of [
+    [
+      'its package’s note',
+      '2.1.4',
+      (root: string, program: string) => {
+        const file = join(root, 'note');
+        writeFileSync(file, packageNote({ type: 'rpm', name: 'containerd', version: '2.1.4-3.fc42' }));
+        copyFileSync('/bin/true', program);
+        execFileSync('objcopy', ['--add-section', `.note.package=${file}`, program]);
+      },
+    ],
+    [
+      'what it prints',
+      '1.7.24',
+      (root: string) =>
+        script(root, 'containerd', 'echo "containerd github.com/containerd/containerd v1.7.24 1234567"'),
+    ],
+    ['nothing that it prints', undefined, (root: string) => script(root, 'containerd', 'echo containerd')],
+    ['nothing, as it fails', undefined, (root: string) => script(root, 'containerd', 'exit 3')],
+    [
+      'nothing, as it is of another machine',
+      undefined,
+      (_root: string, program: string) => writeFileSync(program, '\x7fELF', { mode: 0o755 }),
+    ],
+  ] as const)
+    it(`a containerd of no package is of the version that it says: ${what}`, async () =>
+      assert.equal(await versionIn(put), version));
+});
 
 test('a configuration that the unit names', async () => {
   const reads = async (start: string): Promise<unknown> => (await containerd(...debian, unit(start))).containerdReads;

@@ -1,6 +1,7 @@
 /**
  * Which containerd a host runs, and how somebody configured it before us. The version is that of the program that the unit
- * starts: a package says it where the program is the package’s, else the program itself is asked, on a machine that runs.
+ * starts: dpkg says it where the program is a package’s, else its file, which takes a millisecond, else the program itself,
+ * which takes thirty; in a root folder as a reader (docs/programs-of-a-root.md).
  */
 import { parse } from 'smol-toml';
 import { asNodekilnError } from '../errors.ts';
@@ -10,6 +11,7 @@ import type { Facts } from '../model/facts.ts';
 import { basename, dirname, resolve } from '../model/path.ts';
 import { generationsFolder } from '../model/state-paths.ts';
 import { originalPaths } from './originals.ts';
+import { statedVersion } from './elf/stated-version.ts';
 import type { Files, Host } from './port.ts';
 import { findDropIns, findUnit, readUnitFile } from './unit-files/find.ts';
 import { matchesGlob } from './unit-files/glob.ts';
@@ -47,7 +49,7 @@ async function startedBy(files: Files): Promise<Started> {
   const command = (await readUnitFile(files, found.path, dropIns))?.value('Service', 'ExecStart') ?? '';
   const words = (command.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll(/^["']|["']$/g, ''));
   const program = words[0]?.replace(/^[@\-:+!|]+/, '');
-  if (program === undefined || !/^\/[^$%]*$/.test(program)) return {};
+  if (program === undefined || !/^(?:\/[^$%]*|[^/$%]+)$/.test(program)) return {};
   const at = words.findIndex((word) => /^--?(?:config|c)(?:=|$)/.test(word));
   const config =
     at < 0 ? undefined : words[at]?.includes('=') === true ? words[at].replace(/^[^=]*=/, '') : words[at + 1];
@@ -58,15 +60,42 @@ async function startedBy(files: Files): Promise<Started> {
 const packages = ['containerd', 'containerd.io', 'moby-containerd'] as const;
 const askMs = 5_000;
 
-async function versionOf(host: Host, program: string | undefined): Promise<string | undefined> {
+async function versionOf(host: Host, started: string | undefined): Promise<string | undefined> {
   const installed = await installedPackages(host.files);
   const [first] = installed;
+  const program = started === undefined ? undefined : await foundProgram(host.files, started);
   // Nothing says yet how it will be started.
-  if (program === undefined) return first?.version;
+  if (program === undefined) return started === undefined ? first?.version : undefined;
   for (const { name, version } of installed) if (await owns(host.files, name, program)) return version;
-  if (host.root !== '/' || !(await host.files.stat(program))) return undefined;
+  if (!(await host.files.stat(program))) return undefined;
+  return (await statedBy(host.files, program)) ?? printedBy(host, program);
+}
+
+/** Where systemd looks for a program that is named without its folder. */
+const searchPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+async function foundProgram(files: Files, started: string): Promise<string | undefined> {
+  if (started.startsWith('/')) return started;
+  for (const folder of searchPath) if (await files.stat(`${folder}/${started}`)) return `${folder}/${started}`;
+  return undefined;
+}
+
+/** Without the revision of a package, as a distribution's note has it. */
+const numbers = /^(?:\d+:)?v?(\d[^\s~+-]*)/;
+
+async function statedBy(files: Files, program: string): Promise<string | undefined> {
+  const file = await files.open(program);
   try {
-    const { stdout } = await host.exec.run([program, '--version'], { timeoutMs: askMs });
+    const stated = file && (await statedVersion(file));
+    return numbers.exec(stated?.version ?? '')?.[1];
+  } finally {
+    await file?.close();
+  }
+}
+
+async function printedBy({ exec, root }: Host, program: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await exec.run([program, '--version'], { timeoutMs: askMs, confined: root !== '/' });
     return /^containerd \S+ v?(\d[^\s~+-]*)/m.exec(stdout)?.[1];
   } catch (thrown) {
     // One that cannot run, or does not end: that is told when it is started.

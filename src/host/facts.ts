@@ -1,6 +1,7 @@
 /**
  * Observes what rendering may know of a host (`desired/facts.ts`). Reads files, so that it costs a few milliseconds and
- * works on a root folder and on a host in memory too; starts only a containerd that no package owns, for its version.
+ * works on a root folder and on a host in memory too; starts only a containerd that no package owns and that states no version in
+ * its file.
  */
 import { readContainerd } from './containerd-facts.ts';
 import { readNetwork } from './network-facts.ts';

@@ -7,7 +7,7 @@
  */
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
-import { statedVersion, type StatedVersion } from '../artifacts/elf/stated-version.ts';
+import { statedVersion, type StatedVersion } from '../host/elf/stated-version.ts';
 import type { Exec, Files, Host } from '../host/port.ts';
 import type { PrintedVersion } from './image-lock.ts';
 

@@ -3,6 +3,7 @@
  * names (`nginx`, `a:b`) are refused because they silently mean another registry. Pure.
  */
 import { NodekilnError } from '../errors.ts';
+import { addressBytes } from './ip-address.ts';
 import { cacheKey, parseVersion } from './version.ts';
 
 /** A reference of an OCI artifact in its parts. */
@@ -16,7 +17,7 @@ export interface Reference {
 
 const repositoryPart = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const grammar = new RegExp(
-  `^((?:[A-Za-z0-9-]+\\.)+[A-Za-z0-9-]+(?::\\d{1,5})?|localhost(?::\\d{1,5})?|[A-Za-z0-9-]+:\\d{1,5}|\\[[0-9a-f:]+\\](?::\\d{1,5})?)/(${repositoryPart}(?:/${repositoryPart})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`,
+  `^((?:[A-Za-z0-9-]+\\.)+[A-Za-z0-9-]+(?::\\d{1,5})?|localhost(?::\\d{1,5})?|[A-Za-z0-9-]+:\\d{1,5}|\\[[0-9A-Fa-f:]+\\](?::\\d{1,5})?)/(${repositoryPart}(?:/${repositoryPart})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`,
 );
 
 const hub = 'docker.io';
@@ -26,6 +27,20 @@ const hubHosts: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.do
 /** The one name of a registry that has several: `docker.io` of all that Docker Hub answers to. */
 export function registryName(host: string): string {
   return hubHosts.has(host) ? hub : host;
+}
+
+const namedHost = /^([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[([0-9A-Fa-f:.]+)\])(?::(\d{1,5}))?$/;
+
+/** Whether it names a registry as references do: a host or an address (IPv6 in brackets), with a port or without. */
+export function isRegistry(text: string): boolean {
+  const [whole, , address, port] = namedHost.exec(text) ?? [];
+  if (whole === undefined || (address !== undefined && addressBytes(address)?.length !== 16)) return false;
+  return port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
+}
+
+/** Of an address of a server: with the host that serves Docker Hub in the place of its short name, which serves nothing. */
+export function registryUrl(url: string): string {
+  return url.replace(/^(https?:\/\/)docker\.io(?=[:/?]|$)/i, (_all, scheme: string) => `${scheme}${registryHost(hub)}`);
 }
 
 /** The host that serves a registry: Docker's short name of its own is not one. */

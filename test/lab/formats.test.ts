@@ -3,26 +3,26 @@
  * 257), systemd-sysctl, containerd and kubectl themselves.
  */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { parse } from 'smol-toml';
-import { hostsText } from '../../src/desired/containerd.ts';
+import { hostsText, registryFolder, registryFolderOf } from '../../src/desired/containerd.ts';
 import { exampleFacts } from '../../src/model/facts.ts';
 import { stable, stableJson, yamlScalar } from '../../src/desired/stable.ts';
 import { environmentFile, environmentLine, execStart, sysctlText, unitText } from '../../src/desired/systemd-text.ts';
 import { tomlText } from '../../src/desired/toml.ts';
 import { createChance, type Chance } from '../support/chance.ts';
+import { containerdPackages, containerds } from './containerds.ts';
+import { inRoot, withFolder } from './in-root.ts';
 import { artifacts } from './packages.ts';
 import { installPrerequisites } from './prerequisites.ts';
 import { derivedRoot, rootFolder } from './root.ts';
 import { run } from './run.ts';
 
 const suites = ['bookworm', 'trixie'] as const;
-const containerdPackages = ['containerd', 'runc', 'containernetworking-plugins'];
 
 /** What has a meaning to one of the readers, and what has none. */
 const printable = [
@@ -105,25 +105,6 @@ function textOf(chance: Chance, pieces: readonly [string, ...string[]]): string 
 
 function textsOf(chance: Chance, pieces: readonly [string, ...string[]], length: number): string[] {
   return Array.from({ length }, () => textOf(chance, pieces));
-}
-
-/** A shell script in the root, `$2`, with a folder lent to it as /mnt, `$1`; whatever it mounts and starts is gone with it. */
-async function inRoot(root: string, folder: string, script: string, ...more: readonly string[]): Promise<string> {
-  const begin = 'mount --bind "$1" "$2/mnt"; mount -t tmpfs run "$2/run"';
-  const apart = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private'];
-  const { stdout } = await run([...apart, 'sh', '-euc', `${begin}; ${script}`, 'sh', folder, root, ...more], {
-    timeoutMs: 120_000,
-  });
-  return stdout;
-}
-
-async function withFolder<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {
-  const folder = await mkdtemp(join(tmpdir(), 'nodekiln-formats-'));
-  try {
-    return await work(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
 }
 
 before(() => installPrerequisites(console.error), { timeout: 300_000 });
@@ -280,37 +261,36 @@ async function emptyServer(host: string, asked: (port: number) => void): Promise
   return { port: (server.address() as AddressInfo).port, server };
 }
 
-for (const [suite, containerdVersion] of [
-  ['bookworm', '1.6.20'],
-  ['trixie', '1.7.24'],
-] as const)
-  test(`mirrors by IPv6 are asked in their order by ${suite}’s containerd`, { timeout: 600_000 }, async () => {
-    const ports: number[] = [];
-    const asked = (port: number): void => void (ports.includes(port) || ports.push(port));
-    const servers = await Promise.all(['::1', '::1', '127.0.0.1', '::1'].map((host) => emptyServer(host, asked)));
-    const [a = 0, b = 0, c = 0, last = 0] = servers.map(({ port }) => port);
-    const urls = [`http://[::1]:${a}`, `http://[::1]:${b}`, `http://127.0.0.1:${c}`];
-    const hosts = urls.map((url) => ({
-      url,
-      capabilities: ['pull', 'resolve'],
-      overridePath: false,
-      ca: undefined,
-      skipVerify: false,
-    }));
-    try {
-      await withFolder(async (folder) => {
-        await mkdir(join(folder, 'certs.d', 'registry.example'), { recursive: true });
-        const text = hostsText({ server: `http://[::1]:${last}`, hosts }, { ...exampleFacts, containerdVersion });
-        await writeFile(join(folder, 'certs.d', 'registry.example', 'hosts.toml'), text);
-        await writeFile(join(folder, 'config.toml'), quietContainerd);
-        const root = await derivedRoot(suite, { packages: containerdPackages }, console.error);
-        await inRoot(root, folder, pull, 'registry.example/a/b:1');
-        assert.deepEqual(ports, [a, b, c, last]);
-      });
-    } finally {
-      for (const { server } of servers) server.close();
-    }
-  });
+for (const containerd of containerds)
+  for (const named of ['registry.example', 'localhost', '127.0.0.1:5000', '[::1]', '[fd00::1]:5000'])
+    test(`mirrors by IPv6 of ${named} are asked in their order by containerd ${containerd.line}`, async () => {
+      const ports: number[] = [];
+      const asked = (port: number): void => void (ports.includes(port) || ports.push(port));
+      const servers = await Promise.all(['::1', '::1', '127.0.0.1', '::1'].map((host) => emptyServer(host, asked)));
+      const [a = 0, b = 0, c = 0, last = 0] = servers.map(({ port }) => port);
+      const urls = [`http://[::1]:${a}`, `http://[::1]:${b}`, `http://127.0.0.1:${c}`];
+      const hosts = urls.map((url) => ({
+        url,
+        capabilities: ['pull', 'resolve'],
+        overridePath: false,
+        ca: undefined,
+        skipVerify: false,
+      }));
+      try {
+        await withFolder(async (folder) => {
+          const { root, version, prepare } = await containerd.made(console.error);
+          const own = join(folder, registryFolderOf(named).replace(registryFolder, 'certs.d'));
+          await mkdir(own, { recursive: true });
+          const facts = { ...exampleFacts, containerdVersion: version };
+          await writeFile(join(own, 'hosts.toml'), hostsText({ server: `http://[::1]:${last}`, hosts }, facts));
+          await writeFile(join(folder, 'config.toml'), quietContainerd);
+          await inRoot(root, folder, `${prepare}${pull}`, `${named}/a/b:1`);
+          assert.deepEqual(ports, [a, b, c, last]);
+        });
+      } finally {
+        for (const { server } of servers) server.close();
+      }
+    });
 
 test('a kubeconfig is what kubectl reads', { timeout: 600_000 }, async (t) => {
   const chance = createChance(t);

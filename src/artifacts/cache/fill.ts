@@ -11,7 +11,7 @@ import type { Files, Host, StagedFile } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { binaryAttributes, cachedPath, readIndex, verifyCached, writeEntry } from './cache.ts';
 import type { CacheEntry } from './cache.ts';
-import { elfArchitecture, elfHeadBytes } from '../elf/elf.ts';
+import { elfArchitecture, elfHeadBytes } from '../../host/elf/elf.ts';
 import { programForm } from '../elf/program.ts';
 import { extractMember } from '../extract.ts';
 import type { Extracted, ExtractOptions } from '../extract.ts';

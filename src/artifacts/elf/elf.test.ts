@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import type { OpenFile } from '../../host/port.ts';
-import { elfArchitecture, readElf, type Elf } from './elf.ts';
+import { elfArchitecture, readElf, type Elf } from '../../host/elf/elf.ts';
 import { checkLibraries, type MissingLibrary } from './libraries.ts';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
 

@@ -7,8 +7,8 @@ import { errnoOf } from '../../errors.ts';
 import type { Files } from '../../host/port.ts';
 import { textOf } from '../../model/bytes.ts';
 import { join } from '../../model/path.ts';
-import { readElf } from './elf.ts';
-import type { Elf, Readable } from './elf.ts';
+import { readElf } from '../../host/elf/elf.ts';
+import type { Elf, Readable } from '../../host/elf/elf.ts';
 
 /** Why a program would not start. */
 export interface MissingLibrary {

@@ -6,7 +6,7 @@
 import type { Files } from '../../host/port.ts';
 import type { Arch } from '../../model/arch.ts';
 import { fromHex, latin1Of } from '../../model/bytes.ts';
-import { elfArchitecture, type Readable } from './elf.ts';
+import { elfArchitecture, type Readable } from '../../host/elf/elf.ts';
 
 /** What a file is: a program for an architecture (scripts: for any), or why it is none. */
 export type ProgramForm =

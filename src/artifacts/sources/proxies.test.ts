@@ -93,6 +93,16 @@ describe('the proxy for an address', () => {
       ['0.7', 'http://10.0.0.7/', false],
       ['.', 'http://b/', false],
       ['a, b ,c', 'http://b/', true],
+      ['a b\tc', 'http://b/', true],
+      ['10.0.0.0/8 192.168.0.0/16', 'http://192.168.1.1/', true],
+      ['example.com.', 'http://example.com/', true],
+      ['example.com', 'http://sub.example.com./', true],
+      ['bücher.example', 'http://xn--bcher-kva.example/', true],
+      ['xn--bcher-kva.example', 'http://bücher.example/', true],
+      ['10.0.0.0/8', 'http://[::ffff:10.0.0.7]/', true],
+      ['11.0.0.0/8', 'http://[::ffff:10.0.0.7]/', false],
+      ['[fd00::1]', 'http://[FD00:0::1]/', true],
+      ['fd00::1', 'http://[fd00::2]/', false],
       ['', 'http://b/', false],
     ];
     for (const [noProxy, url, excepted] of cases) {

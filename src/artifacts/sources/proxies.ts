@@ -3,7 +3,8 @@
  *
  * NO_PROXY names hosts, separated by commas: `*` (all), `example.com` and `.example.com` (that host and those below it),
  * `*.example.com` (those below it), `example.com:8443` (that port of it), `192.168.1.1-192.168.1.99` (those addresses),
- * `10.0.0.0/8` and `fd00::/8` (those of a subnet).
+ * `10.0.0.0/8` and `fd00::/8` (those of a subnet). Blanks separate, too, as curl takes them. A dot at the end of a name says
+ * nothing, a name in another script counts by its ASCII form, an IPv4 address written as IPv6 as what it is.
  *
  * Errors: NK_USAGE for a proxy that is none, or of a kind that is not spoken here. Its address, which may hold a password, is
  * not repeated.
@@ -11,7 +12,7 @@
 import { NodekilnError } from '../../errors.ts';
 import type { Program } from '../../host/port.ts';
 import { proxyAddress } from '../../model/proxy-address.ts';
-import { holds, subnetOf } from '../../model/subnet.ts';
+import { holds, subnetOf, type Subnet } from '../../model/subnet.ts';
 
 /** What says which proxy is used. */
 export interface ProxySettings {
@@ -38,12 +39,12 @@ export function proxyFor(url: URL, { proxy, noProxy, environment = {} }: ProxySe
 }
 
 function isExcepted(url: URL, list: string): boolean {
-  const host = bare(url.hostname.toLowerCase());
+  const host = bare(url.hostname.toLowerCase()).replace(/\.$/, '');
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');
   return list
     .toLowerCase()
-    .split(',')
-    .map((entry) => entry.trim())
+    .replaceAll(/\s+-\s+/g, '-')
+    .split(/[,\s]+/)
     .some((entry) => covers(entry, host, port));
 }
 
@@ -55,16 +56,28 @@ function bare(host: string): string {
 function covers(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
   if (entry.startsWith('*.')) return host.endsWith(entry.slice(1));
-  const address = subnetOf(host);
-  const [from, to] = entry.split('-').map((end) => subnetOf(end.trim()));
+  const address = addressOf(host);
+  const [from, to] = entry.split('-').map(subnetOf);
   if (address && from && to)
     return from.family === address.family && from.first <= address.first && address.last <= to.last;
   const { name, onPort = port } = withPort(entry);
   if (onPort !== port) return false;
   const subnet = subnetOf(name);
   if (address) return subnet !== undefined && holds(subnet, address);
-  const domain = name.replace(/^\./, '');
+  const domain = inAscii(name.replace(/^\./, '').replace(/\.$/, ''));
   return domain !== '' && (host === domain || host.endsWith(`.${domain}`));
+}
+
+/** An address alone; one of IPv4 in the clothes of IPv6 is that one. */
+function addressOf(host: string): Subnet | undefined {
+  const subnet = subnetOf(host);
+  if (subnet?.family !== 6 || subnet.first >> 32n !== 0xffffn) return subnet;
+  const bytes = [24n, 16n, 8n, 0n].map((shift) => (subnet.first >> shift) & 0xffn);
+  return subnetOf(bytes.join('.'));
+}
+
+function inAscii(name: string): string {
+  return /[^\x20-\x7e]/.test(name) ? (URL.parse(`http://${name}`)?.hostname ?? name) : name;
 }
 
 /** An address with colons has a port only behind brackets. */

@@ -10,7 +10,7 @@ import { NodekilnError } from '../../../errors.ts';
 import type { ExecResult, Host } from '../../../host/port.ts';
 import { fromBase64, textOf } from '../../../model/bytes.ts';
 import { join, resolve } from '../../../model/path.ts';
-import { loginKeys } from '../../../model/reference.ts';
+import { loginKeys, registryName } from '../../../model/reference.ts';
 
 /** `token`: a refresh token for the registry's token service. */
 export type Credentials =
@@ -48,7 +48,7 @@ export function dockerCredentials(
   let config: ReturnType<typeof readConfig> | undefined;
   return async (registry) => {
     const { auths = {}, credHelpers = {}, credsStore } = await (config ??= readConfig(host, path));
-    const keys = loginKeys(registry);
+    const keys = loginKeys(registryName(registry));
     const helper = keys.map((key) => credHelpers[key] ?? credHelpers[hostOf(key)]).find((one) => one) ?? credsStore;
     if (helper !== undefined) return askHelpers(host, helper, keys);
     const hosts = new Set(keys.map(hostOf));

@@ -2,7 +2,7 @@
 import { count } from '../../../model/count.ts';
 import { NodekilnError } from '../../../errors.ts';
 import { isAbsolute, join } from '../../../model/path.ts';
-import { parseReference, registryName } from '../../../model/reference.ts';
+import { parseReference, registryName, registryUrl } from '../../../model/reference.ts';
 import type { FetchContext, RegistryMirror } from '../source.ts';
 import { dockerCredentials } from './credentials.ts';
 import { openLayout } from './layout.ts';
@@ -47,8 +47,8 @@ export function openReference(
 
 /** As containerd reads `override_path`: the address already names the API's root. */
 function mirrorAddress({ url, overridePath = false, client }: RegistryMirror) {
-  const { protocol, host } = new URL(url);
-  const base = url.replace(/\/+$/, '');
+  const { protocol, host } = new URL(registryUrl(url));
+  const base = registryUrl(url).replace(/\/+$/, '');
   const api = overridePath ? base : `${base}/v2`;
   return { registry: host, plainHttp: protocol === 'http:', api, ...(client && { client }) };
 }

@@ -2,7 +2,13 @@
  * What an OperatingSystemConfig says of containerd. Its configuration is made anew from nothing but the document and the
  * host's version, so that what a document drops is gone; containerd fills in its own defaults. Pure.
  */
-import { containerdConfiguration, hostsText, registryFolder, unreadTables } from '../../../desired/containerd.ts';
+import {
+  containerdConfiguration,
+  hostsText,
+  registryFolder,
+  registryFolderOf,
+  unreadTables,
+} from '../../../desired/containerd.ts';
 import { folder, textFile, type Policy } from '../../../desired/render-items.ts';
 import type { Rendering } from '../../../desired/rendering.ts';
 import { mergeMaps, stable } from '../../../desired/stable.ts';
@@ -136,7 +142,7 @@ function without(tree: Record<string, unknown>, [name = '', ...rest]: readonly s
 // ── registries ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 function folderOf({ upstream }: OscRegistry): string {
-  return `${registryFolder}/${upstream}`;
+  return registryFolderOf(upstream);
 }
 
 function hostsPath(registry: OscRegistry): string {

@@ -5,9 +5,10 @@
 import { isMap, valueAt, type Path } from '../../../config/paths.ts';
 import type { Issue } from '../../../config/problems.ts';
 import { nearest } from '../../../config/words.ts';
-import { registryFolder } from '../../../desired/containerd.ts';
+import { registryFolderOf } from '../../../desired/containerd.ts';
 import { containerdConfigPath } from '../../../model/containerd-configuration.ts';
 import { aboveOf } from '../../../model/path.ts';
+import { registryName } from '../../../model/reference.ts';
 
 /** Where files and units stand, in the order in which they count. */
 export const fileLists: readonly Path[] = [
@@ -110,13 +111,14 @@ function ofContainerd(document: unknown, files: readonly Item[]): Issue[] {
   const list = itemsOf(document, [registries]);
   const upstreams = new Set<unknown>();
   const second = list.flatMap(({ path, value: { upstream } }) => {
-    const again = upstreams.has(upstream);
-    upstreams.add(upstream);
+    const name = registryName(String(upstream));
+    const again = upstreams.has(name);
+    upstreams.add(name);
     return again ? [issue([...path, 'upstream'], `names "${String(upstream)}" a second time in this list`)] : [];
   });
   const written = new Set<unknown>([
     containerdConfigPath,
-    ...list.map(({ value }) => `${registryFolder}/${String(value['upstream'])}/hosts.toml`),
+    ...list.map(({ value }) => `${registryFolderOf(String(value['upstream']))}/hosts.toml`),
   ]);
   const twice = files.flatMap(({ path, value }) =>
     written.has(value['path']) ? [issue([...path, 'path'], 'is written from spec.criConfig of this document')] : [],

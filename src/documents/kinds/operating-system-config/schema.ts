@@ -5,7 +5,7 @@
  */
 import { check, literal, optional, refine, unknown } from 'zod/mini';
 import type { output } from 'zod/mini';
-import { asReference } from '../../../model/reference.ts';
+import { asReference, isRegistry } from '../../../model/reference.ts';
 import {
   targetPath,
   anyText,
@@ -148,11 +148,11 @@ const unit = fields({
 
 // ── containerd ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** `_default`, or a host with an optional port. */
+/** `_default`, or a host or an address with an optional port. */
 function isUpstream(upstream: string): boolean {
   if (upstream === '_default') return true;
-  const [, host = '', port] = /^([^:]*)(?::(\d{1,5}))?$/.exec(upstream) ?? [];
-  return dnsSubdomain.test(host) && (port === undefined || (Number(port) >= 1 && Number(port) <= 65_535));
+  const name = upstream.replace(/:\d+$/, '');
+  return isRegistry(upstream) && (name.startsWith('[') || dnsSubdomain.test(name));
 }
 
 const serverUrl = url.check(

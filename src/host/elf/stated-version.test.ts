@@ -5,8 +5,9 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { createLinuxHost } from '../../host/linux/host.ts';
+import { createLinuxHost } from '../linux/host.ts';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
+import { packageNote } from '../../../test/support/package-note.ts';
 import { ensurePrograms } from '../../../test/servers/programs.ts';
 import { statedVersion, type StatedVersion } from './stated-version.ts';
 
@@ -102,14 +103,7 @@ describe('the version that a program states', () => {
   });
 
   it('is that of a package’s note', async () => {
-    const text = JSON.stringify({ type: 'deb', os: 'debian', name: 'tool', version: '2.0.5-1' });
-    const body = Buffer.from(`${text}\0`);
-    const note = Buffer.alloc(16 + Math.ceil(body.length / 4) * 4);
-    note.writeUInt32LE(4, 0);
-    note.writeUInt32LE(body.length, 4);
-    note.writeUInt32LE(0xcafe1a7e, 8);
-    note.write('FDO\0', 12);
-    body.copy(note, 16);
+    const note = packageNote({ type: 'deb', os: 'debian', name: 'tool', version: '2.0.5-1' });
     const [noteFile, program] = [join(folder, 'note'), join(folder, 'noted')];
     writeFileSync(noteFile, note);
     copyFileSync('/bin/true', program);

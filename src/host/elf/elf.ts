@@ -4,7 +4,7 @@
  * files; others are described by architecture only. A file that is no ELF gives undefined; a damaged one too, because
  * the question asked here is only whether something can be said against running it.
  */
-import type { OpenFile } from '../../host/port.ts';
+import type { OpenFile } from '../port.ts';
 import type { Arch } from '../../model/arch.ts';
 import { textOf } from '../../model/bytes.ts';
 
