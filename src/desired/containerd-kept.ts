@@ -7,8 +7,8 @@ import { containerdSocket } from '../config/defaults.ts';
 import { isMap, formatPath } from '../config/paths.ts';
 import { containerdConfigPath } from '../model/containerd-configuration.ts';
 import type { Facts } from '../model/facts.ts';
-import { placesOfPlugin } from './containerd-places.ts';
-import { configurationVersion } from './containerd-version.ts';
+import { cri, placesOfPlugin, versionOne } from './containerd-places.ts';
+import { configurationVersion, hasPluginFolders } from './containerd-version.ts';
 import { mergeMaps } from './stable.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -21,19 +21,6 @@ export interface Kept {
   readonly remarks: readonly string[];
 }
 
-const cri = 'io.containerd.grpc.v1.cri';
-/** Plugins that version 1 calls by their last word. */
-const versionOne: Readonly<Record<string, string>> = {
-  cri,
-  opt: 'io.containerd.internal.v1.opt',
-  restart: 'io.containerd.internal.v1.restart',
-  cgroups: 'io.containerd.monitor.v1.cgroups',
-  scheduler: 'io.containerd.gc.v1.scheduler',
-  'diff-service': 'io.containerd.service.v1.diff-service',
-  linux: 'io.containerd.runtime.v1.linux',
-  devmapper: 'io.containerd.snapshotter.v1.devmapper',
-  overlayfs: 'io.containerd.snapshotter.v1.overlayfs',
-};
 /** Without them there is no kubelet: Docker's package switches them off. */
 const needed = new Set(['cri', cri, 'io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime']);
 
@@ -71,9 +58,17 @@ function inVersion({ version, imports: _folded, ...rest }: Settings, facts: Fact
   const { [cri]: ofCri, ...others } = named;
   if (version === 3 || !isMap(ofCri)) return { ...common, plugins: named };
   let moved: Record<string, unknown> = { ...common, plugins: others };
-  for (const { tables, values } of placesOfPlugin({ path: [cri], values: ofCri }, facts))
+  for (const { tables, values } of placesOfPlugin({ path: [cri], values: withPluginFolders(ofCri, facts) }, facts))
     moved = mergeMaps(moved, tables.reduceRight<unknown>((inner, name) => ({ [name]: inner }), values) as Settings);
   return moved;
+}
+
+/** As containerd moves it. */
+function withPluginFolders(ofCri: Settings, facts: Facts): Settings {
+  const { cni } = ofCri;
+  if (!isMap(cni) || !cni['bin_dir'] || cni['bin_dirs'] !== undefined || !hasPluginFolders(facts)) return ofCri;
+  const { bin_dir, ...others } = cni;
+  return { ...ofCri, cni: { bin_dirs: [bin_dir], ...others } };
 }
 
 function merged(before: Settings, over: Settings, facts: Facts): Settings {

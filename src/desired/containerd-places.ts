@@ -21,11 +21,13 @@ export interface PluginPlace {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-const server = 'io.containerd.grpc.v1.cri';
-const images = 'io.containerd.cri.v1.images';
-const runtime = 'io.containerd.cri.v1.runtime';
+/** The one CRI plugin of containerd 1; containerd 2 calls its server so. */
+export const cri = 'io.containerd.grpc.v1.cri';
+const server = cri;
+export const images = 'io.containerd.cri.v1.images';
+export const runtime = 'io.containerd.cri.v1.runtime';
 
-const ofServer = new Set([
+export const ofServer = new Set([
   'disable_tcp_service',
   'stream_server_address',
   'stream_server_port',
@@ -33,7 +35,7 @@ const ofServer = new Set([
   'enable_tls_streaming',
   'x509_key_pair_streaming',
 ]);
-const ofImages = new Set([
+export const ofImages = new Set([
   'registry',
   'image_decryption',
   'max_concurrent_downloads',
@@ -41,10 +43,23 @@ const ofImages = new Set([
   'image_pull_with_sync_fs',
   'stats_collect_period',
 ]);
-const sandboxImage = 'sandbox_image';
+export const sandboxImage = 'sandbox_image';
 const sandboxPlace = [images, 'pinned_images'] as const;
 /** Of the table `containerd`. */
-const ofImagesThere = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers'];
+export const ofImagesThere = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers'];
+
+/** Plugins that version 1 calls by their last word. */
+export const versionOne: Readonly<Record<string, string>> = {
+  cri,
+  opt: 'io.containerd.internal.v1.opt',
+  restart: 'io.containerd.internal.v1.restart',
+  cgroups: 'io.containerd.monitor.v1.cgroups',
+  scheduler: 'io.containerd.gc.v1.scheduler',
+  'diff-service': 'io.containerd.service.v1.diff-service',
+  linux: 'io.containerd.runtime.v1.linux',
+  devmapper: 'io.containerd.snapshotter.v1.devmapper',
+  overlayfs: 'io.containerd.snapshotter.v1.overlayfs',
+};
 
 export function placesOfPlugin({ op, path, values = {} }: PluginAsk, facts: Facts): readonly PluginPlace[] {
   const [plugin, ...rest] = path;

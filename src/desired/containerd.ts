@@ -12,7 +12,8 @@ import type { Path } from '../config/paths.ts';
 import { containerdSocket, ownUnitDefaults } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
-import { configurationVersion } from './containerd-version.ts';
+import { refusedRegistries, type ForeignSetting } from './containerd-words.ts';
+import { configurationVersion, hasPluginFolders } from './containerd-version.ts';
 import { differing, keptConfiguration, withSystemdCgroups } from './containerd-kept.ts';
 import { containerdConfigPath, writtenByUs } from '../model/containerd-configuration.ts';
 import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
@@ -40,7 +41,7 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
   const { type, ...cni } = spec.network.cni;
   const { binDir = pluginFolder(type, facts), ...bridge } = cni;
   const network = type === 'bridge' ? podNetworkOf(bridge) : undefined;
-  const { text, isSecret } = containerdConfig({ ...settings, cni: cniSettings(binDir, network) }, facts);
+  const { text, isSecret } = containerdConfig({ ...settings, cni: cniSettings(binDir, network, facts) }, facts);
   return [
     isSecret
       ? textFile(containerdConfigPath, { sensitive: text }, { scope, mode: '0600' })
@@ -56,15 +57,20 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
 
 interface CniSettings {
   readonly bin_dir?: string;
+  readonly bin_dirs?: readonly string[];
   readonly conf_dir: string;
   readonly conf_template?: string;
 }
 
 /** Undefined where containerd's own will do. */
-function cniSettings(binDir: string | undefined, network: PodNetwork | undefined): CniSettings | undefined {
+function cniSettings(
+  binDir: string | undefined,
+  network: PodNetwork | undefined,
+  facts: Facts,
+): CniSettings | undefined {
   if (binDir === undefined && !network) return undefined;
   return {
-    ...(binDir !== undefined && { bin_dir: binDir }),
+    ...(binDir !== undefined && (hasPluginFolders(facts) ? { bin_dirs: [binDir] } : { bin_dir: binDir })),
     conf_dir: network?.folder ?? cniFolder,
     ...(network?.isTemplate === true && { conf_template: network.path }),
   };
@@ -85,6 +91,14 @@ interface Config {
   readonly isSecret: boolean;
   /** What of another's is not kept, or is otherwise. */
   readonly remarks: readonly string[];
+}
+
+/** Of the document's own settings, those that keep containerd from serving kubelet. */
+export function refusedSettings(spec: NodeSpec, facts: Facts): ForeignSetting[] {
+  const { configuration } = spec.containerd;
+  return refusedRegistries(
+    mergeMaps(containerdConfiguration(facts, { runtime: {}, sandboxImage: undefined }), configuration),
+  );
 }
 
 /** Remarks about what somebody else configured. */
@@ -114,7 +128,9 @@ function containerdConfig(settings: Settings, facts: Facts): Config {
     },
   };
   const ours = containerdConfiguration(facts, { runtime, sandboxImage });
-  const whole = mergeMaps(mergeMaps(withoutNetwork(kept.settings, facts, cni), ours), configuration);
+  // The version is that of what is written, whatever the document was written for.
+  const { version: _asked, ...further } = configuration;
+  const whole = mergeMaps(mergeMaps(withoutNetwork(kept.settings, facts, cni), ours), further);
   const changed = differing(kept.settings, whole);
   return {
     text: `${writtenByUs}${tomlText(stable(whole))}`,
@@ -150,7 +166,7 @@ function withoutNetwork(
   const part = isMap(plugins) ? plugins[name] : undefined;
   if (!own || !isMap(plugins) || !isMap(part) || !isMap(part['cni'])) return settings;
   const { bin_dir, bin_dirs, conf_dir: _conf, conf_template: _template, ...others } = part['cni'];
-  const programs = own.bin_dir === undefined ? { bin_dir, bin_dirs } : {};
+  const programs = own.bin_dir === undefined && own.bin_dirs === undefined ? { bin_dir, bin_dirs } : {};
   const cni = { ...programs, ...others };
   return { ...settings, plugins: { ...plugins, [name]: { ...part, cni } } };
 }
@@ -182,41 +198,6 @@ export function containerdConfiguration(
       },
     },
   };
-}
-
-/** Of either structure: where the other one has them. */
-const pluginsOfVersion = {
-  2: ['io.containerd.grpc.v1.cri'],
-  3: ['io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime'],
-} as const;
-
-/** Settings in the words of another version of the configuration than the one that is written: containerd passes them over, or ends. */
-export function foreignSettings(
-  configuration: Readonly<Record<string, unknown>>,
-  facts: Facts,
-): { path: string[]; message: string }[] {
-  const version = configurationVersion(facts);
-  const other = version === 3 ? 2 : 3;
-  const reader =
-    facts.containerdVersion === undefined ? 'an unknown containerd' : `containerd ${facts.containerdVersion}`;
-  const { version: asked, plugins } = configuration;
-  const named = typeof plugins === 'object' && plugins !== null ? Object.keys(plugins) : [];
-  return [
-    ...(asked === undefined || asked === null || asked === version
-      ? []
-      : [
-          {
-            path: ['version'],
-            message: `version is ${JSON.stringify(asked)}, and what is written for ${reader} is of version ${version}`,
-          },
-        ]),
-    ...named
-      .filter((plugin) => pluginsOfVersion[other].some((known) => known === plugin))
-      .map((plugin) => ({
-        path: ['plugins', plugin],
-        message: `${plugin} belongs to version ${other} of containerd’s configuration, and what is written for ${reader} is of version ${version}, where such settings are in ${pluginsOfVersion[version].join(' and ')}`,
-      })),
-  ];
 }
 
 function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem, facts: Facts): string {

@@ -38,18 +38,15 @@ describe('a bridge with the podCIDR of its Node', () => {
     );
   });
 
-  for (const [version, table] of [
-    ['1.6.20', '[plugins."io.containerd.grpc.v1.cri".cni]'],
-    ['2.1.0', '[plugins."io.containerd.cri.v1.runtime".cni]'],
+  for (const [version, table, plugins] of [
+    ['1.6.20', '[plugins."io.containerd.grpc.v1.cri".cni]', 'bin_dir = "/usr/lib/cni"'],
+    ['2.0.5', '[plugins."io.containerd.cri.v1.runtime".cni]', 'bin_dir = "/usr/lib/cni"'],
+    ['2.1.0', '[plugins."io.containerd.cri.v1.runtime".cni]', 'bin_dirs = [ "/usr/lib/cni" ]'],
   ] as const)
     it(`is a template of containerd ${version}, filled where nothing else is`, async () => {
       const desired = await rendered({ type: 'bridge' }, version);
       const folder = filledPath(textOf(desired, podNetworkTemplatePath)).split('/').slice(0, -1).join('/');
-      const lines = [
-        'bin_dir = "/usr/lib/cni"',
-        `conf_dir = "${folder}"`,
-        `conf_template = "${podNetworkTemplatePath}"`,
-      ];
+      const lines = [plugins, `conf_dir = "${folder}"`, `conf_template = "${podNetworkTemplatePath}"`];
       assert.ok(textOf(desired, containerd).includes(`${table}\n${lines.join('\n')}\n`));
       assert.equal(desired.resources.get('file:/etc/cni/net.d/10-nodekiln.conflist'), undefined);
     });

@@ -26,8 +26,9 @@ function hostsIn({ resources }: DesiredState): Record<string, unknown> {
       const [, folder] = /^file:\/etc\/containerd\/certs\.d\/(.+)\/hosts\.toml$/.exec(id) ?? [];
       const entry = resource.kind === 'file' ? resource.entry : undefined;
       if (folder === undefined || entry?.type !== 'file' || !('text' in entry.content)) return [];
-      assert.equal(typeof entry.content.text, 'string');
-      const { server, host } = parse(String(entry.content.text)) as { server?: string; host?: object };
+      const { text } = entry.content;
+      assert.ok(typeof text === 'string');
+      const { server, host } = parse(text) as { server?: string; host?: object };
       return [[folder, [...(server === undefined ? [] : [server]), ...Object.keys(host ?? {})]]];
     }),
   );

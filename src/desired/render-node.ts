@@ -16,7 +16,8 @@ import { isResourceId, type DesiredState, type UnitResource } from '../model/res
 import { binaryOf, cachePolicy } from './binaries.ts';
 import { certificatesIn } from '../model/certificate.ts';
 import { registryName } from '../model/reference.ts';
-import { containerdFiles, containerdRemarks, containerdUnit, foreignSettings, unreadTables } from './containerd.ts';
+import { containerdFiles, containerdRemarks, containerdUnit, refusedSettings, unreadTables } from './containerd.ts';
+import { foreignSettings } from './containerd-words.ts';
 import { extensionOf, mergeUnit } from './extensions.ts';
 import { kernelFiles } from './kernel.ts';
 import { nodeNameOf, nodeNameProblem } from './join.ts';
@@ -149,6 +150,12 @@ function renderContainerd(containerd: NodeSpec['containerd'], node: NodeRenderin
   const { spec, facts, add, report } = node;
   for (const { path, message } of foreignSettings(containerd.configuration, facts))
     warn(['spec', 'containerd', 'configuration', ...path], message, node);
+  for (const { path, message } of refusedSettings(spec, facts))
+    report(
+      ['spec', 'containerd', 'configuration', ...path],
+      message,
+      'Name mirrors and certificates in `containerd.registries`.',
+    );
   for (const { path, message } of unreadTables(containerd.configuration, facts))
     report(['spec', 'containerd', 'configuration', ...path], message, 'Choose another name, or containerd 2.');
   const names = containerd.registries.map(({ host }) => registryName(host));
