@@ -8,9 +8,12 @@
  */
 import { NodekilnError } from '../errors.ts';
 import type { ArchiveEntry, Attributes, Files, StagedFile } from '../host/port.ts';
+import { latin1Of } from '../model/bytes.ts';
 import { basename, dirname, join } from '../model/path.ts';
 import { candidateEntries, candidatesAmong } from './candidates.ts';
+import { formName } from './elf/program.ts';
 import type { FormatName, PackageInfo } from './formats/format.ts';
+import { headBytes } from './formats/table.ts';
 import { defaultLimits } from './formats/limits.ts';
 import type { Limits } from './formats/limits.ts';
 import { readPackage, withPackage } from './formats/open.ts';
@@ -97,7 +100,7 @@ async function stageMember(
 ): Promise<Omit<Extracted, 'path'>> {
   const { what, info, format } = opened;
   if (format === 'file' && typeof options.member === 'string')
-    throw unusableMember(what, `is no package that can be read here, so there is no ${options.member} in it`);
+    throw noPackage(opened, options.member, await headOf(opened));
   const names = format === 'file' ? [''] : wantedMembers(options.member);
   if (names.length === 0) throw unusableMember(what, `is a ${format}, and no member was named`);
   const read = await readPackage(host, opened, {
@@ -121,6 +124,23 @@ async function stageMember(
     packageSize: opened.file.stat.size,
     package: info,
   };
+}
+
+function headOf({ file }: OpenPackage): Promise<Uint8Array> {
+  return file.read(0, Math.min(headBytes, file.stat.size));
+}
+
+/** What it is instead is said: a page of a server, or a form that nothing here reads. */
+function noPackage({ what }: OpenPackage, member: string, head: Uint8Array): NodekilnError {
+  const form = latin1Of(head.subarray(0, 4)) === '\x7fELF' ? 'an ELF file' : formName(head);
+  return new NodekilnError(
+    'NK_ARTIFACT_MEMBER',
+    `${what}: is no package that can be read here but ${form}, so there is no ${member} in it`,
+    {
+      resource: what,
+      hint: 'Name a .deb, an .rpm or a tar archive (plain, or compressed with gzip, zstd, xz, lzma or bzip2); a program that is no package has no member.',
+    },
+  );
 }
 
 /** The member, when it is there once, as a regular file with content, and nothing but folders leads to it. */

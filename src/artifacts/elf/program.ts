@@ -23,7 +23,7 @@ export async function programForm(file: Readable, size: number): Promise<Program
   const head = await file.read(0, headBytes);
   if (latin1Of(head.subarray(0, 4)) === '\x7fELF') return elfForm(file, head, size);
   if (latin1Of(head.subarray(0, 2)) === '#!') return scriptForm(head);
-  return { type: 'none', why: `is ${nameOf(head)}` };
+  return { type: 'none', why: `is ${formName(head)}` };
 }
 
 /** Why it is no program for machines of an architecture; undefined when it is one. `path`: in the host. */
@@ -111,8 +111,12 @@ const magics: readonly (readonly [string, string])[] = [
   ['425a68', 'compressed with bzip2'],
   ['5d0000', 'compressed with lzma'],
   ['04224d18', 'compressed with lz4'],
+  ['4c5a4950', 'compressed with lzip'],
+  ['894c5a4f', 'compressed with lzop'],
+  ['1f9d', 'compressed with compress'],
   ['504b0304', 'a zip archive'],
   ['377abcaf', 'a 7z archive'],
+  ['526172211a07', 'a rar archive'],
   ['213c617263683e0a', 'a Debian package or an ar archive'],
   ['edabeedb', 'an RPM package'],
   ['30373037', 'a cpio archive'],
@@ -129,8 +133,8 @@ const words: readonly (readonly [RegExp, string])[] = [
   [/^version https:\/\/git-lfs/, 'a pointer of Git LFS'],
 ];
 
-/** `an HTML page`; bytes that nobody knows are “data”. */
-function nameOf(head: Uint8Array): string {
+/** What a file is by its first bytes, `an HTML page`; bytes that nobody knows are “data”. */
+export function formName(head: Uint8Array): string {
   if (head.length === 0) return 'empty';
   const text = latin1Of(head);
   const known =

@@ -14,7 +14,10 @@ export const tarball: Format = {
   }),
 };
 
-/** A header of tar before ustar (v7) has no magic: its sum is right, and a name, a mode and a kind of those days stand in it. */
+/**
+ * A header of tar before ustar (v7) has no magic: its sum is right, and a name, a mode and a kind of those days stand in it.
+ * Nor has one of GNU's that names the volume.
+ */
 function isOldHeader(head: Uint8Array): boolean {
   if (head.length < 512 || head[0] === 0) return false;
   const field = latin1Of(head.subarray(148, 156));
@@ -24,6 +27,6 @@ function isOldHeader(head: Uint8Array): boolean {
     stated !== undefined &&
     Number.parseInt(stated, 8) === sum &&
     /^[ 0-7\0]{8}$/.test(latin1Of(head.subarray(100, 108))) &&
-    /^[0-7]?$/.test(latin1Of(head.subarray(156, 157)).replace('\0', ''))
+    /^[0-7V]?$/.test(latin1Of(head.subarray(156, 157)).replace('\0', ''))
   );
 }

@@ -103,7 +103,7 @@ async function unpackPart(
   try {
     switch (form.type) {
       case 'tar':
-        await walkTar(reader, visit, account);
+        await walkTar(reader, visit, { account, mayEndOpen: compression !== 'none' });
         break;
       case 'cpio':
         await walkCpio(reader, form.files, { visit, account });

@@ -1,13 +1,16 @@
 /**
- * A streaming reader of tar: ustar, GNU long names and base-256 sizes, pax names, link targets and sizes. Sources:
- * tar(5) of libarchive, POSIX.1-2001 pax. Header checksums are checked; an archive must end with a zero block and hold
- * nothing but zeros after it.
+ * A streaming reader of tar: ustar, GNU long names and base-256 sizes, pax names, link targets and sizes, sparse files.
+ * Sources: tar(5) of libarchive, POSIX.1-2001 pax. Header checksums are checked; an archive must end with a zero block and
+ * hold nothing but zeros after it. One that is compressed may end with its last member, as for Go and GNU tar: that it is
+ * whole, its compression says.
  */
 import { unreadable } from '../port/archives.ts';
 import type { ArchiveEntry, EntryType } from '../port/archives.ts';
 import type { Account } from './account.ts';
 import { entryName } from './entry-name.ts';
 import type { ByteReader } from './reader.ts';
+import { expanded, oldSparse, paxSparse } from './sparse.ts';
+import type { Sparse } from './sparse.ts';
 
 const block = 512;
 const types: Readonly<Record<string, EntryType>> = {
@@ -20,16 +23,20 @@ const types: Readonly<Record<string, EntryType>> = {
   '4': 'device',
   '5': 'directory',
   '6': 'other',
+  S: 'file',
 };
+/** The name of a volume: no member. */
+const label = 'V';
 
 /** Calls `visit` for each entry in order, with its content, which it may leave unread. NK_ARTIFACT_UNREADABLE. */
 export async function walkTar(
   reader: ByteReader,
   visit: (entry: ArchiveEntry, content: AsyncIterable<Buffer>) => Promise<void>,
-  account: Account,
+  { account, mayEndOpen }: { readonly account: Account; readonly mayEndOpen: boolean },
 ): Promise<void> {
   let extended: ReadonlyMap<string, string> = new Map();
   for (;;) {
+    if (mayEndOpen && reader.position > 0 && extended.size === 0 && (await reader.atEnd())) return;
     const header = await reader.take(block);
     if (isZero(header)) return expectZeros(reader);
     checkSum(header, reader.what);
@@ -49,12 +56,33 @@ export async function walkTar(
       if (type === 'K') extended = new Map([...extended, ['linkpath', cString(text)]]);
       continue;
     }
+    if (type === label) {
+      await reader.skip(size + padding(size));
+      continue;
+    }
+    const begin = reader.position;
     const entry = readEntry({ header, type, size, extended, what: reader.what });
+    const sparse =
+      entry.type === 'file' ? await sparseOf(reader, { header, type, size, extended }, account) : undefined;
     extended = new Map();
-    const end = reader.position + entry.size;
-    await visit(entry, reader.stream(entry.size));
-    await reader.skip(end - reader.position + padding(entry.size));
+    const stored = sparse?.stored ?? entry.size;
+    const end = reader.position + stored;
+    if (sparse) await visit({ ...entry, size: sparse.size }, expanded(reader, sparse));
+    else await visit(entry, reader.stream(entry.size));
+    await reader.skip(end - reader.position);
+    await reader.skip(padding(reader.position - begin));
   }
+}
+
+/** Undefined for a file that is stored as it is. */
+async function sparseOf(
+  reader: ByteReader,
+  { header, type, size: stored, extended }: Omit<RawEntry, 'what'>,
+  account: Account,
+): Promise<Sparse | undefined> {
+  if (type !== 'S') return paxSparse(reader, { extended, stored }, account);
+  const field = (of: Buffer, at: number): number => number(of, at, 12, reader.what);
+  return oldSparse(reader, { header, stored, number: field }, account);
 }
 
 interface RawEntry {
@@ -69,7 +97,7 @@ function readEntry({ header, type, size, extended, what }: RawEntry): ArchiveEnt
   const ustar = header.toString('latin1', 257, 262) === 'ustar';
   const prefix = ustar && header[262] === 0 ? cString(header.subarray(345, 500)) : '';
   const short = cString(header.subarray(0, 100));
-  const raw = extended.get('path') ?? (prefix === '' ? short : `${prefix}/${short}`);
+  const raw = extended.get('GNU.sparse.name') ?? extended.get('path') ?? (prefix === '' ? short : `${prefix}/${short}`);
   const name = entryName(raw, what);
   const entryType = type === '0' && raw.endsWith('/') ? 'directory' : (types[type] ?? 'other');
   const mode = number(header, 100, 8, what) & 0o7777;
@@ -82,8 +110,16 @@ function readEntry({ header, type, size, extended, what }: RawEntry): ArchiveEnt
 
 function checkSum(header: Buffer, what: string): void {
   let sum = 8 * 0x20;
-  for (let i = 0; i < block; i++) if (i < 148 || i >= 156) sum += header[i] ?? 0;
-  if (sum !== number(header, 148, 8, what))
+  // Old programs took bytes for signed numbers.
+  let signed = 0;
+  for (let i = 0; i < block; i++) {
+    if (i >= 148 && i < 156) continue;
+    const byte = header[i] ?? 0;
+    sum += byte;
+    if (byte > 0x7f) signed += 0x100;
+  }
+  const stated = number(header, 148, 8, what);
+  if (stated !== sum && stated !== sum - signed)
     throw unreadable(what, 'is damaged or no tar archive: a header has a wrong checksum');
 }
 
@@ -127,9 +163,9 @@ function paxRecords(bytes: Buffer, what: string): [string, string][] {
     records.push([bytes.toString('utf8', space + 1, equals), bytes.toString('utf8', equals + 1, end - 1)]);
     at = end;
   }
-  if (records.some(([key]) => key.startsWith('GNU.sparse.')))
-    throw unreadable(what, 'contains a sparse file, which is not supported');
-  return records;
+  // The oldest form of sparse files says each number in a record of its own.
+  const map = records.flatMap(([key, value]) => (/^GNU\.sparse\.(?:offset|numbytes)$/.test(key) ? [value] : []));
+  return map.length === 0 ? records : [...records, ['GNU.sparse.map', map.join(',')]];
 }
 
 async function expectZeros(reader: ByteReader): Promise<void> {

@@ -45,7 +45,8 @@ export function createDecompress({ programs }: DecompressOptions): Decompress {
 }
 
 /** A header alone could ask for gigabytes; the strongest of xz's presets asks for 65 MiB. xz says what it lacks. */
-const memoryLimit = '--memlimit-decompress=256MiB';
+const memoryMebibytes = 256;
+const memoryLimit = `--memlimit-decompress=${memoryMebibytes}MiB`;
 
 /** As much memory as `zstd` takes unasked, 128 MiB. */
 const longestWindowLog = 27;
@@ -144,6 +145,12 @@ async function* throughProgram(
     const [status, signal] = await exited;
     const { complete } = await feeding;
     if (inputError) throw inputError;
+    if (status !== 0 && /memory usage limit/i.test(stderr))
+      throw unreadable(
+        what,
+        `needs more than the ${memoryMebibytes} MiB of memory that are given to be decompressed: ` +
+          'compress it again with a smaller dictionary',
+      );
     if (status !== 0 || signal !== null)
       throw unreadable(
         what,
@@ -161,7 +168,7 @@ async function* throughProgram(
 function missingProgram(program: string, what: string, cause: unknown): NodekilnError {
   return new NodekilnError(
     'NK_TOOL_MISSING',
-    `${what} is compressed with ${program}, and the program ${program} is not installed`,
+    `${what} is compressed, and the program that decompresses it, ${program}, is not installed`,
     {
       cause,
       resource: what,
