@@ -45,7 +45,7 @@ describe('artifact fetch', () => {
     removeFolder(folder);
   });
 
-  for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     it(`goes on where it was after ${signal}, with nothing but its cache in between`, async () => {
       const to = join(folder, signal, 'file');
       mkdirSync(join(folder, signal));

@@ -125,6 +125,8 @@ export const rules = {
     'What boot and agent load is what they need: nothing for documents that are JSON, for archives, for terminals.',
   progress: 'Each transfer shows its bytes, rate and time left on a line of its own, which goes when it ends.',
   tables: 'A table fits the terminal, and cuts nothing that is copied from it.',
+  'exit-statuses':
+    'An exit status says who has to act, and no other program has a name of its own for it; who is ended by a signal ends by it.',
   'command-line':
     'A command line means the same wherever its options stand; what is wrong with it, or refused by the system, is said in words that fit the verb.',
 } as const satisfies Readonly<Record<string, string>>;
