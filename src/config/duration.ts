@@ -5,7 +5,8 @@
 
 const unitMs = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
 
-export const durationPattern = /^(?=\d)(\d+h)?(\d+m(?!s))?(\d+s)?(\d+ms)?$/;
+/** With as many digits as Kubernetes takes (292 years): more would be no exact number of milliseconds. */
+export const durationPattern = /^(?=\d)(\d{1,7}h)?(\d{1,9}m(?!s))?(\d{1,10}s)?(\d{1,13}ms)?$/;
 
 /** Milliseconds of a duration that matches `durationPattern`; RangeError for any other text. */
 export function parseDuration(text: string): number {
