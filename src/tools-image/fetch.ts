@@ -6,6 +6,7 @@
  * than 200, a type that is not JSON's; those of `readMetadata`. Credentials and queries of addresses are never shown.
  */
 import { shownUrl } from '../artifacts/sources/http-client.ts';
+import { proxyFor } from '../artifacts/sources/proxies.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/port.ts';
 import { readMetadata } from './metadata.ts';
@@ -20,6 +21,8 @@ export interface FetchOptions {
   readonly maxBytes: number;
   /** Of the document at hand: the server may answer that it is still the same. */
   readonly etag?: string;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY of it choose the proxy for each address. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 export type Fetched = { readonly json: string; readonly etag?: string; readonly passedOver: number } | 'unchanged';
@@ -43,10 +46,12 @@ export async function fetchMetadata(
 }
 
 async function request(net: Host['net'], options: FetchOptions & { timeoutMs: number }): Promise<HttpResponse> {
-  const { url, timeoutMs, maxBytes, etag, deadlineMs } = options;
+  const { url, timeoutMs, maxBytes, etag, deadlineMs, environment } = options;
   try {
+    const proxy = proxyFor(new URL(url), { environment });
     return await net.request({
       url,
+      ...(proxy !== undefined && { proxy }),
       timeoutMs,
       maxBytes,
       headers: {

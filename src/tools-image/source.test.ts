@@ -334,6 +334,42 @@ describe('a server that', () => {
     assert.deepEqual(requests, ['/tools.json', '/v2/versions.json']);
   });
 
+  const at = (): string => new URL(base).host;
+  for (const [name, environment, metadata, asked] of [
+    ['through the proxy of the variables', { HTTP_PROXY: 'PROXY' }, 'http://tools.example/t.json', 'proxy'],
+    ['through one without a scheme', { http_proxy: 'HOST' }, 'http://tools.example/t.json', 'proxy'],
+    ['around it for a subnet', { HTTP_PROXY: 'http://127.0.0.1:1', NO_PROXY: '127.0.0.0/8' }, undefined, 'itself'],
+    ['around it for a host', { HTTP_PROXY: 'http://127.0.0.1:1', NO_PROXY: '127.0.0.1' }, undefined, 'itself'],
+    ['around the one for TLS', { HTTPS_PROXY: 'http://127.0.0.1:1' }, undefined, 'itself'],
+    ['without a proxy where none is said', {}, undefined, 'itself'],
+    ['around it by a redirect', { HTTP_PROXY: 'PROXY', NO_PROXY: '127.0.0.1' }, 'http://tools.example/moved', 'both'],
+  ] as const)
+    it(`is asked ${name}`, async () => {
+      const variables = Object.entries(environment).map(([key, value]) => [
+        key,
+        value.replace('PROXY', base).replace('HOST', at()),
+      ]);
+      answer = (request, response) =>
+        request.url?.endsWith('/moved') === true
+          ? void response.writeHead(302, { location: `${base}/tools.json` }).end()
+          : json(good)(request, response);
+      const program = { environment: Object.fromEntries(variables) as Record<string, string> };
+      const own = createToolsImageResolver(
+        { ...onHost(), program },
+        { repository: 'team/tools', metadata: metadata ?? `${base}/tools.json`, cacheFolder: folder, owner },
+      );
+      assert.equal((await own.resolve(() => '1.30')).metadata.state, 'fresh');
+      await own.settled();
+      assert.deepEqual(
+        requests,
+        {
+          proxy: ['http://tools.example/t.json'],
+          itself: ['/tools.json'],
+          both: ['http://tools.example/moved', '/tools.json'],
+        }[asked],
+      );
+    });
+
   it('redirects slowly has one deadline for all of it', async () => {
     answer = (_request, response) => void setTimeout(() => response.writeHead(302, { location: '/again' }).end(), 300);
     assert.match((await resolver().resolve()).metadata.why ?? '', /within 1000 ms/);

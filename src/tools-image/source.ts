@@ -54,8 +54,10 @@ export interface MetadataSource {
   settled(): Promise<void>;
 }
 
-/** The parts of a host that metadata are fetched and kept with. */
-export type MetadataHost = Pick<Host, 'net' | 'files' | 'clock'>;
+/** The parts of a host that metadata are fetched and kept with; without a program nobody's proxies are asked. */
+export type MetadataHost = Pick<Host, 'net' | 'files' | 'clock'> & {
+  readonly program?: Pick<Host['program'], 'environment'>;
+};
 
 /** From a file or from an address; nothing is asked before the first `read`. */
 export function createMetadataSource(host: MetadataHost, options: MetadataSourceOptions): MetadataSource {
@@ -111,6 +113,7 @@ function addressSource(host: MetadataHost, options: MetadataSourceOptions): Meta
     try {
       const fetched = await fetchMetadata(host, {
         ...options,
+        environment: host.program?.environment ?? {},
         url: location,
         ...(good?.etag !== undefined && { etag: good.etag }),
       });
