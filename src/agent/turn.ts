@@ -3,6 +3,7 @@
  * moment: each waits for a time of its own, the same each time. The wait is kept in the journal, so that an agent that starts
  * anew does not begin it again, or go without it.
  */
+import { isMap } from '../config/paths.ts';
 import { sha256 } from '../host/digest.ts';
 import type { Impact } from '../model/steps.ts';
 import type { NodeObject } from './cluster.ts';
@@ -47,7 +48,7 @@ export function parseGoDuration(text: string): number | undefined {
 
 /** The journal's notes. */
 interface Notes {
-  note(key: string): unknown;
+  note(key: string, isSuch?: (value: unknown) => boolean): unknown;
   setNote(key: string, value: unknown): void;
 }
 
@@ -70,8 +71,7 @@ export interface TurnNote {
 const noteKey = 'agent turn';
 
 export function turnNote(notes: Pick<Notes, 'note'>): TurnNote {
-  // Only an agent writes it.
-  return (notes.note(noteKey) as TurnNote | undefined) ?? {};
+  return (notes.note(noteKey, isMap) as TurnNote | undefined) ?? {};
 }
 
 export function setTurnNote(notes: Notes, note: TurnNote): void {

@@ -8,12 +8,16 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createEngine } from '../../test/support/engine.ts';
 import { file } from '../../test/support/planning.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
+import { inPlaceNote } from '../agent/in-place/due.ts';
+import { awaitedPods } from '../agent/static-pods/awaited.ts';
+import { turnNote } from '../agent/turn.ts';
+import { keptReports, lastReport } from '../telemetry/agent-report.ts';
 import { createMemoryMachine } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
 import type { ContainerImageResource } from '../model/resources.ts';
 import { databaseName, stateFolder } from '../model/state-paths.ts';
-import { lookAtJournal, openJournal } from './journal.ts';
+import { lookAtJournal, openJournal, type Journal } from './journal.ts';
 
 const database = join(stateFolder, databaseName);
 const [a, b] = [file('/etc/a', { text: 'a' }), file('/etc/b', { text: 'b' })];
@@ -65,6 +69,20 @@ describe('a damaged row', () => {
       named: /touched cannot be read: file:\/etc\/a/,
       unsure: 'file:/etc/a',
     },
+    'a definition without what its kind has': {
+      sql: `UPDATE touched SET definitions = '[{"kind":"file","id":"file:/etc/a","needs":[]}]' WHERE id = 'file:/etc/a'`,
+      named: /touched cannot be read: file:\/etc\/a/,
+      unsure: 'file:/etc/a',
+    },
+    'a definition of a kind that there is not': {
+      sql: `UPDATE touched SET definitions = replace(definitions, '"kind":"file"', '"kind":"fil"') WHERE id = 'file:/etc/b'`,
+      named: /touched cannot be read: file:\/etc\/b/,
+      unsure: 'file:/etc/b',
+    },
+    'a claim with a list in place of a map': {
+      sql: `UPDATE claims SET resource = json_replace(resource, '$.entry', json('[]')) WHERE id = 'file:/etc/a'`,
+      named: /claims cannot be read: file:\/etc\/a/,
+    },
     'a claim that is no JSON': {
       sql: `UPDATE claims SET resource = X'00ff' || 'x' WHERE id = 'file:/etc/a'`,
       named: /claims cannot be read: file:\/etc\/a/,
@@ -109,22 +127,128 @@ describe('a damaged row', () => {
     });
   }
 
-  it('of a note, a seal or a generation costs what was in it', async () => {
-    damage(`UPDATE notes SET value = '{' WHERE key = 'kept'; UPDATE seals SET seal = ''`);
-    damage(`UPDATE generations SET status = 'half'`);
+  const single: Record<string, { sql: string; named: RegExp; lost?: 'note' | 'seal' | 'generation' }> = {
+    'of a note, cut in half': {
+      sql: `UPDATE notes SET value = '{"a":' WHERE key = 'kept'`,
+      named: /^a row of notes cannot be read: kept$/,
+      lost: 'note',
+    },
+    'of a note, empty': {
+      sql: `UPDATE notes SET value = '' WHERE key = 'kept'`,
+      named: /^a row of notes cannot be read: kept$/,
+      lost: 'note',
+    },
+    'of a note, with zeros': {
+      sql: `UPDATE notes SET value = CAST(X'310000' AS TEXT) WHERE key = 'kept'`,
+      named: /^a row of notes cannot be read: kept$/,
+      lost: 'note',
+    },
+    'of a note that nobody asks for': {
+      sql: `INSERT INTO notes VALUES ('none', 'x')`,
+      named: /^a row of notes cannot be read: none$/,
+    },
+    'of a note whose name would end the line': {
+      sql: `INSERT INTO notes VALUES ('a' || char(10) || char(27) || 'b', 'x')`,
+      named: /^a row of notes cannot be read: a[^\n]*\\u001bb$/,
+    },
+    'of the note of what was damaged': {
+      sql: `INSERT INTO notes VALUES ('damage', '{"what":3}')`,
+      named: /^a row of notes cannot be read: damage$/,
+    },
+    'of a seal, empty': {
+      sql: `UPDATE seals SET seal = ''`,
+      named: /^a row of seals cannot be read: \/etc\/a$/,
+      lost: 'seal',
+    },
+    'of a seal that is a word': {
+      sql: `UPDATE seals SET seal = '"d"'`,
+      named: /^a row of seals cannot be read: \/etc\/a$/,
+      lost: 'seal',
+    },
+    'of a generation of nobody': {
+      sql: `UPDATE generations SET source = 'x'`,
+      named: /^a row of generations cannot be read: 1$/,
+      lost: 'generation',
+    },
+    'of a generation that is half': {
+      sql: `UPDATE generations SET status = 'half'`,
+      named: /^a row of generations cannot be read: 1$/,
+      lost: 'generation',
+    },
+  };
+  for (const [name, { sql, named, lost }] of Object.entries(single)) {
+    it(`${name}: is set aside and named, and costs what was in it`, async () => {
+      damage(sql);
+      const seen = await lookAtJournal(host);
+      assert.equal(seen?.damage.length, 1, 'who looks is told');
+      assert.match(seen.damage.join(), named);
+      seen.close();
+      const journal = await openJournal(host);
+      assert.deepEqual(journal.damage, seen.damage);
+      assert.deepEqual(
+        [journal.note('kept'), journal.seal('/etc/a')?.digest, journal.currentGeneration()?.number],
+        [lost === 'note' ? undefined : 1, lost === 'seal' ? undefined : 'd', lost === 'generation' ? undefined : 1],
+      );
+      journal.setNote('kept', 2);
+      journal.close();
+
+      const direct = new DatabaseSync(join(root, database));
+      const aside = JSON.parse(
+        String(direct.prepare(`SELECT value FROM notes WHERE key = 'damage'`).get()?.['value']),
+      ) as { rows: unknown[] };
+      direct.close();
+      assert.equal(aside.rows.length, 1, 'it can be looked at');
+
+      const engine = await createEngine(createMemoryMachine(), host);
+      assert.deepEqual(engine.journal.damage, seen.damage, 'it is named to who comes later, once');
+      assert.equal(engine.journal.note('kept'), 2);
+      assert.deepEqual(
+        [(await engine.apply([a, b])).outcome, engine.journal.currentGeneration()?.status],
+        ['converged', 'applied'],
+      );
+      engine.journal.close();
+    });
+  }
+
+  it('that comes after another one is named beside it', async () => {
+    damage(`UPDATE notes SET value = '{' WHERE key = 'kept'`);
+    (await openJournal(host)).close();
+    damage(`UPDATE seals SET seal = ''`);
     const journal = await openJournal(host);
-    assert.deepEqual([journal.note('kept'), journal.seal('/etc/a')], [undefined, undefined]);
-    assert.equal(journal.currentGeneration(), undefined);
-    journal.setNote('kept', 2);
+    assert.deepEqual(journal.damage, ['a row of notes cannot be read: kept', 'a row of seals cannot be read: /etc/a']);
     journal.close();
-    const engine = await createEngine(createMemoryMachine(), host);
-    assert.equal(engine.journal.note('kept'), 2);
-    assert.deepEqual(
-      [(await engine.apply([a, b])).outcome, engine.journal.currentGeneration()?.status],
-      ['converged', 'applied'],
-    );
-    engine.journal.close();
   });
+
+  it('of the note of a reload makes systemd read its units once more', async () => {
+    damage(`INSERT INTO notes VALUES ('reload owed', 'tru')`);
+    const journal = await openJournal(host);
+    assert.equal(journal.note('reload owed'), true);
+    journal.close();
+  });
+
+  const readers: Record<string, { key: string; read: (journal: Journal) => unknown; nothing: unknown }> = {
+    'the last report': { key: 'agent', read: lastReport, nothing: undefined },
+    reports: { key: 'agent reports', read: keptReports, nothing: [] },
+    'the turn': { key: 'agent turn', read: turnNote, nothing: {} },
+    pods: { key: 'static pods', read: awaitedPods, nothing: [] },
+    'updates in place': { key: 'in-place updates', read: inPlaceNote, nothing: undefined },
+    'an artifact': { key: 'artifact binary:a', read: (journal) => journal.artifact('binary:a'), nothing: undefined },
+    'a run': { key: 'ran a.service', read: (journal) => journal.lastRun('a.service'), nothing: undefined },
+  };
+  for (const [name, { key, read, nothing }] of Object.entries(readers)) {
+    it(`in a note of something else is as if there were none, and is named: ${name}`, async () => {
+      for (const value of ['5', '[{"x":1}]', '{"x":[]}', '"word"', 'true', 'null']) {
+        damage(`DELETE FROM notes; INSERT INTO notes VALUES ('${key}', '${value}')`);
+        const journal = await openJournal(host);
+        const found = read(journal);
+        const taken = { 'agent turn': '{"x":[]}', 'ran a.service': '"word"' }[key];
+        if (value !== taken) assert.deepEqual(found, nothing, value);
+        const isNamed = journal.damage.some((what) => what.endsWith(`a row of notes cannot be read: ${key}`));
+        if (value !== 'null' && value !== taken) assert.ok(isNamed, value);
+        journal.close();
+      }
+    });
+  }
 
   it('stays in a journal that a newer nodekiln has written: it may be what we do not know yet', async () => {
     damage(`PRAGMA user_version = 9; UPDATE touched SET source = 'fleet' WHERE id = 'file:/etc/a'`);
@@ -235,6 +359,33 @@ describe('a lost journal', () => {
           engine.journal.claims().image,
           [pause, image].toSorted((x, y) => (x.id < y.id ? -1 : 1)),
         );
+        engine.journal.close();
+      } finally {
+        await host.close();
+        rmSync(root, { recursive: true });
+      }
+    });
+  }
+
+  const files: Record<string, string> = {
+    empty: '',
+    cut: '{"number":1,"sour',
+    'a list': '[]',
+    'without claims': '{"number":1,"source":"boot","createdMs":1}',
+    'with claims that are a list': '{"number":1,"source":"boot","createdMs":1,"claims":{"boot":{"x":1},"image":7}}',
+    'with what is no resource':
+      '{"number":1,"source":"boot","createdMs":1,"claims":{"boot":[null,{"id":"file:/etc/a"}]}}',
+  };
+  for (const [name, text] of Object.entries(files)) {
+    it(`beside a generation’s file that is damaged (${name}) begins anew`, async () => {
+      const root = mkdtempSync(join(tmpdir(), 'journal-generation-'));
+      const host = createLinuxHost({ root });
+      try {
+        await applied(host);
+        rmSync(join(root, database));
+        writeFileSync(join(root, stateFolder, 'generations/1.json'), text);
+        const engine = await createEngine(createMemoryMachine(), host);
+        assert.equal((await engine.apply([a, b])).outcome, 'converged');
         engine.journal.close();
       } finally {
         await host.close();

@@ -9,11 +9,13 @@
  *
  * Times are milliseconds since the epoch. Errors: NK_STATE_UNUSABLE; NK_FILE_WRITE for a generation file.
  */
+import { isMap } from '../config/paths.ts';
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { fingerprint } from '../host/digest.ts';
 import type { Database, Files, Host } from '../host/port.ts';
 import { keepsOriginal } from '../kinds/planners.ts';
 import { canonicalJson } from '../model/canonical.ts';
+import { visibleLine } from '../model/printable.ts';
 import type { FileSeal, RecordedArtifact } from '../model/records.ts';
 import type { ClaimSource, Resource, ResourceId } from '../model/resources.ts';
 import { databaseName, generationsFolder } from '../model/state-paths.ts';
@@ -30,6 +32,7 @@ import {
 import { requireOwnState } from './own-state.ts';
 import { databaseFile, lookAtDatabase, makeStateFolders, noting, openDatabase, type Opened } from './journal/open.ts';
 import {
+  keysOf,
   schemaVersion,
   setVersion,
   versionOf,
@@ -57,7 +60,7 @@ export interface Intent extends Drafted {
 }
 
 export interface Journal {
-  /** What was damaged, was set aside and is rebuilt from the generation files, until another generation begins. */
+  /** What was damaged and set aside, and what of it can be had from the generation files is rebuilt: until another generation begins. */
   readonly damage: readonly string[];
   /** A newer nodekiln has written to it; what this one knows of it holds all the same. */
   readonly isNewer: boolean;
@@ -101,8 +104,11 @@ export interface Journal {
   /** Stands no later than the mark that the resource is done: what is done has its record. */
   setArtifact(id: ResourceId, artifact: RecordedArtifact): void;
   artifact(id: ResourceId): RecordedArtifact | undefined;
-  /** Free notes by key (the agent's status, the last report), JSON; also one that is still pending. */
-  note(key: string): unknown;
+  /**
+   * Free notes by key (the agent's status, the last report), JSON; also one that is still pending. Undefined, too, where it is
+   * damaged or not such a thing.
+   */
+  note(key: string, isSuch?: (value: unknown) => boolean): unknown;
   setNote(key: string, value: unknown): void;
   /** Drops generation files that are old. Nothing depends on it. */
   prune(): Promise<void>;
@@ -127,7 +133,8 @@ export async function lookAtJournal(host: Host): Promise<Journal | undefined> {
   if (!(await wasHere(host))) return undefined;
   await requireOwnState(host);
   const opened = await lookAtDatabase(host);
-  return { ...(await readJournal(host.files, opened)), flush: () => undefined, close: () => opened.database.close() };
+  const journal = await readJournal(host.files, opened);
+  return Object.assign(journal, { flush: () => undefined, close: () => opened.database.close() });
 }
 
 /** The journal of a host for who needs it again and again. */
@@ -153,10 +160,7 @@ export function keepJournal(host: Host): KeptJournal {
     kept = undefined;
   };
   const inPlace = async (): Promise<Opened> => {
-    if (kept && !failed && kept.file === (await databaseFile(host))) {
-      kept.opened.damagedRows.splice(0);
-      return { ...kept.opened, damaged: false };
-    }
+    if (kept && !failed && kept.file === (await databaseFile(host))) return { ...kept.opened, damaged: false };
     close();
     const opened = await openDatabase({ ...host, databases });
     failed = false;
@@ -188,8 +192,10 @@ async function readJournal(files: Files, opened: Opened): Promise<Journal> {
   try {
     const isLost = versionOf(database) < schemaVersion && (await fillNew(files, database, tables));
     const read = { touched: tables.touched(), claims: tables.claims() };
-    const { touched, claims } = await withoutDamage(files, { ...opened, isLost }, read);
-    return journalOn({ files, database, tables, touched, claims });
+    const { damage, ...ownership } = await withoutDamage(files, { ...opened, isLost }, read);
+    return journalOn({ files, database, tables, ...ownership }, () => [
+      ...new Set([...damage, ...descriptions(opened)]),
+    ]);
   } catch (thrown) {
     database.close();
     throw thrown;
@@ -225,32 +231,62 @@ async function withoutDamage(
   files: Files,
   opened: Opened & { readonly isLost: boolean },
   read: Ownership,
-): Promise<Ownership> {
-  const { database, tables, damagedRows: rows, damaged, isLost, readOnly } = opened;
-  if (!damaged && !isLost && (rows.length === 0 || versionOf(database) > schemaVersion)) return read;
+): Promise<Ownership & { readonly damage: readonly string[] }> {
+  const { database, tables, damagedRows, damaged, isLost, readOnly } = opened;
+  const before = damageNoteIn(tables);
+  if (versionOf(database) > schemaVersion) damagedRows.splice(0);
+  if (!damaged && !isLost && damagedRows.length === 0) return { ...read, damage: before?.what ?? [] };
   const numbers = await generationNumbers(files);
   const since = tables.newestGeneration()?.number ?? numbers.at(-1) ?? 0;
   const rebuilt = await rebuildFromGenerations(files);
+  // What is told of twice is one row.
+  const said = descriptions(opened);
+  const rows = damagedRows.splice(0).filter((row, index, all) => index === all.findIndex((each) => isSame(each, row)));
   const lost = new Set(rows.flatMap(({ table, row }) => (table === 'touched' ? [row['id']] : [])));
   const touched = rebuilt.touched.filter(({ id }) => lost.has(id));
   const askedFor = rows.some(({ table }) => table === 'claims') ? (await readGeneration(files, since))?.claims : {};
   const what = [
     ...(damaged ? [`${databaseName} cannot be read; it lies beside as ${databaseName}.damaged`] : []),
     ...(isLost && !damaged ? [`${databaseName} is gone`] : []),
-    ...rows.map(({ table, row }) => `a row of ${table} cannot be read: ${String(row['id'] ?? row['number'])}`),
+    ...said,
   ];
-  const note: DamageNote = { since, what, rows: rows.map(({ table, row }) => ({ table, row: { ...row } })) };
+  const note: DamageNote = {
+    since,
+    what: [...new Set([...(before?.what ?? []), ...what])],
+    rows: [...(before?.rows ?? []), ...rows.map(({ table, row }) => ({ table, row: { ...row } }))],
+  };
   if (!readOnly)
     transaction(database, () => {
       for (const row of rows) tables.deleteRow(row);
       for (const entry of touched) tables.setTouched(entry);
       for (const [source, resources] of Object.entries(askedFor ?? {})) tables.setClaims(source, resources);
+      // One too many does no harm.
+      if (rows.some(({ table, row }) => table === 'notes' && row['key'] === reloadNote))
+        tables.setNote(reloadNote, true);
       tables.setNote(damageNote, note);
     });
-  return { touched: [...read.touched, ...touched], claims: { ...read.claims, ...askedFor } };
+  return { touched: [...read.touched, ...touched], claims: { ...read.claims, ...askedFor }, damage: note.what };
+}
+
+/** Rows of which somebody was told since they were last set aside. */
+function descriptions({ damagedRows, database }: Pick<Opened, 'damagedRows' | 'database'>): string[] {
+  if (damagedRows.length === 0 || versionOf(database) > schemaVersion) return [];
+  const said = damagedRows.map((damaged) => `a row of ${damaged.table} cannot be read: ${nameOfRow(damaged)}`);
+  return [...new Set(said)];
+}
+
+function nameOfRow({ table, row }: DamagedRow): string {
+  return visibleLine(String(row[keysOf[table].at(-1) ?? ''] ?? '?'));
+}
+
+function isSame(left: DamagedRow, right: DamagedRow): boolean {
+  return left.table === right.table && keysOf[left.table].every((column) => left.row[column] === right.row[column]);
 }
 
 const damageNote = 'damage';
+
+/** True while units' files have changed and systemd was not told. */
+export const reloadNote = 'reload owed';
 
 interface DamageNote {
   /** The generation that was the newest then. */
@@ -259,10 +295,22 @@ interface DamageNote {
   readonly rows: readonly DamagedRow[];
 }
 
-function damageIn(tables: Tables): readonly string[] {
-  const note = tables.note(damageNote) as DamageNote | undefined;
-  if (!note) return [];
-  return (tables.newestGeneration()?.number ?? 0) <= note.since + 1 ? note.what : [];
+/** The note while it is to be told. */
+function damageNoteIn(tables: Tables): DamageNote | undefined {
+  const note = tables.note(damageNote, isDamageNote) as DamageNote | undefined;
+  return note && (tables.newestGeneration()?.number ?? 0) <= note.since + 1 ? note : undefined;
+}
+
+function isDamageNote(value: unknown): boolean {
+  return isMap(value) && typeof value['since'] === 'number' && isTexts(value['what']) && Array.isArray(value['rows']);
+}
+
+function isRecord(value: unknown): boolean {
+  return isMap(value) && typeof value['location'] === 'string' && typeof value['digest'] === 'string';
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
 interface Parts extends Ownership {
@@ -283,7 +331,7 @@ interface Draft extends Pick<Generation, 'number' | 'source' | 'createdMs' | 'di
   readonly written: Promise<{ readonly failure?: unknown }>;
 }
 
-function journalOn(parts: Parts): Journal {
+function journalOn(parts: Parts, damage: () => readonly string[]): Journal {
   const { files, database, tables, touched } = parts;
   /** As read when it was opened, until something else is asked for. */
   let claims: Claims | undefined = parts.claims;
@@ -303,13 +351,15 @@ function journalOn(parts: Parts): Journal {
     const pending = unwritten.get(key);
     return pending === undefined ? written() : (JSON.parse(pending) as unknown);
   };
-  const note: Journal['note'] = (key) => readBack(`note ${key}`, () => tables.note(key));
+  const note: Journal['note'] = (key, isSuch) => readBack(`note ${key}`, () => tables.note(key, isSuch));
   const setNote: Journal['setNote'] = (key, value) => {
     unwritten.set(`note ${key}`, JSON.stringify(value));
     memory.pending.push(() => tables.setNote(key, value));
   };
   return {
-    damage: damageIn(tables),
+    get damage() {
+      return damage();
+    },
     isNewer: versionOf(database) > schemaVersion,
     claims: () => (claims ??= tables.claims()),
     claimsOf: async (number) => (await readGeneration(files, number))?.claims,
@@ -361,10 +411,10 @@ function journalOn(parts: Parts): Journal {
     },
     note,
     setNote,
-    lastRun: (unit) => note(`ran ${unit}`) as string | undefined,
+    lastRun: (unit) => note(`ran ${unit}`, (value) => typeof value === 'string') as string | undefined,
     setLastRun: (unit, bootId) => setNote(`ran ${unit}`, bootId),
     setArtifact: (id, artifact) => setNote(`artifact ${id}`, artifact),
-    artifact: (id) => note(`artifact ${id}`) as RecordedArtifact | undefined,
+    artifact: (id) => note(`artifact ${id}`, isRecord) as RecordedArtifact | undefined,
     flush,
     close() {
       try {

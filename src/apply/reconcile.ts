@@ -23,7 +23,7 @@ import { roleOf, type Observation, type Step, type Touched } from '../model/step
 import type { StepEvent } from '../telemetry/events.ts';
 import { execute } from './executor.ts';
 import type { Report, StepRecord } from '../model/report.ts';
-import type { GenerationStatus, Journal } from './journal.ts';
+import { reloadNote, type GenerationStatus, type Journal } from './journal.ts';
 
 export interface PrepareInput {
   readonly host: Host;
@@ -200,10 +200,9 @@ function goalOf(effective: ReadonlyMap<ResourceId, Claim>): ResourceId | undefin
 }
 
 /** From before the first file of a run that makes systemd read its units again, until it has. */
-const reloadNote = 'reload owed';
-
 function isReloadOwed(journal: Journal): boolean {
-  return journal.note(reloadNote) === true;
+  // What is no longer known counts as owed.
+  return (journal.note(reloadNote) ?? false) !== false;
 }
 
 function isReload({ action }: Step): boolean {

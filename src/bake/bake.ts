@@ -309,7 +309,7 @@ async function packagesBefore(about: {
 }): Promise<readonly ImagePackage[]> {
   const { host, journal, previous } = about;
   if (previous) return previous.packages.before;
-  const noted = journal.note(packagesNote);
+  const noted = journal.note(packagesNote, Array.isArray);
   if (noted !== undefined) return noted as ImagePackage[];
   const { packages } = await installedPackages(host);
   journal.setNote(packagesNote, packages);

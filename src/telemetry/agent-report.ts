@@ -1,4 +1,5 @@
 /** What the agent did about its documents, as it says it, `nodekiln status` shows it and the journal keeps it. */
+import { isMap } from '../config/paths.ts';
 import type { Outcome } from '../model/report.ts';
 import type { Impact } from '../model/steps.ts';
 
@@ -25,7 +26,7 @@ export interface AgentReport {
 
 /** The journal's notes. */
 interface Notes {
-  note(key: string): unknown;
+  note(key: string, isSuch?: (value: unknown) => boolean): unknown;
   setNote(key: string, value: unknown): void;
 }
 
@@ -43,14 +44,19 @@ export function keepReport(notes: Notes, report: AgentReport): void {
 }
 
 export function lastReport(notes: Pick<Notes, 'note'>): AgentReport | undefined {
-  // Only an agent writes it; what it lacks an earlier one did not know.
-  return notes.note(lastNote) as AgentReport | undefined;
+  // What it lacks an earlier agent did not know.
+  return (notes.note(lastNote, (value) => value === null || isReport(value)) ?? undefined) as AgentReport | undefined;
 }
 
 /** The oldest first. */
 export function keptReports(notes: Pick<Notes, 'note'>): readonly AgentReport[] {
-  const noted = notes.note(reportsNote);
-  return Array.isArray(noted) ? (noted as AgentReport[]) : [];
+  const noted = notes.note(reportsNote, (value) => Array.isArray(value) && value.every(isReport));
+  return (noted ?? []) as AgentReport[];
+}
+
+function isReport(value: unknown): boolean {
+  if (!isMap(value) || typeof value['source'] !== 'string' || typeof value['outcome'] !== 'string') return false;
+  return ['reasons', 'documents', 'impact'].every((field) => Array.isArray(value[field]));
 }
 
 function isIdle({ changes, outcome }: AgentReport): boolean {

@@ -40,14 +40,17 @@ export interface InPlaceNote {
 const noteKey = 'in-place updates';
 
 interface Notes {
-  note(key: string): unknown;
+  note(key: string, isSuch?: (value: unknown) => boolean): unknown;
   setNote(key: string, value: unknown): void;
 }
 
 export function inPlaceNote(notes: Pick<Notes, 'note'>): InPlaceNote | undefined {
-  const note = notes.note(noteKey);
-  // Only an agent writes it.
-  return isMap(note) ? (note as unknown as InPlaceNote) : undefined;
+  const note = notes.note(noteKey, (value) => value === null || isInPlaceNote(value));
+  return (note ?? undefined) as InPlaceNote | undefined;
+}
+
+function isInPlaceNote(value: unknown): boolean {
+  return isMap(value) && isMap(value['kubelet']) && isMap(value['credentials']);
 }
 
 export function setInPlaceNote(notes: Notes, note: InPlaceNote): void {

@@ -6,7 +6,7 @@ import type { Journal } from '../../apply/journal.ts';
 import type { Prepared } from '../../apply/reconcile.ts';
 import { kubeletConfigPath, staticPodFolder } from '../../config/defaults.ts';
 import { parseText } from '../../config/load.ts';
-import { valueAt } from '../../config/paths.ts';
+import { isMap, valueAt } from '../../config/paths.ts';
 import { readHostName } from '../../host/facts.ts';
 import type { Host } from '../../host/port.ts';
 import { fromBase64, textOf } from '../../model/bytes.ts';
@@ -48,8 +48,14 @@ const noteKey = 'static pods';
 const settingsPaths = [kubeletConfigPath, '/var/lib/kubelet/config/kubelet'];
 
 export function awaitedPods(journal: Pick<Journal, 'note'>): readonly AwaitedPod[] {
-  // Only an agent writes it.
-  return (journal.note(noteKey) as readonly AwaitedPod[] | undefined) ?? [];
+  return (journal.note(noteKey, isPods) as readonly AwaitedPod[] | undefined) ?? [];
+}
+
+function isPods(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.every((each) => isMap(each) && typeof each['path'] === 'string' && Array.isArray(each['containers']))
+  );
 }
 
 /** They run: nothing is waited for any more. */

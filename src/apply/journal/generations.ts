@@ -2,16 +2,18 @@
  * Generations as files: what was asked for, whole, one file each. They are what ownership is rebuilt from when the database
  * is lost. Only root can read them, because documents may hold secrets inline.
  */
+import { isMap } from '../../config/paths.ts';
 import type { Files } from '../../host/port.ts';
 import { withOriginals } from '../../kinds/performers.ts';
 import { bytesOf, textOf } from '../../model/bytes.ts';
 import { rootFile } from '../../model/files.ts';
 import { canonicalJson } from '../../model/canonical.ts';
 import { join } from '../../model/path.ts';
-import { claimSourceOrder, type ClaimSource, type ResourceId } from '../../model/resources.ts';
+import { claimSourceOrder, type ClaimSource, type Resource, type ResourceId } from '../../model/resources.ts';
 import { generationsFolder } from '../../model/state-paths.ts';
 import type { Touched } from '../../model/steps.ts';
 import type { Claims } from '../../plan/claims.ts';
+import { isResource } from './resource-form.ts';
 
 export interface GenerationFile {
   readonly number: number;
@@ -43,10 +45,21 @@ export async function dropGeneration(files: Files, number: number): Promise<void
 export async function readGeneration(files: Files, number: number): Promise<GenerationFile | undefined> {
   try {
     const content = await files.read(pathOf(number));
-    return content && (JSON.parse(textOf(content)) as GenerationFile);
+    return content && generationOf(JSON.parse(textOf(content)));
   } catch {
     return undefined;
   }
+}
+
+/** What in it is no resource is left out. */
+function generationOf(value: unknown): GenerationFile | undefined {
+  if (!isMap(value) || !isMap(value['claims'])) return undefined;
+  const claims: Partial<Record<ClaimSource, Resource[]>> = {};
+  for (const source of claimSourceOrder) {
+    const resources = value['claims'][source];
+    if (Array.isArray(resources)) claims[source] = resources.filter(isResource);
+  }
+  return { ...(value as unknown as GenerationFile), claims };
 }
 
 /**

@@ -112,7 +112,9 @@ type Tabled = Pick<Opened, 'database' | 'tables' | 'damagedRows'>;
 
 function withTables(database: Database): Tabled {
   const damagedRows: DamagedRow[] = [];
-  return { database, damagedRows, tables: openTables(database, (row) => damagedRows.push(row)) };
+  const tables = openTables(database, (row) => damagedRows.push(row));
+  tables.lookThrough();
+  return { database, damagedRows, tables };
 }
 
 /** The database and what SQLite puts beside it. */

@@ -7,6 +7,7 @@ import type { Database, SqlRow } from '../../host/port.ts';
 import { claimSourceOrder, type ClaimSource, type Resource, type ResourceId } from '../../model/resources.ts';
 import type { Touched } from '../../model/steps.ts';
 import type { Claims } from '../../plan/claims.ts';
+import { isResource } from './resource-form.ts';
 
 export type GenerationStatus = 'pending' | 'applied' | 'degraded' | 'failed' | 'superseded';
 
@@ -32,6 +33,8 @@ export interface Tables {
   touched(): Touched[];
   setTouched(entry: Touched): void;
   deleteTouched(id: ResourceId): void;
+  /** Tells of each row that is read only when somebody asks for it, and could not be. */
+  lookThrough(): void;
   /** Takes the row away, whatever stands in it. */
   deleteRow(damaged: DamagedRow): void;
   /** The newest first. */
@@ -44,7 +47,8 @@ export interface Tables {
   setGenerationStatus(number: number, status: GenerationStatus): void;
   seal(path: string): unknown;
   setSeal(path: string, seal: unknown): void;
-  note(key: string): unknown;
+  /** Of a note that is not such a thing it is told as of a damaged one. */
+  note(key: string, isSuch?: (value: unknown) => boolean): unknown;
   setNote(key: string, value: unknown): void;
 }
 
@@ -100,11 +104,16 @@ export function openTables(database: Database, onDamage: (damaged: DamagedRow) =
        digest = excluded.digest, status = excluded.status`,
   );
   const setStatus = database.prepare('UPDATE generations SET status = ? WHERE number = ?');
-  const readSeal = database.prepare('SELECT path, seal AS json FROM seals WHERE path = ?');
+  const readSeal = database.prepare('SELECT path, seal FROM seals WHERE path = ?');
+  const readBroken = {
+    notes: "SELECT key, value FROM notes WHERE NOT json_valid(value) OR instr(CAST(value AS BLOB), X'00') > 0",
+    seals: "SELECT path, seal FROM seals WHERE iif(json_valid(seal), json_type(seal) <> 'object', TRUE)",
+    generations: `SELECT ${generationColumns} FROM generations WHERE NOT (status IN (${listed(statuses)}) AND source IN (${listed(claimSourceOrder)}))`,
+  } as const satisfies Partial<Record<DamagedRow['table'], string>>;
   const writeSeal = database.prepare(
     'INSERT INTO seals (path, seal) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET seal = excluded.seal',
   );
-  const readNote = database.prepare('SELECT key, value AS json FROM notes WHERE key = ?');
+  const readNote = database.prepare('SELECT key, value FROM notes WHERE key = ?');
   const writeNote = database.prepare(
     'INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
   );
@@ -139,6 +148,10 @@ export function openTables(database: Database, onDamage: (damaged: DamagedRow) =
       writeTouched.run(id, source, JSON.stringify(definitions), state, startedWith ?? null, original ? 1 : 0);
     },
     deleteTouched: (id) => deleteTouched.run(id),
+    lookThrough: () => {
+      for (const table of ['generations', 'seals', 'notes'] as const)
+        for (const row of database.prepare(readBroken[table]).all()) onDamage({ table, row });
+    },
     deleteRow: ({ table, row }) => {
       const keys = keysOf[table];
       database
@@ -156,9 +169,14 @@ export function openTables(database: Database, onDamage: (damaged: DamagedRow) =
       writeGeneration.run(number, source, createdMs, digest);
     },
     setGenerationStatus: (number, status) => setStatus.run(status, number),
-    seal: (path) => said('seals', readSeal.get(path), jsonOf)[0],
+    seal: (path) => said('seals', readSeal.get(path), (row) => mapOf(row['seal']))[0],
     setSeal: (path, seal) => writeSeal.run(path, JSON.stringify(seal)),
-    note: (key) => said('notes', readNote.get(key), jsonOf)[0],
+    note: (key, isSuch = () => true) =>
+      said('notes', readNote.get(key), (row) => {
+        const value = jsonOf(row['value']);
+        if (!isSuch(value)) throw new RangeError('something else');
+        return value;
+      })[0],
     setNote: (key, value) => writeNote.run(key, JSON.stringify(value)),
   };
 }
@@ -166,7 +184,8 @@ export function openTables(database: Database, onDamage: (damaged: DamagedRow) =
 /** `touched.done`. */
 const doneState = { open: 0, done: 1, unsure: 2 } as const;
 
-const keysOf = {
+/** By which columns a row is known: the last one is its name. */
+export const keysOf = {
   claims: ['source', 'id'],
   touched: ['id'],
   generations: ['number'],
@@ -187,7 +206,7 @@ function generationOf(row: SqlRow): Generation {
 }
 
 function claimOf(row: SqlRow): { source: ClaimSource; resource: Resource } {
-  const [resource] = resourcesOf([jsonOf({ json: row['resource'] ?? null })], row['id']);
+  const [resource] = resourcesOf([jsonOf(row['resource'])], row['id']);
   if (!resource) throw new RangeError('no resource');
   return { source: oneOf(claimSourceOrder, row['source']), resource };
 }
@@ -196,7 +215,7 @@ function touchedOf(row: SqlRow): Touched {
   return {
     id: String(row['id']) as ResourceId,
     source: oneOf(claimSourceOrder, row['source']),
-    definitions: resourcesOf(jsonOf({ json: row['definitions'] ?? null }), row['id']),
+    definitions: resourcesOf(jsonOf(row['definitions']), row['id']),
     done: row['done'] === doneState.done,
     ...(row['done'] === doneState.unsure && { unsure: true }),
     startedWith: typeof row['started_with'] === 'string' ? row['started_with'] : undefined,
@@ -204,16 +223,28 @@ function touchedOf(row: SqlRow): Touched {
   };
 }
 
-/** Definitions of the resource of this id, as far as one can tell without its kind. */
+/** Definitions of the resource of this id. */
 function resourcesOf(value: unknown, id: unknown): Resource[] {
   if (!Array.isArray(value)) throw new RangeError('no list');
-  for (const each of value as unknown[])
-    if (!isMap(each) || each['id'] !== id || !Array.isArray(each['needs'])) throw new RangeError('no resource');
-  return value as Resource[];
+  return (value as unknown[]).map((each) => {
+    if (!isResource(each) || each.id !== id) throw new RangeError('no resource');
+    return each;
+  });
 }
 
-function jsonOf(row: SqlRow): unknown {
-  return JSON.parse(String(row['json'])) as unknown;
+function mapOf(text: unknown): unknown {
+  const value = jsonOf(text);
+  if (!isMap(value)) throw new RangeError('no map');
+  return value;
+}
+
+function jsonOf(text: unknown): unknown {
+  return JSON.parse(String(text)) as unknown;
+}
+
+/** As SQL has it: words of ours without a quote. */
+function listed(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join();
 }
 
 function oneOf<const Word extends string>(words: readonly Word[], value: unknown): Word {
