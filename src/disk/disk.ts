@@ -58,6 +58,8 @@ export interface Disk {
   /** Less of it, while nothing else runs: of what the kernel has at hand. Undefined where there is nothing. */
   look(path: string): Look | undefined;
   readlink(path: string): Promise<string>;
+  /** Whether it lies on a mount that nobody writes through. What cannot be told is none. */
+  isReadOnly(path: string): Promise<boolean>;
   /** In the order of the disk. */
   readdir(path: string): Promise<FolderEntry[]>;
   /** Under our umask. */

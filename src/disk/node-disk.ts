@@ -24,10 +24,23 @@ import {
   write as writeLater,
   writeSync,
 } from 'node:fs';
-import { copyFile, link, lstat, mkdir, readdir, readlink, rmdir, statfs, symlink, unlink } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rmdir,
+  statfs,
+  symlink,
+  unlink,
+} from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { FileType } from '../model/files.ts';
 import type { Identity } from '../model/trust.ts';
+import { isReadOnlyMount } from './mounts.ts';
 import { startTimeIn, type Descriptor, type Disk, type EntryStat, type OpenMode } from './disk.ts';
 
 /** open(2); Node does not name it. */
@@ -71,6 +84,7 @@ export const nodeDisk: Disk = {
     return found && { type: typeOf(found), mode: found.mode & 0o7777, uid: found.uid, gid: found.gid };
   },
   readlink: (path) => readlink(path),
+  isReadOnly: (path) => isReadOnly(path).catch(() => false),
   readdir: async (path) =>
     (await readdir(path, { withFileTypes: true })).map((entry) => ({ name: entry.name, type: typeOf(entry) })),
   mkdir: async (path, mode) => {
@@ -101,6 +115,18 @@ const read = promisify(readLater);
 const write = promisify(writeLater);
 const fsync = promisify(fsyncLater);
 const ftruncate = promisify(ftruncateLater);
+
+/** Of what is open already by its descriptor: its name may lead elsewhere by now. */
+async function isReadOnly(path: string): Promise<boolean> {
+  const held = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+  const fd = held === undefined ? await open(path, flags.name) : Number(held);
+  try {
+    const id = /^mnt_id:\s*(\d+)$/m.exec(await readFile(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    return id !== undefined && isReadOnlyMount(await readFile('/proc/self/mountinfo', 'latin1'), id);
+  } finally {
+    if (held === undefined) closeSync(fd);
+  }
+}
 
 /** As much goes into the kernel's memory at once. */
 const smallBytes = 64 * 1024;

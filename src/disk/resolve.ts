@@ -12,7 +12,7 @@
  */
 import { errnoOf, NodekilnError } from '../errors.ts';
 import { basename, dirname, join, normalize } from '../model/path.ts';
-import { exposureOf, isFixed, isOthers, type Exposure, type Passed } from '../model/trust.ts';
+import { exposureOf, isFixed, isOthers, isWritableByMore, type Exposure, type Passed } from '../model/trust.ts';
 import type { Descriptor, Disk, Look } from './disk.ts';
 import { unlessMissing } from './entries.ts';
 import { makeFolders } from './folders.ts';
@@ -134,7 +134,20 @@ async function exposureIn(about: About, path: string): Promise<Exposure | undefi
   // Whose the root of the host is could have put anything there.
   const top = await about.look(root);
   const trusted = [disk.self, disk.self.sudoer, top].filter((each) => each !== undefined);
-  return found && exposureOf(way, [disk.self, ...trusted]);
+  if (!found) return undefined;
+  const exposure = exposureOf(way, [disk.self, ...trusted]);
+  return exposure && exposureOf(await Promise.all(way.map((each) => asMounted(about, each))), [disk.self, ...trusted]);
+}
+
+/** Where nobody writes, nobody does by its mode. */
+async function asMounted({ disk, root }: About, { folder, entry }: Passed): Promise<Passed> {
+  const mounted = async (named: Passed['entry']): Promise<Passed['entry']> =>
+    isWritableByMore(named, disk.self) && (await disk.isReadOnly(join(root, named.path))) ? withoutWrite(named) : named;
+  return { folder: await mounted(folder), entry: await mounted(entry) };
+}
+
+function withoutWrite<Of extends { readonly mode: number }>(entry: Of): Of {
+  return { ...entry, mode: entry.mode & ~0o022 };
 }
 
 function holdPlaces(about: About): Places {
@@ -261,7 +274,7 @@ async function walk(
     if (followed > maxSymlinks) {
       throw Object.assign(new Error(`ELOOP: too many symbolic links, ${path}`), { code: 'ELOOP', path });
     }
-    if (!mayFollow(about, { base, above, link: next })) throw refused(about, next.name, next.found);
+    if (!(await mayFollow(about, { base, above, link: next }))) throw refused(about, next.name, next.found);
     const target = await about.disk.readlink(next.real);
     if (target.startsWith('/')) stack = [base];
     pending.unshift(...target.split('/'));
@@ -303,9 +316,11 @@ interface Following {
 }
 
 /** Whose the top is could have put everything there anyway, and nothing leads out of it. */
-function mayFollow({ disk }: About, { base, above, link }: Following): boolean {
-  if (!base.found || !above.found || !link.found) return false;
-  return isFixed(above.found, link.found, disk.self) || isFixed(above.found, link.found, base.found);
+async function mayFollow({ disk }: About, { base, above, link }: Following): Promise<boolean> {
+  const [of, at, to] = [base.found, above.found, link.found];
+  if (!of || !at || !to) return false;
+  const fixedIn = (folder: Look): boolean => isFixed(folder, to, disk.self) || isFixed(folder, to, of);
+  return fixedIn(at) || (fixedIn(withoutWrite(at)) && (await disk.isReadOnly(above.real)));
 }
 
 function refused({ root }: About, name: string, { uid }: Look): NodekilnError {
