@@ -47,12 +47,14 @@ import {
   type Lack,
   type Scope,
 } from './completion.ts';
+import { addressBytes } from '../model/ip-address.ts';
 import { credentialProviderFolder } from './defaults.ts';
 import { podCidr } from './schema-cluster.ts';
 import { refuseOwnFlags } from './kubelet-flags.ts';
 import { isNeverDeferrable } from './never-deferrable.ts';
 import { isRestrictedLabel } from './node-labels.ts';
 import { valueAt } from './paths.ts';
+import { inWords } from './words.ts';
 import type { NodeConfigDocument, NodeSpecDocument } from './schema-node.ts';
 
 type ExecDocument = NonNullable<Section<'cluster'>['exec']>;
@@ -220,14 +222,33 @@ function refuseRestrictedLabels(keys: readonly string[], scope: Scope): void {
     );
 }
 
+/** nodekiln knows by it that kubelet is well: where it is asked must be where it answers. */
+function refuseHealthzAway(configuration: unknown, scope: Scope): void {
+  const [port, address] = [valueAt(configuration, ['healthzPort']), valueAt(configuration, ['healthzBindAddress'])];
+  const hint = 'Give a port, or leave it out.';
+  if (port === 0)
+    lack(
+      within(scope, 'healthzPort'),
+      'healthzPort 0 switches kubelet’s healthz off, by which nodekiln knows that kubelet is well',
+      hint,
+    );
+  else if (!isAbsent(port) && !(Number.isInteger(port) && Number(port) > 0 && Number(port) <= 65_535))
+    lack(within(scope, 'healthzPort'), `healthzPort must be a port, is ${inWords(port)}`, hint);
+  if (!isAbsent(address) && (typeof address !== 'string' || !addressBytes(address)))
+    lack(
+      within(scope, 'healthzBindAddress'),
+      `healthzBindAddress must be an IP address, is ${inWords(address)}`,
+      'Give an address of the host, or leave it out.',
+    );
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
 const kubelet: Completion<Section<'kubelet'>, NodeSpec['kubelet']> = {
   configuration: (configuration, _whole, scope) => {
-    if (valueAt(configuration, ['healthzPort']) === 0)
-      lack(
-        within(scope, 'healthzPort'),
-        'healthzPort 0 switches kubelet’s healthz off, by which nodekiln knows that kubelet is well',
-        'Give a port, or leave it out.',
-      );
+    refuseHealthzAway(configuration, scope);
     return given(configuration);
   },
   flags: (flags, whole, scope) => {

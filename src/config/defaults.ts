@@ -11,7 +11,9 @@ export const staticPodFolder = '/etc/kubernetes/manifests';
 export const caPath = '/etc/kubernetes/pki/ca.crt';
 export const credentialProviderFolder = '/usr/libexec/kubernetes/credential-providers';
 export const containerdSocket = '/run/containerd/containerd.sock';
-export const healthzUrl = 'http://127.0.0.1:10248/healthz';
+/** kubelet's own default, too. */
+export const kubeletHealthzPort = 10248;
+export const healthzUrl = `http://127.0.0.1:${kubeletHealthzPort}/healthz`;
 
 /** Where sources are found on a host, in the order they merge. */
 export const documentPaths = {
@@ -37,7 +39,7 @@ const always: NodeSpecDocument = {
       // A machine with swap still boots; pods get none (NoSwap is kubelet's own default).
       failSwapOn: false,
       healthzBindAddress: '127.0.0.1',
-      healthzPort: 10248,
+      healthzPort: kubeletHealthzPort,
       // Unauthenticated.
       readOnlyPort: 0,
       staticPodPath: staticPodFolder,

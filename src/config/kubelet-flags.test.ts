@@ -18,6 +18,18 @@ const refused: readonly (readonly [kubelet: string, problem: string])[] = [
     'node.yaml:6:34: spec.kubelet.configuration.healthzPort: healthzPort 0 switches kubelet’s healthz off, by which nodekiln knows that kubelet is well; Give a port, or leave it out.',
   ],
   [
+    'configuration: {healthzPort: "10248"}',
+    'node.yaml:6:34: spec.kubelet.configuration.healthzPort: healthzPort must be a port, is the string "10248"; Give a port, or leave it out.',
+  ],
+  [
+    'configuration: {healthzPort: 65536}',
+    'node.yaml:6:34: spec.kubelet.configuration.healthzPort: healthzPort must be a port, is the number 65536; Give a port, or leave it out.',
+  ],
+  [
+    'configuration: {healthzBindAddress: localhost}',
+    'node.yaml:6:41: spec.kubelet.configuration.healthzBindAddress: healthzBindAddress must be an IP address, is the string "localhost"; Give an address of the host, or leave it out.',
+  ],
+  [
     'flags: {config: /etc/mine.yaml}',
     'node.yaml:6:21: spec.kubelet.flags.config: the flag config is not a document’s: nodekiln writes the configuration file; Use `kubelet.configuration`.',
   ],

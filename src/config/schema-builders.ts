@@ -27,6 +27,7 @@ import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from '
 import type { $strict } from 'zod/v4/core';
 import { hasNoTextCharacter } from '../model/printable.ts';
 import { resourceKinds } from '../model/resources.ts';
+import { isSubnet } from '../model/ip-address.ts';
 import { isRegistry } from '../model/reference.ts';
 import { parseVersion } from '../model/version.ts';
 import { durationPattern } from './duration.ts';
@@ -263,7 +264,16 @@ export const targetPath = absolutePath.check(
     payload.issues.push({ code: 'custom', message: `cannot be ${payload.value}: it ${why}`, input: payload.value });
   }),
 );
-export const url = matching(/^https?:\/\/[^\s/]\S*$/, 'a URL like "https://example.org/path"');
+const urlForm = 'a URL like "https://example.org/path"';
+export const url = matching(/^https?:\/\/[^\s/]\S*$/, urlForm).check(
+  refine((value) => URL.canParse(value), { error: wants(urlForm) }),
+);
+/** One, or several with commas or blanks between them. */
+export const withoutProxy = text().check(
+  refine((value) => value.split(/[,\s]+/).every((entry) => !entry.includes('/') || isSubnet(entry)), {
+    error: wants('a host, a domain or a subnet'),
+  }),
+);
 export const unitName = matching(
   /^[A-Za-z0-9:_.\\@-]+\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/,
   'the name of a systemd unit with its type, like "kubelet.service"',

@@ -10,7 +10,8 @@ const addressOfApiServer = 'the https address of an API server, like "https://ap
 
 /** Credentials go over TLS only, and never in an address: one with a password in it is not shown. */
 export const apiServerUrl = text(addressOfApiServer).check(
-  regex(/^https:\/\/[^\s/?#@]+(?:\/[^\s?#@]*)?$/, { error: `must be ${addressOfApiServer}` }),
+  regex(/^https:\/\/[^\s/?#@]+(?:\/[^\s?#@]*)?$/, { error: `must be ${addressOfApiServer}`, abort: true }),
+  refine((value) => URL.canParse(value), { error: `must be ${addressOfApiServer}` }),
 );
 
 /** Not shown in messages: somebody may have put a key here. */

@@ -35,11 +35,13 @@ import {
   variableName,
   wants,
   wantsSecret,
+  withoutProxy,
   numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
 import { proxyAddress } from '../model/proxy-address.ts';
-import { addressBytes, areSubnets, isNodeAddress } from '../model/ip-address.ts';
+import { addressBytes, isNodeAddress } from '../model/ip-address.ts';
+import { arePodSubnets } from '../model/subnet.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName, podCidr } from './schema-cluster.ts';
 import { signature } from './schema-sources.ts';
@@ -52,8 +54,8 @@ export const metadata = fields({
 
 const ipAddress = checked((value) => addressBytes(value) !== undefined, 'an IP address');
 const podSubnet = checked(
-  (value) => value === podCidr || areSubnets(value),
-  'a subnet like "10.88.0.0/24", an IPv4 and an IPv6 subnet with a comma, or "podCIDR"',
+  (value) => value === podCidr || arePodSubnets(value),
+  'a subnet with room for pods, by its first address like "10.88.0.0/24", an IPv4 and an IPv6 subnet with a comma, or "podCIDR"',
 );
 const nodeAddresses = checked(isNodeAddress, 'one address, or an IPv4 and an IPv6 address with a comma');
 /** Not shown in messages: somebody may have put a key here. */
@@ -112,7 +114,7 @@ const cluster = fields({
 });
 
 const labelKey = matching(
-  /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+  /^(?:(?=[^/]{1,253}\/)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
   'a label key like "example.org/zone"',
 );
 const labelValue = matching(
@@ -212,7 +214,7 @@ const network = fields({
     fields({
       http: opt('Proxy for http (may hold a password: not shown).', proxyUrl),
       https: opt('Proxy for https (may hold a password: not shown).', proxyUrl),
-      noProxy: opt('Hosts, domains and subnets reached directly.', list(text())),
+      noProxy: opt('Hosts, domains and subnets reached directly.', list(withoutProxy)),
     }),
   ),
   cni: opt(
@@ -226,7 +228,10 @@ const network = fields({
         'Addresses of pods of a `bridge`: a subnet, `10.88.0.0/24`, one of either family, `10.88.0.0/24,fd00:88::/64`, or `podCIDR`, what the cluster gives the Node. Default: podCIDR in a cluster; without one a subnet is required.',
         podSubnet,
       ),
-      bridge: opt('Name of the bridge. Default: cni0.', matching(/^[^\s/]{1,15}$/, 'the name of a network interface')),
+      bridge: opt(
+        'Name of the bridge. Default: cni0.',
+        matching(/^(?!\.{1,2}$|all$|default$)[^\s/:]{1,15}$/, 'the name of a network interface'),
+      ),
       masquerade: opt('Translate addresses of pods outside the subnet; needs iptables. Default: true.', flag()),
       mtu: opt('Default: the kernel’s.', numberFrom(68, 65_535)),
       binDir: opt(

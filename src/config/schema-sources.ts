@@ -27,6 +27,7 @@ import {
   wants,
   wantsOneOf,
   wantsSecret,
+  withoutProxy,
 } from './schema-builders.ts';
 import { proxyAddress } from '../model/proxy-address.ts';
 
@@ -63,7 +64,7 @@ export const transfer = fields({
       refine((text) => text === '' || proxyAddress(text) !== undefined, { error: wantsSecret(httpProxy) }),
     ),
   ),
-  noProxy: opt('Hosts, domains and subnets reached directly, as in `NO_PROXY`.', list(text())),
+  noProxy: opt('Hosts, domains and subnets reached directly, as in `NO_PROXY`.', list(withoutProxy)),
   mirrors: opt(
     'Servers asked before a registry that OCI artifacts come from, in order.',
     list(

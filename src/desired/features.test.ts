@@ -615,6 +615,13 @@ const kubelets: readonly Feature[] = [
     changes: { [kubeletConfig]: { drops: ['  "healthzPort": 10248,'] } },
   },
   {
+    said: 'kubelet: {configuration: {healthzBindAddress: "::1", healthzPort: null}}',
+    changes: {
+      [kubeletConfig]: {},
+      [kubelet]: { is: { readiness: { type: 'http', url: 'http://[::1]:10248/healthz' } } },
+    },
+  },
+  {
     said: 'binaries: {tools: {kubelet: {target: /k}}}',
     changes: {
       'binary:kubelet': { is: { place: { type: 'activate', target: '/k' } } },

@@ -4,7 +4,7 @@
 import { atLeast, parseVersion } from '../model/version.ts';
 import type { NodeSpec } from '../config/complete.ts';
 import { nothingLeft } from '../config/completion.ts';
-import { caPath, healthzUrl, kubeletConfigPath, ownUnitDefaults, staticPodFolder } from '../config/defaults.ts';
+import { caPath, kubeletConfigPath, kubeletHealthzPort, ownUnitDefaults, staticPodFolder } from '../config/defaults.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import { clusterAccess, registrationPath, registrationVariable, type ClusterAccess } from './cluster-access.ts';
@@ -175,8 +175,8 @@ function byName([a]: [string, unknown], [b]: [string, unknown]): number {
 
 /** Where kubelet says that it is well, following the document's own address and port. */
 function healthz(spec: NodeSpec): string {
-  const { healthzBindAddress: address, healthzPort: port } = spec.kubelet.configuration;
-  if (typeof port !== 'number') return healthzUrl;
+  const { healthzBindAddress: address, healthzPort } = spec.kubelet.configuration;
+  const port = typeof healthzPort === 'number' ? healthzPort : kubeletHealthzPort;
   const host = typeof address === 'string' && address !== '0.0.0.0' && address !== '::' ? address : '127.0.0.1';
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}/healthz`;
 }

@@ -57,8 +57,18 @@ export function areSubnets(text: string): boolean {
   return subnets.every(isSubnet) && families.size === subnets.length;
 }
 
-/** What kubelet takes for the address of its node: one, or one of either family. */
+/** What kubelet takes for the address of its node: one, or one of either family, by which others can reach it. */
 export function isNodeAddress(text: string): boolean {
-  const lengths = text.split(',').map((one) => addressBytes(one)?.length);
-  return !lengths.includes(undefined) && lengths.length <= 2 && new Set(lengths).size === lengths.length;
+  const addresses = text.split(',').map(addressBytes);
+  const lengths = addresses.map((bytes) => bytes?.length);
+  if (lengths.length > 2 || new Set(lengths).size < lengths.length) return false;
+  return addresses.every((bytes) => bytes !== undefined && !isForNoOther(bytes));
+}
+
+/** Of this host alone, of one link alone, of a group; "any address" tells kubelet the family. */
+function isForNoOther(bytes: Uint8Array): boolean {
+  const [a = 0, b = 0] = bytes;
+  if (bytes.length === 4) return a === 127 || (a === 169 && b === 254) || (a >= 224 && a < 240);
+  const isLoopback = bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
+  return isLoopback || (a === 0xfe && (b & 0xc0) === 0x80) || a === 0xff;
 }

@@ -1,5 +1,5 @@
 /** Subnets, and which of many one has to do with. Pure. */
-import { addressBytes } from './ip-address.ts';
+import { addressBytes, areSubnets, subnetsOf } from './ip-address.ts';
 
 export interface Subnet {
   readonly family: 4 | 6;
@@ -34,6 +34,23 @@ function addressText(value: bigint, family: 4 | 6): string {
   );
   return family === 4 ? numbers.join('.') : numbers.map((number) => number.toString(16)).join(':');
 }
+
+/**
+ * Subnets out of which pods get addresses: one, or one of either family with a comma. The plugin that gives them (host-local)
+ * takes no bits behind the prefix and nothing without room for a gateway and a pod, and an IPv4 subnet written as IPv6 for neither.
+ */
+export function arePodSubnets(text: string): boolean {
+  return areSubnets(text) && subnetsOf(text).every(hasPods);
+}
+
+function hasPods(text: string): boolean {
+  const [subnet, start] = [subnetOf(text), subnetOf(text.split('/')[0] ?? '')];
+  if (!subnet || subnet.first !== start?.first || subnet.prefix > start.prefix - 2) return false;
+  return !forNoPod.some((other) => holds(other, subnet));
+}
+
+/** Of the host itself, of groups, of another family. */
+const forNoPod = ['127.0.0.0/8', '224.0.0.0/3', '::ffff:0:0/96', 'ff00::/8'].flatMap((text) => subnetOf(text) ?? []);
 
 /** Whether the one has all addresses of the other. */
 export function holds(one: Subnet, other: Subnet): boolean {
