@@ -101,6 +101,8 @@ describe('the proxy for an address', () => {
       ['xn--bcher-kva.example', 'http://bücher.example/', true],
       ['10.0.0.0/8', 'http://[::ffff:10.0.0.7]/', true],
       ['11.0.0.0/8', 'http://[::ffff:10.0.0.7]/', false],
+      ['::ffff:10.0.0.7', 'http://[::ffff:10.0.0.7]/', true],
+      ['::ffff:10.0.0.7', 'http://10.0.0.7/', true],
       ['[fd00::1]', 'http://[FD00:0::1]/', true],
       ['fd00::1', 'http://[fd00::2]/', false],
       ['', 'http://b/', false],

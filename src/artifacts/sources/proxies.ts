@@ -62,16 +62,16 @@ function covers(entry: string, host: string, port: string): boolean {
     return from.family === address.family && from.first <= address.first && address.last <= to.last;
   const { name, onPort = port } = withPort(entry);
   if (onPort !== port) return false;
-  const subnet = subnetOf(name);
+  const subnet = addressOf(name);
   if (address) return subnet !== undefined && holds(subnet, address);
   const domain = inAscii(name.replace(/^\./, '').replace(/\.$/, ''));
   return domain !== '' && (host === domain || host.endsWith(`.${domain}`));
 }
 
-/** An address alone; one of IPv4 in the clothes of IPv6 is that one. */
-function addressOf(host: string): Subnet | undefined {
-  const subnet = subnetOf(host);
-  if (subnet?.family !== 6 || subnet.first >> 32n !== 0xffffn) return subnet;
+/** An address or a subnet; one address of IPv4 in the clothes of IPv6 is that one. */
+function addressOf(text: string): Subnet | undefined {
+  const subnet = subnetOf(text);
+  if (subnet?.family !== 6 || subnet.prefix < 128 || subnet.first >> 32n !== 0xffffn) return subnet;
   const bytes = [24n, 16n, 8n, 0n].map((shift) => (subnet.first >> shift) & 0xffn);
   return subnetOf(bytes.join('.'));
 }
