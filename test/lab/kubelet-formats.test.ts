@@ -16,9 +16,10 @@ import { exampleFacts, type Facts } from '../../src/model/facts.ts';
 import { reveal } from '../../src/model/resources.ts';
 import { exampleAuthority } from '../support/authority.ts';
 import { kubelet, type KubernetesVersion } from './binaries.ts';
+import { containerdPackages } from './containerds.ts';
 import { inRoot, withFolder } from './in-root.ts';
 import { installPrerequisites } from './prerequisites.ts';
-import { rootFolder } from './root.ts';
+import { derivedRoot, rootFolder } from './root.ts';
 
 /** Files of the document lie in `$1` as they shall lie in the root. */
 const start = `
@@ -31,6 +32,31 @@ const start = `
   cp -r "$files/." "$root"
   : > "$root/run/kubelet"; mount --bind "$program" "$root/run/kubelet"
   unshare --net timeout 60 chroot "$root" /run/kubelet "$@" --v=5 2>&1 || :`;
+
+/**
+ * The same as far as credentials of registries, for which there is a containerd: kubelet ends by itself when it finds no systemd
+ * to make groups of processes. Nothing of the machine's /sys can be written.
+ */
+const startWithContainerd = `
+  files=$1 root=$2 program=$3
+  mount -t tmpfs state "$root/var/lib"
+  mount -t proc proc "$root/proc"
+  mount --rbind /dev "$root/dev"
+  mount --rbind /sys "$root/sys"
+  for place in $(awk -v sys="$root/sys" 'index($5, sys) == 1 { print $5 }' /proc/self/mountinfo); do
+    mount -o remount,bind,ro "$place"
+  done
+  : > "$root/run/kubelet"; mount --bind "$program" "$root/run/kubelet"
+  mkdir "$root/run/containerd"
+  unshare --net sh -euc '
+    chroot "$1" containerd > "$2/containerd.log" 2>&1 &
+    for i in $(seq 100); do
+      chroot "$1" ctr version > /dev/null 2>&1 && break
+      sleep 0.1
+    done
+    timeout 60 chroot "$1" /run/kubelet --config=/mnt/kubelet.yaml --image-credential-provider-config=/mnt/providers.json \
+      --image-credential-provider-bin-dir=/mnt/programs 2>&1 || :
+  ' sh "$root" "$files"`;
 
 interface Read {
   /** kubelet's own types: names of Go’s fields, durations as text. */
@@ -171,4 +197,52 @@ describe('kubelet', () => {
       }
     });
   });
+
+  /** Of the document, as its file. */
+  async function providers(configuration: object): Promise<Record<'kubelet' | 'providers', string>> {
+    const authentication = { anonymous: { enabled: true }, webhook: { enabled: false } };
+    const alone = { authentication, authorization: { mode: 'AlwaysAllow' } };
+    const spec = {
+      kubernetes: { version: '1.34.3' },
+      kubelet: { configuration: alone, credentialProviders: { configuration, binDir: '/mnt/programs' } },
+    };
+    const text = JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'NodeConfig', spec });
+    const { config } = resolveNodeConfig([await parseDocument({ file: 'x', text }, 'NodeConfig')]);
+    const { resources } = renderNode(config, exampleFacts);
+    const textOf = (path: string): string => {
+      const file = resources.get(`file:${path}`);
+      const entry = file?.kind === 'file' ? file.entry : undefined;
+      assert.ok(entry?.type === 'file' && 'text' in entry.content, path);
+      return reveal(entry.content.text);
+    };
+    return {
+      kubelet: textOf('/etc/kubernetes/kubelet.yaml'),
+      providers: textOf('/etc/kubernetes/credential-providers.json'),
+    };
+  }
+
+  for (const [what, program, refusal] of [
+    ['whose programs are there', 'mine', undefined],
+    ['of which one is not', 'other', /plugin binary executable .*did not exist/],
+  ] as const)
+    test(`v1.34.3 reads providers of credentials ${what}`, { timeout: 300_000 }, () =>
+      withFolder(async (folder) => {
+        const matchImages = ['*.example.org', '[fd00::1]:5000'];
+        const provider = { name: 'mine', apiVersion: 'credentialprovider.kubelet.k8s.io/v1', matchImages };
+        const written = await providers({
+          apiVersion: 'kubelet.config.k8s.io/v1',
+          kind: 'CredentialProviderConfig',
+          providers: [{ ...provider, defaultCacheDuration: '5m', env: [{ name: 'A', value: 'b "c"' }] }],
+        });
+        await writeFile(join(folder, 'kubelet.yaml'), written.kubelet);
+        await writeFile(join(folder, 'providers.json'), written.providers);
+        await mkdir(join(folder, 'programs'));
+        await writeFile(join(folder, 'programs', program), '#!/bin/sh\n', { mode: 0o755 });
+        const root = await derivedRoot('trixie', { packages: containerdPackages }, console.error);
+        const log = await inRoot(root, folder, startWithContainerd, await kubelet('v1.34.3', console.error));
+        if (refusal) assert.match(log, refusal);
+        else assert.match(log, /systemd not running on this host/);
+        assert.equal(/systemd not running on this host/.test(log), refusal === undefined, log);
+      }),
+    );
 });
