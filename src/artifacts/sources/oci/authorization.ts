@@ -80,11 +80,11 @@ interface Challenge {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** `Bearer realm="https://…",service="…",scope="…", Basic realm="…"`: RFC 9110 §11.6.1. */
+/** `Bearer realm="https://…",service="…",scope="…", Basic realm="…", Negotiate YII=`: RFC 9110 §11.6.1. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
   const token =
-    /\s*,?\s*(?:([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))|([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$))/y;
+    /[\s,]*(?:([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))|([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)(?:[ \t]+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$)))?)/y;
   for (let match = token.exec(header); match; match = token.exec(header)) {
     const [, name, quoted, plain, scheme] = match;
     if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });

@@ -209,6 +209,23 @@ describe('registries', () => {
     ]);
     assert.deepEqual(parseChallenges('Negotiate'), [{ scheme: 'negotiate', parameters: {} }]);
     assert.deepEqual(parseChallenges(''), []);
+    const bearer = { scheme: 'bearer', parameters: { realm: 'https://a/t' } };
+    for (const other of [
+      'Negotiate',
+      'Negotiate oX8/a+b==',
+      'NTLM TlRMTVNTUAAC/+~.',
+      'Digest realm="r", nonce="a/b==", qop="auth,auth-int"',
+      'Basic realm="r"',
+      'AWS4-HMAC-SHA256',
+      '',
+      ', ,',
+    ])
+      for (const header of [`${other}, Bearer realm="https://a/t"`, `BEARER realm="https://a/t" , ${other}`])
+        assert.deepEqual(
+          parseChallenges(header).find(({ scheme }) => scheme === 'bearer'),
+          bearer,
+          header,
+        );
   });
 
   it('speaks TLS unless plain HTTP is asked for, and trusts only who it is told to', async () => {

@@ -109,6 +109,43 @@ describe('a list of tags', () => {
       assert.deepEqual(await tags(link), ['v1', 'v2', 'v3']);
     });
 
+  it('is followed below the path by which a registry behind a proxy is reached', async () => {
+    const machine = createMemoryMachine();
+    machine.serve('https://proxy.example.org', ({ url }) =>
+      url.startsWith('https://proxy.example.org/hub/v2/')
+        ? {
+            status: 200,
+            headers: url.includes('last=') ? {} : { link: `<${path}>; rel="next"` },
+            body: JSON.stringify({ tags: url.includes('last=') ? ['v3'] : ['v1', 'v2'] }),
+          }
+        : { status: 404 },
+    );
+    const mirrors = [{ host: 'registry.example.org', url: 'https://proxy.example.org/hub/v2', overridePath: true }];
+    const { repository } = openReference({ reference: 'registry.example.org/t/k:x' }, contextOn(machine, { mirrors }));
+    assert.deepEqual(await repository.tags(), ['v1', 'v2', 'v3']);
+  });
+
+  for (const [what, status, answersOf] of [
+    ['is not there', 404, 2],
+    ['is refused', 403, 2],
+    ['cannot be listed', 405, 2],
+    ['leads in a circle', 200, 3],
+  ] as const)
+    it(`is an error, and no shorter list, when a later page ${what}`, async () => {
+      const machine = createMemoryMachine();
+      let asked = 0;
+      machine.serve(origin, ({ url }) => {
+        asked += 1;
+        const next = url.includes('last=b') ? 'a' : 'b';
+        const answer = { headers: { link: `<${path.replace('last=v2', `last=${next}`)}>; rel="next"` } };
+        const isLater = url.includes('last=');
+        return { status: isLater ? status : 200, ...answer, body: JSON.stringify({ tags: ['v1'] }) };
+      });
+      const { repository } = openReference({ reference: 'registry.example.org/t/k:x' }, contextOn(machine));
+      await assert.rejects(repository.tags(), { code: 'NK_TAGS_UNAVAILABLE' });
+      assert.equal(asked, answersOf);
+    });
+
   const last: Readonly<Record<string, string | undefined>> = {
     'no link': undefined,
     'an empty one': '',

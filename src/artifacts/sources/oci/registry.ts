@@ -173,16 +173,23 @@ function unlistable(name: string, status: number): NodekilnError | undefined {
 
 async function listTags(first: string, name: string, get: Get): Promise<string[]> {
   const tags: string[] = [];
+  const asked = new Set<string>();
   let next: string | undefined = first;
-  for (let page = 0; next !== undefined; page++) {
-    if (page === maxPages)
+  while (next !== undefined) {
+    const url: string = next;
+    if (asked.has(url)) throw unfollowed(name);
+    if (asked.size === maxPages)
       throw new NodekilnError('NK_TAGS_UNAVAILABLE', `${name} has more than ${maxPages} pages of tags`, {
         resource: name,
       });
-    const url: string = next;
+    const isFirst = asked.size === 0;
+    asked.add(url);
     const { body, headers } = await get(url, name, { refusal: (status) => unlistable(name, status) }).catch(
       (thrown: unknown) => {
-        if (!(thrown instanceof NodekilnError) || thrown.code !== 'NK_REGISTRY_DENIED') throw thrown;
+        if (!(thrown instanceof NodekilnError)) throw thrown;
+        // The repository is there; what is missing is the rest of its list.
+        if (thrown.code === 'NK_ARTIFACT_MISSING' && !isFirst) throw unfollowed(name, thrown);
+        if (thrown.code !== 'NK_REGISTRY_DENIED') throw thrown;
         throw new NodekilnError('NK_TAGS_UNAVAILABLE', `the registry does not list the tags of ${name} for us`, {
           cause: thrown,
           resource: name,
@@ -198,12 +205,20 @@ async function listTags(first: string, name: string, get: Get): Promise<string[]
   return tags;
 }
 
+function unfollowed(name: string, cause?: unknown): NodekilnError {
+  return new NodekilnError('NK_TAGS_UNAVAILABLE', `the next page of the tags of ${name} cannot be followed`, {
+    resource: name,
+    ...(cause !== undefined && { cause }),
+  });
+}
+
 /** `</v2/…?last=x&n=100>; rel="next", …`: RFC 8288. */
 const links = /<([^>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;]+))?)*)\s*(?:,|$)/g;
 const isNext = /;\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=[\s;]|$))/i;
 
 /**
- * Asked of the same registry whatever scheme and host it is announced with: one behind a proxy does not know its own.
+ * Asked of the same registry whatever scheme and host it is announced with, and whatever stands before the list in its
+ * path: one behind a proxy does not know its own.
  * NK_TAGS_UNAVAILABLE for one that leads nowhere: what is there so far is not the whole.
  */
 function nextPage(
@@ -213,11 +228,11 @@ function nextPage(
   const { target, isSaid } = nextLink(link);
   if (!isSaid) return undefined;
   const announced = target === undefined ? null : URL.parse(target, current);
-  const next = announced && new URL(announced.pathname + announced.search, current).href;
-  if (next && next !== current) return next;
-  throw new NodekilnError('NK_TAGS_UNAVAILABLE', `the next page of the tags of ${name} cannot be followed`, {
-    resource: name,
-  });
+  if (!announced) throw unfollowed(name);
+  const next = new URL(current);
+  if (!announced.pathname.endsWith('/tags/list')) next.pathname = announced.pathname;
+  next.search = announced.search;
+  return next.href;
 }
 
 function nextLink(link = ''): { readonly target?: string; readonly isSaid: boolean } {
