@@ -237,7 +237,9 @@ describe('versions of public repositories', () => {
     assert.deepEqual(shared, [
       ['1.34.1', 'v1.34.1'],
       ['v1.23.10+vmware.1-tkg.1', 'v1.23.10_vmware.1-tkg.1'],
+      ['v1.21.2+vmware.1', 'v1.21.2---vmware.1'],
       ['1.34.0-rc.1', '1.34.0~rc1'],
+      ['v1.29.6+d2iq.1', 'v1.29.6-d2iq.1'],
     ]);
   });
 

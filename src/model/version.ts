@@ -39,11 +39,11 @@ const maxLength = 256;
 const prereleaseWord = /^(?:(?:alpha|beta|rc|pre|preview|dev|snapshot|nightly|canary)(?:[.\d].*)?|[ab]\d.*)$/i;
 /** What vendors of Kubernetes and build systems append: whose build it is, of which commit. */
 const buildWord =
-  /^(?:(?:k3s|rke2r|rancher)\d|(?:k0s|eks|gke|aks|do|tke|aliyun|alicloud|iks|vmware|tkg|vkr|okd|scos|talos|gardener|oke|lke|cce|ce|ee|flannel|build|git|dirty|unknown)(?:[.\d]|$))/i;
+  /^(?:(?:k3s|rke2r|rancher)\d|(?:k0s|eks|gke|aks|do|tke|aliyun|alicloud|iks|vmware|tkg|vkr|okd|scos|talos|gardener|oke|lke|cce|ce|ee|mirantis|mke|pmk|d2iq|nkp|flannel|build|git|dirty|unknown)(?:[.\d]|$))/i;
 /** A commit, shortened or not; a number alone is a date or a revision, letters alone are a word. */
 const commit = /^(?:g[0-9a-f]{7,40}|(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40})$/;
-/** These count on in numbers of their own: `eks-1-28-40`, `rancher1-1`. */
-const countingBuild = /^(?:eks|rancher\d+)$/;
+/** These count on in numbers of their own: `eks-1-28-40`, `mirantis-1`, `rancher1-1`. */
+const countingBuild = /^(?:eks|mirantis|rancher\d+)$/;
 /** Revisions that begin with a letter: of Azure, of PPAs, of Alpine and Gentoo, of ISC. */
 const revisionWord = /^(?:u|ppa|r|p)\d/;
 const repackMark = /^(ds|dfsg|repack)[\d.]*$/;
@@ -51,7 +51,7 @@ const codename =
   '(?:noble|jammy|focal|bionic|xenial|trusty|lunar|mantic|oracular|plucky|questing|resolute|stretch|buster|bullseye|bookworm|trixie|forky|sid)';
 const distroName = `(?:ubuntu|debian|deb|azl|azlinux|azurelinux|cm|mariner|el|rhel|centos|fc|fedora|amzn|suse|sles|opensuse|flatcar|bpo|(?:sle|lp|bp|oe|ky|ph|ol|al|an|tl|mga)(?=\\d)|(?:ubuntu-|debian-)?${codename})`;
 const distroPart = new RegExp(
-  `^(\\d[\\d.]*?)?[-.+~]?(${distroName}(?:\\.?\\d+(?:[._]\\d+)*)?(?:~${codename})?)(?:[.+~-]?(u?\\d[\\w.+~]*))?$`,
+  `^(\\d[\\d.]*?)?[-.+~]?(${distroName}(?:\\.?\\d+(?:[._]\\d+)*)?(?!\\d)(?:~${codename})?)(?:[.+~-]?(u?\\d[\\w.+~]*))?$`,
 );
 const startsWithDistro = new RegExp(`^${distroName}(?:\\d|$)`);
 /** Fedora's older way of writing prereleases in the release: `0.1.rc1.fc30`. */
@@ -86,6 +86,8 @@ export function parseVersion(text: string): Version {
 function parseSuffixes(version: Mutable, suffixes: string, text: string): void {
   // Python and Go write 1.34rc1.
   let rest = prereleaseWord.test(beginning(suffixes, /^[A-Za-z][^-~+_]*/)) ? `-${suffixes}` : suffixes;
+  // Labels and names of images cannot hold a plus sign: VMware writes three hyphens, 1.28.4---vmware.1.
+  rest = rest.replace(/---(?=[A-Za-z])/, '+');
   // OpenSSH counts its portable releases so: 9.2p1.
   if (/^p\d+(?![\w.])/.test(rest)) rest = `+${rest}`;
   while (rest !== '') {
