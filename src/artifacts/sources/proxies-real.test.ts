@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
@@ -88,7 +87,11 @@ describe('NO_PROXY', () => {
       response.end();
     }),
   );
-  const portOf = (server: Server | undefined): number => (server?.address() as AddressInfo).port;
+  const portOf = (server: Server | undefined): number => {
+    const address = server?.address();
+    assert.ok(address && typeof address === 'object');
+    return address.port;
+  };
 
   // curl asks for a way through where it is told to connect elsewhere: what comes by it is answered here, too.
   servers[0]?.on('connect', (_request, socket) => {
