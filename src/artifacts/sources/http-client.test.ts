@@ -56,8 +56,20 @@ describe('a client', () => {
     serve('http://c.example', () => moved('/again'));
     await assert.rejects(get('http://c.example/'), { code: 'NK_SOURCE_UNAVAILABLE', message: /more than 10 times/ });
     assert.equal(seen.length, 1 + 11);
-    serve('http://d.example', () => moved('file:///etc/passwd'));
-    await assert.rejects(get('http://d.example/'), { code: 'NK_DOCUMENT_INVALID' });
+    for (const location of [
+      'file:///etc/passwd',
+      'ftp://b.example/x',
+      'http://[',
+      'data:,x',
+      'unix:/run/x',
+      'https://',
+    ]) {
+      serve('http://d.example', () => moved(location));
+      await assert.rejects(get('http://d.example/?token=secret'), {
+        code: 'NK_SOURCE_UNAVAILABLE',
+        message: 'http://d.example/?… redirects to what is no http or https address, which is refused',
+      });
+    }
   });
 
   describe('what is posted', () => {

@@ -109,12 +109,16 @@ async function follow<Answer extends Pick<HttpResponse, 'status' | 'headers'>>(
 /** A user and password in an address are for its origin, too. */
 function whereTo(location: string, from: URL): URL {
   const next = URL.parse(location, from.href);
-  if (!next) return parseUrl('');
+  if (next?.protocol !== 'http:' && next?.protocol !== 'https:')
+    throw new NodekilnError(
+      'NK_SOURCE_UNAVAILABLE',
+      `${shownUrl(from)} redirects to what is no http or https address, which is refused`,
+    );
   if (next.origin === from.origin && next.username === '' && next.password === '') {
     next.username = from.username;
     next.password = from.password;
   }
-  return parseUrl(next.href);
+  return next;
 }
 
 function exchangeWith(target: URL, options: HttpClientOptions, headers: HttpHeaders): HttpExchange {
