@@ -72,6 +72,9 @@ export function parseManifest(raw: RawManifest, what: string): ParsedManifest {
     throw refuse('is no JSON', thrown);
   }
   const stated = mediaTypeOf(data) ?? raw.mediaType;
+  // One to be read in two ways, each with a digest that is right (CVE-2021-41190).
+  if (has(data, 'manifests') && (has(data, 'layers') || has(data, 'config') || has(data, 'fsLayers')))
+    throw refuse('is an index and the manifest of an image at once');
   if (isOneOf(indexTypes, stated)) {
     const parsed = index.safeParse(data);
     if (parsed.success) return { type: 'index', digest: raw.digest, index: parsed.data };
@@ -83,6 +86,10 @@ export function parseManifest(raw: RawManifest, what: string): ParsedManifest {
     throw refuse('is no valid manifest', parsed.error);
   }
   throw refuse(`has the media type ${stated || 'unknown'}, which cannot be read`);
+}
+
+function has(data: unknown, field: string): boolean {
+  return typeof data === 'object' && data !== null && field in data;
 }
 
 function mediaTypeOf(data: unknown): string | undefined {
