@@ -105,6 +105,15 @@ async function contentOf({ files }: MemoryMachine, path: string): Promise<string
   return content && textOf(content);
 }
 
+/** Of an OperatingSystemConfig, which says nothing of kubelet. */
+function osc(files: Readonly<Record<string, string>>): string {
+  return JSON.stringify({
+    apiVersion: 'extensions.gardener.cloud/v1alpha1',
+    kind: 'OperatingSystemConfig',
+    spec: { files: Object.entries(files).map(([path, data]) => ({ path, content: { inline: { data } } })) },
+  });
+}
+
 const one = documentOf({ '/etc/a': 'one' });
 const two = documentOf({ '/etc/a': 'two' });
 
@@ -672,5 +681,67 @@ describe('reports', () => {
     await once();
     assert.equal(await contentOf(machine, '/etc/a'), 'one');
     await assert.rejects(runAgentOn(machine.open(), { source: '/etc/x', once: true }), { code: 'NK_USAGE' });
+  });
+});
+
+describe('a document whose files stand in the way of what a boot brought', () => {
+  const bad: Readonly<Record<string, string>> = {
+    'a program of the boot': '/opt/bin/kubelet',
+    'a cached version of it': '/opt/bin/kubelet-1.34.3',
+    'the folder of the programs': '/opt/bin',
+    'its unit': '/etc/systemd/system/kubelet.service',
+    'a drop-in of a unit': '/etc/systemd/system/containerd.service.d/50-nodekiln.conf',
+    'the folder of units': '/etc/systemd/system',
+    'a folder of the settings': '/etc/kubernetes',
+    'the root’s folder of settings': '/etc',
+    'a setting of the kernel': '/proc/sys/kernel/domainname',
+    'our journal': '/var/lib/nodekiln/state.db',
+    'our state': '/var/lib/nodekiln',
+    'what holds our state': '/var/lib',
+    'the folder of the documents': '/etc/nodekiln/desired',
+    'our program': '/opt/nodekiln',
+  };
+  for (const [name, path] of Object.entries(bad))
+    it(`fails in words, changes nothing and is followed by the next: ${name}`, async () => {
+      const machine = await createMemoryNode({ '10-node.json': nodeDocument({}) });
+      await bootHost(machine.open());
+      const started = (await machine.units.get('kubelet.service')).invocationId;
+      const before = await contentOf(machine, '/opt/bin/kubelet');
+      const { summary } = await play({
+        machine,
+        documents: { '10-osc.yaml': osc({ '/etc/a': 'one' }) },
+        at: {
+          2000: give(osc({ '/etc/a': 'two', [path]: 'bad' }), `${folder}/10-osc.yaml`),
+          20_000: give(osc({ '/etc/a': 'three' }), `${folder}/10-osc.yaml`),
+          40_000: give(osc({}), `${folder}/10-osc.yaml`),
+        },
+        untilMs: 60_000,
+      });
+      assert.match(summary[1] ?? '', /^failed NK_(?!INTERNAL)/);
+      assert.equal(summary.at(-1), 'converged 1');
+      assert.equal(await contentOf(machine, '/etc/a'), undefined);
+      assert.equal(await contentOf(machine, '/opt/bin/kubelet'), before);
+      assert.equal((await machine.units.get('kubelet.service')).invocationId, started);
+    });
+
+  it('is taken back where it was there before the boot, and the boot is not held up', async () => {
+    const machine = await createMemoryNode({ '10-node.json': nodeDocument({}) });
+    const { summary } = await play({
+      machine,
+      documents: { '10-osc.yaml': osc({ '/opt/bin/kubelet': 'bad', '/etc/a': 'one' }) },
+      at: {
+        2000: async () => {
+          const { outcome, error } = await bootHost(machine.open());
+          assert.deepEqual([outcome, error], ['converged', undefined]);
+        },
+        30_000: give(osc({ '/etc/a': 'two' }), `${folder}/10-osc.yaml`),
+      },
+      untilMs: 60_000,
+    });
+    assert.match(summary.at(-1) ?? '', /^converged/);
+    assert.equal(await contentOf(machine, '/etc/a'), 'two');
+    assert.notEqual(await contentOf(machine, '/opt/bin/kubelet'), 'bad');
+    assert.equal((await bootHost(machine.open())).outcome, 'converged');
+    assert.equal((await machine.units.get('kubelet.service')).activeState, 'active');
   });
 });

@@ -11,6 +11,7 @@ import {
   type ClaimSource,
 } from '../model/resources.ts';
 import { canonicalJson } from '../model/canonical.ts';
+import { contradictions } from '../desired/places.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Host } from '../host/port.ts';
 import { checkPlan, observe } from '../kinds/performers.ts';
@@ -68,6 +69,7 @@ export async function prepare(input: PrepareInput): Promise<Prepared> {
     }),
   );
   const effective = effectiveClaims(claims);
+  checkPlaces(effective, input.source);
   checkNeeds([...effective.values()].map((claim) => claim.resource));
   const touched = input.journal?.touched() ?? new Map<ResourceId, Touched>();
   const own = input.onlyChanges === true ? resources.filter((resource) => !isInPlace(resource, touched)) : resources;
@@ -277,6 +279,33 @@ async function observeAll({
         }
       }),
     ),
+  );
+}
+
+/**
+ * Nothing may have changed where another source's resource stands, so no step tells. The later source is at fault, and its run
+ * fails: an earlier one goes on. What one source asks for is judged with its documents.
+ */
+function checkPlaces(effective: ReadonlyMap<ResourceId, Claim>, source: ClaimSource): void {
+  const sourceOf = (id: ResourceId): ClaimSource | undefined => effective.get(id)?.source;
+  const sources = new Set([...effective.values()].map((claim) => claim.source));
+  if (sources.size < 2) return;
+  const all = contradictions([...effective.values()].map(({ resource }) => resource));
+  const problems = all.flatMap(({ ids, message }) => {
+    const other = ids.map(sourceOf).find((each) => each !== source);
+    if (!other || !ids.some((id) => sourceOf(id) === source)) return [];
+    if (claimSourceOrder.indexOf(other) > claimSourceOrder.indexOf(source)) return [];
+    return [{ message: `${message}, and one of them belongs to source ${other}` }];
+  });
+  const [first] = problems;
+  if (!first) return;
+  throw new NodekilnError(
+    'NK_PLAN_CONFLICT',
+    problems.length === 1 ? first.message : `${problems.length} places are claimed by two sources`,
+    {
+      problems,
+      hint: `Ask for it elsewhere in the documents of source ${source}, or take it out of those of the other.`,
+    },
   );
 }
 
