@@ -20,5 +20,6 @@ function reason(cause: unknown): string {
   const errno = errnoOf(cause);
   if (errno === 'ENOENT') return 'does not exist';
   if (errno === 'EISDIR') return 'is a folder, and a document is wanted';
+  if (errno === 'ETIMEDOUT') return 'is a pipe to which nobody writes';
   return `cannot be read: ${whyRefused(cause)}`;
 }

@@ -1,9 +1,9 @@
 /** Our own process, by Node. */
 import { fstatSync, realpathSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { asArch } from '../model/arch.ts';
+import { readInput } from './read-input.ts';
 import type { EndSignal, LiveLines, Output, Program } from './port.ts';
 
 /** Opened by who writes first. */
@@ -28,7 +28,7 @@ export const program: Program = {
   get startedMs() {
     return Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
   },
-  readInput: (path) => readFile(path),
+  readInput: (path) => readInput(path),
   get stdout() {
     return (outputs.stdout ??= outputOn(process.stdout, 1));
   },

@@ -55,7 +55,8 @@ export interface Program {
   /** When we were started, on the host's monotonic clock. */
   readonly startedMs: number;
   /**
-   * All of what a person named, also a pipe or the standard input (`/dev/stdin`), to its end. Throws the system's error.
+   * All of what a person named, also a pipe or the standard input (`/dev/stdin`), to its end. Throws the system's
+   * error; EINVAL, EFBIG and ETIMEDOUT for what has no end or never begins.
    */
   readInput(path: string): Promise<Uint8Array>;
   readonly stdout: Output;
