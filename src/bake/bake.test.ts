@@ -7,10 +7,12 @@ import {
   appendFileSync,
   copyFileSync,
   createReadStream,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -379,7 +381,10 @@ describe('the lock of an image', () => {
     appendFileSync(at.manifest, `${more}    - { path: /etc/extensions/a.raw, content: image }\n`);
     assert.equal((await bake(at)).status, 0);
     const lock = parseImageLock(readFileSync(join(at.root, 'opt/nodekiln/image.lock.json'), 'utf8'), 'lock');
-    assert.deepEqual(lock.links, [{ path: '/etc/a.link', target: 'motd' }]);
+    assert.deepEqual(lock.links, [
+      { path: '/etc/a.link', target: 'motd' },
+      { path: '/opt/bin/nodekiln', target: '/opt/nodekiln/bin/nodekiln' },
+    ]);
     assert.deepEqual(lock.folders, [{ path: '/etc/a.d', mode: '0750', uid: 0, gid: 0 }]);
     assert.deepEqual(
       lock.extensions?.map(({ path }) => path),
@@ -466,6 +471,73 @@ function writeLayout(at: string, file: Buffer): void {
     JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType, ...manifest, annotations }] }),
   );
 }
+
+describe('programs of an image on the PATH', () => {
+  const ours = ['etc/profile.d/nodekiln.sh', 'etc/sudoers.d/nodekiln', 'opt/bin/nodekiln'];
+  const there = ({ root }: Place): string[] =>
+    ours.filter((path) => lstatSync(join(root, path), { throwIfNoEntry: false }));
+  const nodekiln = (at: Place, said: string): void =>
+    writeFileSync(
+      at.manifest,
+      `${readFileSync(at.manifest, 'utf8').replace(/^ {2}nodekiln: .*\n/m, '')}  nodekiln: ${said}\n`,
+    );
+
+  it('are there unless they are left out, known to verify, and go with the manifest that asked for them', async () => {
+    const at = place();
+    writeFileSync(
+      join(at.root, 'etc/sudoers'),
+      'Defaults secure_path="/usr/sbin:/usr/bin"\n@includedir /etc/sudoers.d\n',
+    );
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(there(at), ours);
+    assert.match(
+      readFileSync(join(at.root, 'etc/sudoers.d/nodekiln'), 'utf8'),
+      /^Defaults secure_path="\/usr\/sbin:\/usr\/bin:\/opt\/bin"$/m,
+    );
+    assert.equal(statSync(join(at.root, 'etc/sudoers.d/nodekiln')).mode & 0o7777, 0o440);
+    assert.equal(readlinkSync(join(at.root, 'opt/bin/nodekiln')), '/opt/nodekiln/bin/nodekiln');
+    assert.deepEqual(await failing(at), []);
+    assert.equal((await bake(at)).data.changes, 0);
+    writeFileSync(join(at.root, 'etc/sudoers'), 'Defaults secure_path="/bin"\n');
+    assert.equal((await bake(at)).data.changes, 1, 'its own list of folders is taken for the root’s');
+    assert.match(readFileSync(join(at.root, 'etc/sudoers.d/nodekiln'), 'utf8'), /="\/bin:\/opt\/bin"$/m);
+    for (const path of ours) {
+      const lost = join(at.root, path);
+      rmSync(lost);
+      assert.deepEqual(await failing(at), [`/${path}`]);
+      assert.equal((await bake(at)).data.changes, 1);
+    }
+
+    nodekiln(at, '{ path: false }');
+    assert.equal((await bake(at)).data.changes, 3);
+    assert.deepEqual(there(at), []);
+    assert.deepEqual(await failing(at), []);
+  });
+
+  it('are found without nodekiln where the image has neither its boot nor its agent, and no runtime', async () => {
+    const at = place();
+    nodekiln(at, '{ boot: false }');
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(there(at), ours.slice(0, 1));
+    assert.deepEqual(readdirSync(join(at.root, 'opt/nodekiln')).sort(), [
+      'cache',
+      'image.lock.json',
+      'image.spdx.json',
+    ]);
+    assert.deepEqual(await failing(at), []);
+    nodekiln(at, '{ boot: false, agent: true }');
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(there(at), [ours[0], ours[2]]);
+    assert.ok(statSync(join(at.root, 'opt/bin/kubelet-1.34.3')).isFile());
+  });
+
+  async function failing({ root }: Place): Promise<string[]> {
+    const { checks } = await verify({ root });
+    return checks
+      .filter(({ status, area }) => status === 'failed' && area !== 'identity')
+      .map(({ subject }) => subject);
+  }
+});
 
 describe('a bake that is killed', () => {
   it('at any effect is taken up and ends as an undisturbed one', { timeout: 1_200_000 }, async (context) => {

@@ -49,6 +49,7 @@ import { ownChecks } from '../desired/own-checks.ts';
 import { requireLocalArtifacts } from './local-artifacts.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import { withResolver } from './resolver.ts';
+import { readSudoers } from './sudoers.ts';
 import {
   lockedDigests,
   noManifestLock,
@@ -165,7 +166,7 @@ async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): P
   const whole = await readManifestLock(host.local, lockPath);
   if (options.frozen === true && !whole) throw noManifestLock(lockPath);
   const locked = targetLock(whole ?? emptyManifestLock, target);
-  const rendered = manifest.render(facts);
+  const rendered = manifest.render(facts, await readSudoers(host.files));
   if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
   const { document } = manifest.loaded;
   const pinned = options.frozen === true ? withLockedPackages(rendered, document, { lock: locked, target }) : rendered;

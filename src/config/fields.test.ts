@@ -1093,6 +1093,7 @@ const imageManifest: readonly Field[] = [
   ]),
   { at: 'nodekiln.boot', ...flags },
   { at: 'nodekiln.agent', ...flags },
+  { at: 'nodekiln.path', ...flags },
   {
     at: 'nodekiln.agentSource',
     takes: ['dir:/a', 'dir:/etc/nodekiln/desired'],

@@ -229,6 +229,10 @@ const imageSpec = fields({
         'Where the agent finds documents, whatever its AgentConfig says. Default: what that says, else dir:/etc/nodekiln/desired.',
         matching(/^dir:\/\S+$/, 'a source like "dir:/etc/nodekiln/desired"'),
       ),
+      path: opt(
+        'Put /opt/bin, with nodekiln in it, and other folders that `nodeConfig` gives programs as a target on the PATH of login shells and sudo. Default: true.',
+        flag(),
+      ),
     }),
   ),
 });

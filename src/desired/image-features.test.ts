@@ -8,7 +8,7 @@ import { exampleFacts, type Facts } from '../model/facts.ts';
 import { reveal, type DesiredState, type Resource } from '../model/resources.ts';
 import { renderImage } from './render-image.ts';
 
-const head = 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec:\n  nodekiln: {boot: false}\n';
+const head = 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec:\n  nodekiln: {boot: false, path: false}\n';
 const digests = { amd64: `sha256:${'a'.repeat(64)}`, arm64: `sha256:${'b'.repeat(64)}` };
 const perArch = `{amd64: "${digests.amd64}", arm64: "${digests.arm64}"}`;
 const arm: Partial<Facts> = { arch: { cpu: 'aarch64', systemd: 'arm64' } };
@@ -442,9 +442,9 @@ test('without places, resources have no origin and no needless keys', async () =
 
 test('nodekiln itself: its boot unless not wanted, its agent when wanted', async () => {
   const unitsOf = async (nodekiln: string): Promise<(string | undefined)[][]> =>
-    [...(await rendered(head.replace('{boot: false}', nodekiln))).resources.values()].map((resource) =>
+    [...(await rendered(head.replace('{boot: false, path: false}', nodekiln))).resources.values()].flatMap((resource) =>
       resource.kind === 'unit'
-        ? [resource.id, resource.enablement, /ExecStart=.*(?:\n {2}.*)*/.exec(reveal(resource.content ?? ''))?.[0]]
+        ? [[resource.id, resource.enablement, /ExecStart=.*(?:\n {2}.*)*/.exec(reveal(resource.content ?? ''))?.[0]]]
         : [],
     );
   const boot = ['unit:nodekiln-boot.service', 'enabled', 'ExecStart=/opt/nodekiln/bin/nodekiln \\\n  boot'];
@@ -459,7 +459,7 @@ test('nodekiln itself: its boot unless not wanted, its agent when wanted', async
   assert.deepEqual(await unitsOf('{boot: false, agent: true, agentSource: "dir:/a"}'), [agent('dir:/a')]);
   assert.deepEqual(
     [...(await rendered('apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec: {}\n')).resources.keys()],
-    ['unit:nodekiln-boot.service'],
+    ['file:/etc/profile.d/nodekiln.sh', 'file:/opt/bin/nodekiln', 'unit:nodekiln-boot.service'],
   );
 });
 

@@ -17,8 +17,10 @@ import { NodekilnError } from '../errors.ts';
 import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
 import { parseReference, storedName } from '../model/reference.ts';
+import { onThePath, type Sudoers } from './own-path.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
 import { installActions, type Package } from './packages.ts';
+import { placesOf } from './places.ts';
 import { base, fileOf, textFile, type ItemRenderers } from './render-items.ts';
 import { createRendering, readBy, renderParts, sorted, type Parts, type Rendering } from './rendering.ts';
 import type {
@@ -44,12 +46,15 @@ export interface RenderImageOptions {
   readonly artifactBase?: string;
   /** The place of a value of the manifest, for messages. */
   readonly placeOf?: (path: Path) => Place | undefined;
+  /** What sudo reads in the root; absent when there is none. */
+  readonly sudoers?: Sudoers | undefined;
 }
 
 type Of<Action extends Component['action']> = Extract<Component, { action: Action }>;
 type ImageSpec = ImageManifest['spec'];
 
 interface ImageRendering extends Rendering {
+  readonly spec: ImageSpec;
   readonly options: RenderImageOptions;
   readonly transfer: TransferSettings | undefined;
   readonly skipped: SkippedComponent[];
@@ -62,6 +67,7 @@ export function renderImage(manifest: ImageManifest, facts: Facts, options: Rend
   const { spec } = manifest;
   const image: ImageRendering = {
     ...createRendering(facts, (path) => options.placeOf?.(path)),
+    spec,
     options,
     transfer: transferSettings(spec.transfer && completeTransfer(spec.transfer)),
     skipped: [],
@@ -103,7 +109,7 @@ const parts: Parts<ImageSpec, ImageRendering> = {
     freeSpace: 'own-checks.ts',
   }),
   units: renderUnits,
-  nodekiln: renderOwnUnits,
+  nodekiln: renderOwn,
 };
 
 function addOnce({ resources, report, add }: ImageRendering, resource: Resource, path: Path): void {
@@ -165,14 +171,32 @@ function renderUnits(units: ImageSpec['units'], image: ImageRendering): void {
   }
 }
 
-function renderOwnUnits(nodekiln: ImageSpec['nodekiln'], image: ImageRendering): void {
-  const { boot = true, agent = false, agentSource, ...rest } = nodekiln ?? {};
+function renderOwn(nodekiln: ImageSpec['nodekiln'], image: ImageRendering): void {
+  const { boot = true, agent = false, agentSource, path: onPath = true, ...rest } = nodekiln ?? {};
   nothingLeft(rest);
   const path = ['spec', 'nodekiln'];
+  if (onPath) renderPath(boot || agent, image);
   if (boot) addOnce(image, unit('nodekiln-boot.service', { content: bootUnit(), enablement: 'enabled' }), path);
   if (!agent) return;
   const content = agentUnit(agentSource);
   addOnce(image, unit('nodekiln-agent.service', { content, enablement: 'enabled' }), path);
+}
+
+/** What the manifest itself puts in these places is in force. */
+function renderPath(program: boolean, image: ImageRendering): void {
+  const { nodeConfig, components = [] } = image.spec;
+  const taken = new Set([...image.resources.values()].flatMap(placesOf));
+  const files = onThePath({
+    targets: Object.values(nodeConfig?.binaries?.tools ?? {}).flatMap((tool) => tool?.target ?? []),
+    program,
+    sudoers: image.options.sudoers,
+    installsSudo: components.some((component) => component.action === 'install' && installsSudo(component)),
+  });
+  for (const file of files) if (!taken.has(file.path)) image.add(file, ['spec', 'nodekiln']);
+}
+
+function installsSudo({ source }: Of<'install'>): boolean {
+  return source.packages.map(packageOf).some(({ name }) => /^sudo(?:-|$)/.test(name));
 }
 
 // ── components ───────────────────────────────────────────────────────────────────────────────────────────────────

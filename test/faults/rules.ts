@@ -123,6 +123,8 @@ export const rules = {
   'plan-foretells': 'A plan says what can happen alone: what no source serves comes first, with what follows.',
   'start-up':
     'What boot and agent load is what they need: nothing for documents that are JSON, for archives, for terminals.',
+  'on-the-path':
+    'Who logs in to a baked machine finds its programs by name; nothing of the system is hidden or lost by it.',
   progress: 'Each transfer shows its bytes, rate and time left on a line of its own, which goes when it ends.',
   tables: 'A table fits the terminal, and cuts nothing that is copied from it.',
   'exit-statuses':

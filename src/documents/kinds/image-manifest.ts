@@ -11,8 +11,9 @@ export const imageManifest = {
     const { file, positions, document } = loaded;
     return {
       loaded,
-      render: (facts) =>
+      render: (facts, sudoers) =>
         renderImage(document, facts, {
+          sudoers,
           placeOf: (path) => ({ file, ...positions.locate(path, 'value'), path: formatPath(path) }),
         }),
     };

@@ -10,6 +10,7 @@ import type { Join } from '../../desired/join.ts';
 import type { Files } from '../../host/port.ts';
 import type { DesiredState, Resource } from '../../model/resources.ts';
 import type { SecretValue } from '../../model/secret-value.ts';
+import type { Sudoers } from '../../desired/own-path.ts';
 import type { Facts } from '../../model/facts.ts';
 
 /** One text of the kind, parsed but not checked. */
@@ -82,8 +83,8 @@ export type KindOfDocument =
 /** A checked document that describes an image. */
 export interface ImageDocument {
   readonly loaded: LoadedDocument<'ImageManifest'>;
-  /** Relative paths of artifacts stay relative. */
-  readonly render: (facts: Facts) => DesiredState;
+  /** Relative paths of artifacts stay relative. `sudoers`: what sudo reads in the root, if it has sudo. */
+  readonly render: (facts: Facts, sudoers: Sudoers | undefined) => DesiredState;
 }
 
 /** `nodekiln.dev/v1alpha1/NodeConfig` */

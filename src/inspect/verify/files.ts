@@ -38,6 +38,7 @@ export async function checkCache(
   const known = new Set([
     ...lock.binaries.map(({ path }) => path),
     ...lock.files.map(({ path }) => path),
+    ...(lock.links ?? []).map(({ path }) => path),
     ...others,
     cacheIndexPath,
     imageLockPath,
