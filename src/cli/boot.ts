@@ -5,6 +5,7 @@ import { formatDuration } from '../inspect/format.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { errorFrom } from './error-from.ts';
 import { formatError, formatWarnings, paragraphs } from './output.ts';
+import { oneLine } from './printing.ts';
 import { textOption, type Verb } from './verb.ts';
 
 export const bootVerb: Verb = {
@@ -40,6 +41,7 @@ export const bootVerb: Verb = {
         // That of a boot that failed is printed as its error.
         obstacle && result.outcome !== 'failed' ? formatError(obstacle, terminal.style) : '',
         bootSentence(result),
+        delaysSentence(result),
       ),
       ...(result.outcome === 'failed' && { error: errorFrom(result.error) ?? failedSteps(result) }),
     };
@@ -63,6 +65,13 @@ export function bootSentence(result: BootResult): string {
     .flatMap(([name, ms]) => (ms === undefined ? [] : [` ${name} after ${formatDuration(ms - start)},`]))
     .join('');
   return `${result.outcome} in ${time}:${goal} ${count(result.steps.length, 'step')}${generation}`;
+}
+
+/** `kubelet waited for unit:demo.service (1.2 s), which …` */
+function delaysSentence({ delays = [] }: BootResult): string {
+  if (delays.length === 0) return '';
+  const named = delays.map(({ resource, ms }) => `${resource} (${formatDuration(ms)})`).join(', ');
+  return oneLine(`kubelet waited for ${named}; it does not with \`deferrable: true\``);
 }
 
 function failedSteps(result: BootResult): NodekilnError {

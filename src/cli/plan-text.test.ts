@@ -125,6 +125,51 @@ describe('a plan foretells what can happen alone', () => {
   });
 });
 
+describe('units that stand before kubelet', () => {
+  const unit = (name: string, more = ''): string =>
+    `    - { name: ${name}, content: "[Service]\\nExecStart=/bin/sleep 1\\n", state: started${more} }\n`;
+  const said: readonly (readonly [name: string, units: string, before: string, hint: string])[] = [
+    ['one', unit('a.service'), 'a.service*, containerd.service', 'a.service'],
+    [
+      'two',
+      unit('a.service') + unit('b.service'),
+      'a.service*, b.service*, containerd.service',
+      'a.service, b.service',
+    ],
+    ['one that may wait', unit('a.service', ', deferrable: true'), 'containerd.service', ''],
+    ['one that may fail', unit('a.service', ', importance: bestEffort'), 'a.service*, containerd.service', 'a.service'],
+    ['one that is only reported', unit('a.service', ', importance: background'), 'containerd.service', ''],
+    ['one that needs kubelet', unit('a.service', ', needs: ["unit:kubelet.service"]'), 'containerd.service', ''],
+    [
+      'one that another needs',
+      unit('a.service') + unit('b.service', ', needs: ["unit:a.service"]'),
+      'a.service, b.service*, containerd.service',
+      'b.service',
+    ],
+    [
+      'one that kubelet needs',
+      `${unit('a.service', ', deferrable: true')}    - { name: kubelet.service, needs: ["unit:a.service"] }\n`,
+      'a.service, containerd.service',
+      '',
+    ],
+    ['none that is not started', unit('a.service').replace(', state: started', ''), 'containerd.service', ''],
+  ];
+  for (const [name, units, before, hint] of said)
+    it(`${name}: ${before}`, async () => {
+      const report = await planned(`${v}  units:\n${units}`);
+      const found = report.beforeGoal.map(({ unit: it, mayWait }) => `${it}${mayWait ? '*' : ''}`);
+      assert.equal(found.sort().join(', '), before);
+      const line = /^kubelet\.service waits for .*$/m.exec(planText(report))?.[0] ?? '';
+      const waits = report.beforeGoal.map(({ unit: it }) => it).join(', ');
+      const told = report.beforeGoal.flatMap(({ unit: it, mayWait }) => (mayWait ? [it] : [])).join(', ');
+      assert.deepEqual(told.split(', ').sort().join(', '), hint);
+      assert.equal(
+        line,
+        `kubelet.service waits for ${waits}${told && `; with \`deferrable: true\` it does not for ${told}`}`,
+      );
+    });
+});
+
 describe('the text of a plan', () => {
   it('has one line per resource and phase', async () => {
     const text = planText(await planned(v));

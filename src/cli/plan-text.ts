@@ -30,7 +30,10 @@ export function planText(report: PlanReport, look: Look = plainLook): string {
     warnings,
     overridden,
     section('Changes', changesText(report, look)),
-    section(report.goal === undefined ? 'Steps' : `Before the goal (${goal})`, steps('goal')),
+    section(
+      report.goal === undefined ? 'Steps' : `Before the goal (${goal})`,
+      paragraphs(steps('goal'), beforeGoalText(report)),
+    ),
     section('Once the goal is reached', steps('deferred')),
     section('Sources of programs', sourcesText(report, look)),
     section('Impact', impact === '' ? 'no unit starts, stops, restarts or reloads' : impact),
@@ -68,6 +71,15 @@ function changesText({ changes }: PlanReport, look: Look): string {
     changes.map(({ type, id, facets, details }) => [type, id, details.join('; ') || facets.join(', ')]),
     look,
   );
+}
+
+/** What a document may take out of kubelet's way is said with the word that does it. */
+function beforeGoalText({ beforeGoal, goal = '' }: PlanReport): string {
+  if (beforeGoal.length === 0) return '';
+  const named = (units: PlanReport['beforeGoal']): string => units.map(({ unit }) => unit).join(', ');
+  const waiting = beforeGoal.filter(({ mayWait }) => mayWait);
+  const hint = waiting.length === 0 ? '' : `; with \`deferrable: true\` it does not for ${named(waiting)}`;
+  return oneLine(`${goal.replace(/^ready unit:/, '')} waits for ${named(beforeGoal)}${hint}`);
 }
 
 /** By resource, where its first step stands; a reason that the change gives already is not repeated. */

@@ -39,6 +39,7 @@ const bootResult = looseObject({
   milestones: array(looseObject({ name: string(), atMs: number() })),
   spans: array(looseObject({ name: string(), startMs: number(), endMs: number() })),
   steps: array(step),
+  delays: exactOptional(array(looseObject({ resource: string(), ms: number() }))),
   join: exactOptional(
     looseObject({
       nodeName: string(),

@@ -3,7 +3,9 @@
  * of it. Pure.
  */
 import type { Decision } from '../plan/decide.ts';
-import type { Change, Impact, ScheduledStep, StepAction } from '../model/steps.ts';
+import { isNeverDeferrable } from '../config/never-deferrable.ts';
+import { nameOf } from '../model/resources.ts';
+import { roleOf, type Change, type Impact, type ScheduledStep, type StepAction } from '../model/steps.ts';
 import { plannedSources, type PlannedSources } from './plan-sources.ts';
 import { unservedIn, type Unserved } from './plan-unserved.ts';
 
@@ -16,6 +18,8 @@ export interface PlanReport {
   /** Programs of them that no source can serve, with what follows. Their steps, and those that need them, are not done. */
   readonly unserved: readonly Unserved[];
   readonly goal: string | undefined;
+  /** Units whose start, restart or reload the goal waits for, in the order of the steps; without the goal's own. */
+  readonly beforeGoal: readonly UnitBeforeGoal[];
   /** What happens to units; without what does not because of `unserved`. */
   readonly impact: readonly Impact[];
   /** Resources that a later source has taken over: nothing is done for them. */
@@ -23,6 +27,12 @@ export interface PlanReport {
   readonly warnings: readonly string[];
   /** What follows from what the documents do not say, or is known only later. */
   readonly notes: readonly string[];
+}
+
+export interface UnitBeforeGoal {
+  readonly unit: string;
+  /** False for what kubelet cannot do without, and for what another step before the goal needs. */
+  readonly mayWait: boolean;
 }
 
 /** One effect of a plan, and why it is where it is. */
@@ -75,11 +85,28 @@ export function planReport(decision: Decision, warnings: readonly string[], note
     sources,
     unserved,
     goal: decision.schedule.goal,
+    beforeGoal: unitsBeforeGoal(decision),
     impact: decision.plan.impact.filter((one) => !lost.has(one)),
     overridden: decision.overridden,
     warnings,
     notes,
   };
+}
+
+function unitsBeforeGoal({ schedule: { steps, goal } }: Decision): UnitBeforeGoal[] {
+  const goalUnit = steps.find(({ step }) => step.id === goal)?.step.resource;
+  if (goalUnit === undefined) return [];
+  const before = steps.filter(({ precedes }) => precedes).map(({ step }) => step);
+  const runs = before.filter((step) => roleOf(step) === 'job' || roleOf(step) === 'join');
+  const resources = new Map(runs.map(({ id, resource }) => [id, resource]));
+  const needed = new Set(
+    before.flatMap((step) => step.needs.map((id) => resources.get(id)).filter((one) => one !== step.resource)),
+  );
+  const units = before.filter((step) => roleOf(step) === 'job' && step.resource !== goalUnit);
+  return [...new Set(units.map(({ resource }) => resource))].map((id) => ({
+    unit: nameOf(id),
+    mayWait: !isNeverDeferrable(id) && !needed.has(id),
+  }));
 }
 
 /** Content is named by its digest; of sensitive content even that would allow guessing. */

@@ -27,7 +27,7 @@ export function timelineTable(timeline: Timeline, options: TableOptions): string
     return row.critical ? emphasise(line) : line;
   });
   const head = `  ${''.padEnd(labels)} ${'start'.padStart(10)} ${'time'.padStart(9)}`;
-  return [title(timeline), '', head, ...lines, '', ...criticalLines(timeline)].join('\n');
+  return [title(timeline), '', head, ...lines, '', ...criticalLines(timeline), ...delayLines(timeline)].join('\n');
 }
 
 /** One sentence: what came out, and when. */
@@ -62,6 +62,15 @@ function criticalLines(timeline: Timeline): string[] {
       const time = segment.endMs - segment.startMs;
       return `  ${formatDuration(time).padStart(9)} ${String(Math.round((time / total) * 100)).padStart(3)} %  ${visibleLine(segment.name)}`;
     }),
+  ];
+}
+
+function delayLines({ delays }: Timeline): string[] {
+  if (delays.length === 0) return [];
+  return [
+    '',
+    'kubelet waited for these, and would not with `deferrable: true`:',
+    ...delays.map(({ resource, ms }) => `  ${formatDuration(ms).padStart(9)}  ${visibleLine(resource)}`),
   ];
 }
 

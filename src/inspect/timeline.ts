@@ -8,7 +8,8 @@
  * Times in: CLOCK_MONOTONIC milliseconds of the host. Times out: milliseconds after `origin`.
  */
 import { count } from '../model/count.ts';
-import type { BootResult, MilestoneName, ResultStep } from '../telemetry/result.ts';
+import { delaysIn, goalOf, pathTo } from '../telemetry/critical-path.ts';
+import type { BootResult, Delay, MilestoneName, ResultStep } from '../telemetry/result.ts';
 
 /** When systemd began to start a unit and when it was active, CLOCK_MONOTONIC microseconds as in UnitStatus. */
 export interface UnitTiming {
@@ -69,6 +70,8 @@ export interface Timeline {
   readonly critical: readonly Segment[];
   /** The waits of the critical path, longest first. */
   readonly gaps: readonly Segment[];
+  /** What of documents kubelet waited for on the critical path and need not have, longest first. */
+  readonly delays: readonly Delay[];
 }
 
 /** A machine that started longer ago than this did not start for this boot. */
@@ -132,6 +135,7 @@ export function timeline(result: BootResult, units: readonly UnitTiming[] = []):
     gaps: critical
       .filter((segment) => segment.kind === 'wait')
       .sort((a, b) => b.endMs - b.startMs - (a.endMs - a.startMs)),
+    delays: delaysIn(result.steps),
   };
 }
 
@@ -159,32 +163,6 @@ function originOf(result: BootResult, at: Moments): Pick<Timeline, 'origin' | 'o
     return { origin: 'userspace', originMs: userspace };
   }
   return { origin: 'kernel', originMs: kernel };
-}
-
-/** The goal is kubelet being ready; in a plan without kubelet, the last step before the deferred ones. */
-function goalOf(steps: readonly ResultStep[]): ResultStep | undefined {
-  const done = steps.filter((step) => step.phase === 'goal' && step.status !== 'skipped');
-  return done.find((step) => step.id === 'ready unit:kubelet.service') ?? latest(done);
-}
-
-function latest(steps: readonly ResultStep[]): ResultStep | undefined {
-  return steps.reduce<ResultStep | undefined>(
-    (last, step) =>
-      !last || step.endMs > last.endMs || (step.endMs === last.endMs && step.startMs > last.startMs) ? step : last,
-    undefined,
-  );
-}
-
-/** From the first step to the goal: each waited longest for the one before it. */
-function pathTo(goal: ResultStep, steps: readonly ResultStep[]): ResultStep[] {
-  const byId = new Map(steps.map((step) => [step.id, step]));
-  const path: ResultStep[] = [];
-  for (let step: ResultStep | undefined = goal; step && !path.includes(step);) {
-    path.unshift(step);
-    const needs: ResultStep[] = step.needs.map((id) => byId.get(id)).filter((need) => need !== undefined);
-    step = latest(needs);
-  }
-  return path;
 }
 
 interface PathInput {

@@ -386,6 +386,8 @@ export interface ScheduledStep {
   readonly step: Step;
   /** Before the goal is reached, or once it is. */
   readonly phase: 'goal' | 'deferred';
+  /** The goal waits for it. */
+  readonly precedes: boolean;
   /** Why it stands where it stands, one sentence. */
   readonly reason: string;
   /** Sum of weights of the longest path from the start of this step to the end of its phase. */

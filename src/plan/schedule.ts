@@ -20,7 +20,7 @@ export function schedule(plan: Plan): Schedule {
     const waits = step.deferrable || step.importance === 'background' || behind?.[number] === 1;
     const phase = before === undefined || precedes || !waits ? 'goal' : 'deferred';
     const reason = reasonFor(step, { phase, goal: plan.goal, precedes });
-    return { step, phase, reason, remainingMs: remaining[number] ?? 0 };
+    return { step, phase, precedes, reason, remainingMs: remaining[number] ?? 0 };
   });
   const order = { goal: 0, deferred: 1 } as const;
   scheduled.sort(

@@ -6,6 +6,7 @@ import { readBootId } from '../host/boot-id.ts';
 import type { Clock, Host } from '../host/port.ts';
 import { version } from '../model/program.ts';
 import type { Report, StepRecord } from '../model/report.ts';
+import { delaysIn } from './critical-path.ts';
 import type { BootResult, Milestone, MilestoneName, Span } from './result.ts';
 
 export interface Recording {
@@ -45,12 +46,18 @@ export function startRecording(clock: Clock, processMs: number): Recording {
       bootId: await readBootId(host.files),
       ...unitOf(host),
       ...part,
+      ...delaysOf(part),
       finishedAt: new Date(host.clock.now()).toISOString(),
       milestones: milestones.toSorted((a, b) => a.atMs - b.atMs),
       spans: spans.toSorted((a, b) => a.startMs - b.startMs),
     }),
   };
   return recording;
+}
+
+function delaysOf({ steps }: ResultPart): Pick<BootResult, 'delays'> {
+  const delays = delaysIn(steps);
+  return delays.length === 0 ? {} : { delays };
 }
 
 function unitOf({ program }: Host): Pick<BootResult, 'unit'> {

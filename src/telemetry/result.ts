@@ -50,6 +50,14 @@ export interface Span {
   readonly endMs: number;
 }
 
+/** Something of a document on the critical path, before kubelet, that `deferrable: true` would have taken off it. */
+export interface Delay {
+  /** `unit:demo.service` */
+  readonly resource: string;
+  /** What it added, milliseconds. */
+  readonly ms: number;
+}
+
 /** How far a node came in its cluster. */
 export interface JoinResult {
   readonly nodeName: string;
@@ -77,6 +85,8 @@ export interface BootResult {
   readonly milestones: readonly Milestone[];
   readonly spans: readonly Span[];
   readonly steps: readonly ResultStep[];
+  /** What of documents kubelet waited for and need not have, longest first; absent when there is nothing of that. */
+  readonly delays?: readonly Delay[];
   /** How the node joined its cluster; absent of one that stands alone. */
   readonly join?: JoinResult;
   readonly warnings: readonly string[];

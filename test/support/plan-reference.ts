@@ -461,6 +461,7 @@ export function referenceSchedule(plan: Pick<Plan, 'steps' | 'goal'>): Schedule 
     return {
       step,
       phase,
+      precedes: before?.has(step.id) === true,
       reason: reasonFor(step, { phase, goal: plan.goal, before }),
       remainingMs: remaining.get(step.id) ?? 0,
     };
