@@ -94,6 +94,24 @@ const places: readonly Place[] = [
     said: /var\/lib\/nodekiln/,
   },
   {
+    name: 'an immutable file where one goes',
+    make: 'mkdir -p etc && echo mine >etc/three && chattr +i etc/three',
+    end: 'chattr -i etc/three',
+    said: /etc\/three.*not permitted/i,
+  },
+  {
+    name: 'an immutable folder where a file goes',
+    make: 'mkdir -p etc/app && chattr +i etc/app',
+    end: 'chattr -i etc/app',
+    said: /etc\/app.*not permitted/i,
+  },
+  {
+    name: 'an immutable folder of our own state',
+    make: 'mkdir -p -m 700 var/lib/nodekiln && chattr +i var/lib/nodekiln',
+    end: 'chattr -i var/lib/nodekiln',
+    said: /var\/lib\/nodekiln/,
+  },
+  {
     name: 'a limit on the size of files',
     make: 'true',
     end: 'true',
@@ -129,6 +147,30 @@ describe('a bake meets', () => {
       assert.match(stderr, /^hint: ./m, about);
       assert.match(stdout, /^left: $/m, about);
       assert.match(stdout, /^then it succeeded\none\nthree$/m, about);
+    });
+
+  const long = 'n'.repeat(300);
+  const text = (path: string): string => image.replace('/etc/three', path);
+  for (const [what, document, said] of [
+    ['a name that is longer than any may be', text(`/etc/${long}`), /n{20}/],
+    ['a folder with such a name', text(`/etc/${long}/three`), /n{20}/],
+    ['a path that is longer than any may be', text(`/etc${`/${long.slice(0, 200)}`.repeat(25)}`), /n{20}/],
+    ['a path with NUL in it', text(String.raw`/etc/a\u0000b`), /files\[2\]\.path/],
+    ['JSON without end', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, /more than 200 deep/],
+    ['YAML that holds itself', 'apiVersion: &x\n  a: *x\n', /refers to what it stands in itself/],
+  ] as const)
+    it(`${what}: says so, and leaves nothing half-done`, async () => {
+      const script = `
+        root=$PWD/root && mkdir root && (cd root && ${system})
+        "$@" --root "$root" || echo "status $?"
+        echo "left: $(find "$root" -name '*.tmp' -o -name '.nodekiln*' | xargs)"`;
+      const wrapper = ['sh', '-uc', script, 'sh'];
+      const { stdout, stderr } = await runCli({ 'm.json': document }, ['bake', 'm.json'], { wrapper });
+      assert.match(stdout, /^status \d+$/m, stderr);
+      assert.match(stderr, /^error NK_(?!INTERNAL)[A-Z_]+: /m, stderr.slice(0, 2000));
+      assert.match(stderr, said);
+      assert.match(stderr, /^hint: ./m);
+      assert.match(stdout, /^left: $/m);
     });
 
   it('a limit on open files, wherever the last one is: says so, and succeeds with enough of them', async () => {

@@ -278,6 +278,13 @@ describe('what is no document', () => {
       refused(/is larger than/),
     );
   });
+  it('is refused: a socket', async () => {
+    const listen = `require('node:net').createServer().listen(process.argv[1], () => process.exit())`;
+    await assert.rejects(
+      onDisk((path) => execFileSync(process.execPath, ['-e', listen, path])),
+      refused(/nothing is at its other end/),
+    );
+  });
   it('is refused: a folder', async () => {
     await assert.rejects(
       onDisk((path) => execFileSync('mkdir', [path])),
