@@ -142,6 +142,8 @@ describe('at once', () => {
         const folder = `/${index}-${round}`;
         await host.files.write([{ type: 'directory', path: folder, mode: 0o755, ...owner }]);
         await work({ host, folder, at: join(root, folder) });
+        const left = existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [];
+        assert.ok(!left.some((name) => name.includes('nodekiln-tmp')), `round ${round}: ${left.join()}`);
         rmSync(join(root, folder), { recursive: true, force: true });
       }
     });
