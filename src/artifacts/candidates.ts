@@ -12,11 +12,13 @@ export interface Candidates {
   readonly hint?: string;
 }
 
-/** Files of a name that was asked for first, then other programs; where a link that was asked for leads, before them. */
+/** Files of a name or in a folder that was asked for first, then other programs; where a link that was asked for leads, before them. */
 export function candidatesAmong(entries: readonly ArchiveEntry[], names: readonly string[]): Candidates {
   const wanted = new Set(names.map((name) => basename(name)));
   const files = entries.filter(({ type, size, name }) => type === 'file' && size > 0 && !names.includes(name));
-  const namesakes = files.filter(({ name }) => wanted.has(basename(name)));
+  const namesakes = files.filter(
+    ({ name }) => wanted.has(basename(name)) || names.some((folder) => folder !== '' && name.startsWith(`${folder}/`)),
+  );
   const programs = files.filter(({ name, mode }) => (mode & 0o111) !== 0 && !wanted.has(basename(name)));
   const links = entries.flatMap(({ name, target }) =>
     names.includes(name) && target !== undefined ? [`${name} leads to ${target}`] : [],

@@ -119,28 +119,50 @@ async function lookUp(layers: Layers, wanted: string, request: ContainerImageFil
     if (entry) {
       if (entry.type === 'file') return { type: 'file', layer, name: entry.name, size: entry.size };
       if (entry.type === 'symlink') return { type: 'link', path: linkTarget(entry) };
-      throw unusable(request, `is no regular file but a ${entry.type}`);
+      throw unusable(request, `is no regular file but a ${entry.type}`, await candidates(layers, wanted, request));
     }
     if (hidden) break;
   }
   throw unusable(request, 'is not in the image', await candidates(layers, wanted, request));
 }
 
+/** Of what a container started from the image would see. */
 async function candidates(
   layers: Layers,
   wanted: string,
   { host, what, signal }: ContainerImageFileRequest,
 ): Promise<Candidates> {
-  const all: ArchiveEntry[] = [];
-  for (let layer = 0; layer < layers.count && all.length < candidateEntries; layer++) {
+  const seen = new Map<string, ArchiveEntry>();
+  let left = candidateEntries;
+  for (let layer = 0; layer < layers.count && left > 0; layer++) {
     const path = await layers.path(layer);
     const source = { path, what, format: 'tarball', limits: defaultLimits, ...(signal && { signal }) } as const;
-    const tell = { first: candidateEntries - all.length };
-    all.push(
-      ...(await withPackage(host, source, (opened) => readPackage(host, opened, { tell, fileDigest: false }))).entries,
+    const { entries } = await withPackage(host, source, (opened) =>
+      readPackage(host, opened, { tell: { first: left }, fileDigest: false }),
     );
+    left -= entries.length;
+    cover(seen, entries);
   }
-  return candidatesAmong(all, [wanted]);
+  return candidatesAmong([...seen.values()], [wanted]);
+}
+
+/** Lays a layer over what is seen of those below it. */
+function cover(seen: Map<string, ArchiveEntry>, layer: readonly ArchiveEntry[]): void {
+  const hideBelow = (folder: string): void => {
+    for (const name of seen.keys()) if (folder === '' || name.startsWith(`${folder}/`)) seen.delete(name);
+  };
+  const isWhiteout = ({ name }: ArchiveEntry): boolean => basename(name).startsWith(whiteout);
+  for (const { name } of layer.filter(isWhiteout)) {
+    const folder = name.includes('/') ? dirname(name) : '';
+    const hidden = name === join(folder, opaque) ? folder : join(folder, basename(name).slice(whiteout.length));
+    if (hidden !== folder) seen.delete(hidden);
+    hideBelow(hidden);
+  }
+  for (const entry of layer) {
+    if (isWhiteout(entry)) continue;
+    if (entry.type !== 'directory' && seen.get(entry.name)?.type === 'directory') hideBelow(entry.name);
+    seen.set(entry.name, entry);
+  }
 }
 
 interface Scan {

@@ -214,6 +214,28 @@ describe('OCI artifacts', () => {
         });
       }
 
+      for (const [member, ...expected] of [
+        ['sbin/kubelet', 'usr/bin/kubelet'],
+        ['sbin/replaced', 'usr/bin/replaced'],
+        ['sbin/first', 'usr/bin/first'],
+        ['usr/bin', 'usr/bin/kubelet', 'usr/bin/replaced', 'usr/bin/first'],
+        ['sbin/old'],
+        ['opt/other/file'],
+        ['srv/inner'],
+      ] as const) {
+        it(`says what could be taken instead of ${member} of an image, and nothing that is not there`, async () => {
+          await assert.rejects(fetch(file(member)), (error: Error & { code: string; lines: string[] }) => {
+            assert.equal(error.code, 'NK_ARTIFACT_MEMBER');
+            const lines = error.lines.filter((line) => line.startsWith('could be taken: '));
+            for (const each of expected) assert.ok(lines.includes(`could be taken: ${each}`), lines.join('\n'));
+            assert.equal(new Set(lines).size, lines.length);
+            for (const gone of ['usr/bin/old', 'opt/hidden/file', 'usr/lib/a/inner', 'srv/covered/inner', '.wh.'])
+              assert.ok(!lines.some((line) => line.includes(gone)), gone);
+            return true;
+          });
+        });
+      }
+
       for (const [member, why] of [
         ['usr/bin/old', /is not in the image/],
         ['opt/hidden/file', /is not in the image/],
