@@ -55,6 +55,15 @@ const cases: readonly (readonly [string, readonly ResultStep[], Readonly<Record<
     ],
     { 'unit:a.service': 1000, 'action:b': 100 },
   ],
+  [
+    'the files of units that may wait themselves',
+    [
+      step('write unit:late.service /etc/systemd/system/late.service', [0, 400], { resource: 'unit:late.service' }),
+      step('daemon-reload', [400, 500], { needs: ['write unit:late.service /etc/systemd/system/late.service'] }),
+      ...kubelet(500, 'daemon-reload'),
+    ],
+    {},
+  ],
   ['less than anybody would notice', [step('run action:a', [0, 0.6]), ...kubelet(1, 'run action:a')], {}],
   [
     'what kubelet cannot do without',

@@ -46,15 +46,20 @@ export function delaysIn(steps: readonly ResultStep[]): Delay[] {
   if (!goal) return [];
   const times = new Map<string, number>();
   let clock = -Infinity;
-  for (const { resource, startMs, endMs } of pathTo(goal, steps)) {
+  for (const { id, resource, startMs, endMs } of pathTo(goal, steps)) {
     const ms = Math.max(0, endMs - Math.max(startMs, clock));
     clock = Math.max(clock, endMs);
-    if (couldWait(resource)) times.set(resource, (times.get(resource) ?? 0) + ms);
+    if (couldWait(resource) && !isUnitFile(id)) times.set(resource, (times.get(resource) ?? 0) + ms);
   }
   return [...times]
     .filter(([, ms]) => ms >= leastMs)
     .map(([resource, ms]) => ({ resource, ms: Math.round(ms * 1000) / 1000 }))
     .sort((a, b) => b.ms - a.ms);
+}
+
+/** Unit files are written before systemd reads all of them anew, whenever their units start. */
+function isUnitFile(id: string): boolean {
+  return id.startsWith('write ');
 }
 
 function couldWait(resource: string): boolean {
