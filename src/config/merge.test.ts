@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { excess, growth } from '../../test/support/growth.ts';
 import { bare, keyedLists, schemaFields, type SchemaField } from '../../test/support/schema-fields.ts';
 import { merge } from './merge.ts';
 import { foreignMaps, listKeys } from './removals.ts';
@@ -377,4 +378,14 @@ test('merging a source with itself changes nothing', () => {
       assert.deepEqual(merge([{ spec: a }, { spec: a }]).value, merge([{ spec: a }]).value);
     }),
   );
+});
+
+test(`the origins in a list of ${growth} times as many items take about ${growth} times as long`, () => {
+  const originsOf = (count: number) => (): void => {
+    const files = Array.from({ length: count }, (_, index) => ({ path: `/etc/${index}`, content: '' }));
+    const { originOf } = merge([{ spec: { files } }]);
+    for (const index of files.keys()) assert.deepEqual(originOf(['spec', 'files', index])?.path[2], index);
+  };
+  const ratio = excess(originsOf(400), originsOf(400 * growth));
+  assert.ok(ratio < 4, `${ratio.toFixed(1)} times as long as in proportion`);
 });

@@ -160,6 +160,17 @@ function originIn(root: Node, path: Path): Origin | undefined {
 
 function childOf(node: Node, part: string | number): Node | undefined {
   if (node.type === 'map') return node.entries.get(String(part));
-  if (node.type === 'items' && typeof part === 'number') return [...node.items.values()][part];
+  if (node.type === 'items' && typeof part === 'number') return itemsOf(node.items)[part];
   return undefined;
 }
+
+/** In their order. A list may have thousands, and is asked for the origin of each. */
+function itemsOf(items: ReadonlyMap<unknown, Node>): readonly Node[] {
+  const known = listed.get(items);
+  if (known) return known;
+  const list = [...items.values()];
+  listed.set(items, list);
+  return list;
+}
+
+const listed = new WeakMap<ReadonlyMap<unknown, Node>, readonly Node[]>();

@@ -5,6 +5,7 @@ import type { ActionResource, Resource, UnitResource } from '../model/resources.
 import { NodekilnError } from '../errors.ts';
 import type { Schedule, UnitObservation } from '../model/steps.ts';
 import type { Situation } from '../../test/support/plan-cases.ts';
+import { excess, growth } from '../../test/support/growth.ts';
 import { action, freshUnit, planned, sysctl, unit } from '../../test/support/planning.ts';
 import { shapes, sizedSituation } from '../../test/support/plan-sizes.ts';
 import { diff } from './diff.ts';
@@ -13,26 +14,6 @@ import { schedule } from './schedule.ts';
 
 function planOf(situation: Situation): Schedule {
   return schedule(plan({ ...diff(situation), desired: situation.desired, goal: situation.goal }));
-}
-
-/** Milliseconds of the processor, which other work on the machine hardly adds to. */
-function processorMs(work: () => unknown): number {
-  const before = process.threadCpuUsage();
-  work();
-  const { user, system } = process.threadCpuUsage(before);
-  return (user + system) / 1000;
-}
-
-const growth = 16;
-
-/** How much longer one large piece of work takes than the small ones that are as much together: 1 in proportion, 16 by the square. */
-function excess(small: () => unknown, large: () => unknown): number {
-  const manySmall = (): void => {
-    for (let time = 0; time < growth; time++) small();
-  };
-  manySmall();
-  const pairs = Array.from({ length: 3 }, () => processorMs(large) / processorMs(manySmall));
-  return Math.min(...pairs);
 }
 
 describe('planning', () => {
