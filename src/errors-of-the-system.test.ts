@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { asNodekilnError, systemErrors, type NodekilnError } from './errors.ts';
+import { asNodekilnError, NodekilnError, systemErrors } from './errors.ts';
 import { createLinuxHost } from './host/linux/host.ts';
 import type { Files } from './host/port.ts';
 import { writeError } from './disk/write-error.ts';
@@ -62,4 +62,10 @@ describe('a host', () => {
       assert.match(error.message, new RegExp(`\\(${errno}\\)$`));
       assert.equal(error.hint, systemErrors[errno]?.hint);
     });
+});
+
+it('an error as JSON has its cause, but not what a parser quotes', () => {
+  const caused = (cause: unknown): unknown => new NodekilnError('NK_INTERNAL', 'x', { cause }).toJSON()['cause'];
+  assert.equal(caused(new Error('the disk is gone')), 'the disk is gone');
+  assert.equal(caused(new SyntaxError(`Unexpected token 'h', "hunter2"... is not valid JSON`)), undefined);
 });

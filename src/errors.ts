@@ -489,7 +489,8 @@ export class NodekilnError extends Error {
       ...(this.resource && { resource: this.resource }),
       ...(this.lines.length > 0 && { lines: this.lines }),
       ...(this.problems.length > 0 && { problems: this.problems }),
-      ...(this.cause instanceof Error && { cause: this.cause.message }),
+      // A parser quotes what it could not read, which may be secret.
+      ...(this.cause instanceof Error && !(this.cause instanceof SyntaxError) && { cause: this.cause.message }),
     };
   }
 }

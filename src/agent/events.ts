@@ -5,6 +5,7 @@
 import type { Clock } from '../host/port.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { sha256 } from '../host/digest.ts';
+import { visibleLine } from '../model/printable.ts';
 
 /** Something that happened to the node. */
 export interface NodeEvent {
@@ -88,7 +89,9 @@ export function createEvents(options: EventsOptions): SayEvent {
 }
 
 async function send({ api, clock, nodeName, nodeUid, signal }: EventsOptions, event: NodeEvent): Promise<void> {
-  const { type, reason, message } = event;
+  const { type, reason } = event;
+  // Whoever lists events has them on a terminal.
+  const message = visibleLine(event.message);
   const now = new Date(clock.now());
   const uid = nodeUid();
   await api.create(

@@ -12,6 +12,7 @@ import {
   type LockedArtifact,
 } from '../artifacts/manifest-lock.ts';
 import { installActions } from '../desired/packages.ts';
+import { addressNotShown, shownAddress } from '../model/shown-address.ts';
 import { reveal } from '../model/resources.ts';
 import type {
   ArtifactLocation,
@@ -103,7 +104,7 @@ function describeLocation(from: ArtifactLocation, base: string): string {
 
 /** Neither user nor password nor query: those may be secrets, and may change from day to day. */
 function withoutSecrets(url: string): string {
-  if (!URL.canParse(url)) return url;
+  if (!URL.canParse(url) || shownAddress(url) === addressNotShown) return addressNotShown;
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;
 }

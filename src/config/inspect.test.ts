@@ -155,6 +155,44 @@ test('the dump is the whole document, secrets apart', async () => {
   });
 });
 
+test('the dump shows addresses and environments by their types, and what nobody has a type for by its form', async () => {
+  const spec = {
+    kubernetes: { version: '1.34.3' },
+    network: { proxy: { noProxy: ['hunter2@example.org'] } },
+    containerd: {
+      registries: [{ host: 'a.example', server: 'https://a.example', mirrors: [{ url: 'http://hunter2@b.example/' }] }],
+    },
+    actions: [{ name: 'a', argv: ['/bin/true'], guard: { path: '/a' }, env: { TOKEN: 'hunter2' } }],
+    kubelet: {
+      configuration: { webhook: 'https://user:hunter2@c.example', env: 'prod' },
+      staticPods: [
+        {
+          name: 'web',
+          manifest: { spec: { containers: [{ env: [{ name: 'TOKEN', value: 'hunter2' }, { name: 'A' }] }] } },
+        },
+      ],
+    },
+    files: [{ path: '/run/user:1@2', content: 'unit:getty@tty1.service' }],
+  };
+  const text = JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'NodeConfig', spec });
+  const { config, entries } = configDump([await parseDocument({ file: 'a.json', text }, 'NodeConfig')]);
+  assert.doesNotMatch(JSON.stringify([config, entries]), /hunter2/);
+  assert.partialDeepStrictEqual(config, {
+    spec: {
+      network: { proxy: { noProxy: ['<redacted>'] } },
+      containerd: { registries: [{ server: 'https://a.example', mirrors: [{ url: '<redacted>' }] }] },
+      actions: [{ argv: ['/bin/true'], env: { TOKEN: '<redacted>' } }],
+      kubelet: {
+        configuration: { webhook: '<redacted>', env: 'prod' },
+        staticPods: [
+          { manifest: { spec: { containers: [{ env: [{ name: 'TOKEN', value: '<redacted>' }, { name: 'A' }] }] } } },
+        ],
+      },
+      files: [{ path: '/run/user:1@2', content: 'unit:getty@tty1.service' }],
+    },
+  });
+});
+
 test('a check tells of every document that is wrong, and of no more than that', async () => {
   const image = { file: 'i.yaml', text: 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec: {}\n' };
   assert.deepEqual(await configCheck([]), []);

@@ -11,8 +11,10 @@ import type { DocumentText, LoadedDocument } from './load.ts';
 import { formatPath, isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 import { resolveNodeConfig } from './resolve.ts';
-import { holdsSecret } from '../model/shown-address.ts';
+import { holdsSecret, looksSecret } from '../model/shown-address.ts';
+import { nodeConfigDocument } from './schema-node.ts';
 import { secretPaths } from './secrets.ts';
+import { inside, isAddress, isSecret, isSecretMap, known, type Known } from './typed.ts';
 
 /** Every problem of every source, and of the NodeConfigs together; empty when all is well. */
 export async function configCheck(sources: readonly DocumentText[]): Promise<Problem[]> {
@@ -74,12 +76,13 @@ export interface ConfigDump {
 /** The NodeConfig that documents make together, without secrets, and where each value comes from. */
 export function configDump(sources: readonly LoadedDocument<'NodeConfig'>[]): ConfigDump {
   const { config, placeOf } = resolveNodeConfig(sources);
-  const entries = leaves(config, []).map(({ path, value }): DumpEntry => ({
+  const shown = redacting(config, known(nodeConfigDocument));
+  const entries = leaves(shown, []).map(({ path, value }): DumpEntry => ({
     path: formatPath(path),
-    value: path.at(-2) === environment ? redacted : redact(value),
+    value,
     origin: originOf(placeOf(path)),
   }));
-  return { config: redact(config), entries };
+  return { config: shown, entries };
 }
 
 function originOf(place: Place | undefined): string {
@@ -89,22 +92,37 @@ function originOf(place: Place | undefined): string {
 }
 
 /**
- * The value with every secret replaced. Secrets are recognised by their shape, `SensitiveText`; an address with a password or a
- * signature is one wherever it stands.
+ * The value with every secret replaced. Where no schema says what it is, secrets are recognised by their shape, `SensitiveText`;
+ * an address with a password or a signature is one wherever it stands, and so is an environment.
  */
 export function redact(value: unknown): unknown {
-  if (isSensitiveText(value) || (typeof value === 'string' && holdsSecret(value))) return redacted;
-  if (Array.isArray(value)) return value.map((item) => redact(item));
+  return redacting(value, []);
+}
+
+function redacting(value: unknown, schemas: Known): unknown {
+  if (isSensitiveText(value)) return redacted;
+  if (typeof value === 'string') {
+    const isHidden = isSecret(schemas) || looksSecret(value) || (isAddress(schemas) && holdsSecret(value));
+    return isHidden ? redacted : value;
+  }
+  if (Array.isArray(value)) return value.map((item, index) => redacting(item, inside(schemas, index)));
   if (!isMap(value)) return value;
+  const isFree = schemas.length === 0 || schemas.some(({ _zod: { def } }) => def.type === 'unknown');
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, key === environment ? hidden(inner) : redact(inner)]),
+    Object.entries(value).map(([key, inner]) => {
+      const types = inside(schemas, key);
+      const isEnvironment = isSecretMap(types) || (isFree && key === 'env');
+      return [looksSecret(key) ? redacted : key, isEnvironment ? hidden(inner) : redacting(inner, types)];
+    }),
   );
 }
 
-/** What programs are given there is for them alone. */
-const environment = 'env';
-
+/** What programs are given there is for them alone: a map, or a list of names with values, as pods have it. */
 function hidden(variables: unknown): unknown {
+  if (Array.isArray(variables))
+    return variables.map((variable: unknown) =>
+      isMap(variable) && 'value' in variable ? { ...variable, value: redacted } : redact(variable),
+    );
   if (!isMap(variables)) return redact(variables);
   return Object.fromEntries(Object.keys(variables).map((name) => [name, redacted]));
 }

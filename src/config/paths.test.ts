@@ -12,6 +12,8 @@ for (const [path, text] of [
   [['say "x"'], '["say \\"x\\""]'],
   [['-a', ''], '["-a"][""]'],
   [[0, 'a'], '[0].a'],
+  [['spec', 'https://user:hunter2@example.org', 'a'], 'spec[…].a'],
+  [['user:hunter2@example.org'], '[…]'],
 ] as const satisfies readonly (readonly [Path, string])[]) {
   test(`${JSON.stringify(path)} is written ${text || 'as nothing'}`, () => {
     assert.equal(formatPath(path), text);

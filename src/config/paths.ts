@@ -1,16 +1,18 @@
 /**
  * Paths inside documents: `spec.files[2].mode`, `spec.kubelet.labels["example.org/zone"]`. Pure.
  */
+import { looksSecret } from '../model/shown-address.ts';
 
 /** A place inside a document: keys of maps, indexes of lists. */
 export type Path = readonly (string | number)[];
 
+/** A key that looks like an address with a password is not shown. */
 export function formatPath(path: Path): string {
   let text = '';
   for (const part of path) {
     if (typeof part === 'number') text += `[${part}]`;
     else if (/^[A-Za-z_][A-Za-z0-9_-]*$/.test(part)) text += text === '' ? part : `.${part}`;
-    else text += `[${JSON.stringify(part)}]`;
+    else text += looksSecret(part) ? '[…]' : `[${JSON.stringify(part)}]`;
   }
   return text;
 }

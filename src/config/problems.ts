@@ -2,6 +2,7 @@
  * What zod found wrong, as problems for people: in words, at file, line, column and path, with a suggestion. Pure.
  */
 import type { Place, Problem } from '../errors.ts';
+import { looksSecret } from '../model/shown-address.ts';
 import { formatPath, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
 import type { Positions, PositionTarget } from './positions.ts';
@@ -58,7 +59,9 @@ function problemsOfIssue(issue: Issue, prefix: Path, checked: Checked): Problem[
   }
   if (issue.code === 'invalid_key') {
     const message = issue.issues?.[0]?.message.replace(/, is [^]*$/, '') ?? 'is not allowed';
-    return [placed({ message: `the key ${JSON.stringify(path.at(-1))} ${message}` }, checked.placeOf(path, 'key'))];
+    const key = String(path.at(-1));
+    const named = looksSecret(key) ? 'a key (not shown)' : `the key ${JSON.stringify(key)}`;
+    return [placed({ message: `${named} ${message}` }, checked.placeOf(path, 'key'))];
   }
   const branch = issue.code === 'invalid_union' ? matchingBranch(issue, value) : undefined;
   if (branch) return branch.flatMap((inner) => problemsOfIssue(inner, path, checked));
@@ -94,7 +97,7 @@ function lastPart(path: Path): Path {
 
 function unknownKey(key: string, parent: Path, known: readonly string[], checked: Checked): Problem {
   const place = checked.placeOf([...parent, key], 'key');
-  if (mayBeContent(key)) {
+  if (mayBeContent(key) || looksSecret(key)) {
     const message = 'unknown key, not shown: it may be content that lost its indentation';
     return placed({ message }, place && { ...place, path: formatPath(parent) });
   }

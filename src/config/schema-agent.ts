@@ -11,6 +11,7 @@ import {
   keyedList,
   list,
   matching,
+  matchingAddress,
   mode,
   oneOf,
   opt,
@@ -106,7 +107,7 @@ export const agentConfig = fields({
       resync: opt('Time between two looks for drift. Default: 1m.', duration),
       endpoint: opt(
         'Where /healthz, /readyz and /metrics are served: a Unix socket, a loopback address with a port, or `none`. Default: unix:/run/nodekiln/agent.sock.',
-        matching(
+        matchingAddress(
           /^(?:none|unix:\/[^\0\n]+|(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5})$/,
           'none, a socket like "unix:/run/nodekiln/agent.sock" or a loopback address like "127.0.0.1:2752"',
         ),

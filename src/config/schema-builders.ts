@@ -26,6 +26,7 @@ import {
 import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
 import type { $strict } from 'zod/v4/core';
 import { hasNoTextCharacter } from '../model/printable.ts';
+import { holdsSecret, looksSecret } from '../model/shown-address.ts';
 import { resourceKinds } from '../model/resources.ts';
 import { isSubnet } from '../model/ip-address.ts';
 import { isRegistry } from '../model/reference.ts';
@@ -37,7 +38,7 @@ import { sizePattern } from './size.ts';
 import { addressForms, whyNoAddress, type AddressKind } from './address.ts';
 import { badPlaceholder, placeholders } from './template.ts';
 import { unwritable } from './unwritable.ts';
-import { alternatives, inWords } from './words.ts';
+import { addressInWords, alternatives, inWords, named } from './words.ts';
 
 interface RawIssue {
   readonly input?: unknown;
@@ -60,6 +61,12 @@ function wantsForm(what: string): (issue: RawIssue) => string {
 /** The same for values that must not be shown. */
 export function wantsSecret(what: string): (issue: RawIssue) => string {
   return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
+}
+
+/** The same for addresses: no user, password, query or fragment is shown. */
+export function wantsAddress(what: string): (issue: RawIssue) => string {
+  return ({ input }) =>
+    input === undefined ? `is missing: it must be ${what}` : `must be ${what}, is ${addressInWords(input)}`;
 }
 
 /** A strict object. */
@@ -100,7 +107,7 @@ export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
         const name: unknown = isMap(entry) ? entry[key] : undefined;
         if (typeof name !== 'string') continue;
         if (seen.has(name)) {
-          const message = `names "${name}" a second time in this list`;
+          const message = `names ${named(name)} a second time in this list`;
           payload.issues.push({ code: 'custom', message, path: [index, key], input: name });
         }
         seen.add(name);
@@ -154,6 +161,45 @@ export function keyText() {
 
 /** The checks of secret texts, by which a schema can be asked where its secrets are. */
 export const secretChecks = new WeakSet<object>();
+
+/** The checks of addresses, which may hold a password or a signature: by them a schema can be asked where its addresses are. */
+export const addressChecks = new WeakSet<object>();
+/** The same of maps whose values are for programs alone. */
+export const secretMapChecks = new WeakSet<object>();
+
+/** Strings that name a place in a network, whatever the form: `https://host/path`, `host:port`, `registry/repository:tag`. */
+export function asAddress<Schema extends ZodMiniType<string>>(schema: Schema): Schema {
+  return schema.check(marked<string>(addressChecks));
+}
+
+function marked<Value>(marks: WeakSet<object>) {
+  const mark = check<Value>(() => undefined);
+  marks.add(mark);
+  return mark;
+}
+
+/** Addresses of one shape; `what` says which, with an example. */
+export function matchingAddress(pattern: RegExp, what: string) {
+  return checkedAddress((value) => pattern.test(value), what);
+}
+
+/** Addresses that something tells right from wrong; `what` says what is right. */
+export function checkedAddress(isRight: (value: string) => boolean, what: string) {
+  const error = wantsAddress(what);
+  return asAddress(string({ error }).check(refine(isRight, { error, abort: true }), textOnly()));
+}
+
+/** Addresses whose form nobody looks at. */
+export function anyAddress() {
+  return asAddress(anyText());
+}
+
+/** The environment of a program. Its values may be secrets, and are never shown. */
+export function environment() {
+  return record(variableName, anyText(), { error: wants('a map') }).check(
+    marked<Record<string, string>>(secretMapChecks),
+  );
+}
 
 /** Strings that must never be shown, not even in a message about them. */
 export function secretText(what = 'a string (a secret: not shown)') {
@@ -261,18 +307,22 @@ export const targetPath = absolutePath.check(
   check<string>((payload) => {
     const why = whyRefused(payload.value);
     if (why === undefined) return;
-    payload.issues.push({ code: 'custom', message: `cannot be ${payload.value}: it ${why}`, input: payload.value });
+    payload.issues.push({
+      code: 'custom',
+      message: `cannot be ${looksSecret(payload.value) ? 'this' : payload.value}: it ${why}`,
+      input: payload.value,
+    });
   }),
 );
 const urlForm = 'a URL like "https://example.org/path"';
-export const url = matching(/^https?:\/\/[^\s/]\S*$/, urlForm).check(
-  refine((value) => URL.canParse(value), { error: wants(urlForm) }),
-);
+export const url = checkedAddress((value) => /^https?:\/\/[^\s/]\S*$/.test(value) && URL.canParse(value), urlForm);
 /** One, or several with commas or blanks between them. */
-export const withoutProxy = text().check(
-  refine((value) => value.split(/[,\s]+/).every((entry) => !entry.includes('/') || isSubnet(entry)), {
-    error: wants('a host, a domain or a subnet'),
-  }),
+export const withoutProxy = asAddress(
+  text().check(
+    refine((value) => value.split(/[,\s]+/).every((entry) => !entry.includes('/') || isSubnet(entry)), {
+      error: wantsAddress('a host, a domain or a subnet'),
+    }),
+  ),
 );
 export const unitName = matching(
   /^[A-Za-z0-9:_.\\@-]+\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/,
@@ -303,17 +353,19 @@ function isVersion(value: string): boolean {
 
 /** The same for where an artifact is. */
 export function addressTemplate(kind: AddressKind) {
-  return template(addressForms[kind]).check(
-    check<string>((payload) => {
-      const isText = payload.value !== '' && badPlaceholder(payload.value) === undefined;
-      const why = isText ? whyNoAddress(payload.value, kind) : undefined;
-      if (why !== undefined) payload.issues.push({ code: 'custom', message: why, input: payload.value });
-    }),
+  return asAddress(
+    template(addressForms[kind]).check(
+      check<string>((payload) => {
+        const isText = payload.value !== '' && badPlaceholder(payload.value) === undefined;
+        const why = isText ? whyNoAddress(payload.value, kind) : undefined;
+        if (why !== undefined) payload.issues.push({ code: 'custom', message: why, input: payload.value });
+      }),
+    ),
   );
 }
 
 /** Which registry is meant, or all others. */
-export const registryHost = checked(
+export const registryHost = checkedAddress(
   (value) => value === '_default' || isRegistry(value),
   'a registry’s host like "registry.example.org:5000", without a scheme or path',
 );
@@ -322,8 +374,10 @@ export const registryHost = checked(
 export function template(what: string) {
   return text(what).check(
     refine((value) => badPlaceholder(value) === undefined, {
-      error: ({ input }) =>
-        `has ${badPlaceholder(String(input))}, which is not a placeholder; known are ${placeholders.map((known) => `{${known}}`).join(', ')}`,
+      error: ({ input }) => {
+        const bad = holdsSecret(String(input)) ? 'something in braces' : badPlaceholder(String(input));
+        return `has ${bad}, which is not a placeholder; known are ${placeholders.map((known) => `{${known}}`).join(', ')}`;
+      },
     }),
   );
 }

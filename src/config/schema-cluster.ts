@@ -1,7 +1,7 @@
 /** What a document says of a cluster and of a node's place in it: addresses, tokens, names. */
 import { maxLength, refine, regex } from 'zod/mini';
 import { certificatesIn } from '../model/certificate.ts';
-import { contentText, matching, secretText, text } from './schema-builders.ts';
+import { asAddress, contentText, matching, secretText, text } from './schema-builders.ts';
 
 /** The subnet of a bridge whose pods have the addresses that the cluster gives the Node. */
 export const podCidr = 'podCIDR';
@@ -9,9 +9,11 @@ export const podCidr = 'podCIDR';
 const addressOfApiServer = 'the https address of an API server, like "https://api.example.org:6443"';
 
 /** Credentials go over TLS only, and never in an address: one with a password in it is not shown. */
-export const apiServerUrl = text(addressOfApiServer).check(
-  regex(/^https:\/\/[^\s/?#@]+(?:\/[^\s?#@]*)?$/, { error: `must be ${addressOfApiServer}`, abort: true }),
-  refine((value) => URL.canParse(value), { error: `must be ${addressOfApiServer}` }),
+export const apiServerUrl = asAddress(
+  text(addressOfApiServer).check(
+    regex(/^https:\/\/[^\s/?#@]+(?:\/[^\s?#@]*)?$/, { error: `must be ${addressOfApiServer}`, abort: true }),
+    refine((value) => URL.canParse(value), { error: `must be ${addressOfApiServer}` }),
+  ),
 );
 
 /** Not shown in messages: somebody may have put a key here. */

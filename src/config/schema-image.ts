@@ -6,7 +6,7 @@ import { check, discriminatedUnion, literal, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   addressTemplate,
-  checked,
+  checkedAddress,
   digest,
   doc,
   fields,
@@ -101,7 +101,7 @@ const install = fields({
   ),
 });
 
-const imageReference = checked(
+const imageReference = checkedAddress(
   (value) => asReference(value) !== undefined,
   'a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"',
 );

@@ -4,7 +4,7 @@
  */
 import { literal, nullable } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
-import { anyText, doc, fields, flag, freeMap, list, oneOfTypes, opt, text } from './schema-builders.ts';
+import { anyAddress, anyText, doc, fields, flag, freeMap, list, oneOfTypes, opt, text } from './schema-builders.ts';
 import { apiVersion, metadata } from './schema-node.ts';
 
 const other = doc('Facts that have no meaning here.', freeMap());
@@ -25,7 +25,7 @@ const platformBlock = fields({
   os: doc('`ubuntu`, `azurelinux`, …; `default` for every other.', anyText()),
   release: doc('`r2204`, `v3.0`, `current`.', anyText()),
   variant: opt('`OSGUARD`, `DEFAULT`.', anyText()),
-  url: opt('Template of the address; the platform’s package manager serves when absent.', anyText()),
+  url: opt('Template of the address; the platform’s package manager serves when absent.', anyAddress()),
   entries: opt('Versions, in lines of a latest and a previous one.', nullable(list(versionEntry))),
   legacyVersions: opt('The older form: a plain list.', list(anyText())),
   other,
@@ -39,7 +39,7 @@ const inventoryPackage = fields({
 });
 
 const inventoryImage = fields({
-  reference: doc('`registry/repository:*`, the asterisk standing for the version.', anyText()),
+  reference: doc('`registry/repository:*`, the asterisk standing for the version.', anyAddress()),
   amd64Only: opt('Versions for amd64 alone.', list(anyText())),
   multiArch: opt('Versions for every architecture.', nullable(list(versionEntry))),
   legacyMultiArch: opt('The older form: a plain list.', list(anyText())),
@@ -48,14 +48,14 @@ const inventoryImage = fields({
 });
 
 const gpuImage = fields({
-  reference: doc('`registry/repository:*`.', anyText()),
+  reference: doc('`registry/repository:*`.', anyAddress()),
   version: doc('Its version.', versionEntry),
   other,
 });
 
 const artifact = fields({
   name: doc('Name of the artifact.', anyText()),
-  reference: doc('Template of the reference.', anyText()),
+  reference: doc('Template of the reference.', anyAddress()),
   windows: opt('Versions for Windows: of no use here.', list(versionEntry)),
   other,
 });

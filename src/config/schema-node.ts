@@ -8,14 +8,16 @@ import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
   addressTemplate,
+  asAddress,
   anyLine,
   anyLines,
   anyText,
-  checked,
+  checkedAddress,
   contentText,
   digest,
   doc,
   duration,
+  environment,
   fields,
   flag,
   freeMap,
@@ -23,6 +25,7 @@ import {
   kubernetesVersion,
   list,
   matching,
+  matchingAddress,
   name,
   oneOf,
   opt,
@@ -32,7 +35,6 @@ import {
   template,
   text,
   url,
-  variableName,
   wants,
   wantsSecret,
   withoutProxy,
@@ -41,6 +43,7 @@ import {
 } from './schema-builders.ts';
 import { proxyAddress } from '../model/proxy-address.ts';
 import { addressBytes, isNodeAddress } from '../model/ip-address.ts';
+import { asReference } from '../model/reference.ts';
 import { arePodSubnets } from '../model/subnet.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName, podCidr } from './schema-cluster.ts';
@@ -52,12 +55,12 @@ export const metadata = fields({
   name: opt('A name for people; nothing depends on it.', text()),
 });
 
-const ipAddress = checked((value) => addressBytes(value) !== undefined, 'an IP address');
-const podSubnet = checked(
+const ipAddress = checkedAddress((value) => addressBytes(value) !== undefined, 'an IP address');
+const podSubnet = checkedAddress(
   (value) => value === podCidr || arePodSubnets(value),
   'a subnet with room for pods, by its first address like "10.88.0.0/24", an IPv4 and an IPv6 subnet with a comma, or "podCIDR"',
 );
-const nodeAddresses = checked(isNodeAddress, 'one address, or an IPv4 and an IPv6 address with a comma');
+const nodeAddresses = checkedAddress(isNodeAddress, 'one address, or an IPv4 and an IPv6 address with a comma');
 /** Not shown in messages: somebody may have put a key here. */
 const pem = contentText().check(
   // With text around them, as many tools write it (RFC 7468, 5.2).
@@ -97,7 +100,7 @@ const cluster = fields({
     fields({
       command: doc('The program.', absolutePath),
       args: opt('Its arguments.', list(anyText())),
-      env: opt('Further variables of its environment.', record(variableName, anyText(), { error: wants('a map') })),
+      env: opt('Further variables of its environment; never shown.', environment()),
       apiVersion: opt(
         'What it speaks. Default: client.authentication.k8s.io/v1.',
         oneOf('client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1'),
@@ -110,7 +113,7 @@ const cluster = fields({
     oneOf('self-signed', 'cluster'),
   ),
   dns: opt('Addresses of the cluster’s DNS service.', list(ipAddress)),
-  domain: opt('Domain of the cluster. Default: cluster.local.', text()),
+  domain: opt('Domain of the cluster. Default: cluster.local.', asAddress(text())),
 });
 
 const labelKey = matching(
@@ -187,7 +190,7 @@ const registry = fields({
 const containerd = fields({
   sandboxImage: opt(
     'Image of the pod sandbox. Default: containerd’s own.',
-    matching(/^[^\s@:/]\S*$/, 'an image reference like "registry.k8s.io/pause:3.10"'),
+    matchingAddress(/^[^\s@:/]\S*$/, 'an image reference like "registry.k8s.io/pause:3.10"'),
   ),
   restrictOomScoreAdj: opt(
     'Do not go below our own OOM score: for hosts without CAP_SYS_RESOURCE. Default: false.',
@@ -202,10 +205,12 @@ const containerd = fields({
 
 const proxyForm = 'a URL like "http://proxy.example.org:3128"';
 /** Go, in which containerd and kubelet are written, knows these kinds. */
-const proxyUrl = secretText(proxyForm).check(
-  refine((text) => text === '' || proxyAddress(text.replace(/^socks5h?:/i, 'http:')) !== undefined, {
-    error: wantsSecret(proxyForm),
-  }),
+const proxyUrl = asAddress(
+  secretText(proxyForm).check(
+    refine((text) => text === '' || proxyAddress(text.replace(/^socks5h?:/i, 'http:')) !== undefined, {
+      error: wantsSecret(proxyForm),
+    }),
+  ),
 );
 
 const network = fields({
@@ -242,6 +247,11 @@ const network = fields({
   ),
 });
 
+/** It completes to a reference with a tag, and has none itself. */
+function isRepository(text: string): boolean {
+  return asReference(`${text}:tag`) !== undefined && asReference(text) === undefined;
+}
+
 const extension = fields({
   name: doc(
     'Name of the extension, as in the `extension-release` file it carries.',
@@ -254,7 +264,7 @@ const extension = fields({
   path: opt('On the host: a `.raw` image, a folder of such images, or an extension that is a folder.', absolutePath),
   registry: opt(
     'Repository of OCI artifacts, without a tag; tags are `v<version>-<revision>-<distribution>-<architecture>`.',
-    matching(/^[^\s@]+\/[^\s@:]+$/, 'a repository like "registry.example/extensions/kubernetes", without a tag'),
+    checkedAddress(isRepository, 'a repository like "registry.example/extensions/kubernetes", without a tag'),
   ),
   revision: opt(
     'Revision and distribution, `1-azlinux3`, that complete the tag where the registry cannot list tags.',

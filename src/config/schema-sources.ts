@@ -8,6 +8,7 @@ import type { infer as Infer, ZodMiniType } from 'zod/mini';
 import {
   absolutePath,
   addressTemplate,
+  asAddress,
   digest,
   doc,
   duration,
@@ -47,7 +48,7 @@ export const signature = union(
     fields({
       trustedRoot: doc('Path of the trusted root (JSON) that certificates must lead to.', text()),
       identity: doc('The signer’s identity in the certificate; a regular expression between slashes.', text()),
-      issuer: doc('Who vouched for the identity, a URL.', text()),
+      issuer: doc('Who vouched for the identity, a URL.', asAddress(text())),
     }),
   ],
   { error: wants('a map with key, or with trustedRoot, identity and issuer') },
@@ -60,8 +61,10 @@ export const transfer = fields({
   caFile: opt('Path of certificates trusted instead of the machine’s.', absolutePath),
   proxy: opt(
     'HTTP proxy, `http://proxy.example:3128` or `proxy.example:3128` (may hold a password: not shown).',
-    secretText(httpProxy).check(
-      refine((text) => text === '' || proxyAddress(text) !== undefined, { error: wantsSecret(httpProxy) }),
+    asAddress(
+      secretText(httpProxy).check(
+        refine((text) => text === '' || proxyAddress(text) !== undefined, { error: wantsSecret(httpProxy) }),
+      ),
     ),
   ),
   noProxy: opt('Hosts, domains and subnets reached directly, as in `NO_PROXY`.', list(withoutProxy)),

@@ -64,7 +64,7 @@ const addresses: readonly (readonly [address: string, isSecret: boolean])[] = [
   ['https://example.org/a?sig=x', true],
   ['HTTPS://example.org?x', true],
   ['https://example.org/a@b', false],
-  ['https://example.org/a#b?c', false],
+  ['https://example.org/a#b?c', true],
   ['https://example.org', false],
   ['registry.example.org/a:b@sha256:0', false],
   ['', false],

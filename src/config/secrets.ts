@@ -1,34 +1,24 @@
 /**
- * Where a NodeConfig source holds secrets. Pure.
+ * Where a NodeConfig source holds secrets, by the types of its fields. Pure.
  */
 import { holdsSecret } from '../model/shown-address.ts';
-import type { Path } from './paths.ts';
-import type { NodeSpecDocument } from './schema-node.ts';
+import { isMap, type Path } from './paths.ts';
+import { nodeSpec, type NodeSpecDocument } from './schema-node.ts';
+import { inside, isAddress, isSecret, known, type Known } from './typed.ts';
 
-/** Paths inside the spec. */
+/** Paths inside the spec. Environments are not among them: what they hold is not shown, and need not be secret. */
 export function secretPaths(spec: NodeSpecDocument): Path[] {
-  const { proxy } = spec.network ?? {};
-  const paths: Path[] = [];
-  if (spec.cluster?.bootstrapToken !== undefined) paths.push(['cluster', 'bootstrapToken']);
-  for (const scheme of ['http', 'https'] as const) {
-    if (/\/\/[^/@]*@/.test(proxy?.[scheme] ?? '')) paths.push(['network', 'proxy', scheme]);
-  }
-  if (/\/\/[^/@]*@/.test(spec.binaries?.transfer?.proxy ?? '')) paths.push(['binaries', 'transfer', 'proxy']);
-  const { sources, tools = {} } = spec.binaries ?? {};
-  const addresses: (readonly [Path, string | undefined])[] = [
-    [['binaries', 'sources', 'tarball', 'url'], sources?.tarball?.url],
-  ];
-  for (const [name, tool] of Object.entries(tools)) {
-    const path = ['binaries', 'tools', name];
-    addresses.push([[...path, 'url'], tool.url], [[...path, 'privateUrl'], tool.privateUrl]);
-    addresses.push([[...path, 'sources', 'tarball', 'url'], tool.sources?.tarball?.url]);
-  }
-  for (const [index, { url, tarball }] of (spec.extensions ?? []).entries()) {
-    const path = ['extensions', index];
-    addresses.push([[...path, 'url'], url], [[...path, 'tarball', 'url'], tarball?.url]);
-  }
-  for (const [path, address] of addresses) if (holdsSecret(address ?? '')) paths.push([...path]);
+  const paths = secretsIn(spec, known(nodeSpec), []);
   for (const [index, file] of (spec.files ?? []).entries()) if (file.sensitive) paths.push(['files', index]);
   for (const [index, unit] of (spec.units ?? []).entries()) if (unit.sensitive) paths.push(['units', index]);
   return paths;
+}
+
+function secretsIn(value: unknown, schemas: Known, path: Path): Path[] {
+  if (typeof value === 'string')
+    return (isAddress(schemas) ? holdsSecret(value) : isSecret(schemas)) ? [[...path]] : [];
+  const inner = Array.isArray(value) ? value.entries() : isMap(value) ? Object.entries(value) : [];
+  return [...inner].flatMap(([key, item]: readonly [string | number, unknown]) =>
+    secretsIn(item, inside(schemas, key), [...path, key]),
+  );
 }

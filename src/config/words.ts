@@ -2,7 +2,7 @@
  * Words for messages about documents: what a value is, what was probably meant. Pure.
  */
 
-import { holdsSecret, shownAddress } from '../model/shown-address.ts';
+import { addressNotShown, holdsSecret, looksSecret, shownAddress } from '../model/shown-address.ts';
 
 const longestQuote = 40;
 
@@ -11,13 +11,27 @@ export function inWords(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'empty (null)';
   if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'string')
-    return value === ''
-      ? 'an empty string'
-      : `the string "${shorten(holdsSecret(value) ? shownAddress(value) : value)}"`;
+  if (typeof value === 'string') return looksSecret(value) ? addressInWords(value) : quoted(value);
   if (typeof value === 'number') return `the number ${value}`;
   if (typeof value === 'boolean') return `the boolean ${value}`;
   return 'a map';
+}
+
+/** The same of what should be an address: host and path alone where it may hold more. */
+export function addressInWords(value: unknown): string {
+  if (typeof value !== 'string' || !holdsSecret(value)) return inWords(value);
+  const shown = shownAddress(value);
+  if (shown === addressNotShown) return 'a string that may hold a password (not shown)';
+  return `${quoted(shown)} with more that may be secret (not shown)`;
+}
+
+/** A text that names something, in quotes; not where it looks like an address with a password. */
+export function named(text: string): string {
+  return looksSecret(text) ? 'what may be secret (not shown)' : `"${text}"`;
+}
+
+function quoted(text: string): string {
+  return text === '' ? 'an empty string' : `the string "${shorten(text)}"`;
 }
 
 function shorten(text: string): string {

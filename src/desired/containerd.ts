@@ -17,10 +17,11 @@ import { configurationVersion, hasPluginFolders } from './containerd-version.ts'
 import { differing, keptConfiguration, withSystemdCgroups } from './containerd-kept.ts';
 import { containerdConfigPath, writtenByUs } from '../model/containerd-configuration.ts';
 import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
-import { base, folder, textFile } from './render-items.ts';
+import { base, folder, textFile, type Policy } from './render-items.ts';
 import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
 import { registryName, registryUrl } from '../model/reference.ts';
+import { holdsSecret } from '../model/shown-address.ts';
 import { mergeMaps, stable } from './stable.ts';
 import { isPlainInHead, tablesAsKeys, tablesUnreadInHeads, tomlText } from './toml.ts';
 
@@ -48,7 +49,7 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
       : textFile(containerdConfigPath, text, { scope }),
     folder(registryFolder, { scope }),
     ...registries.map((registry) =>
-      textFile(`${registryFolderOf(registry.host)}/hosts.toml`, hostsToml(registry, facts), { scope }),
+      hostsFile(`${registryFolderOf(registry.host)}/hosts.toml`, hostsOf(registry), { facts, scope }),
     ),
     folder(cniFolder, { scope }),
     ...(network ? [textFile(network.path, network.text, { scope })] : []),
@@ -200,9 +201,22 @@ export function containerdConfiguration(
   };
 }
 
-function hostsToml({ host: _host, server, mirrors, ...rest }: RegistryItem, facts: Facts): string {
+function hostsOf({ host: _host, server, mirrors, ...rest }: RegistryItem): RegistryHosts {
   nothingLeft(rest);
-  return hostsText({ server, hosts: mirrors.map(hostOf) }, facts);
+  return { server, hosts: mirrors.map(hostOf) };
+}
+
+/** For root alone where an address may hold a password. */
+export function hostsFile(
+  path: string,
+  about: RegistryHosts,
+  { facts, ...policy }: Policy & { readonly facts: Facts },
+): FileResource {
+  const text = hostsText(about, facts);
+  const addresses = [...(about.server === undefined ? [] : [about.server]), ...about.hosts.map(({ url }) => url)];
+  return addresses.some((address) => holdsSecret(address))
+    ? textFile(path, { sensitive: text }, { ...policy, mode: '0600' })
+    : textFile(path, text, policy);
 }
 
 function hostOf(mirror: RegistryItem['mirrors'][number]): RegistryHost {
@@ -221,11 +235,14 @@ export interface RegistryHost {
   readonly skipVerify: boolean;
 }
 
+/** Who is asked for a registry's images, in this order; the registry itself last. */
+export interface RegistryHosts {
+  readonly server: string | undefined;
+  readonly hosts: readonly RegistryHost[];
+}
+
 /** One hosts.toml; containerd asks its hosts in the order of the file. An address by IPv6 has brackets, which decide about its form. */
-export function hostsText(
-  { server, hosts }: { readonly server: string | undefined; readonly hosts: readonly RegistryHost[] },
-  facts: Facts,
-): string {
+export function hostsText({ server, hosts }: RegistryHosts, facts: Facts): string {
   const tables = hosts.map((host) => [registryUrl(host.url), hostTable(host)] as const);
   const ofServer = server === undefined ? {} : { server: registryUrl(server) };
   if (readsAnyHead(facts) || tables.every(([url]) => isPlainInHead(url)))

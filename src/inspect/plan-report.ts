@@ -2,6 +2,7 @@
  * A plan as it may be shown: what, why, where each step stands and why, what restarts. Sensitive content never, nor a digest
  * of it. Pure.
  */
+import { shownAddress } from '../model/shown-address.ts';
 import type { Decision } from '../plan/decide.ts';
 import { isNeverDeferrable } from '../config/never-deferrable.ts';
 import { nameOf } from '../model/resources.ts';
@@ -109,8 +110,12 @@ function unitsBeforeGoal({ schedule: { steps, goal } }: Decision): UnitBeforeGoa
   }));
 }
 
-/** Content is named by its digest; of sensitive content even that would allow guessing. */
+/** Content is named by its digest; of sensitive content even that would allow guessing. Addresses without their secrets. */
 export function shownAction(action: StepAction): unknown {
+  if (action.do === 'ready' && action.readiness.type === 'http')
+    return { ...action, readiness: { ...action.readiness, url: shownAddress(action.readiness.url) } };
+  if (action.do === 'reach')
+    return { ...action, servers: action.servers.map((server) => ({ ...server, url: shownAddress(server.url) })) };
   if (action.do !== 'write' || action.entry.type !== 'file') return action;
   const { content, digest, ...entry } = action.entry;
   return { ...action, entry: content.sensitive ? { ...entry, sensitive: true } : { ...entry, digest } };

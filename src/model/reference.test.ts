@@ -70,3 +70,14 @@ describe('tags', () => {
     assert.equal(mirrorTag('v1.34.0'), 'v1.34.0');
   });
 });
+
+it('a reference that is none is named without what may be a password', () => {
+  for (const [text, shown] of [
+    ['user:hunter2@host.io/a:1', 'host.io/a:1'],
+    ['https://user:hunter2@host.io/a:1', 'https://host.io/a:1'],
+    ['host.io/a:1?hunter2', 'host.io/a:1?…'],
+    ['host.io/a@b', 'an address that is none'],
+    ['a:b', '"a:b"'],
+  ] as const)
+    assert.throws(() => parseReference(text), { code: 'NK_DOCUMENT_INVALID', message: `${shown} is no OCI reference` });
+});

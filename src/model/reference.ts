@@ -4,6 +4,7 @@
  */
 import { NodekilnError } from '../errors.ts';
 import { addressBytes } from './ip-address.ts';
+import { holdsSecret, shownAddress } from './shown-address.ts';
 import { cacheKey, parseVersion } from './version.ts';
 
 /** A reference of an OCI artifact in its parts. */
@@ -69,9 +70,13 @@ export function asReference(text: string): Reference | undefined {
 export function parseReference(text: string): Reference {
   const reference = asReference(text);
   if (reference) return reference;
-  throw new NodekilnError('NK_DOCUMENT_INVALID', `${JSON.stringify(text)} is no OCI reference`, {
-    hint: 'Write registry, repository and a tag or digest: registry.example/team/kubelet:v1.34.3.',
-  });
+  throw new NodekilnError(
+    'NK_DOCUMENT_INVALID',
+    `${holdsSecret(text) ? shownAddress(text) : JSON.stringify(text)} is no OCI reference`,
+    {
+      hint: 'Write registry, repository and a tag or digest: registry.example/team/kubelet:v1.34.3.',
+    },
+  );
 }
 
 /** The reference as text, tag and digest included. */

@@ -50,6 +50,34 @@ function formOf(option: $ZodType): string | undefined {
   return `<${String(constant?.type === 'literal' ? constant.values[0] : Object.keys(def.shape)[0])}>`;
 }
 
+/** A document with nothing in it but a value at a field, and the constants beside it that say what it is. */
+export function documentAround(schema: $ZodType, path: readonly string[], value: unknown): unknown {
+  const { def } = bare(schema)._zod;
+  const [name, ...rest] = path;
+  if (name === undefined) return value;
+  if (def.type === 'array') return [documentAround(def.element, rest, value)];
+  if (def.type === 'record') return { a: documentAround(def.valueType, rest, value) };
+  if (def.type === 'union') {
+    const option = def.options.find((one) => formOf(one) === name) ?? def.options.find((one) => holds(one, name));
+    return option && documentAround(option, name.startsWith('<') ? rest : path, value);
+  }
+  if (def.type !== 'object') return value;
+  const constants = Object.entries(def.shape).flatMap(([key, field]): [string, unknown][] => {
+    const inner = bare(field)._zod.def;
+    return inner.type === 'literal' && inner.values.every((one) => typeof one === 'string') && inner.values.length === 1
+      ? [[key, inner.values[0]]]
+      : [];
+  });
+  const inner = def.shape[name];
+  return { ...Object.fromEntries(constants), [name]: inner ? documentAround(inner, rest, value) : value };
+}
+
+function holds(schema: $ZodType, name: string): boolean {
+  const { def } = bare(schema)._zod;
+  if (def.type === 'object') return Object.hasOwn(def.shape, name);
+  return (def.type === 'array' && name === '*') || (def.type === 'record' && name === '{}');
+}
+
 /** Path of every keyed list (joined with dots) and the field that tells its items apart. */
 export function keyedLists(schema: $ZodType): ReadonlyMap<string, string> {
   const keys = new Map<string, string>();

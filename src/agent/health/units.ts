@@ -4,6 +4,7 @@
  * time. Pure.
  */
 import type { UnitStatus } from '../../host/port.ts';
+import { visibleLine } from '../../model/printable.ts';
 import type { UnitResource } from '../../model/resources.ts';
 
 export type UnitVerdict =
@@ -79,6 +80,8 @@ export function unitsCondition(verdicts: readonly UnitVerdict[]): UnitsCondition
   return { type, status: 'True', reason: 'AllUnitsHealthy', message: 'all units are as their documents ask' };
 }
 
-function shortened(text: string): string {
+/** What units say of themselves is on one line, and nothing for a terminal. */
+function shortened(said: string): string {
+  const text = visibleLine(said);
   return text.length > longestMessage ? `${text.slice(0, longestMessage - 1)}…` : text;
 }

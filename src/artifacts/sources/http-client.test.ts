@@ -159,6 +159,6 @@ describe('a client', () => {
   });
 
   it('shows addresses without what may be a secret', () => {
-    assert.equal(shownUrl('https://user:secret@host:8443/path?token=secret#x'), 'https://host:8443/path?…');
+    assert.equal(shownUrl('https://user:secret@host:8443/path?token=secret#x'), 'https://host:8443/path?…#…');
   });
 });

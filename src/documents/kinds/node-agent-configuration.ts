@@ -52,7 +52,7 @@ const kubeconfigCheck = check<Readonly<Record<string, unknown>>>(({ value: { kub
 });
 const period = duration.check(atLeast('15s'));
 
-const schema = fields({
+export const nodeAgentConfigurationSchema = fields({
   apiVersion: doc('Version of the format.', literal(apiVersion)),
   kind: doc('Kind of document.', literal(kind)),
   apiServer: doc(
@@ -98,7 +98,7 @@ const schema = fields({
   ),
 });
 
-type Document = Infer<typeof schema>;
+type Document = Infer<typeof nodeAgentConfigurationSchema>;
 
 export interface ReadConfiguration {
   readonly spec: AgentSpec;
@@ -128,7 +128,7 @@ export async function readNodeAgentConfiguration(parsed: ParsedDocument): Promis
 }
 
 function checked(parsed: ParsedDocument): { readonly document: Document; readonly unknown: readonly string[] } {
-  const result = schema.safeParse(parsed.value);
+  const result = nodeAgentConfigurationSchema.safeParse(parsed.value);
   const issues: readonly Issue[] = result.error?.issues ?? [];
   const wrong = issues.filter(({ code }) => code !== 'unrecognized_keys');
   if (wrong.length > 0) throw invalidDocument(`${parsed.file} is not a valid ${kind}`, problemsOf(wrong, parsed));
@@ -140,7 +140,7 @@ function checked(parsed: ParsedDocument): { readonly document: Document; readonl
     if (isMap(map)) for (const key of keys) delete map[key];
   }
   return {
-    document: schema.parse(value),
+    document: nodeAgentConfigurationSchema.parse(value),
     unknown: problemsOf(issues, parsed).map((problem) => `${formatProblem(problem)}; it is passed over`),
   };
 }

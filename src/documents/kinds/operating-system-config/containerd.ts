@@ -4,10 +4,11 @@
  */
 import {
   containerdConfiguration,
-  hostsText,
+  hostsFile,
   registryFolder,
   registryFolderOf,
   unreadTables,
+  type RegistryHosts,
 } from '../../../desired/containerd.ts';
 import { folder, textFile, type Policy } from '../../../desired/render-items.ts';
 import type { Rendering } from '../../../desired/rendering.ts';
@@ -61,7 +62,7 @@ export function addContainerdFiles(
   );
   for (const [index, registry] of (containerd.registries ?? []).entries()) {
     const path = [...at, 'registries', index];
-    add(hostsFile(registry, facts, { ...common, origin: originOf(path) }), path);
+    add(fileOfHosts(registry, facts, { ...common, origin: originOf(path) }), path);
   }
 }
 
@@ -150,17 +151,17 @@ function hostsPath(registry: OscRegistry): string {
 }
 
 /** Mirrors inside the cluster answer only once it runs: what sends containerd to them waits, and nothing waits for it. */
-function hostsFile(registry: OscRegistry, facts: Facts, policy: Policy): FileResource {
-  const [path, text] = [hostsPath(registry), hostsOf(registry, facts)];
-  if (registry.readinessProbe !== true) return textFile(path, text, policy);
+function fileOfHosts(registry: OscRegistry, facts: Facts, policy: Policy): FileResource {
+  const [path, about] = [hostsPath(registry), hostsOf(registry)];
+  if (registry.readinessProbe !== true) return hostsFile(path, about, { facts, ...policy });
   const servers = (registry.hosts ?? []).map((host) => ({ url: host.url, ...trustOf(registry, host) }));
   return {
-    ...textFile(path, text, { ...policy, deferrable: true, importance: 'bestEffort' }),
+    ...hostsFile(path, about, { facts, ...policy, deferrable: true, importance: 'bestEffort' }),
     onceReachable: { servers, deadlineMs: probeDeadlineMs },
   };
 }
 
-function hostsOf({ server, hosts = [] }: OscRegistry, facts: Facts): string {
+function hostsOf({ server, hosts = [] }: OscRegistry): RegistryHosts {
   const asked = hosts.map(({ url, capabilities, caCerts, overridePath }) => ({
     url,
     capabilities: capabilities ?? itemDefaults.mirror.capabilities,
@@ -168,7 +169,7 @@ function hostsOf({ server, hosts = [] }: OscRegistry, facts: Facts): string {
     ca: caCerts,
     skipVerify: false,
   }));
-  return hostsText({ server, hosts: asked }, facts);
+  return { server, hosts: asked };
 }
 
 type Mirror = NonNullable<TransferSettings['mirrors']>[number];

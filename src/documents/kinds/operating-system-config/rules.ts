@@ -4,7 +4,7 @@
  */
 import { isMap, valueAt, type Path } from '../../../config/paths.ts';
 import type { Issue } from '../../../config/problems.ts';
-import { nearest } from '../../../config/words.ts';
+import { named, nearest } from '../../../config/words.ts';
 import { registryFolderOf } from '../../../desired/containerd.ts';
 import { containerdConfigPath } from '../../../model/containerd-configuration.ts';
 import { aboveOf } from '../../../model/path.ts';
@@ -63,7 +63,9 @@ function secondFiles(files: readonly Item[]): Issue[] {
     if (!before) return [];
     const onlyOther = hostName !== undefined && !before.has(undefined) && !before.has(hostName);
     if (onlyOther) return [];
-    return [issue([...path, 'path'], `names "${name}" a second time; only files for different hosts share a path`)];
+    return [
+      issue([...path, 'path'], `names ${named(name)} a second time; only files for different hosts share a path`),
+    ];
   });
 }
 
@@ -73,7 +75,7 @@ function filesBelowFiles(files: readonly Item[]): Issue[] {
   return files.flatMap(({ path, value }) => {
     if (typeof value['path'] !== 'string') return [];
     const [parent] = above(value['path']);
-    return parent === undefined ? [] : [issue([...path, 'path'], `lies below "${parent}", which is a file here`)];
+    return parent === undefined ? [] : [issue([...path, 'path'], `lies below ${named(parent)}, which is a file here`)];
   });
 }
 
@@ -94,12 +96,12 @@ function unitFiles(files: readonly Item[], units: readonly Item[]): Issue[] {
 function unknownFilePaths(files: readonly Item[], units: readonly Item[]): Issue[] {
   const known = new Set(files.flatMap(({ value }) => (typeof value['path'] === 'string' ? [value['path']] : [])));
   return units.flatMap(({ path, value }) => {
-    const named = Array.isArray(value['filePaths']) ? value['filePaths'] : [];
-    return named.flatMap((name: unknown, index) => {
+    const paths = Array.isArray(value['filePaths']) ? value['filePaths'] : [];
+    return paths.flatMap((name: unknown, index) => {
       if (typeof name !== 'string' || name === '' || known.has(name)) return [];
       const near = nearest(name, known);
       const hint = near === undefined ? '' : `; did you mean "${near}"?`;
-      return [issue([...path, 'filePaths', index], `names "${name}", which is no file of this document${hint}`)];
+      return [issue([...path, 'filePaths', index], `names ${named(name)}, which is no file of this document${hint}`)];
     });
   });
 }
@@ -114,7 +116,7 @@ function ofContainerd(document: unknown, files: readonly Item[]): Issue[] {
     const name = registryName(String(upstream));
     const again = upstreams.has(name);
     upstreams.add(name);
-    return again ? [issue([...path, 'upstream'], `names "${String(upstream)}" a second time in this list`)] : [];
+    return again ? [issue([...path, 'upstream'], `names ${named(String(upstream))} a second time in this list`)] : [];
   });
   const written = new Set<unknown>([
     containerdConfigPath,

@@ -9,6 +9,8 @@ import { asReference, isRegistry } from '../../../model/reference.ts';
 import {
   targetPath,
   anyText,
+  asAddress,
+  checkedAddress,
   contentText,
   doc,
   fields,
@@ -24,6 +26,7 @@ import {
   unitName,
   url,
   wants,
+  wantsAddress,
   wholeNumber,
 } from '../../../config/schema-builders.ts';
 
@@ -85,12 +88,9 @@ const content = fields({
     fields({
       image: doc(
         'The image, by tag or digest.',
-        text('the reference of an image').check(
-          refine((reference) => asReference(reference) !== undefined, {
-            error: wants(
-              'the reference of an image with its registry and a tag or digest, like "registry.example/team/kubelet:v1.34.3"',
-            ),
-          }),
+        checkedAddress(
+          (reference) => asReference(reference) !== undefined,
+          'the reference of an image with its registry and a tag or digest, like "registry.example/team/kubelet:v1.34.3"',
         ),
       ),
       filePathInImage: doc('Path of the file inside the image.', memberPath),
@@ -157,16 +157,14 @@ function isUpstream(upstream: string): boolean {
 
 const serverUrl = url.check(
   refine((address) => !/^https?:/.test(address) || URL.canParse(address), {
-    error: wants('a URL like "https://registry.example"'),
+    error: wantsAddress('a URL like "https://registry.example"'),
   }),
 );
 
 const registry = fields({
   upstream: doc(
     'The registry as it stands in references; `_default` for all others.',
-    text('a registry').check(
-      refine(isUpstream, { error: wants('a host with an optional port like "registry.example:5000", or "_default"') }),
-    ),
+    checkedAddress(isUpstream, 'a host with an optional port like "registry.example:5000", or "_default"'),
   ),
   server: opt('Address that is asked last.', serverUrl),
   hosts: opt(
@@ -204,7 +202,7 @@ const plugin = fields({
 );
 
 const containerd = fields({
-  sandboxImage: doc('Image of the pods’ sandbox.', text('the reference of an image')),
+  sandboxImage: doc('Image of the pods’ sandbox.', asAddress(text('the reference of an image'))),
   registries: opt('Mirrors of registries.', list(registry)),
   plugins: opt('Changes of containerd’s configuration, in order.', list(plugin)),
 });
