@@ -93,5 +93,6 @@ describe('the condition', () => {
     assert.deepEqual(of(fine, changing), ['True', 'ProgressingUnits', 'c is activating']);
     assert.deepEqual(of(fine), ['True', 'AllUnitsHealthy', 'all units are as their documents ask']);
     assert.equal(unitsCondition([bad('x'.repeat(5000))]).message.length, 1000);
+    assert.equal(unitsCondition([bad('a says \u001b[31m\r\n\u202e')]).message, String.raw`a says \u001b[31m\r\n\u202e`);
   });
 });
