@@ -120,7 +120,7 @@ export interface PlanOptions extends Partial<MachineState> {
 export async function plan({ documents, source = 'boot', ...state }: PlanOptions): Promise<PlanReport> {
   const machine = { facts: exampleFacts, ...state };
   const desired = await desiredBy(documents, machine.facts);
-  return planReport(decideFor(desired, machine, source), desired.warnings, desired.notes);
+  return planReport(decideFor(desired, machine, source), desired);
 }
 
 async function desiredBy(documents: PlanOptions['documents'], facts: Facts): Promise<DesiredState> {
@@ -141,7 +141,7 @@ export type ResourceDifference = PlanReport['changes'][number];
  * secrets. Empty when nothing is to be done.
  */
 export function diff(desired: DesiredState, machine: MachineState): readonly ResourceDifference[] {
-  return planReport(decideFor(desired, machine, 'boot'), []).changes;
+  return planReport(decideFor(desired, machine, 'boot'), { warnings: [] }).changes;
 }
 
 function decideFor(desired: DesiredState, machine: MachineState, source: ClaimSource): Decision {

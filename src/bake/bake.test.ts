@@ -7,6 +7,7 @@ import {
   appendFileSync,
   copyFileSync,
   createReadStream,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -31,6 +32,7 @@ import { buildDeb, programBytes } from '../../test/support/artifacts.ts';
 import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import { parseImageLock } from '../image/image-lock.ts';
 import { verify } from '../inspect/verify/verify.ts';
+import { exitStatus } from '../errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
 let bundle: string;
@@ -43,7 +45,11 @@ before(async () => {
   await deb('kubelet', '1.34.3', 1);
   await deb('kubectl', '1.34.3', 2);
   server = createServer((request, response) => {
-    const path = join(folder, 'debs', request.url ?? '');
+    const { url: asked = '' } = request;
+    // Begun, and never ended.
+    if (asked.startsWith('/slow/')) return void response.writeHead(200, { 'content-length': 1000 }).write('some');
+    if (asked.startsWith('/none/')) return void response.writeHead(404).end();
+    const path = join(folder, 'debs', asked);
     response.setHeader('content-length', statSync(path).size);
     createReadStream(path).pipe(response);
   });
@@ -105,7 +111,7 @@ spec:
       action: cache
       builds:
         - { version: 1.34.3, source: { type: deb, url: "${url}/kubectl_1.34.3.deb" } }
-${more}  files:
+${more.replace('http://SERVER', url)}  files:
     - { path: /etc/motd, content: "hello\\n" }
 `,
   );
@@ -418,7 +424,10 @@ describe('an image is asked to be the same', () => {
     const of = (name: string, member: string, source: string): string =>
       `    - { name: ${name}, action: cache, builds: [{ version: 1.34.3, source: { type: deb, member: usr/bin/${member}, ${source} } }] }\n`;
     const more = of('crictl', 'kubectl', 'path: ./in/crictl.deb') + of('runc', 'kubelet', 'layout: in/layout');
-    writeFileSync(at.manifest, readFileSync(at.manifest, 'utf8').replace('  files:\n', `${more}  files:\n`));
+    writeFileSync(
+      at.manifest,
+      readFileSync(at.manifest, 'utf8').replace('  files:\n', `${more.replace('http://SERVER', url)}  files:\n`),
+    );
     const first = await bake(at);
     assert.equal(first.status, 0, first.text);
     const locked = readFileSync(at.lock, 'utf8');
@@ -538,6 +547,90 @@ describe('programs of an image on the PATH', () => {
       .map(({ subject }) => subject);
   }
 });
+
+describe('a bake that is told to stop', () => {
+  it('ends by the signal in the middle of a transfer, says what is done and what is left, and leaves nothing behind', async () => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      const at = place(slow);
+      const { ended, text, data, error, temporary } = await stopped(at, signal, () => readable(at.root, '/etc/motd'));
+      assert.equal(ended, signal, text);
+      assert.equal(error, 'NK_INTERRUPTED', text);
+      assert.equal(data?.outcome, 'interrupted');
+      assert.ok(data.steps.some(({ id, status }) => id === 'write file:/etc/motd' && status === 'done'));
+      assert.ok(data.left.includes('cache binary:crictl-1.34.3'), data.left.join(' '));
+      assert.deepEqual(temporary, []);
+    }
+  });
+
+  it('at any moment, too', { timeout: 240_000 }, async (context) => {
+    const undisturbed = place();
+    const whole = await bake(undisturbed);
+    assert.equal(whole.status, 0, whole.text);
+    const wanted = await treeOf(undisturbed.root);
+    const chance = createChance(context);
+    const at = place();
+    for (let round = 0; round < 12; round += 1) {
+      const [signal, delayMs] = [
+        chance.pick(['SIGINT', 'SIGTERM', 'SIGHUP'] as const),
+        Math.round(chance.next() * 1200),
+      ];
+      const said = await stopped(at, signal, () => new Promise((resolve) => setTimeout(resolve, delayMs)));
+      const about = `${signal} after ${delayMs} ms: ${said.text}`;
+      if (said.ended === 0) assert.notEqual(signal, 'SIGINT', `it ended before, or by it: ${about}`);
+      else assert.equal(said.ended, signal, about);
+      assert.deepEqual(said.temporary, [], about);
+      if (said.data && said.error !== '') {
+        const ids = [...said.data.steps.map(({ id }) => id), ...said.data.left];
+        assert.equal(new Set(ids).size, ids.length, about);
+        assert.ok(said.data.left.length > 0 || said.data.outcome === 'interrupted', about);
+      }
+    }
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(diffTrees(wanted, await treeOf(at.root)), []);
+  });
+
+  it('or fails, says which steps were done, failed and not begun', async () => {
+    const at = place(slow.replace('/slow/', '/none/'));
+    const { status, text, data } = await bake(at);
+    const { outcome, steps, left } = data as Unfinished;
+    assert.equal(status, exitStatus.artifact, text);
+    assert.equal(outcome, 'failed');
+    const of = (wanted: string): string[] => steps.flatMap(({ id, status: was }) => (was === wanted ? [id] : []));
+    assert.deepEqual(of('failed'), ['cache binary:crictl-1.34.3']);
+    assert.ok(of('done').includes('write file:/etc/motd'), text);
+    assert.deepEqual(left, []);
+  });
+});
+
+const slow =
+  '    - { name: crictl, action: cache, builds: [{ version: 1.34.3, source: { type: deb, url: "http://SERVER/slow/crictl.deb" } }] }\n';
+
+interface Unfinished {
+  readonly outcome: string;
+  readonly steps: readonly { readonly id: string; readonly status: string }[];
+  readonly left: readonly string[];
+}
+
+/** Stops a bake when `moment` has come. */
+async function stopped(at: Place, signal: NodeJS.Signals, moment: () => Promise<unknown>) {
+  const scratch = mkdtempSync(join(folder, 'scratch-'));
+  const argv = [nodeFlag, bundle, 'bake', at.manifest, '--root', at.root, '--json', '--quiet'];
+  const child = spawn(nodeBinary, argv, { env: { ...process.env, SOURCE_DATE_EPOCH: '1700000000', TMPDIR: scratch } });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  await moment();
+  child.kill(signal);
+  const [status, by] = await closed;
+  const said = text === '' ? undefined : (JSON.parse(text) as { data?: Unfinished; error?: { code: string } });
+  const names = await readdir(dirname(at.root), { recursive: true });
+  const temporary = [...readdirSync(scratch), ...names.filter((name) => name.includes('.nodekiln-'))];
+  return { ended: by ?? status, text, data: said?.data, error: said?.error?.code ?? '', temporary };
+}
+
+async function readable(root: string, path: string): Promise<void> {
+  while (!existsSync(join(root, path))) await new Promise((resolve) => setTimeout(resolve, 20));
+}
 
 describe('a bake that is killed', () => {
   it('at any effect is taken up and ends as an undisturbed one', { timeout: 1_200_000 }, async (context) => {

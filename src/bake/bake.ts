@@ -32,7 +32,7 @@ import { imageManifest } from '../documents/kinds/image-manifest.ts';
 import type { ImageDocument } from '../documents/kinds/kind.ts';
 import type { Facts } from '../model/facts.ts';
 import type { BinaryResource, DesiredState, Resource, ResourceId, SkippedComponent } from '../model/resources.ts';
-import { NodekilnError, whyRefused } from '../errors.ts';
+import { asNodekilnError, NodekilnError, whyRefused } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
@@ -62,7 +62,8 @@ import {
 import { bytesOf, textOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
 import { dirname, resolve } from '../model/path.ts';
-import type { StepAction } from '../model/steps.ts';
+import type { StepRecord } from '../model/report.ts';
+import type { Plan, StepAction } from '../model/steps.ts';
 
 export interface BakeOptions {
   /** Path of the ImageManifest. */
@@ -109,14 +110,27 @@ export interface BakeReport {
   readonly warnings: readonly string[];
 }
 
+/** A bake that ended before its end, once it was known what it had to do. Baking again takes it up. */
+export interface UnfinishedBake {
+  readonly root: string;
+  readonly outcome: 'failed' | 'interrupted';
+  /** Number of resources that differed. */
+  readonly changes: number;
+  /** What ended: done, failed, or passed over for what failed. */
+  readonly steps: readonly ResultStep[];
+  /** Steps that were not begun, or not ended. */
+  readonly left: readonly string[];
+  readonly error: NodekilnError;
+}
+
 const lockWaitMs = 10_000;
 /** Steps that take an artifact from somewhere. */
 const takes: readonly StepAction['do'][] = ['cache', 'activate', 'import'];
 const packagesNote = 'packages before the first bake';
 const programFolder = '/opt/nodekiln/bin';
 
-/** Throws before anything is changed when the manifest or the root is unusable, and with the first failed step's error. */
-export async function bake(options: BakeOptions): Promise<BakeReport> {
+/** Throws before anything is changed when the manifest or the root is unusable. What ends it later is in the answer. */
+export async function bake(options: BakeOptions): Promise<BakeReport | UnfinishedBake> {
   const host = withFaults(createLinuxHost({ root: options.root, containers: createLinuxContainers }));
   try {
     if (host.program.owner.uid !== 0)
@@ -144,7 +158,11 @@ interface Asked {
   readonly held: ReadonlyMap<ResourceId, string>;
 }
 
-async function bakeHost(host: Host, manifest: ImageDocument, options: BakeOptions): Promise<BakeReport> {
+async function bakeHost(
+  host: Host,
+  manifest: ImageDocument,
+  options: BakeOptions,
+): Promise<BakeReport | UnfinishedBake> {
   const asked = await ask(host, manifest, options);
   const lock = { waitMs: lockWaitMs, ...(options.signal && { signal: options.signal }) };
   const programs = [...asked.desired.resources.values()].some(({ kind }) => kind === 'action');
@@ -197,8 +215,9 @@ interface Before {
   readonly enabled: readonly string[];
 }
 
-async function apply(state: HostState, asked: Asked): Promise<BakeReport> {
+async function apply(state: HostState, asked: Asked): Promise<BakeReport | UnfinishedBake> {
   const { host, journal } = state;
+  const begun: Begun = { plan: undefined, ended: new Map() };
   const { options, desired, base, held } = asked;
   await sweep(host, desired);
   const previous = await readImageLock(host.files);
@@ -213,23 +232,52 @@ async function apply(state: HostState, asked: Asked): Promise<BakeReport> {
     lockedDigests: held,
     ...(options.jobs !== undefined && { jobs: options.jobs }),
     ...(options.transfers !== undefined && { transfers: options.transfers }),
-    ...(options.onEvent && { onEvent: options.onEvent }),
+    onEvent: (event) => {
+      options.onEvent?.(event);
+      if (event.type === 'end') begun.ended.set(event.record.id, event.record);
+    },
     ...(options.signal && { signal: options.signal }),
     ask: async () => ({ desired }),
-    onPrepared: ({ plan, effective }) => {
+    onPrepared: async ({ plan, effective }) => {
       const differing = new Set(
         plan.steps.filter(({ action }) => takes.includes(action.do)).map(({ resource }) => resource),
       );
       const resources = [...differing].flatMap((id) => effective.get(id)?.resource ?? []);
       const explain = (error: NodekilnError, id: ResourceId): NodekilnError =>
         explained(error, { held: lockedHere(asked.hold, id, asked.target), file: asked.lockPath });
-      return requireLocalArtifacts(host, resources, { base, held, signal: options.signal, explain });
+      await requireLocalArtifacts(host, resources, { base, held, signal: options.signal, explain });
+      begun.plan = plan;
     },
     publish: async (ended) => {
-      if (ended.type === 'stopped') throw ended.error;
-      return record(state, { asked, before, result: ended.result });
+      try {
+        if (ended.type === 'stopped') throw ended.error;
+        return await record(state, { asked, before, result: ended.result });
+      } catch (thrown) {
+        if (!begun.plan) throw thrown;
+        return unfinished({ root: options.root, plan: begun.plan, ended: begun.ended }, asNodekilnError(thrown));
+      }
     },
   });
+}
+
+/** What a bake has to do, once that is known, and what of it ended so far. */
+interface Begun {
+  plan: Plan | undefined;
+  readonly ended: Map<string, StepRecord>;
+}
+
+function unfinished(
+  { root, plan, ended }: { root: string; plan: Plan; ended: ReadonlyMap<string, StepRecord> },
+  error: NodekilnError,
+): UnfinishedBake {
+  return {
+    root,
+    outcome: error.code === 'NK_INTERRUPTED' ? 'interrupted' : 'failed',
+    changes: plan.changes.length,
+    steps: [...ended.values()].map(resultStep),
+    left: plan.steps.map(({ id }) => id).filter((id) => !ended.has(id)),
+    error,
+  };
 }
 
 /** Writes what the image and the manifest resolved to, and says what became of the bake. */

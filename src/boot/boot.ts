@@ -305,16 +305,19 @@ function signalOf({ signal }: BootOptions): { signal?: AbortSignal } {
   return signal ? { signal } : {};
 }
 
-export interface PlanOptions {
+export interface PlanOptions<Looked> {
   /** Documents instead of those on the host, later ones over earlier ones. */
   readonly documents?: readonly string[];
+  /** Looks at more of the host than a boot does. */
+  readonly look?: (host: Host, prepared: Prepared) => Promise<Looked>;
 }
 
 /** What a boot would do now; changes nothing. */
-export async function planBoot({ documents = [] }: PlanOptions = {}): Promise<{
+export async function planBoot<Looked = undefined>({ documents = [], look }: PlanOptions<Looked> = {}): Promise<{
   prepared: Prepared;
   warnings: readonly string[];
   notes: readonly string[];
+  looked: Looked | undefined;
 }> {
   const host = createLinuxHost();
   const journal = await lookAtJournal(host);
@@ -323,7 +326,8 @@ export async function planBoot({ documents = [] }: PlanOptions = {}): Promise<{
       documents.length > 0 ? namedTexts(host.files, documents) : bootTexts(host.files);
     const { desired } = await askDocuments(host, startRecording(host.clock, host.clock.monotonic()), read);
     const { warnings, notes = [] } = desired;
-    return { prepared: await prepare({ host, journal, source: 'boot', desired }), warnings, notes };
+    const prepared = await prepare({ host, journal, source: 'boot', desired });
+    return { prepared, warnings, notes, looked: await look?.(host, prepared) };
   } finally {
     journal?.close();
     await host.close();

@@ -57,7 +57,10 @@ export const bakeVerb: Verb = {
       signal,
       onEvent,
     });
-    const failed = report.steps.filter((step) => step.status === 'failed');
+    if ('error' in report) {
+      const { error, ...data } = report;
+      return { data, text: '', error };
+    }
     const done =
       report.changes === 0
         ? `nothing to do: ${root} is as the manifest says (generation ${report.generation})`
@@ -78,9 +81,6 @@ export const bakeVerb: Verb = {
       ...(report.space &&
         budget !== undefined &&
         report.space.totalBytes > budget && { error: tooLarge(report.space, budget) }),
-      ...(report.outcome === 'failed' && {
-        error: new NodekilnError('NK_INTERNAL', `the bake failed in ${failed.map((step) => step.id).join(', ')}`),
-      }),
     };
   },
 };

@@ -1,7 +1,8 @@
 /**
  * The entry of the program: what was asked for is parsed, called and printed. Nothing is loaded but the verb that is called.
  *
- * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md). Who was told to stop by a signal ends by it.
+ * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md). Who was told to stop by a signal ends by it, and
+ * after Ctrl-C also who had done everything by then: a shell's loop stops.
  */
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { EndSignal, Exec, Output } from '../host/port.ts';
@@ -64,9 +65,9 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
     const answer = await (verb.spec.endsItself === true ? run : Promise.race([run, rejectedBy(abort.signal)]));
     progress.stop();
     if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
-    if (!answer.error) return 0;
+    if (!answer.error) return answer.streamed !== true && abort.by() === 'SIGINT' ? 'SIGINT' : 0;
     if (!json) await complain(answer.error);
-    return answer.error.exitStatus;
+    return abort.by() ?? answer.error.exitStatus;
   } catch (thrown) {
     progress.stop();
     const error = abort.signal.aborted ? interrupted(thrown, abort.signal) : asNodekilnError(thrown);

@@ -40,14 +40,16 @@ export const planVerb: Verb = {
       const report = await planElsewhere(documents, factsFile);
       return { data: report, text: planText(report, terminal) };
     }
-    const [{ planBoot }, { planReport }] = await Promise.all([
+    const [{ planBoot }, { planReport }, { lookAtLocalSources }] = await Promise.all([
       import('../boot/boot.ts'),
       import('../inspect/plan-report.ts'),
+      import('../inspect/local-sources.ts'),
     ]);
-    const { prepared, warnings, notes } = await planBoot({
+    const { prepared, warnings, notes, looked } = await planBoot({
       documents: documents.map((path) => resolve(program.workingDirectory, path)),
+      look: (host, { plan }) => lookAtLocalSources(host, plan.changes),
     });
-    const report = planReport(prepared, warnings, notes);
+    const report = planReport(prepared, { warnings, notes, ...(looked && { looked }) });
     return { data: report, text: planText(report, terminal) };
   },
 };

@@ -241,7 +241,7 @@ describe('status', () => {
   });
 
   it('and plans never show secrets', async () => {
-    const report = planReport(await prepared([hidden, file('/etc/a', 'a')]), ['a remark']);
+    const report = planReport(await prepared([hidden, file('/etc/a', 'a')]), { warnings: ['a remark'] });
     const text = JSON.stringify(report) + planText(report);
     assert.ok(!text.includes(secret) && !text.includes(Buffer.from(secret).toString('base64')));
     assert.match(text, /"sensitive":true/);
@@ -260,13 +260,15 @@ describe('status', () => {
           entry: { type: 'file', content: { text: { sensitive: `${secret}2` } }, mode: '0400', uid: 0, gid: 0 },
         },
       ]),
-      [],
+      { warnings: [] },
     );
     assert.ok(!(JSON.stringify(found) + JSON.stringify(again) + planText(again)).includes(secret));
   });
 
   it('and plans say for every step why, and why there', async () => {
-    const text = planText(planReport(await prepared([file('/etc/a', 'a'), file('/etc/b', 'b')]), ['a remark']));
+    const text = planText(
+      planReport(await prepared([file('/etc/a', 'a'), file('/etc/b', 'b')]), { warnings: ['a remark'] }),
+    );
     assert.match(text, /^warning: a remark$/m);
     assert.match(text, /^create +file:\/etc\/a +is missing$/m);
     assert.match(text, /^ *1 +file:\/etc\/a +write$/m);

@@ -7,7 +7,7 @@ import type { Decision } from '../plan/decide.ts';
 import { isNeverDeferrable } from '../config/never-deferrable.ts';
 import { nameOf } from '../model/resources.ts';
 import { roleOf, type Change, type Impact, type ScheduledStep, type StepAction } from '../model/steps.ts';
-import { plannedSources, type PlannedSources } from './plan-sources.ts';
+import { plannedSources, type LocalSources, type PlannedSources } from './plan-sources.ts';
 import { unservedIn, type Unserved } from './plan-unserved.ts';
 
 /** A plan as it may be shown: without secrets. */
@@ -56,8 +56,16 @@ export interface PlannedStep {
   readonly possible: boolean;
 }
 
-export function planReport(decision: Decision, warnings: readonly string[], notes: readonly string[] = []): PlanReport {
-  const sources = plannedSources(decision.plan.changes);
+/** What is said of a plan beside itself. */
+export interface PlanRemarks {
+  readonly warnings: readonly string[];
+  readonly notes?: readonly string[] | undefined;
+  /** Absent where the machine is not at hand. */
+  readonly looked?: LocalSources;
+}
+
+export function planReport(decision: Decision, { warnings, notes = [], looked }: PlanRemarks): PlanReport {
+  const sources = plannedSources(decision.plan.changes, looked);
   const unserved = unservedIn(decision.schedule, { sources, impact: decision.plan.impact });
   const lost = new Set(unserved.flatMap(({ impact }) => impact));
   const undone = new Set(unserved.flatMap(({ steps }) => steps));

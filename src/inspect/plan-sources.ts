@@ -24,19 +24,36 @@ export interface PlannedSource {
   readonly why: string;
 }
 
-/** Only of programs that change. */
-export function plannedSources(changes: readonly Change[]): PlannedSources[] {
+/** By resource, of sources that are on the machine itself and were looked at. */
+export type LocalSources = ReadonlyMap<string, Pick<PlannedSource, 'part' | 'why'>>;
+
+/** Only of programs that change. Without `looked` nothing is known of what is not in the cache. */
+export function plannedSources(changes: readonly Change[], looked: LocalSources = new Map()): PlannedSources[] {
   return changes.flatMap(({ desired, observed }) => {
     if (desired?.kind === 'extension')
-      return [{ id: desired.id, version: desired.version ?? 'any', sources: extensionSources(desired) }];
+      return [{ id: desired.id, version: desired.version ?? 'any', sources: extensionSources(desired, looked) }];
     if (desired?.kind !== 'binary' || observed.kind !== 'binary' || desired.place.type !== 'activate') return [];
-    return [{ id: desired.id, version: desired.version, sources: sourcesOf(desired, observed) }];
+    const sources = sourcesOf(desired, { ...observed, looked: looked.get(desired.id) });
+    return [{ id: desired.id, version: desired.version, sources }];
   });
 }
 
-/** Which of them serves is known only when they are asked. */
-function extensionSources({ sources }: ExtensionResource): PlannedSource[] {
-  return sources.map((source): PlannedSource => ({ source: source.type, part: 'next', why: shownExtension(source) }));
+/** Which of those elsewhere serves is known only when they are asked. */
+function extensionSources({ id, sources }: ExtensionResource, looked: LocalSources): PlannedSource[] {
+  return spareBehind(
+    sources.map((source): PlannedSource => ({
+      source: source.type,
+      ...((source.type === 'local' ? looked.get(id) : undefined) ?? { part: 'next', why: shownExtension(source) }),
+    })),
+  );
+}
+
+/** Nobody asks what stands behind one that serves. */
+function spareBehind(sources: readonly PlannedSource[]): PlannedSource[] {
+  const serving = sources.findIndex(({ part }) => part === 'serves');
+  return sources.map((source, index) =>
+    serving >= 0 && index > serving && source.part === 'next' ? { ...source, part: 'spare' } : source,
+  );
 }
 
 function shownExtension(source: ExtensionSource): string {
@@ -54,21 +71,25 @@ function shownExtension(source: ExtensionSource): string {
 
 function sourcesOf(
   { sources, passedOver = [] }: BinaryResource,
-  observed: { readonly cached: { readonly file: string } | undefined; readonly cacheRefusals: readonly string[] },
+  observed: {
+    readonly cached: { readonly file: string } | undefined;
+    readonly cacheRefusals: readonly string[];
+    readonly looked: Pick<PlannedSource, 'part' | 'why'> | undefined;
+  },
 ): PlannedSource[] {
-  const { cached, cacheRefusals } = observed;
+  const { cached, cacheRefusals, looked } = observed;
   const tried = sources.map((source): PlannedSource => {
     if (source.type === 'cache') {
       if (cached) return { source: 'cache', part: 'serves', why: cached.file };
       return { source: 'cache', part: 'refused', why: cacheRefusals.join('; ') };
     }
-    return {
-      source: source.role,
-      part: cached ? 'spare' : 'next',
-      why: `${source.type} from ${shownLocation(source.from)}`,
-    };
+    if (source.from.type === 'folder' && looked) return { source: source.role, ...looked };
+    return { source: source.role, part: 'next', why: `${source.type} from ${shownLocation(source.from)}` };
   });
-  return [...tried, ...passedOver.map(({ source, why }): PlannedSource => ({ source, part: 'refused', why }))];
+  return [
+    ...spareBehind(tried),
+    ...passedOver.map(({ source, why }): PlannedSource => ({ source, part: 'refused', why })),
+  ];
 }
 
 /** For people. */

@@ -62,7 +62,7 @@ export async function openSource(
   const common = { format: source.type, ...expected, ...member };
   if (from.type === 'path') return { ...common, path: from.path, location: asWritten(from.path, from, source.from) };
   if (from.type === 'own') return { ...common, path: ownPath(context.host, from.part), location: 'nodekiln itself' };
-  if (from.type === 'folder') return { ...common, path: await packageIn(context, from.path, { resource, source }) };
+  if (from.type === 'folder') return { ...common, path: await packageIn(context.host, from.path, { resource, source }) };
   const fetched = await context.downloads.fetch(sourceSpec(context, resource, { ...source, from }), {
     transfer: resource.transfer,
     ...(from.type === 'oci' && from.signature && { signature: from.signature }),
@@ -84,13 +84,14 @@ function asWritten(location: string, at: ArtifactLocation, written: ArtifactLoca
   return `${written.path}${location.slice(at.path.length)}`;
 }
 
-async function packageIn(
-  context: PerformContext,
+/** The right package of a folder. NK_ARTIFACT_MISSING, with what the folder holds instead. */
+export async function packageIn(
+  host: Pick<Host, 'local' | 'archives'>,
   directory: string,
-  { resource, source }: { resource: BinaryResource; source: PackageSource },
+  { resource, source }: { resource: BinaryResource; source: Pick<PackageSource, 'type'> },
 ): Promise<string> {
   const { matchDirectory } = await import('../../artifacts/match-directory.ts');
-  const { chosen, passedOver } = await matchDirectory(context.host, directory, {
+  const { chosen, passedOver } = await matchDirectory(host, directory, {
     kind: source.type === 'rpm' ? 'rpm' : 'deb',
     component: resource.tool,
     version: resource.version,

@@ -6,6 +6,7 @@
  * NK_ARTIFACT_NONE_USABLE or NK_FILE_WRITE when several sources failed.
  */
 import { systemdArch } from '../../model/arch.ts';
+import type { Host } from '../../host/port.ts';
 import { matchDirectory } from '../../artifacts/match-directory.ts';
 import { matchBuild, tagCandidate } from '../../artifacts/match.ts';
 import { progressText } from '../../artifacts/sources/progress.ts';
@@ -43,7 +44,7 @@ export async function fetchExtension(context: PerformContext, resource: Extensio
 
 /** An image or folder on the host. */
 async function obtain(context: PerformContext, resource: ExtensionResource, source: ExtensionSource): Promise<string> {
-  if (source.type === 'local') return localExtension(context, resource, source.path);
+  if (source.type === 'local') return localExtension(context.host, resource, source.path);
   const kept = await keptImage(context, resource);
   if (kept !== undefined) return kept;
   const expected = resource.digest === undefined ? {} : { digest: resource.digest };
@@ -75,8 +76,13 @@ async function obtain(context: PerformContext, resource: ExtensionResource, sour
   return keep(context, path, `${resource.name}-${tag}.raw`);
 }
 
-async function localExtension(context: PerformContext, resource: ExtensionResource, path: string): Promise<string> {
-  const { files } = context.host;
+/** The extension itself, or the right one of a folder. NK_ARTIFACT_MISSING, with what the folder holds instead. */
+export async function localExtension(
+  host: Pick<Host, 'files' | 'local' | 'archives'>,
+  resource: ExtensionResource,
+  path: string,
+): Promise<string> {
+  const { files } = host;
   const stat = await files.stat(path);
   if (stat?.type === 'file') return path;
   const names = await files.list(path);
@@ -86,7 +92,7 @@ async function localExtension(context: PerformContext, resource: ExtensionResour
     throw new NodekilnError('NK_ARTIFACT_MISSING', `${path} holds no ${resource.name}.raw`, { resource: resource.id });
   }
   const { chosen, passedOver } = await matchDirectory(
-    context.host,
+    host,
     await files.realPath(path),
     request(resource, resource.version),
   );
