@@ -105,7 +105,7 @@ export const errors = {
   NK_ARTIFACT_MISSING: {
     class: 'artifact',
     meaning: 'An artifact is not where the manifest says.',
-    hint: 'Check the path or URL; a relative path is relative to the manifest.',
+    hint: 'Check the path or URL; in a manifest a relative path is relative to its folder.',
   },
   NK_ARTIFACT_NONE_USABLE: {
     class: 'artifact',

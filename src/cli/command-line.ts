@@ -188,8 +188,16 @@ function checkWords(spec: VerbSpec, words: readonly string[]): void {
   );
 }
 
-function unknownVerb(word: string, known: Iterable<string>): NodekilnError {
-  return new NodekilnError('NK_USAGE', `unknown verb ${word}`, { hint: meant(nearest(word, known), undefined) });
+/** `conf` of `config`, where it begins one alone. */
+function begunBy(word: string, known: readonly string[]): string | undefined {
+  const [only, ...others] = new Set(known.filter((name) => name.startsWith(word)));
+  return others.length === 0 ? only : undefined;
+}
+
+function unknownVerb(word: string, known: readonly string[]): NodekilnError {
+  return new NodekilnError('NK_USAGE', `unknown verb ${word}`, {
+    hint: meant(nearest(word, known) ?? begunBy(word, known), undefined),
+  });
 }
 
 function unknownOption(word: string, { known, verb }: KnownOptions): NodekilnError {

@@ -34,7 +34,10 @@ const plain: Styler = (_style, text) => text;
 /** `error NK_…: message`, the places, the log lines, the hint. */
 export function formatError(error: NodekilnError, style: Styler = plain): string {
   const head = `${style('red', `error ${error.code}:`)} ${oneLine(error.message)}`;
-  const problems = error.problems.length > 0 ? error.problems : placeAlone(error);
+  // What all of it wants is said once, at the end.
+  const problems = (error.problems.length > 0 ? error.problems : placeAlone(error)).map(({ hint, ...problem }) =>
+    hint === undefined || hint === error.hint ? problem : { ...problem, hint },
+  );
   return [
     head,
     ...problems.map((problem) => `  ${formatProblem(problem)}`),

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { formatPlace, NodekilnError } from '../errors.ts';
 import { formatProblem } from './invalid.ts';
 import { parseDocument } from './load.ts';
 import type { DocumentKind } from './load.ts';
 import { isMap } from './paths.ts';
+import { textOf } from '../model/bytes.ts';
 
 const node = 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\n';
 const image = 'apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\n';
@@ -216,7 +218,11 @@ const malformed: readonly BadDocument[] = [
     text: 'a: *b\n',
     problems: ['x.yaml:1:1: Unresolved alias (the anchor must be set before the alias)'],
   },
-  { name: 'JSON that goes wrong', text: '{"a": 1,\n "b": }x', problems: ['x.yaml:2:8: Unexpected scalar at node end'] },
+  {
+    name: 'JSON that goes wrong',
+    text: '{"a": 1,\n "b": }x',
+    problems: ['x.yaml:2:8: what stands before this is complete: nothing may follow here; one file holds one document'],
+  },
 ];
 
 for (const { name, text, problems } of malformed) {
@@ -393,3 +399,33 @@ test('every problem of a damaged document names a place in its text', async () =
   );
   assert.ok(refusals > 30, `only ${refusals} of them were refused`);
 });
+
+/** Files that are mistaken for documents, as they stand on a disk. */
+const noText: readonly (readonly [name: string, bytes: Uint8Array, says: string])[] = [
+  ['UTF-16 with a mark', bytes(0xff, 0xfe, ...utf16(node)), 'x.yaml is text in UTF-16 or UTF-32'],
+  ['UTF-16 of the other order', bytes(0xfe, 0xff, ...utf16(node, true)), 'x.yaml is text in UTF-16 or UTF-32'],
+  ['UTF-16 without a mark', bytes(...utf16(node)), 'x.yaml is text in UTF-16 or UTF-32'],
+  ['a compressed one', gzipSync(node), 'x.yaml is compressed (gzip)'],
+  ['one compressed with zstd', zstdCompressSync(node), 'x.yaml is compressed (zstd)'],
+  ['a program', bytes(0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0), 'x.yaml is a program'],
+  ['a zip', bytes(0x50, 0x4b, 3, 4, 20, 0), 'x.yaml is an archive or an image (zip)'],
+  ['a page', Buffer.from('<!DOCTYPE html>\n<title>404</title>'), 'x.yaml is a page of a web server'],
+  ['another code page', bytes(...Buffer.from('a: 1\nb: caf'), 0xe9, 0x0a), 'x.yaml holds bytes that are no UTF-8 here'],
+  ['a NUL', Buffer.from('a: 1\nb: x\0y\n'), 'x.yaml holds a NUL byte here'],
+];
+
+function bytes(...values: readonly number[]): Uint8Array {
+  return Uint8Array.from(values);
+}
+
+function utf16(text: string, swapped = false): Uint8Array {
+  const encoded = Buffer.from(text, 'utf16le');
+  return swapped ? encoded.swap16() : encoded;
+}
+
+for (const [name, content, says] of noText)
+  test(`${name} is no document, and told by what it is`, async () => {
+    const error = await refused(textOf(content));
+    assert.deepEqual([error.code, error.message], ['NK_DOCUMENT_SYNTAX', says]);
+    if (says.endsWith('here')) assert.deepEqual([error.place?.line, (error.place?.column ?? 0) > 4], [2, true]);
+  });

@@ -110,6 +110,7 @@ export async function checkDocument(text: ParsedDocument, wanted?: DocumentKind)
 /** The text as data with positions, whatever kind it is of. */
 export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   const { file } = source;
+  refuseOtherForms(source);
   const text = source.text.startsWith('\uFEFF') ? source.text.slice(1) : source.text;
   const parsed = parseJson(file, text) ?? (await parseYaml(file, text));
   const document = { file, value: parsed.value, positions: positionsOf(text, parsed.root) };
@@ -124,6 +125,30 @@ export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   throw invalid(document, [
     { message: isKey ? `a key ${message}` : message, place: placeOf(document, path, isKey ? 'key' : 'value') },
   ]);
+}
+
+/** A file that is no text at all, or none in UTF-8, is told by what it looks like. NK_DOCUMENT_SYNTAX. */
+function refuseOtherForms({ file, text }: DocumentText): void {
+  const unread = '\uFFFD';
+  const looks = (
+    [
+      ['text in UTF-16 or UTF-32', /^(?:\uFFFD\uFFFD\0|\uFFFD\uFFFD(?:\0|.\0)|.\0|\0.|\0\0)/s],
+      ['compressed (gzip)', /^\u001F\uFFFD/],
+      ['compressed (zstd)', /^\(\uFFFD\/\uFFFD/],
+      ['compressed (xz)', /^\uFFFD7zXZ/],
+      ['an archive or an image (zip)', /^PK\u0003\u0004/],
+      ['a program', /^\u007FELF/],
+      ['a page of a web server', /^\s*<(?:!doctype|html|\?xml)/i],
+    ] as const
+  ).find(([, form]) => form.test(text));
+  const at = text.search(/[\uFFFD\0]/);
+  if (!looks && at < 0) return;
+  const character = text[at] === unread ? 'bytes that are no UTF-8' : 'a NUL byte';
+  const message = looks ? `is ${looks[0]}` : `holds ${character} here`;
+  throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} ${message}`, {
+    place: { file, ...positionAt(lineStarts(text), looks ? 0 : at) },
+    hint: 'Give a document as YAML or JSON, in UTF-8.',
+  });
 }
 
 function parseJson(file: string, text: string): { value: unknown; root: PositionNode } | undefined {

@@ -29,6 +29,14 @@ const malformed: readonly (readonly [text: string, ...problems: readonly string[
     'a.yaml:2:1: this key stands a second time in its map',
     'a.yaml:3:1: a second document begins here; one file holds one document',
   ],
+  [
+    '{"a":1}\n{"b":"hunter2"}\n',
+    'a.yaml:2:1: what stands before this is complete: nothing may follow here; one file holds one document',
+  ],
+  [
+    '[all]\nhunter2\n',
+    'a.yaml:2:1: what stands before this is complete: nothing may follow here; one file holds one document',
+  ],
   ['a: hunter2: b\n', 'a.yaml:1:4: Nested mappings are not allowed in compact mappings'],
   ['a: "hunter2\n', 'a.yaml:2:1: Missing closing "quote'],
   ['a: [hunter2\n', 'a.yaml:2:1: Flow sequence in block collection must be sufficiently indented and end with a ]'],

@@ -2,10 +2,10 @@
  * The machine we run on, or a root folder of one: `createLinuxHost()` and `createLinuxHost({root: '/srv/image'})`.
  * Nothing is opened before it is used; `close` releases the connection to systemd.
  */
-import { realpathSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { nodeDisk } from '../../disk/node-disk.ts';
 import { createPathResolver } from '../../disk/resolve.ts';
-import { NodekilnError } from '../../errors.ts';
+import { NodekilnError, whyRefused } from '../../errors.ts';
 import type { Containers, Exec, Host } from '../port.ts';
 import { program } from '../program.ts';
 import { createOfflineUnits } from '../unit-files/offline-units.ts';
@@ -84,12 +84,16 @@ const noContainers: Containers & { close?: () => Promise<void> } = {
 };
 
 function realRoot(root: string): string {
-  try {
-    return realpathSync(root);
-  } catch (thrown) {
-    throw new NodekilnError('NK_USAGE', `the root folder ${root} cannot be read`, {
-      cause: thrown,
-      hint: 'Make the folder first.',
+  const refuse = (why: string, cause?: unknown): NodekilnError =>
+    new NodekilnError('NK_USAGE', `the root folder ${root} cannot be used: ${why}`, {
+      cause,
+      hint: 'Give the folder that holds the root of the image.',
     });
+  try {
+    const real = realpathSync(root);
+    if (!statSync(real).isDirectory()) throw refuse('it is no folder');
+    return real;
+  } catch (thrown) {
+    throw thrown instanceof NodekilnError ? thrown : refuse(whyRefused(thrown), thrown);
   }
 }

@@ -62,7 +62,8 @@ export async function openSource(
   const common = { format: source.type, ...expected, ...member };
   if (from.type === 'path') return { ...common, path: from.path, location: asWritten(from.path, from, source.from) };
   if (from.type === 'own') return { ...common, path: ownPath(context.host, from.part), location: 'nodekiln itself' };
-  if (from.type === 'folder') return { ...common, path: await packageIn(context.host, from.path, { resource, source }) };
+  if (from.type === 'folder')
+    return { ...common, path: await packageIn(context.host, from.path, { resource, source }) };
   const fetched = await context.downloads.fetch(sourceSpec(context, resource, { ...source, from }), {
     transfer: resource.transfer,
     ...(from.type === 'oci' && from.signature && { signature: from.signature }),

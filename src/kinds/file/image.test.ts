@@ -215,9 +215,9 @@ describe('a file out of an image', () => {
     assert.equal(
       said,
       `127.0.0.1:1/team/tools:none was had from none of 3 addresses: ${[
-        `${silent}/v2: unavailable (no response from 127.0.0.1:2: connect ECONNREFUSED 127.0.0.1:2)`,
+        `${silent}/v2: unavailable (no response from 127.0.0.1:2: the connection was refused: nothing listens there)`,
         `${held}/v2: it has none (the registry answered 404 (MANIFEST_UNKNOWN))`,
-        'https://127.0.0.1:1/v2: unavailable (no response from 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1)',
+        'https://127.0.0.1:1/v2: unavailable (no response from 127.0.0.1:1: the connection was refused: nothing listens there)',
       ].join('; ')}`,
     );
   });

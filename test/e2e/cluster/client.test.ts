@@ -216,7 +216,7 @@ describe('the client of the API', { concurrency: 1 }, () => {
         await sleep(1_500);
         await proxy.way('through');
       },
-      trouble: /ECONNREFUSED/,
+      trouble: /the connection was refused/,
     },
     {
       name: 'connections are taken and nothing is said',

@@ -98,6 +98,21 @@ const reasons: Readonly<Record<string, NetReason>> = {
   CERT_NOT_YET_VALID: 'not-yet-valid',
 };
 
+/** What the system says of a connection, in words. */
+const connectionWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the connection was refused: nothing listens there',
+  ECONNRESET: 'the connection was reset by the other side',
+  ECONNABORTED: 'the connection was broken off',
+  EPIPE: 'the connection was closed by the other side',
+  ENOTFOUND: 'its name has no address',
+  EAI_AGAIN: 'no name server answers for its name',
+  ETIMEDOUT: 'the connection timed out',
+  EHOSTUNREACH: 'no way leads to its address',
+  EHOSTDOWN: 'its machine is down',
+  ENETUNREACH: 'no network leads to its address',
+  EADDRNOTAVAIL: 'this machine has no address to ask from',
+};
+
 /** What was thrown while an exchange was under way, as the port says it. */
 export function asNetError(thrown: unknown, wanted: HttpExchange, deadline: Deadline | undefined): NodekilnError {
   if (thrown instanceof NodekilnError) return thrown;
@@ -114,5 +129,10 @@ export function asNetError(thrown: unknown, wanted: HttpExchange, deadline: Dead
     : certificateErrors.test(code)
       ? 'certificate'
       : 'connection';
-  return new NetError(failure, { where, why: message || code, reason: reasons[code], cause: thrown });
+  return new NetError(failure, {
+    where,
+    why: connectionWords[code] ?? (message || code),
+    reason: reasons[code],
+    cause: thrown,
+  });
 }
