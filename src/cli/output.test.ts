@@ -31,6 +31,27 @@ describe('an error as text', () => {
       ].join('\n'),
     );
   });
+  it('says nothing twice: neither the message nor the hint of all', () => {
+    const conflict = (...ids: readonly string[]): NodekilnError =>
+      new NodekilnError(
+        'NK_PLAN_CONFLICT',
+        ids.length === 1 ? `${ids[0]} is claimed twice` : `${ids.length} conflicts`,
+        {
+          hint: 'Remove one.',
+          problems: ids.map((id) => ({ message: `${id} is claimed twice`, hint: 'Remove one.' })),
+        },
+      );
+    assert.equal(
+      formatError(conflict('file:/a')),
+      'error NK_PLAN_CONFLICT: file:/a is claimed twice\nhint: Remove one.',
+    );
+    const all = Array.from({ length: 40 }, (_, index) => `file:/${index}`);
+    assert.deepEqual(formatError(conflict(...all)).split('\n'), [
+      'error NK_PLAN_CONFLICT: 40 conflicts',
+      ...all.map((id) => `  ${id} is claimed twice`),
+      'hint: Remove one.',
+    ]);
+  });
   it('names its own place when it has no list of problems', () => {
     const error = new NodekilnError('NK_DOCUMENT_SYNTAX', 'not well-formed', {
       place: { file: 'a.yaml', line: 1, column: 2 },

@@ -34,10 +34,11 @@ const plain: Styler = (_style, text) => text;
 /** `error NK_…: message`, the places, the log lines, the hint. */
 export function formatError(error: NodekilnError, style: Styler = plain): string {
   const head = `${style('red', `error ${error.code}:`)} ${oneLine(error.message)}`;
-  // What all of it wants is said once, at the end.
-  const problems = (error.problems.length > 0 ? error.problems : placeAlone(error)).map(({ hint, ...problem }) =>
-    hint === undefined || hint === error.hint ? problem : { ...problem, hint },
-  );
+  const problems = (error.problems.length > 0 ? error.problems : placeAlone(error))
+    // What all of it wants is said once, at the end.
+    .map(({ hint, ...problem }) => (hint === undefined || hint === error.hint ? problem : { ...problem, hint }))
+    // And what is alone and has no place is the message.
+    .filter((problem) => formatProblem(problem) !== oneLine(error.message));
   return [
     head,
     ...problems.map((problem) => `  ${formatProblem(problem)}`),
