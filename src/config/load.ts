@@ -127,26 +127,33 @@ export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   ]);
 }
 
+/** What begins with what, read as UTF-8. */
+const otherForms: readonly (readonly [what: string, begin: string])[] = [
+  ['compressed (gzip)', '\u001F\uFFFD'],
+  ['compressed (zstd)', '(\uFFFD/\uFFFD'],
+  ['compressed (xz)', '\uFFFD7zXZ'],
+  ['an archive or an image (zip)', 'PK\u0003\u0004'],
+  ['a program', '\u007FELF'],
+];
+
+function otherText(text: string): string | undefined {
+  if (/^\s*<(?:!doctype|html|\?xml)/i.test(text)) return 'a page of a web server';
+  const [first = '', second = '', third = '', fourth = ''] = text.startsWith('\uFFFD\uFFFD') ? text.slice(2) : text;
+  return [first, second, third, fourth].includes('\0') && first + second !== ''
+    ? 'text in UTF-16 or UTF-32'
+    : undefined;
+}
+
 /** A file that is no text at all, or none in UTF-8, is told by what it looks like. NK_DOCUMENT_SYNTAX. */
 function refuseOtherForms({ file, text }: DocumentText): void {
   const unread = '\uFFFD';
-  const looks = (
-    [
-      ['text in UTF-16 or UTF-32', /^(?:\uFFFD\uFFFD\0|\uFFFD\uFFFD(?:\0|.\0)|.\0|\0.|\0\0)/s],
-      ['compressed (gzip)', /^\u001F\uFFFD/],
-      ['compressed (zstd)', /^\(\uFFFD\/\uFFFD/],
-      ['compressed (xz)', /^\uFFFD7zXZ/],
-      ['an archive or an image (zip)', /^PK\u0003\u0004/],
-      ['a program', /^\u007FELF/],
-      ['a page of a web server', /^\s*<(?:!doctype|html|\?xml)/i],
-    ] as const
-  ).find(([, form]) => form.test(text));
+  const looks = otherForms.find(([, begin]) => text.startsWith(begin))?.[0] ?? otherText(text);
   const at = text.search(/[\uFFFD\0]/);
-  if (!looks && at < 0) return;
+  if (looks === undefined && at < 0) return;
   const character = text[at] === unread ? 'bytes that are no UTF-8' : 'a NUL byte';
-  const message = looks ? `is ${looks[0]}` : `holds ${character} here`;
+  const message = looks === undefined ? `holds ${character} here` : `is ${looks}`;
   throw new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} ${message}`, {
-    place: { file, ...positionAt(lineStarts(text), looks ? 0 : at) },
+    place: { file, ...positionAt(lineStarts(text), looks === undefined ? at : 0) },
     hint: 'Give a document as YAML or JSON, in UTF-8.',
   });
 }

@@ -44,7 +44,7 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
     at(error.pos[0], plain(error.code, error.message)),
   );
   // What follows is said in the parser's words of what it makes of the rest.
-  const beyondEnd = document.errors.findIndex(({ message }) => / at node end$/.test(message));
+  const beyondEnd = document.errors.findIndex(({ message }) => message.endsWith(' at node end'));
   if (beyondEnd >= 0) problems.splice(beyondEnd + 1);
   if (problems.length > 0) throw syntaxError(file, problems);
 
@@ -169,7 +169,7 @@ function syntaxError(file: string, problems: readonly Problem[]): NodekilnError 
 
 /** The library's words, without the parts that quote the text. */
 function plain(code: string, message: string): string {
-  if (/ at node end$/.test(message))
+  if (message.endsWith(' at node end'))
     return 'what stands before this is complete: nothing may follow here; one file holds one document';
   switch (code) {
     case 'RESOURCE_EXHAUSTION':
