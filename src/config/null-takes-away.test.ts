@@ -52,7 +52,7 @@ async function firstAccepted(documents: readonly unknown[], file: string): Promi
       return document;
     } catch (thrown) {
       assert.match(
-        String(isMap(thrown) ? JSON.stringify(thrown['problems']) : ''),
+        isMap(thrown) ? JSON.stringify(thrown['problems']) : '',
         /missing|must be|must have|needs|must not|without/,
       );
     }
