@@ -59,7 +59,10 @@ const cases: readonly (readonly [string, readonly ResultStep[], Readonly<Record<
     'the files of units that may wait themselves',
     [
       step('write unit:late.service /etc/systemd/system/late.service', [0, 400], { resource: 'unit:late.service' }),
-      step('daemon-reload', [400, 500], { needs: ['write unit:late.service /etc/systemd/system/late.service'] }),
+      step('daemon-reload', [400, 500], {
+        resource: 'unit:late.service',
+        needs: ['write unit:late.service /etc/systemd/system/late.service'],
+      }),
       ...kubelet(500, 'daemon-reload'),
     ],
     {},

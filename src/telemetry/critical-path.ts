@@ -57,9 +57,9 @@ export function delaysIn(steps: readonly ResultStep[]): Delay[] {
     .sort((a, b) => b.ms - a.ms);
 }
 
-/** Unit files are written before systemd reads all of them anew, whenever their units start. */
+/** Unit files are written and systemd reads all of them anew before kubelet, whenever their units start. */
 function isUnitFile(id: string): boolean {
-  return id.startsWith('write ');
+  return /^(?:write|daemon-reload)\b/.test(id);
 }
 
 function couldWait(resource: string): boolean {
