@@ -13,6 +13,7 @@ import { writeError } from './disk/write-error.ts';
 function check(error: NodekilnError, errno: string): void {
   assert.notEqual(error.code, 'NK_INTERNAL', error.message);
   assert.match(error.message, new RegExp(`\\(${errno}\\)$`));
+  assert.ok(!error.message.startsWith(errno), error.message);
   assert.equal(error.hint, systemErrors[errno]?.hint);
   assert.ok(error.place ?? error.resource, 'it has a place');
 }
@@ -60,6 +61,7 @@ describe('a host', () => {
       const error = asNodekilnError(thrown);
       assert.equal(error.code, 'NK_SYSTEM');
       assert.match(error.message, new RegExp(`\\(${errno}\\)$`));
+  assert.ok(!error.message.startsWith(errno), error.message);
       assert.equal(error.hint, systemErrors[errno]?.hint);
     });
 });

@@ -18,8 +18,8 @@ export async function openRegular(from: Opening, path: string): Promise<{ file: 
     const { type, size } = await file.stat();
     if (type === 'file') return { file, size };
     throw type === 'directory'
-      ? systemError('EISDIR', `illegal operation on a directory, read '${path}'`)
-      : systemError('EINVAL', `not a regular file, ${path}`);
+      ? systemError('EISDIR', 'illegal operation on a directory', path)
+      : systemError('EINVAL', 'not a regular file', path);
   } catch (thrown) {
     await file.close();
     throw thrown;
@@ -57,9 +57,9 @@ export async function readRange(file: Descriptor, position: number, length: numb
 }
 
 function tooLarge(path: string, maxBytes: number): Error {
-  return systemError('EFBIG', `larger than ${maxBytes} bytes, ${path}`);
+  return systemError('EFBIG', `larger than ${maxBytes} bytes`, path);
 }
 
-function systemError(code: string, message: string): Error {
-  return Object.assign(new Error(`${code}: ${message}`), { code });
+function systemError(code: string, why: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${why}, ${path}`), { code, path });
 }

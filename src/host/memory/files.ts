@@ -253,7 +253,7 @@ function regular(node: TreeNode | undefined, path: string): TreeNode | undefined
 }
 
 function systemError(code: string, why: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${why}, ${path}`), { code });
+  return Object.assign(new Error(`${code}: ${why}, ${path}`), { code, path });
 }
 
 /** What has been opened stays as it was, whatever becomes of its names. */
