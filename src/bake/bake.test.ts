@@ -38,6 +38,8 @@ const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
 let bundle: string;
 let server: Server;
 let url: string;
+/** What the server serves. */
+let served = join(folder, 'debs');
 
 before(async () => {
   bundle = await buildBundle();
@@ -49,7 +51,7 @@ before(async () => {
     // Begun, and never ended.
     if (asked.startsWith('/slow/')) return void response.writeHead(200, { 'content-length': 1000 }).write('some');
     if (asked.startsWith('/none/')) return void response.writeHead(404).end();
-    const path = join(folder, 'debs', asked);
+    const path = join(served, asked);
     response.setHeader('content-length', statSync(path).size);
     createReadStream(path).pipe(response);
   });
@@ -438,6 +440,7 @@ describe('an image is asked to be the same', () => {
     await cp(join(folder, 'debs'), join(other, 'debs'), { recursive: true });
     renameSync(base, join(other, 'moved'));
     renameSync(join(folder, 'debs'), join(folder, 'debs.gone'));
+    served = join(other, 'debs');
     const moved: Place = {
       root: join(other, 'moved/root'),
       manifest: join(other, 'moved/image.yaml'),
@@ -457,6 +460,7 @@ describe('an image is asked to be the same', () => {
       assert.equal(readFileSync(moved.lock, 'utf8'), locked);
     } finally {
       renameSync(join(folder, 'debs.gone'), join(folder, 'debs'));
+      served = join(folder, 'debs');
     }
   });
 });
