@@ -475,7 +475,7 @@ const needed: readonly (readonly [said: string, at: string, problem: string])[] 
     'the extension a has no source: give at least one of path, registry, url, tarball',
   ],
   [
-    '  extensions: [{name: a, registry: b/c}]\n',
+    '  extensions: [{name: a, registry: b.d/c}]\n',
     'spec.extensions[0].version',
     'version is missing for the extension a: a tag is chosen by it',
   ],
@@ -504,8 +504,8 @@ for (const said of [
   '  units: [{name: a.service, enablement: masked, state: stopped}]\n',
   '  units: [{name: a.service, enablement: masked}]\n',
   '  units: [{name: a.service, enablement: enabled, content: x, state: started}]\n',
-  '  extensions: [{name: a, registry: b/c, version: "1"}]\n',
-  '  extensions: [{name: kubernetes, registry: b/c}]\n',
+  '  extensions: [{name: a, registry: b.d/c, version: "1"}]\n',
+  '  extensions: [{name: kubernetes, registry: b.d/c}]\n',
   '  extensions: [{name: a, url: "https://a"}, {name: b, tarball: {url: "https://b"}}, {name: c, path: /c}]\n',
   '  boot: {deferrable: {"unit:kubelet.service": false, "unit:a.service": true}}\n',
 ]) {

@@ -258,6 +258,7 @@ const addresses: Readonly<Record<'url' | 'reference' | 'any', Takes>> = {
         null,
         'a',
         'a:1',
+        'a/b',
         'a/b:1',
         'a.b/c',
         'a.b/c@sha256:0',
@@ -788,13 +789,14 @@ const nodeConfig: readonly Field[] = [
   { at: 'extensions.0.path', ...paths },
   {
     at: 'extensions.0.registry',
-    takes: ['a/b', 'registry.example:5000/extensions/kubernetes'],
+    takes: ['a.b/c', 'registry.example:5000/extensions/kubernetes'],
     refuses: {
       'must be a repository like "registry.example/extensions/kubernetes", without a tag': [
         '',
         'a',
         'a/',
         '/a',
+        'a/b',
         'a/b:1',
         'a/b@sha256:0',
         'a/b c',
@@ -1053,6 +1055,7 @@ const imageManifest: readonly Field[] = [
       'must be a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"': [
         '',
         'pause:3.10',
+        'a/b',
         'a/b',
         'a/b:1',
         'a.b/c@sha256:0',

@@ -686,7 +686,7 @@ const others: readonly Feature[] = [
   },
   {
     said:
-      'extensions: [{name: a, registry: b/c, version: "1", revision: 2-x, plainHttp: true, signature: {key: /k}, url: "https://d", tarball: {url: "https://e/{tool}-{version}-{arch}", member: "m/{tool}", digest: "sha256:' +
+      'extensions: [{name: a, registry: b.d/c, version: "1", revision: 2-x, plainHttp: true, signature: {key: /k}, url: "https://d", tarball: {url: "https://e/{tool}-{version}-{arch}", member: "m/{tool}", digest: "sha256:' +
       '0'.repeat(64) +
       '"}, tools: [x, z]}]',
     on: { arch: { cpu: 'arm64', systemd: 'arm64' } },
@@ -695,7 +695,7 @@ const others: readonly Feature[] = [
         is: {
           architecture: 'arm64',
           sources: [
-            { type: 'registry', reference: 'b/c', revision: '2-x', plainHttp: true, signature: { key: '/k' } },
+            { type: 'registry', reference: 'b.d/c', revision: '2-x', plainHttp: true, signature: { key: '/k' } },
             { type: 'url', url: 'https://d' },
             {
               type: 'tarball',
@@ -711,12 +711,12 @@ const others: readonly Feature[] = [
     },
   },
   {
-    said: 'extensions: [{name: a, registry: b/c, version: "1", plainHttp: false, tarball: {url: "https://e/{version}"}}]',
+    said: 'extensions: [{name: a, registry: b.d/c, version: "1", plainHttp: false, tarball: {url: "https://e/{version}"}}]',
     changes: {
       'extension:a': {
         is: {
           sources: [
-            { type: 'registry', reference: 'b/c' },
+            { type: 'registry', reference: 'b.d/c' },
             { type: 'tarball', from: { type: 'url', url: 'https://e/1' }, members: {} },
           ],
         },

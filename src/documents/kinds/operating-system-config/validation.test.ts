@@ -128,7 +128,7 @@ describe('a document', () => {
         'spec.files[3].content.inline.encoding: encoding must be "" or "b64", is the string "foo"',
         'spec.files[4].path: path names "/path3" a second time; only files for different hosts share a path',
         'spec.files[5].content: content must have one of inline, secretRef, imageRef',
-        'spec.files[6].content.imageRef.image: image is missing: it must be the reference of an image',
+        'spec.files[6].content.imageRef.image: image is missing: it must be the reference of an image with its registry and a tag or digest, like "registry.example/team/kubelet:v1.34.3"',
         'spec.files[6].content.imageRef.filePathInImage: filePathInImage is missing: it must be the path of a file inside the image without ".." parts, like "/usr/bin/kubelet"',
       ],
     ],
