@@ -61,7 +61,7 @@ describe('a host', () => {
       const error = asNodekilnError(thrown);
       assert.equal(error.code, 'NK_SYSTEM');
       assert.match(error.message, new RegExp(`\\(${errno}\\)$`));
-  assert.ok(!error.message.startsWith(errno), error.message);
+      assert.ok(!error.message.startsWith(errno), error.message);
       assert.equal(error.hint, systemErrors[errno]?.hint);
     });
 });
