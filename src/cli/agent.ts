@@ -40,6 +40,7 @@ export const agentVerb: Verb = {
     root: 'always',
     systemd: true,
     endsItself: true,
+    isLog: true,
   },
   async run(call) {
     const { runAgent } = await import('../agent/agent.ts');

@@ -36,7 +36,8 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
   const { verb, options } = parsed;
   const json = options['json'] === true;
   const abort = abortOnSignals();
-  const progress = createProgress(stderr, { quiet: options['quiet'] === true, nowMs: () => performance.now() });
+  const steps = verb.spec.isLog === true && !json && !stdout.terminal ? stdout : stderr;
+  const progress = createProgress(steps, { quiet: options['quiet'] === true, nowMs: () => performance.now() });
   const journal = stdout.journal ? createJournal({ output: stdout, exec: programs, pid: program.pid }) : undefined;
   const context: Call = {
     arguments: parsed.arguments,

@@ -1,7 +1,7 @@
 /**
- * Progress on stderr. On a terminal: a live line of what runs, with the time it has been running, below it one for each
- * transfer with its bytes, rate and time left, above them a line for what failed or took long. Elsewhere: one plain line per finished step, and one about each transfer every ten seconds.
- * Nothing when quiet.
+ * Progress on stderr, or in the log of a verb that writes one. On a terminal: a live line of what runs, with the time it has been
+ * running, below it one for each transfer with its bytes, rate and time left, above them a line for what failed or took long.
+ * Elsewhere: one plain line per finished step, and one about each transfer every ten seconds. Nothing when quiet.
  */
 import type { StepEvent } from '../telemetry/events.ts';
 import type { LiveLine, LiveLines, Terminal } from '../host/port.ts';

@@ -65,6 +65,8 @@ export interface VerbSpec {
   readonly elsewhere?: '--root' | '--facts';
   /** Works on the running machine only: refused where systemd does not run, before anything happens. */
   readonly systemd?: true;
+  /** What it says is a log: its steps stand in it, in their order, unless a person looks on. */
+  readonly isLog?: true;
   /** Ends in its own order when asked to stop; other verbs only look and are left where they are. */
   readonly endsItself?: true;
 }

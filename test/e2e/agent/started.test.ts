@@ -47,6 +47,8 @@ describe('a service that was started', { concurrency: 1 }, () => {
       const status = await host.exec([program, 'status', '--check']);
       if (said === undefined) {
         assert.equal(run.status, 0, run.stdout + run.stderr);
+        assert.match(run.stdout, /^done .*\n(?:.*\n)*converged in /m, 'the log holds its steps');
+        assert.equal(run.stderr, '');
         assert.equal(status.status, 0, status.stdout);
         const again = await host.exec([program, 'agent', '--source', `dir:${folder}`, '--once']);
         assert.match(again.stdout + again.stderr, /nothing to do/);
