@@ -199,7 +199,7 @@ describe('system extensions', { concurrency: 1 }, () => {
           await documentFile(['kubernetes-next', 'folder', 'tool']),
         ]);
         assert.match(plan, /merge extensions/);
-        assert.match(plan, /extension:kubernetes 1\.34\.4\s+local\s+next\s+\/opt\/extensions/);
+        assert.match(plan, /extension:kubernetes 1\.34\.4\s+local\s+refused\s+\/opt\/extensions holds no/);
         assert.match(plan, /registry\s+next\s+10\.77\.0\.254:5000\/extensions\/kubernetes/);
         await apply(['kubernetes-next', 'folder', 'tool']);
         await waitHttp(host, { port: 10248, timeoutMs: 60_000 });

@@ -61,7 +61,7 @@ describe('an extension made of an archive', { concurrency: 1 }, () => {
     const plan = await host.check([program, 'plan']);
     assert.match(
       plan,
-      /extension:kubernetes 1\.34\.3 +local +next +\/opt\/extensions\n +registry +next +\S+\/extensions\/kubernetes\n +tarball +next +http:\S+\/node-v1\.34\.3\.tar\.gz/,
+      /extension:kubernetes 1\.34\.3 +local +refused +the folder \/opt\/extensions does not exist\n +registry +next +\S+\/extensions\/kubernetes\n +tarball +next +http:\S+\/node-v1\.34\.3\.tar\.gz/,
     );
   });
 

@@ -103,7 +103,7 @@ describe('programs over the network', { concurrency: 1 }, () => {
       await host.writeFile('/root/next.yaml', next, { mode: 0o600 });
       const plan = await host.check([program, 'plan', '/root/next.yaml']);
       assert.match(plan, /binary:kubelet 1\.34\.9\s+cache\s+refused\s+\/opt\/bin\/kubelet-1\.34\.3 is another version/);
-      assert.match(plan, /local\s+next\s+rpm from \/opt\/packages/);
+      assert.match(plan, /local\s+refused\s+the folder \/opt\/packages does not exist/);
       assert.match(
         plan,
         /tarball\s+next\s+tarball from http:\/\/10\.77\.0\.254:8443\/kubernetes-node-1\.34\.9\.tar\.gz/,
@@ -129,7 +129,7 @@ describe('programs over the network', { concurrency: 1 }, () => {
     const policy = document.replace('  binaries:\n', '  binaries:\n    cache: { keep: 0 }\n');
     await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', policy, { mode: 0o600 });
     await host.check([program, 'boot']);
-    assert.deepEqual(await listed(), ['kubectl', 'kubectl-1.32.3', 'kubelet', 'kubelet-1.34.3']);
+    assert.deepEqual(await listed(), ['kubectl', 'kubectl-1.32.3', 'kubelet', 'kubelet-1.34.3', 'nodekiln']);
     await waitHttp(host, { port: 10248, timeoutMs: 60_000 });
   });
 
