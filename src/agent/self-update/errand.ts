@@ -8,6 +8,7 @@ import { count } from '../../model/count.ts';
 import { withHostLock } from '../../apply/run.ts';
 import { asNodekilnError, NodekilnError } from '../../errors.ts';
 import { orAborted, withDeadline } from '../../host/deadline.ts';
+import { howItEnded } from '../../host/how-it-ended.ts';
 import type { Files, Host, JobResult, UnitJob, UnitStatus } from '../../host/port.ts';
 import { agentUnit } from '../../model/agent-identity.ts';
 import { bringBack } from './before.ts';
@@ -43,6 +44,7 @@ export async function finishAgentUpdate(host: Host, { signal }: FinishOptions = 
   const { files, clock, units } = host;
   let outcome: AgentUpdateReport['outcome'] = 'none';
   let beganMs = clock.monotonic();
+  let lastExit = 0;
   let restartsBefore = (await units.get(agentUnit)).restarts ?? 0;
   for (;;) {
     const trial = await readTrial(files);
@@ -64,34 +66,57 @@ export async function finishAgentUpdate(host: Host, { signal }: FinishOptions = 
       await joined(host, () => units.restart(agentUnit), signal);
       beganMs = clock.monotonic();
       restartsBefore = 0;
+      lastExit = 0;
       continue;
     }
     const ageMs = clock.monotonic() - beganMs;
     const restarts = (status.restarts ?? 0) - restartsBefore;
-    const problem =
+    lastExit = status.execMainStatus || lastExit;
+    const vain =
       trial.state === 'trying' ? triedInVain(status, restarts, ageMs) : placedInVain(status, restarts, ageMs);
-    if (problem !== undefined) {
+    if (vain) {
       const lines = await units.log(agentUnit, logLines).catch(() => []);
+      const problem = problemIn(vain, status, lines, lastExit);
       return returned(host, { ...trial, failure: failureIn(trial, problem, lines) }, signal);
     }
     await clock.sleep(lookMs, signal);
   }
 }
 
-function triedInVain(status: UnitStatus, restarts: number, ageMs: number): string | undefined {
-  const ended = `exit status ${status.execMainStatus ?? '?'}, ${status.result ?? 'unknown result'}`;
-  if (status.loadState !== 'loaded') return `its unit is ${status.loadState}`;
-  if (restarts > restartsTolerated) return `it ended ${count(restarts, 'time')} (${ended})`;
-  if (status.activeState === 'failed' || status.activeState === 'inactive') return `it ended (${ended})`;
-  return ageMs > tryMs ? `it did not take up its documents within ${tryMs / 60_000} minutes` : undefined;
+/** Why an agent is given up; `ended` when its process did. */
+interface Vain {
+  readonly problem: string;
+  readonly ended: boolean;
+}
+
+function triedInVain(status: UnitStatus, restarts: number, ageMs: number): Vain | undefined {
+  if (status.loadState !== 'loaded') return { problem: `its unit is ${status.loadState}`, ended: false };
+  if (restarts > restartsTolerated) return { problem: `it ended ${count(restarts, 'time')}`, ended: true };
+  if (status.activeState === 'failed' || status.activeState === 'inactive') return { problem: 'it ended', ended: true };
+  if (ageMs <= tryMs) return undefined;
+  return { problem: `it did not take up its documents within ${tryMs / 60_000} minutes`, ended: false };
 }
 
 /** Whoever stops the agent meanwhile is not gainsaid. */
-function placedInVain(status: UnitStatus, restarts: number, ageMs: number): string | undefined {
+function placedInVain(status: UnitStatus, restarts: number, ageMs: number): Vain | undefined {
   if (status.activeState === 'inactive') return undefined;
   if (restarts >= restartsWhilePlacing || status.activeState === 'failed')
-    return `it ended ${count(restarts, 'time')} while it was put in place (exit status ${status.execMainStatus ?? '?'})`;
-  return ageMs > placeMs ? `it was not in place after ${placeMs / 60_000} minutes` : undefined;
+    return { problem: `it ended ${count(restarts, 'time')} while it was put in place`, ended: true };
+  return ageMs > placeMs
+    ? { problem: `it was not in place after ${placeMs / 60_000} minutes`, ended: false }
+    : undefined;
+}
+
+/** A process that runs by now has not ended: its unit's state says nothing of the one that did. */
+function problemIn(
+  { problem, ended }: Vain,
+  { result }: UnitStatus,
+  lines: readonly string[],
+  lastExit: number,
+): string {
+  const notes = ended ? howItEnded(lines, lastExit) : [];
+  if (ended && result !== undefined && result !== 'success') notes.push(result);
+  return notes.length === 0 ? problem : `${problem} (${notes.join(', ')})`;
 }
 
 function failureIn({ offer }: Trial, problem: string, lines: readonly string[] = []): Failure {

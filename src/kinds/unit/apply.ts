@@ -8,6 +8,7 @@ import { isSensitive, type UnitResource } from '../../model/resources.ts';
 import { NodekilnError } from '../../errors.ts';
 import { readBootId } from '../../host/boot-id.ts';
 import { orAborted } from '../../host/deadline.ts';
+import { howItEnded } from '../../host/how-it-ended.ts';
 import type { Host, JobResult, UnitStatus } from '../../host/port.ts';
 import type { EntryObservation, Touched, UnitObservation } from '../../model/steps.ts';
 import { observeEntry } from '../file/apply.ts';
@@ -212,7 +213,7 @@ interface Liveness {
 async function failIfDead({ context, action, status, result, restartsBefore, lastExit }: Liveness): Promise<void> {
   const fail = async (problem: string, about: string[] = []): Promise<never> => {
     const lines = await logOf(context.host, action.unit);
-    const notes = [...about, ...exitOf(lines, lastExit)];
+    const notes = [...about, ...howItEnded(lines, lastExit)];
     throw failedUnit(action.unit, problem, notes, shown(context, action.unit, lines));
   };
   if (status.loadState === 'not-found')
@@ -263,12 +264,4 @@ function mayBeSecret(context: PerformContext, unit: string): boolean {
   } catch {
     return true;
   }
-}
-
-/** How the last process that ended did: systemd says so in the log, also when another runs by now. */
-function exitOf(lines: readonly string[], seen: number): string[] {
-  const said = lines.flatMap((line) => /Main process exited, code=(\w+), status=(\d+)(?:\/(\S+))?/.exec(line) ?? []);
-  const [code, status, name] = said.slice(-3);
-  if (code === undefined) return seen === 0 ? [] : [`exit status ${seen}`];
-  return [code === 'exited' ? `exit status ${status}` : `ended by SIG${name ?? status}`];
 }

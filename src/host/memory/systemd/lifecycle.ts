@@ -77,7 +77,8 @@ export function ended(
     if (clean) return becameInactive(unit);
     return fail(unit, result, status);
   }
-  unit.log.push(`${unit.name}: Main process exited, code=exited, status=${status}/FAILURE`);
+  const how = result === 'signal' ? `code=killed, status=${status}/KILL` : `code=exited, status=${status}/FAILURE`;
+  unit.log.push(`${unit.name}: Main process exited, ${how}`);
   unit.epoch += 1;
   unit.mainPid = 0;
   unit.execMainStatus = status;
