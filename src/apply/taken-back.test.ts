@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createEngine } from '../../test/support/engine.ts';
 import { file, unit } from '../../test/support/planning.ts';
+import { originalPaths } from '../host/originals.ts';
 import type { Resource } from '../model/resources.ts';
 import { originalsFolder } from '../model/state-paths.ts';
+import { rebuildFromGenerations } from './journal/generations.ts';
 
 const service = '/etc/systemd/system/a.service';
 const dropIn = '/etc/systemd/system/a.service.d/10-a.conf';
@@ -38,6 +40,18 @@ describe('taken back', () => {
       assert.equal(changes, 0);
     });
   }
+
+  it('what was replaced is known to be kept without the journal, whatever has become of what is known of it', async () => {
+    const engine = await createEngine();
+    await engine.put('/etc/foreign', 'theirs');
+    await engine.applied([file('/etc/foreign', { text: 'x' }), file('/etc/mine', { text: 'x' })]);
+    await engine.put(originalPaths('/etc/foreign').about, 'cut');
+    const { touched } = await rebuildFromGenerations(engine.machine.files);
+    assert.deepEqual(Object.fromEntries(touched.map(({ id, original }) => [id, original])), {
+      'file:/etc/foreign': true,
+      'file:/etc/mine': false,
+    });
+  });
 
   it('a file over a program, which is there as it was, and not by its place', async () => {
     const engine = await createEngine();

@@ -55,7 +55,7 @@ const effects: { readonly [K in ResourceKind]: KindEffects<K> } = {
       place: (context, action) => performPlace(context, resourceOf(context, action.file, 'file'), action),
       write: ({ host }, action) => performWrites(host, [action]),
       reach: performReach,
-      remove: ({ host }, action) => performRemove(host, action),
+      remove: performRemove,
     },
   },
   unit: {
@@ -144,9 +144,10 @@ async function observeOf<K extends ResourceKind>(
   throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal knows nothing of ${id}`, { resource: id });
 }
 
-/** Resources that stand where something of somebody else was, which is kept and comes back after them. */
-export async function withOriginals(files: Files): Promise<ReadonlySet<ResourceId>> {
-  return new Set((await originalsKept(files)).map((path): ResourceId => `file:${path}`));
+/** Which resources stand where something of somebody else was, which is kept and comes back after them. */
+export async function withOriginals(files: Files): Promise<(id: ResourceId) => boolean> {
+  const isKept = await originalsKept(files);
+  return (id) => kindOf(id) === 'file' && isKept(nameOf(id));
 }
 
 /** Throws what stands against carrying the plan out from where we run: NK_PLAN_SELF_WAIT. */

@@ -86,7 +86,7 @@ export interface Rebuilt {
 /** What may have been touched, from every generation file that can be read; the last file's claims are in force. */
 export async function rebuildFromGenerations(files: Files): Promise<Rebuilt> {
   const touched = new Map<ResourceId, Touched>();
-  const originals = await withOriginals(files);
+  const hasOriginal = await withOriginals(files);
   let claims: Claims = {};
   for (const number of await generationNumbers(files)) {
     const content = await readGeneration(files, number);
@@ -103,7 +103,7 @@ export async function rebuildFromGenerations(files: Files): Promise<Rebuilt> {
           done: false,
           unsure: true,
           startedWith: undefined,
-          original: originals.has(resource.id),
+          original: hasOriginal(resource.id),
         });
       }
     }
@@ -112,7 +112,7 @@ export async function rebuildFromGenerations(files: Files): Promise<Rebuilt> {
 }
 
 function numberOf(name: string): number | undefined {
-  return /^\d+\.json$/.test(name) ? Number.parseInt(name, 10) : undefined;
+  return /^[1-9]\d{0,11}\.json$/.test(name) ? Number.parseInt(name, 10) : undefined;
 }
 
 function pathOf(number: number): string {

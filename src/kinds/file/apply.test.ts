@@ -1,7 +1,10 @@
 /** Effects of files, folders and links on a machine in memory. */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
+import { originalPaths } from '../../host/originals.ts';
+import type { FileWrite } from '../../model/files.ts';
 import type { FileResource } from '../../model/resources.ts';
+import { originalsFolder } from '../../model/state-paths.ts';
 import { createEngine, type Engine } from '../../../test/support/engine.ts';
 import { file } from '../../../test/support/planning.ts';
 import { isReadBySystemd, performRemove, performWrites } from './apply.ts';
@@ -111,9 +114,63 @@ describe('a foreign file that a document replaces', () => {
       await performWrites(engine.host, [{ do: 'write', path: '/etc/foreign', entry, keepOriginal: true }]);
     }
     assert.equal(await engine.text('/etc/foreign'), 'again');
-    await performRemove(engine.host, { do: 'remove', paths, restoreOriginal: true });
+    await performRemove({ host: engine.host, detail: assert.fail }, { do: 'remove', paths, restoreOriginal: true });
     assert.equal(await engine.text('/etc/foreign'), 'theirs');
   });
+
+  const { about, content } = originalPaths('/etc/foreign');
+  const written = (path: string, text: string) => (): Promise<void> => engine.put(path, text);
+  const replaced = (path: string, by: FileWrite) => async (): Promise<void> => {
+    await engine.machine.files.removeTree(path);
+    await engine.machine.files.write([by]);
+  };
+  const folderAt = (path: string): FileWrite => ({ type: 'directory', path, mode: 0o700, uid: 0, gid: 0 });
+  const linkAt = (path: string): FileWrite => ({ type: 'symlink', path, target: '/nowhere' });
+  const aside = /^\/etc\/foreign is back for root alone: .*\.json\.damaged does not say whose it was$/;
+  const damaged: Readonly<Record<string, { damage: () => Promise<unknown>; told: RegExp; lost?: true }>> = {
+    'what is known of it is cut': { damage: written(about, '{"path":"/etc/foreign","mode"'), told: aside },
+    'what is known of it is empty': { damage: written(about, ''), told: aside },
+    'what is known of it is garbage': { damage: written(about, '\0\0\0\0'), told: aside },
+    'what is known of it is a list': { damage: written(about, '[420,0,0]'), told: aside },
+    'its mode is a word': { damage: written(about, '{"mode":"x","uid":0,"gid":0}'), told: aside },
+    'its mode is none': { damage: written(about, '{"mode":65535,"uid":0,"gid":0}'), told: aside },
+    'its owner is nobody': { damage: written(about, '{"mode":420,"uid":4294967295,"gid":0}'), told: aside },
+    'its group is missing': { damage: written(about, '{"mode":420,"uid":0}'), told: aside },
+    'a folder is where it is described': { damage: replaced(about, folderAt(`${about}/in`)), told: aside },
+    'a link to nothing is where it is described': { damage: replaced(about, linkAt(about)), told: aside },
+    'its content is gone': {
+      damage: () => engine.machine.files.remove([content]),
+      told: /^what was at \/etc\/foreign before is lost: .* is gone$/,
+      lost: true,
+    },
+    'a folder is where its content was': {
+      damage: replaced(content, folderAt(`${content}/in`)),
+      told: /before is lost: .*\.damaged is a directory$/,
+      lost: true,
+    },
+    'a link is where its content was': {
+      damage: replaced(content, linkAt(content)),
+      told: /before is lost: .*\.damaged is a symlink$/,
+      lost: true,
+    },
+  };
+  for (const [name, { damage, told, lost }] of Object.entries(damaged)) {
+    test(`${name}: that is told, and only that is lost`, async () => {
+      await engine.put('/etc/foreign', 'theirs', 0o644);
+      await engine.put('/etc/other', 'theirs, too', 0o640);
+      await engine.applied([file('/etc/foreign'), file('/etc/other')]);
+      await damage();
+      const { steps } = await engine.applied([]);
+      const details = steps.flatMap((step) => step.details);
+      assert.equal(details.length, 1);
+      assert.match(details[0] ?? '', told);
+      assert.equal(await engine.text('/etc/foreign'), lost ? undefined : 'theirs');
+      if (!lost) assert.equal((await stat('/etc/foreign'))?.mode, 0o600);
+      assert.deepEqual([await engine.text('/etc/other'), (await stat('/etc/other'))?.mode], ['theirs, too', 0o640]);
+      for (const left of await engine.machine.files.list(originalsFolder)) assert.match(left, /\.damaged$/);
+      assert.equal((await engine.applied([file('/etc/foreign')])).changes, 1, 'and it can be replaced again');
+    });
+  }
 
   test('comes back also when somebody removed ours meanwhile', async () => {
     await engine.put('/etc/foreign', 'theirs');

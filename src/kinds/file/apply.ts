@@ -1,15 +1,16 @@
 /** Effects of `file` resources and of every other file we write: observation, batched durable writes, removal, originals. */
 import { originalsFolder } from '../../model/state-paths.ts';
-import { NodekilnError } from '../../errors.ts';
 import type { Files, FileStat, FileWrite, Host } from '../../host/port.ts';
 import type { EntryObservation } from '../../model/steps.ts';
-import type { ActionOf } from '../performer.ts';
+import type { ActionOf, PerformContext } from '../performer.ts';
 import { copyFile } from './copy.ts';
 import { contentBytes } from './entry.ts';
 import { originalPaths } from '../../host/originals.ts';
 import { searchPath } from '../../host/unit-files/find.ts';
 import { isMap } from '../../config/paths.ts';
 import { textOf } from '../../model/bytes.ts';
+import type { Attributes } from '../../model/files.ts';
+import { basename } from '../../model/path.ts';
 
 export async function observeEntry(files: Files, path: string): Promise<EntryObservation> {
   const stat = await files.stat(path);
@@ -55,15 +56,17 @@ function toWrite({ path, entry }: ActionOf<'write'>): FileWrite {
   }
 }
 
-/** Removes what is ours; the foreign file that was there before comes back. */
-export async function performRemove(host: Host, action: ActionOf<'remove'>): Promise<void> {
-  const dropped = (action.dropOriginals ?? []).map((path) => originalPaths(path));
-  await host.files.remove(dropped.flatMap(({ about, content }) => [about, content]));
+/** Removes what is ours; the foreign file that was there before comes back. What of it cannot be had is told of. */
+export async function performRemove(
+  { host: { files }, detail }: Pick<PerformContext, 'host' | 'detail'>,
+  action: ActionOf<'remove'>,
+): Promise<void> {
+  for (const path of action.dropOriginals ?? []) await dropOriginal(files, path);
   const foreign = new Set<string>();
   if (action.restoreOriginal) {
-    for (const path of action.paths) if (await restoreOriginal(host.files, path)) foreign.add(path);
+    for (const path of action.paths) if (await restoreOriginal(files, path, detail)) foreign.add(path);
   }
-  await host.files.remove(action.paths.filter((path) => !foreign.has(path)));
+  await files.remove(action.paths.filter((path) => !foreign.has(path)));
 }
 
 // ── originals: foreign files we replaced ─────────────────────────────────────────────────────────────────────────
@@ -92,40 +95,66 @@ function aboutText(path: string, stat: FileStat): string {
   return `${JSON.stringify({ path, mode: stat.mode, uid: stat.uid, gid: stat.gid })}\n`;
 }
 
-/** Paths whose foreign files are kept. What says so and cannot be read says nothing. */
-export async function originalsKept(files: Files): Promise<string[]> {
-  const names = (await files.list(originalsFolder)).filter((name) => name.endsWith('.json'));
-  const paths = names.map(async (name) => {
-    try {
-      const about: unknown = JSON.parse(textOf(await files.read(`${originalsFolder}/${name}`)) ?? '');
-      return isMap(about) && typeof about['path'] === 'string' ? [about['path']] : [];
-    } catch {
-      return [];
-    }
-  });
-  return (await Promise.all(paths)).flat();
+/** Whether the foreign file of a path is kept, whatever has become of what is known about it. */
+export async function originalsKept(files: Files): Promise<(path: string) => boolean> {
+  const kept = new Set(await files.list(originalsFolder));
+  return (path) => kept.has(basename(originalPaths(path).about));
 }
 
-/** True when the foreign file is in its place afterwards. */
-async function restoreOriginal(files: Files, path: string): Promise<boolean> {
+/** True when the foreign file is in its place afterwards. What is damaged of it is told, and lies beside as `….damaged`. */
+async function restoreOriginal(files: Files, path: string, tell: (text: string) => void): Promise<boolean> {
   const saved = originalPaths(path);
-  const [about, content] = [await files.read(saved.about), await files.stat(saved.content)];
-  if (!about || !content) {
-    // A file is replaced only after it was saved, and the saved one goes only after it was restored: a killed run got no
+  const [about, content] = [await files.stat(saved.about), await files.stat(saved.content)];
+  if (!about) {
+    // A file is replaced only after it was saved whole, and what says so goes only after it was restored: a killed run got no
     // further than before the one or after the other, and what is there is the foreign file.
-    await files.remove([saved.content]);
+    await dropOriginal(files, path);
     return (await files.stat(path))?.type === 'file';
   }
-  await copyFile(files, { from: saved.content, to: path, ...parseAbout(textOf(about), path) });
-  await files.remove([saved.about]);
-  await files.remove([saved.content]);
-  return true;
+  const isThere = content?.type === 'file';
+  if (isThere) {
+    const attributes = await readAbout(files, saved.about);
+    await copyFile(files, { from: saved.content, to: path, ...(attributes ?? rootAlone) });
+    if (!attributes)
+      tell(`${path} is back for root alone: ${await setAside(files, saved.about)} does not say whose it was`);
+  } else {
+    const why = content ? `${await setAside(files, saved.content)} is a ${content.type}` : `${saved.content} is gone`;
+    tell(`what was at ${path} before is lost: ${why}`);
+  }
+  await dropOriginal(files, path);
+  return isThere;
 }
 
-function parseAbout(text: string, path: string): { mode: number; uid: number; gid: number } {
-  const about: unknown = JSON.parse(text);
-  if (typeof about === 'object' && about !== null && 'mode' in about && 'uid' in about && 'gid' in about) {
-    return { mode: Number(about.mode), uid: Number(about.uid), gid: Number(about.gid) };
+async function dropOriginal(files: Files, path: string): Promise<void> {
+  const { about, content } = originalPaths(path);
+  for (const each of [about, content]) await files.removeTree(each);
+}
+
+async function setAside(files: Files, path: string): Promise<string> {
+  const aside = `${path}.damaged`;
+  await files.removeTree(aside);
+  await files.move(path, aside);
+  return aside;
+}
+
+/** What holds for a file of which nothing is known: it may be a secret. */
+const rootAlone: Attributes = { mode: 0o600, uid: 0, gid: 0 };
+
+/** Undefined when it cannot be read, or says something else. */
+async function readAbout(files: Files, path: string): Promise<Attributes | undefined> {
+  try {
+    const about: unknown = JSON.parse(textOf(await files.read(path)) ?? '');
+    if (!isMap(about)) return undefined;
+    const { mode, uid, gid } = about;
+    return isUpTo(0o7777, mode) && isUpTo(largestId, uid) && isUpTo(largestId, gid) ? { mode, uid, gid } : undefined;
+  } catch {
+    return undefined;
   }
-  throw new NodekilnError('NK_STATE_UNUSABLE', `the record of the original of ${path} is damaged`);
+}
+
+/** The next one means "leave it": chown(2). */
+const largestId = 2 ** 32 - 2;
+
+function isUpTo(largest: number, value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= largest;
 }
