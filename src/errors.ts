@@ -267,8 +267,8 @@ export const errors = {
 
   NK_STATE_FOREIGN: {
     class: 'state',
-    meaning: 'Something in our own state belongs to another user than root.',
-    hint: 'Find out who made it; give it to root when it is to be believed, else move it away.',
+    meaning: 'Something in our own state belongs to another user than root, or can be changed from beside it.',
+    hint: 'Find out who made it; give it to root alone when it is to be believed, else move it away.',
   },
   NK_STATE_LOCKED: {
     class: 'state',

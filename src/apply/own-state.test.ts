@@ -3,9 +3,13 @@ import assert from 'node:assert/strict';
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   lchownSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -104,6 +108,71 @@ describe('our own state', { skip: process.getuid?.() === 0 ? false : 'only root 
       await work();
     });
   }
+
+  const named = ['state.db-wal', 'state.db-shm', 'state.db-journal', 'lock.db-journal', 'agent-bootstrap.json'];
+  const folders = [state, `${state}/generations`, `${state}/boot`, 'run/nodekiln', 'opt/nodekiln/cache'];
+  const looseFiles = new Set(loose.map(([path]) => path).filter((path) => !folders.includes(path)));
+  for (const path of [...looseFiles, ...named.map((name) => `${state}/${name}`)]) {
+    test(`${path} with another name elsewhere is refused, and that one is left as it is`, async () => {
+      const [whole, elsewhere] = [join(root, path), join(scratch, 'elsewhere')];
+      rmSync(whole, { force: true });
+      writeFileSync(elsewhere, 'of somebody else', { mode: 0o666 });
+      chmodSync(elsewhere, 0o666);
+      linkSync(elsewhere, whole);
+      const before = await snapshotTree(scratch, ['/']);
+      await assert.rejects(work(), (thrown: unknown): true => {
+        assert.ok(thrown instanceof NodekilnError);
+        assert.deepEqual([thrown.code, thrown.place?.file], ['NK_STATE_FOREIGN', `/${path}`]);
+        assert.match(thrown.hint, /^Make it a file of its own: `cp -p /);
+        return true;
+      });
+      await lookAtJournal(host).then((journal) => journal?.close());
+      assert.deepEqual(await snapshotTree(scratch, ['/']), before);
+      copyFileSync(whole, `${whole}.own`);
+      renameSync(`${whole}.own`, whole);
+      await work();
+      assert.equal(readFileSync(elsewhere, 'utf8'), 'of somebody else');
+      assert.equal(statSync(elsewhere).mode & 0o777, 0o666);
+      rmSync(elsewhere);
+    });
+  }
+
+  test('what was fetched and is already placed has two names', async () => {
+    mkdirSync(join(root, state, 'downloads/parts'), { recursive: true });
+    writeFileSync(join(root, state, 'downloads/parts/whole'), 'x');
+    linkSync(join(root, state, 'downloads/parts/whole'), join(root, 'placed'));
+    await work();
+  });
+
+  const exposed: readonly (readonly [path: string, mode: number, uid: number])[] = [
+    ['var/lib', 0o777, 0],
+    ['var/lib', 0o775, 0],
+    ['var/lib', 0o755, stranger],
+    ['var/lib', 0o1777, stranger],
+    ['var', 0o777, 0],
+    ['var', 0o700, stranger],
+    ['', 0o777, 0],
+  ];
+  for (const [path, mode, uid] of exposed) {
+    test(`in a /${path} with mode ${mode.toString(8)} of user ${uid} others could exchange it: refused`, async () => {
+      chownSync(join(root, path), uid, 0);
+      chmodSync(join(root, path), mode);
+      const before = await snapshotTree(root, ['/']);
+      for (const use of [work, () => lookAtJournal(host)])
+        await assert.rejects(use(), (thrown: unknown): true => {
+          assert.ok(thrown instanceof NodekilnError);
+          assert.deepEqual([thrown.code, thrown.place?.file], ['NK_STATE_FOREIGN', `/${path}`]);
+          assert.match(thrown.hint, uid === 0 ? /`chmod go-w \// : /`chown 0 \//);
+          return true;
+        });
+      assert.deepEqual(await snapshotTree(root, ['/']), before);
+    });
+  }
+
+  test('in a folder where everybody makes only files of his own nobody else can exchange it', async () => {
+    chmodSync(join(root, 'var/lib'), 0o1777);
+    await work();
+  });
 
   test('of another group is given to root’s', async () => {
     chownSync(join(root, state, 'state.db'), 0, stranger);

@@ -12,6 +12,7 @@ import type { Host } from '../host/port.ts';
 import { textOf } from '../model/bytes.ts';
 import { createGate } from '../model/parallel.ts';
 import { join } from '../model/path.ts';
+import { downloadsFolder } from '../model/state-paths.ts';
 
 export interface Downloads {
   /** The artifact as a local file, valid until `close`. Errors of the source. */
@@ -30,7 +31,6 @@ export interface FetchOptions {
   readonly onProgress: (progress: Progress) => void;
 }
 
-const folder = '/var/lib/nodekiln/downloads';
 const partsName = 'parts';
 const defaultBudgetMs = 300_000;
 /** More transfers at a time share one line and make each slower. */
@@ -117,8 +117,8 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
       clients.clear();
       place = undefined;
       // What a killed run left goes, too, when this one fetched nothing; parts wait for a run after one that failed.
-      const isAwaited = hasFailed && (await host.files.list(`${folder}/${partsName}`)).length > 0;
-      await (isAwaited ? clearDownloads(host.files) : host.files.removeTree(folder));
+      const isAwaited = hasFailed && (await host.files.list(`${downloadsFolder}/${partsName}`)).length > 0;
+      await (isAwaited ? clearDownloads(host.files) : host.files.removeTree(downloadsFolder));
     },
   };
 }
@@ -129,12 +129,13 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
  */
 async function downloadFolder({ files }: Host): Promise<string> {
   await clearDownloads(files);
-  await files.write([{ type: 'directory', path: folder, mode: 0o700, uid: 0, gid: 0 }]);
-  return files.realPath(folder);
+  await files.write([{ type: 'directory', path: downloadsFolder, mode: 0o700, uid: 0, gid: 0 }]);
+  return files.realPath(downloadsFolder);
 }
 
 async function clearDownloads(files: Host['files']): Promise<void> {
-  for (const name of await files.list(folder)) if (name !== partsName) await files.removeTree(`${folder}/${name}`);
+  for (const name of await files.list(downloadsFolder))
+    if (name !== partsName) await files.removeTree(`${downloadsFolder}/${name}`);
 }
 
 async function makeClient(

@@ -14,6 +14,7 @@ test('our state lies where it always did', () => {
       databaseName: 'state.db',
       generationsFolder: '/var/lib/nodekiln/generations',
       originalsFolder: '/var/lib/nodekiln/originals',
+      downloadsFolder: '/var/lib/nodekiln/downloads',
       bootResultPath: '/var/lib/nodekiln/boot/result.json',
       lastResultPath: '/var/lib/nodekiln/boot/last.json',
       agentFolder: '/var/lib/nodekiln/agent',

@@ -3,6 +3,8 @@ export const stateFolder = '/var/lib/nodekiln';
 export const databaseName = 'state.db';
 export const generationsFolder = `${stateFolder}/generations`;
 export const originalsFolder = `${stateFolder}/originals`;
+/** Of what did not come to its end, and is gone on with. */
+export const downloadsFolder = `${stateFolder}/downloads`;
 export const bootResultPath = `${stateFolder}/boot/result.json`;
 /** Of a run that did nothing since, beside the record of the boot that did the work. */
 export const lastResultPath = `${stateFolder}/boot/last.json`;
