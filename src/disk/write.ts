@@ -11,6 +11,7 @@ import { equalBytes } from '../model/bytes.ts';
 import type { Attributes, FileStat, FileWrite, WriteOutcome } from '../model/files.ts';
 import { dirname } from '../model/path.ts';
 import { inParallel } from '../model/parallel.ts';
+import { isOthers } from '../model/trust.ts';
 import type { Descriptor, Disk } from './disk.ts';
 import { statOf } from './entries.ts';
 import { faultPoint } from './fault-point.ts';
@@ -183,8 +184,9 @@ async function settleInPlace(
   if (write.type === 'symlink') return found.target === write.target ? 'unchanged' : undefined;
   if (found.type !== 'file' || found.size !== write.content.byteLength) return undefined;
   const same = sameAttributes(found, write);
-  // A hard link shares its attributes with other names, such as a binary with its cached original.
-  if (!same && found.links > 1) return undefined;
+  // A hard link shares its attributes with other names, such as a binary with its cached original; and what others could
+  // write to they may still have open.
+  if (!same && (found.links > 1 || isOthers(found, disk.self))) return undefined;
   if (write.content.byteLength > 0 && !equalBytes(await readWhole(disk, real), write.content)) return undefined;
   if (same) return 'unchanged';
   return (await changeAttributes(disk, real, { found, wanted: write })) ? 'attributes' : 'unchanged';

@@ -8,16 +8,21 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   lchownSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { snapshotTree } from '../../../test/lab/tree.ts';
 import type { Disk } from '../../disk/disk.ts';
@@ -312,6 +317,35 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
         assert.equal(readFileSync(join(folder, 'd/new/f'), 'utf8'), 'ours', view);
         assert.equal(textOf(await files.read(`${path}/d/f`)), 'ours', view);
         assert.equal((await files.stat(`${path}/d/f`))?.type, 'file', view);
+      }
+    });
+  }
+
+  const open: Readonly<Record<string, (file: string) => void>> = {
+    'a stranger’s file': (file) => chownSync(file, stranger, stranger),
+    'a stranger’s file of mode 0400': (file) => {
+      chmodSync(file, 0o400);
+      chownSync(file, stranger, stranger);
+    },
+    'a file that everybody may write to': (file) => chmodSync(file, 0o666),
+    'a file that a group may write to': (file) => chmodSync(file, 0o664),
+    'a file with another name': (file) => linkSync(file, `${file}.other`),
+  };
+  for (const [name, leave] of Object.entries(open)) {
+    test(`becomes a file of its own, whoever has it open: ${name}`, async () => {
+      const { folder, views } = place();
+      for (const [view, files, path] of views) {
+        const file = join(folder, view.replaceAll(' ', '-'));
+        writeFileSync(file, 'ours', { mode: 0o644 });
+        leave(file);
+        const descriptor = openSync(file, 'r+');
+        const content = bytesOf('ours');
+        await files.write([{ type: 'file', path: join(path, basename(file)), content, mode: 0o600, ...root }]);
+        writeSync(descriptor, 'theirs');
+        closeSync(descriptor);
+        assert.equal(readFileSync(file, 'utf8'), 'ours', view);
+        const { mode, uid, nlink } = lstatSync(file);
+        assert.deepEqual([mode & 0o7777, uid, nlink], [0o600, 0, 1], view);
       }
     });
   }
