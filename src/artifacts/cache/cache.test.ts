@@ -322,6 +322,11 @@ describe('a damaged index', () => {
     'with another digest than SHA-256': (entry) => ({ ...entry, digest: 'md5:d41d8cd98f00b204e9800998ecf8427e' }),
     'of a tool elsewhere': (entry) => ({ ...entry, tool: '../../etc/cron.d/x' }),
     'of a version elsewhere': (entry) => ({ ...entry, key: '1/../../../etc/passwd' }),
+    'of no version': (entry) => ({ ...entry, version: '' }),
+    'of a version that is none': (entry) => ({ ...entry, version: 'latest' }),
+    'of a version in garbage': (entry) => ({ ...entry, version: '1.34.\u0000' }),
+    'with the file of another version': (entry) => ({ ...entry, key: '1.34.5' }),
+    'of another version than its file': (entry) => ({ ...entry, version: '1.34.5-5.azl3' }),
   };
   for (const [name, damage] of Object.entries(entries)) {
     it(`costs an entry ${name}, and no other`, async () => {

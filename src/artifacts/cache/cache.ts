@@ -102,7 +102,7 @@ async function readEntries(files: Files): Promise<{ entries: CacheEntry[]; damag
   }
   const read = entries.flatMap((entry) => {
     const parsed = cacheEntry.safeParse(entry);
-    return parsed.success ? [parsed.data] : [];
+    return parsed.success && isKeyed(parsed.data) ? [parsed.data] : [];
   });
   const lost = entries.length - read.length;
   if (lost === 0) return { entries: read };
@@ -110,6 +110,15 @@ async function readEntries(files: Files): Promise<{ entries: CacheEntry[]; damag
     entries: read,
     damage: `${lost} of ${entries.length} entries of the cache's index ${cacheIndexPath} are damaged`,
   };
+}
+
+/** Whether its file is the one of its version. */
+function isKeyed({ version, key }: CacheEntry): boolean {
+  try {
+    return cacheKey(parseVersion(version)) === key;
+  } catch {
+    return false;
+  }
 }
 
 /** Entries as the image's lock has them: their files are hashed before they are used, because nothing sealed them. */
