@@ -41,6 +41,7 @@ import { promisify } from 'node:util';
 import type { FileType } from '../model/files.ts';
 import type { Identity } from '../model/trust.ts';
 import { isReadOnlyMount } from './mounts.ts';
+import { bytesOfPath, nameOf } from './names.ts';
 import { startTimeIn, type Descriptor, type Disk, type EntryStat, type OpenMode } from './disk.ts';
 
 /** open(2); Node does not name it. */
@@ -77,28 +78,36 @@ export const nodeDisk: Disk = {
   },
   // A file that is made lies in a folder that was just looked up.
   open: async (path, how) =>
-    descriptorOf(how === 'create' ? openSync(path, flags[how], 0o600) : await open(path, flags[how], 0o600)),
-  stat: async (path) => statOf(await lstat(path, { bigint: true })),
+    descriptorOf(
+      how === 'create'
+        ? openSync(bytesOfPath(path), flags[how], 0o600)
+        : await open(bytesOfPath(path), flags[how], 0o600),
+    ),
+  stat: async (path) => statOf(await lstat(bytesOfPath(path), { bigint: true })),
   look: (path) => {
-    const found = lstatSync(path, { throwIfNoEntry: false });
+    const found = lstatSync(bytesOfPath(path), { throwIfNoEntry: false });
     return found && { type: typeOf(found), mode: found.mode & 0o7777, uid: found.uid, gid: found.gid };
   },
-  readlink: (path) => readlink(path),
+  readlink: (path) => readlink(bytesOfPath(path)),
   isReadOnly: (path) => isReadOnly(path).catch(() => false),
   readdir: async (path) =>
-    (await readdir(path, { withFileTypes: true })).map((entry) => ({ name: entry.name, type: typeOf(entry) })),
+    (await readdir(bytesOfPath(path), { withFileTypes: true, encoding: 'buffer' })).map((entry) => ({
+      name: nameOf(entry.name),
+      type: typeOf(entry),
+    })),
   mkdir: async (path, mode) => {
-    await mkdir(path, mode);
+    await mkdir(bytesOfPath(path), mode);
   },
-  symlink: (target, path) => symlink(target, path),
-  link: (from, to) => link(from, to),
-  reflink: (from, to) => copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE),
-  copy: (from, to) => copyFile(from, to, constants.COPYFILE_EXCL),
-  rename: async (from, to) => renameSync(from, to),
-  unlink: (path) => unlink(path),
-  rmdir: (path) => rmdir(path),
+  symlink: (target, path) => symlink(target, bytesOfPath(path)),
+  link: (from, to) => link(bytesOfPath(from), bytesOfPath(to)),
+  reflink: (from, to) =>
+    copyFile(bytesOfPath(from), bytesOfPath(to), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE),
+  copy: (from, to) => copyFile(bytesOfPath(from), bytesOfPath(to), constants.COPYFILE_EXCL),
+  rename: async (from, to) => renameSync(bytesOfPath(from), bytesOfPath(to)),
+  unlink: (path) => unlink(bytesOfPath(path)),
+  rmdir: (path) => rmdir(bytesOfPath(path)),
   space: async (path) => {
-    const { bsize, blocks, bavail } = await statfs(path);
+    const { bsize, blocks, bavail } = await statfs(bytesOfPath(path));
     return { totalBytes: bsize * blocks, availableBytes: bsize * bavail };
   },
   watch: (folder, onEvent) => {
@@ -119,7 +128,7 @@ const ftruncate = promisify(ftruncateLater);
 /** Of what is open already by its descriptor: its name may lead elsewhere by now. */
 async function isReadOnly(path: string): Promise<boolean> {
   const held = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
-  const fd = held === undefined ? await open(path, flags.name) : Number(held);
+  const fd = held === undefined ? await open(bytesOfPath(path), flags.name) : Number(held);
   try {
     const id = /^mnt_id:\s*(\d+)$/m.exec(await readFile(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
     return id !== undefined && isReadOnlyMount(await readFile('/proc/self/mountinfo', 'latin1'), id);
@@ -169,7 +178,7 @@ function statOf(found: BigIntStats): EntryStat {
   };
 }
 
-function typeOf(entry: Dirent | Stats | BigIntStats): FileType {
+function typeOf(entry: Dirent<Buffer> | Stats | BigIntStats): FileType {
   if (entry.isFile()) return 'file';
   if (entry.isDirectory()) return 'directory';
   return entry.isSymbolicLink() ? 'symlink' : 'other';
