@@ -252,6 +252,9 @@ describe('journal', () => {
     ['a link to a device', (path: string): void => replaceBy(path, () => symlinkSync('/dev/zero', path))],
     ['a link to itself', (path: string): void => replaceBy(path, () => symlinkSync('state.db', path))],
     ['beside a folder for a log', (path: string): void => mkdirSync(`${path}-wal`)],
+    ['beside a FIFO for a log', (path: string): void => void execFileSync('mkfifo', [`${path}-wal`])],
+    ['beside a FIFO for a journal', (path: string): void => void execFileSync('mkfifo', [`${path}-journal`])],
+    ['beside a link for a journal', (path: string): void => symlinkSync('/dev/zero', `${path}-journal`)],
     [
       'endless',
       (path: string): void => {

@@ -117,8 +117,8 @@ function withTables(database: Database): Tabled {
   return { database, damagedRows, tables };
 }
 
-/** The database and what SQLite puts beside it. */
-const parts = ['', '-wal', '-shm'];
+/** The database and what SQLite puts beside it, or looks for there. */
+const parts = ['', '-wal', '-shm', '-journal'];
 
 async function setAside({ files }: Host, path: string): Promise<void> {
   for (const suffix of parts) {

@@ -112,19 +112,25 @@ describe('the file of a lock', () => {
     });
   }
 
-  for (const [name, make] of [
+  const kinds = [
     ['folder', (path: string): void => mkdirSync(path)],
     ['FIFO', (path: string): void => void execFileSync('mkfifo', [path])],
     ['device', (path: string): void => symlinkSync('/dev/full', path)],
-  ] as const) {
-    test(`that is a ${name} is said, in bounded time`, async () => {
-      rmSync(join(folder, 'lock.db'), { force: true, recursive: true });
-      make(join(folder, 'lock.db'));
-      await assert.rejects(host.locks.take(folder, { waitMs: 0 }), {
-        code: 'NK_STATE_UNUSABLE',
-        message: /^the host lock cannot be had: .*lock\.db is no file but a (directory|other|symlink)$/,
-        hint: /Remove .*lock\.db/,
+  ] as const;
+  for (const file of ['lock.db', 'lock.db-journal']) {
+    for (const [name, make] of kinds) {
+      test(`${file} that is a ${name} is said, in bounded time`, async () => {
+        for (const each of ['lock.db', 'lock.db-journal']) rmSync(join(folder, each), { force: true, recursive: true });
+        // Of an empty one SQLite looks for no journal.
+        writeFileSync(join(folder, 'lock.db'), 'x'.repeat(9000));
+        rmSync(join(folder, file), { force: true });
+        make(join(folder, file));
+        await assert.rejects(host.locks.take(folder, { waitMs: 0 }), {
+          code: 'NK_STATE_UNUSABLE',
+          message: /^the host lock cannot be had: .*lock\.db(-journal)? is no file but a (directory|other|symlink)$/,
+          hint: new RegExp(`^Remove .*${file}: it is made anew`),
+        });
       });
-    });
+    }
   }
 });

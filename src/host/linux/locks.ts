@@ -25,16 +25,7 @@ const pauses = { firstMs: 10, longestMs: 250 };
 export function createLinuxLocks({ root, files, databases, clock, program }: LinuxLocksOptions): Locks {
   const tryToTake = async (folder: string, isMended = false): Promise<HeldLock | undefined> => {
     const path = join(folder, 'lock.db');
-    const found = await files.stat(path);
-    // SQLite would wait for the other end of a FIFO.
-    if (found && found.type !== 'file')
-      throw new NodekilnError(
-        'NK_STATE_UNUSABLE',
-        `the host lock cannot be had: ${path} is no file but a ${found.type}`,
-        {
-          hint: `Remove ${path}: it is made anew.`,
-        },
-      );
+    for (const suffix of ['', '-journal']) await requireFile(files, path + suffix);
     const database = await databases.open(path, { busyMs: 0 });
     try {
       database.exec('PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE;');
@@ -75,6 +66,14 @@ export function createLinuxLocks({ root, files, databases, clock, program }: Lin
       }
     },
   };
+}
+
+/** SQLite would wait for the other end of a FIFO, and follow a link. NK_STATE_UNUSABLE. */
+async function requireFile(files: Files, path: string): Promise<void> {
+  const found = await files.stat(path);
+  if (!found || found.type === 'file') return;
+  const what = `the host lock cannot be had: ${path} is no file but a ${found.type}`;
+  throw new NodekilnError('NK_STATE_UNUSABLE', what, { hint: `Remove ${path}: it is made anew.` });
 }
 
 function isDamage(thrown: unknown): boolean {
