@@ -79,6 +79,21 @@ describe('a damaged row', () => {
       named: /touched cannot be read: file:\/etc\/b/,
       unsure: 'file:/etc/b',
     },
+    'done in a way that there is not': {
+      sql: `UPDATE touched SET done = 7 WHERE id = 'file:/etc/a'`,
+      named: /touched cannot be read: file:\/etc\/a/,
+      unsure: 'file:/etc/a',
+    },
+    'done beyond all numbers': {
+      sql: `UPDATE touched SET done = 9223372036854775807 WHERE id = 'file:/etc/a'`,
+      named: /touched cannot be read: file:\/etc\/a/,
+      unsure: 'file:/etc/a',
+    },
+    'an original that is neither there nor not': {
+      sql: `UPDATE touched SET original = 9007199254740993 WHERE id = 'file:/etc/b'`,
+      named: /touched cannot be read: file:\/etc\/b/,
+      unsure: 'file:/etc/b',
+    },
     'a claim with a list in place of a map': {
       sql: `UPDATE claims SET resource = json_replace(resource, '$.entry', json('[]')) WHERE id = 'file:/etc/a'`,
       named: /claims cannot be read: file:\/etc\/a/,
@@ -168,6 +183,31 @@ describe('a damaged row', () => {
     'of a generation of nobody': {
       sql: `UPDATE generations SET source = 'x'`,
       named: /^a row of generations cannot be read: 1$/,
+      lost: 'generation',
+    },
+    'of a generation of the year 292 million': {
+      sql: `UPDATE generations SET created_ms = 9223372036854775807`,
+      named: /^a row of generations cannot be read: 1$/,
+      lost: 'generation',
+    },
+    'of a generation before all time': {
+      sql: `UPDATE generations SET created_ms = -9223372036854775808`,
+      named: /^a row of generations cannot be read: 1$/,
+      lost: 'generation',
+    },
+    'of a generation with a number beyond numbers': {
+      sql: `UPDATE generations SET number = 9223372036854775807`,
+      named: /^a row of generations cannot be read: 9223372036854775807$/,
+      lost: 'generation',
+    },
+    'of a generation with a number that is almost one': {
+      sql: `UPDATE generations SET number = 9007199254740993`,
+      named: /^a row of generations cannot be read: 9007199254740993$/,
+      lost: 'generation',
+    },
+    'of a generation with a number below all': {
+      sql: `UPDATE generations SET number = -3`,
+      named: /^a row of generations cannot be read: -3$/,
       lost: 'generation',
     },
     'of a generation that is half': {

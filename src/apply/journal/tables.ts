@@ -54,6 +54,11 @@ export interface Tables {
 
 export const schemaVersion = 1;
 
+/** Of a generation: no host comes near it. */
+export const largestNumber = 999_999_999_999;
+/** What a Date can hold. */
+const latestMs = 8_640_000_000_000_000;
+
 const schema = `
   CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, source TEXT NOT NULL, created_ms INTEGER NOT NULL, digest TEXT NOT NULL, status TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS claims (source TEXT NOT NULL, id TEXT NOT NULL, resource TEXT NOT NULL, PRIMARY KEY (source, id)) STRICT;
@@ -108,7 +113,8 @@ export function openTables(database: Database, onDamage: (damaged: DamagedRow) =
   const readBroken = {
     notes: "SELECT key, value FROM notes WHERE NOT json_valid(value) OR instr(CAST(value AS BLOB), X'00') > 0",
     seals: "SELECT path, seal FROM seals WHERE iif(json_valid(seal), json_type(seal) <> 'object', TRUE)",
-    generations: `SELECT ${generationColumns} FROM generations WHERE NOT (status IN (${listed(statuses)}) AND source IN (${listed(claimSourceOrder)}))`,
+    generations: `SELECT ${generationColumns} FROM generations WHERE NOT (status IN (${listed(statuses)}) AND source IN (${listed(claimSourceOrder)})
+      AND number BETWEEN 1 AND ${largestNumber} AND created_ms BETWEEN 0 AND ${latestMs})`,
   } as const satisfies Partial<Record<DamagedRow['table'], string>>;
   const writeSeal = database.prepare(
     'INSERT INTO seals (path, seal) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET seal = excluded.seal',
@@ -197,9 +203,9 @@ const statuses: readonly GenerationStatus[] = ['pending', 'applied', 'degraded',
 
 function generationOf(row: SqlRow): Generation {
   return {
-    number: Number(row['number']),
+    number: upTo(largestNumber, row['number']),
     source: oneOf(claimSourceOrder, row['source']),
-    createdMs: Number(row['created_ms']),
+    createdMs: upTo(latestMs, row['created_ms']),
     digest: String(row['digest']),
     status: oneOf(statuses, row['status']),
   };
@@ -212,14 +218,15 @@ function claimOf(row: SqlRow): { source: ClaimSource; resource: Resource } {
 }
 
 function touchedOf(row: SqlRow): Touched {
+  const done = upTo(doneState.unsure, row['done']);
   return {
     id: String(row['id']) as ResourceId,
     source: oneOf(claimSourceOrder, row['source']),
     definitions: resourcesOf(jsonOf(row['definitions']), row['id']),
-    done: row['done'] === doneState.done,
-    ...(row['done'] === doneState.unsure && { unsure: true }),
+    done: done === doneState.done,
+    ...(done === doneState.unsure && { unsure: true }),
     startedWith: typeof row['started_with'] === 'string' ? row['started_with'] : undefined,
-    original: row['original'] === 1,
+    original: upTo(1, row['original']) === 1,
   };
 }
 
@@ -245,6 +252,11 @@ function jsonOf(text: unknown): unknown {
 /** As SQL has it: words of ours without a quote. */
 function listed(words: readonly string[]): string {
   return words.map((word) => `'${word}'`).join();
+}
+
+function upTo(largest: number, value: unknown): number {
+  if (typeof value !== 'number' || value < 0 || value > largest) throw new RangeError('an impossible number');
+  return value;
 }
 
 function oneOf<const Word extends string>(words: readonly Word[], value: unknown): Word {

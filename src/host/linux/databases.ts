@@ -2,9 +2,10 @@
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import type { PathResolver } from '../../disk/resolve.ts';
+import { errnoOf } from '../../errors.ts';
 import type { Database, Databases } from '../port.ts';
 
 export function createLinuxDatabases(resolver: Pick<PathResolver, 'entry'>): Databases {
@@ -68,8 +69,22 @@ export function databaseOn(database: DatabaseSync, commit = (): void => database
       const statement = named(() => database.prepare(sql));
       return {
         run: (...values) => void named(() => statement.run(...values)),
-        get: (...values) => named(() => statement.get(...values)),
-        all: (...values) => named(() => statement.all(...values)),
+        get: (...values) =>
+          named(() =>
+            read(
+              statement,
+              () => statement.get(...values),
+              (row) => row && inDigits(row),
+            ),
+          ),
+        all: (...values) =>
+          named(() =>
+            read(
+              statement,
+              () => statement.all(...values),
+              (rows) => rows.map(inDigits),
+            ),
+          ),
       };
     },
     transaction: (work) =>
@@ -90,6 +105,29 @@ export function databaseOn(database: DatabaseSync, commit = (): void => database
       database.close();
     },
   };
+}
+
+/** A row with an integer that no number holds is refused; it is read once more, and has that in its digits. */
+function read<Result>(statement: StatementSync, work: () => Result, withDigits: (result: Result) => Result): Result {
+  try {
+    return work();
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'ERR_OUT_OF_RANGE') throw thrown;
+  }
+  statement.setReadBigInts(true);
+  try {
+    return withDigits(work());
+  } finally {
+    statement.setReadBigInts(false);
+  }
+}
+
+function inDigits(row: Record<string, SQLOutputValue>): Record<string, SQLOutputValue> {
+  const values = Object.entries(row).map(([column, value]) => {
+    if (typeof value !== 'bigint') return [column, value];
+    return [column, Number.isSafeInteger(Number(value)) ? Number(value) : String(value)];
+  });
+  return Object.fromEntries(values) as Record<string, SQLOutputValue>;
 }
 
 /** Result codes (sqlite.org/rescode.html) that callers tell apart; the lowest byte is the primary one. */

@@ -3,7 +3,8 @@
  * small, and an order of effects is easier to keep when nothing overlaps.
  *
  * What SQLite refuses is thrown with its own name as the `code`: `SQLITE_NOTADB` and `SQLITE_CORRUPT` for a damaged file,
- * `SQLITE_BUSY` while another process holds it, `SQLITE_ERROR` and others for the rest.
+ * `SQLITE_BUSY` while another process holds it, `SQLITE_ERROR` and others for the rest. An integer that no number holds is read
+ * in its digits.
  */
 
 export type SqlValue = string | number | bigint | Uint8Array | null;
