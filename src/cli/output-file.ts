@@ -10,8 +10,8 @@ import { onThisMachine } from './this-machine.ts';
 export async function writeOutput(path: string, content: string): Promise<string> {
   try {
     const whole = resolve(path);
-    // `/dev/stdout` and the like are no places for files.
-    if (whole.startsWith('/dev/')) await writeFile(path, content);
+    // `/dev/stdout` and the like are no places for files; memory that is shared by all is one.
+    if (whole.startsWith('/dev/') && !whole.startsWith('/dev/shm/')) await writeFile(path, content);
     else await writeWhole(whole, content);
     return path;
   } catch (cause) {
