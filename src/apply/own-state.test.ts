@@ -142,6 +142,7 @@ describe('our own state', { skip: process.getuid?.() === 0 ? false : 'only root 
     writeFileSync(join(root, state, 'downloads/parts/whole'), 'x');
     linkSync(join(root, state, 'downloads/parts/whole'), join(root, 'placed'));
     await work();
+    assert.equal(readFileSync(join(root, 'placed'), 'utf8'), 'x');
   });
 
   const exposed: readonly (readonly [path: string, mode: number, uid: number])[] = [
@@ -172,6 +173,7 @@ describe('our own state', { skip: process.getuid?.() === 0 ? false : 'only root 
   test('in a folder where everybody makes only files of his own nobody else can exchange it', async () => {
     chmodSync(join(root, 'var/lib'), 0o1777);
     await work();
+    assert.equal(modeOf('var/lib'), '1777');
   });
 
   test('of another group is given to root’s', async () => {
