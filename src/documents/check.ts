@@ -49,7 +49,7 @@ async function checkForeign(text: DocumentText, facts: Facts): Promise<DocumentC
     const key = keyOf(parsed);
     const kind = Object.hasOwn(kinds, key) ? await kinds[key]?.() : undefined;
     if ((kind?.describes !== 'node' && kind?.describes !== 'agent') || !kind.check) return undefined;
-    return { problems: [], warnings: await kind.check(parsed, facts), notes: [] };
+    return { problems: [], ...(await kind.check(parsed, facts)) };
   } catch (thrown) {
     return { problems: problemsIn(thrown), warnings: [], notes: [] };
   }

@@ -11,9 +11,9 @@ export const imageManifest = {
     const { file, positions, document } = loaded;
     return {
       loaded,
-      render: (facts, sudoers) =>
+      render: (facts, pathReaders) =>
         renderImage(document, facts, {
-          sudoers,
+          pathReaders,
           placeOf: (path) => ({ file, ...positions.locate(path, 'value'), path: formatPath(path) }),
         }),
     };

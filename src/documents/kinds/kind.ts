@@ -10,7 +10,7 @@ import type { Join } from '../../desired/join.ts';
 import type { Files } from '../../host/port.ts';
 import type { DesiredState, Resource } from '../../model/resources.ts';
 import type { SecretValue } from '../../model/secret-value.ts';
-import type { Sudoers } from '../../desired/own-path.ts';
+import type { PathReaders } from '../../desired/own-path.ts';
 import type { Facts } from '../../model/facts.ts';
 
 /** One text of the kind, parsed but not checked. */
@@ -62,9 +62,9 @@ export type KindOfDocument =
       readonly load: (texts: readonly KindText[]) => Promise<(facts: Facts) => NodeAsk>;
       /**
        * Of kinds that are not ours: all that can be said of one text on such a host, without what its source alone knows.
-       * Gives remarks; throws as `load`.
+       * Throws as `load`.
        */
-      readonly check?: (text: ParsedDocument, facts: Facts) => Promise<readonly string[]>;
+      readonly check?: (text: ParsedDocument, facts: Facts) => Promise<Remarks>;
     }
   | {
       /** Describes an image: what a bake is made from. */
@@ -75,16 +75,24 @@ export type KindOfDocument =
       /** Says how an agent goes about its work (`config/agent-config.ts`). */
       readonly describes: 'agent';
       /** Of kinds that are not ours, as above. */
-      readonly check?: (text: ParsedDocument) => Promise<readonly string[]>;
+      readonly check?: (text: ParsedDocument) => Promise<Remarks>;
     }
   /** Data that other documents are made of. */
   | { readonly describes: 'data' };
 
+/** What a check says of a document that is valid. */
+export interface Remarks {
+  /** What is allowed, but worth a thought. */
+  readonly warnings: readonly string[];
+  /** What follows from what it does not say, or is known only later. */
+  readonly notes: readonly string[];
+}
+
 /** A checked document that describes an image. */
 export interface ImageDocument {
   readonly loaded: LoadedDocument<'ImageManifest'>;
-  /** Relative paths of artifacts stay relative. `sudoers`: what sudo reads in the root, if it has sudo. */
-  readonly render: (facts: Facts, sudoers: Sudoers | undefined) => DesiredState;
+  /** Relative paths of artifacts stay relative. */
+  readonly render: (facts: Facts, pathReaders: PathReaders) => DesiredState;
 }
 
 /** `nodekiln.dev/v1alpha1/NodeConfig` */

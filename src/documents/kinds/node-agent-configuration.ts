@@ -107,7 +107,7 @@ export interface ReadConfiguration {
 
 export const nodeAgentConfiguration = {
   describes: 'agent',
-  check: async (parsed) => (await readNodeAgentConfiguration(parsed)).remarks,
+  check: async (parsed) => ({ warnings: (await readNodeAgentConfiguration(parsed)).remarks, notes: [] }),
 } as const satisfies KindOfDocument;
 
 /** NK_DOCUMENT_INVALID with every problem and its place. */

@@ -41,11 +41,11 @@ export const operatingSystemConfig = {
   },
   check: async (parsed, facts) => {
     const { document, remarks } = await read(parsed);
-    const { warnings } = renderOperatingSystemConfig(document, facts, {
+    const { warnings, notes = [] } = renderOperatingSystemConfig(document, facts, {
       placeOf: placesIn(parsed),
       secrets: 'unknown',
     });
-    return [...remarks, ...warnings];
+    return { warnings: [...remarks, ...warnings], notes };
   },
 } as const satisfies KindOfDocument;
 

@@ -55,20 +55,30 @@ export function renderOperatingSystemConfig(
     secrets: options.secrets,
     units: unitsOf(document),
   };
-  const { warnings } = rendering;
+  const { warnings, notes } = rendering;
   renderFiles(rendering);
   renderContainerd(rendering);
   renderUnits(rendering);
   refuseErrands(rendering);
   rendering.refuseProblems('the OperatingSystemConfig cannot be applied here');
   const hasGoal = rendering.resources.has(nodeGoal);
-  return { resources: sorted(rendering.resources), goal: hasGoal ? nodeGoal : undefined, warnings };
+  return {
+    resources: sorted(rendering.resources),
+    goal: hasGoal ? nodeGoal : undefined,
+    warnings,
+    ...(notes.length > 0 && { notes }),
+  };
 }
 
 interface OscRendering extends Rendering {
   readonly document: OperatingSystemConfig;
   readonly secrets: RenderOptions['secrets'];
   readonly units: readonly Placed<MergedUnit>[];
+}
+
+function note(path: Path, message: string, { notes, originOf }: OscRendering): void {
+  const origin = originOf(path);
+  notes.push(`${origin === undefined ? '' : `${origin}: `}${message}`);
 }
 
 // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,7 +89,10 @@ function renderFiles(rendering: OscRendering): void {
     const readers = rendering.units.filter((unit) => unit.item.filePaths.includes(item.path));
     const isImage = item.content.imageRef !== undefined;
     // Programs of the agent that ours stands in for.
-    if (isImage && readers.length > 0 && readers.every((unit) => replacedUnits.has(unit.item.name))) continue;
+    if (isImage && readers.length > 0 && readers.every((unit) => replacedUnits.has(unit.item.name))) {
+      note(path, `${item.path} is not fetched: nodekiln takes the place of what would run it`, rendering);
+      continue;
+    }
     const mode = item.permissions ?? defaultPermissions;
     const content = contentOf(item, { path, mode, rendering });
     if (!content) continue;
@@ -116,7 +129,14 @@ function contentOf(
     };
   }
   if (secretRef) {
-    if (secrets === 'unknown') return { text: { sensitive: '' } };
+    if (secrets === 'unknown') {
+      note(
+        path,
+        `the Secret ${secretRef.name} is known only to the agent: whether it has the key ${secretRef.dataKey} was not checked`,
+        rendering,
+      );
+      return { text: { sensitive: '' } };
+    }
     const data = secrets?.get(secretRef.name) ?? {};
     const value = Object.hasOwn(data, secretRef.dataKey) ? data[secretRef.dataKey] : undefined;
     if (value) return { base64: { sensitive: toBase64(value.reveal()) } };
@@ -182,7 +202,10 @@ function unitOf(unit: MergedUnit, path: Path, rendering: OscRendering): UnitReso
     onChange: 'restart',
     ...waiting(name),
   } as const;
-  if (replacedUnits.has(name)) return { ...common, dropIns: [], enablement: 'disabled', state: 'stopped', inputs: [] };
+  if (replacedUnits.has(name)) {
+    note(path, `${name} is stopped and disabled: nodekiln takes its place`, rendering);
+    return { ...common, dropIns: [], enablement: 'disabled', state: 'stopped', inputs: [] };
+  }
   const dropIns = isRuntime
     ? new Map([[containerdDropIn.name, containerdDropIn.content], ...unit.dropIns])
     : unit.dropIns;

@@ -501,10 +501,55 @@ describe('checking documents', () => {
     assert.match(warnings.join(), /^0\.json:1:\d+: spec\.strange: /);
   });
 
+  const agentUnit = 'gardener-node-agent.service';
+  const agentProgram = {
+    path: '/opt/bin/agent',
+    content: { imageRef: { image: 'a.example/b:1', filePathInImage: '/c' } },
+  };
+  for (const [what, document, said] of [
+    ['nothing of a document without anything of the kind', oscOf({}), []],
+    ['nothing of a file that it holds', files({ path: '/a', content: { inline: { data: 'b' } } }), []],
+    [
+      'nothing of units that stay',
+      oscOf({ units: [{ name: 'a.service', content: '[Service]\nExecStart=/bin/a\n' }] }),
+      [],
+    ],
+    [
+      'each Secret that it names',
+      files(
+        { path: '/a', content: { secretRef: { name: 'a', dataKey: 'b' } } },
+        { path: '/c', content: { secretRef: { name: 'c', dataKey: 'd' } } },
+      ),
+      [/the Secret a .* key b /, /the Secret c .* key d /],
+    ],
+    [
+      'a unit that is replaced',
+      oscOf({ units: [{ name: agentUnit, content: '[Service]\nExecStart=/opt/bin/agent\n' }] }),
+      [/gardener-node-agent\.service is stopped and disabled: nodekiln takes its place/],
+    ],
+    [
+      'its program, too',
+      oscOf({ files: [agentProgram], units: [{ name: agentUnit, filePaths: ['/opt/bin/agent'] }] }),
+      [/\/opt\/bin\/agent is not fetched/, /is stopped and disabled/],
+    ],
+  ] as const)
+    it(`notes ${what}`, async () => {
+      const { problems, warnings, notes } = await checkDocuments([
+        { file: 'osc.json', text: JSON.stringify(document) },
+      ]);
+      assert.deepEqual([problems, warnings], [[], []]);
+      assert.equal(notes.length, said.length, notes.join('\n'));
+      for (const [at, pattern] of said.entries()) assert.match(notes[at] ?? '', pattern);
+    });
+
   it('does not ask for Secrets that only their source can read', async () => {
     const document = files({ path: '/a', content: { secretRef: { name: 'a', dataKey: 'b' } } });
-    const { problems } = await checkDocuments([{ file: 'osc.json', text: JSON.stringify(document) }]);
+    const { problems, notes } = await checkDocuments([{ file: 'osc.json', text: JSON.stringify(document) }]);
     assert.deepEqual(problems, []);
+    assert.match(
+      notes.join(),
+      /^osc\.json:1:\d+: the Secret a is known only to the agent: .* the key b was not checked$/,
+    );
     assert.deepEqual(await problemsOfOsc(document), [
       'spec.files[0].content.secretRef: the Secret a cannot be read from here',
     ]);
