@@ -4,6 +4,7 @@ import { checkDocuments } from '../documents/check.ts';
 import { NodekilnError } from '../errors.ts';
 import { parseDocument } from './load.ts';
 
+const ours = 'apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\nspec: {}\n';
 const ofAnyone = /^Use apiVersion nodekiln\.dev\/v1alpha1 .*nodekiln schema/;
 
 describe('a document that is none of ours', () => {
@@ -45,5 +46,76 @@ describe('a document that is none of ours', () => {
         problems.map(({ code }) => code),
         ['NK_DOCUMENT_KIND'],
       );
+    });
+});
+
+describe('documents one behind the other in a file', () => {
+  const join = 'apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n';
+  const kubelet = 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n';
+  const worker = 'apiVersion: extensions.gardener.cloud/v1alpha1\nkind: Worker\n';
+  const osc = 'apiVersion: extensions.gardener.cloud/v1alpha1\nkind: OperatingSystemConfig\n';
+  const cloudConfig = '#cloud-config\npackages: [a]\n';
+  const secret = 'apiVersion: v1\nkind: Secret\n';
+  const one = /^Correct the place named/;
+  const apart = 'Put what is read here into a file of its own. The rest looks like';
+  for (const [what, texts, code, hint] of [
+    ['kubeadm’s', [join, join], 'NK_DOCUMENT_KIND', /^It looks like a document of kubeadm\. How a node joins/],
+    [
+      'of two programs, each with its own advice',
+      [join, kubelet, join],
+      'NK_DOCUMENT_KIND',
+      /^It looks like a document of kubeadm, a configuration of kubelet\. How a node joins.* Its fields go into/,
+    ],
+    [
+      'of two programs with one advice',
+      [cloudConfig, 'machine: {}\n'],
+      'NK_DOCUMENT_KIND',
+      /cloud-init, a .*of Talos\. Its/,
+    ],
+    [
+      'of a cluster, with an empty one',
+      [secret, '', 'apiVersion: v1\nkind: Pod\n'],
+      'NK_DOCUMENT_KIND',
+      /of Kubernetes/,
+    ],
+    ['Gardener’s, of a kind that is not read', [worker, worker], 'NK_DOCUMENT_KIND', /OperatingSystemConfig/],
+    [
+      'somebody’s behind one of ours',
+      [ours, join],
+      'NK_DOCUMENT_SYNTAX',
+      new RegExp(`^${apart} a document of kubeadm`),
+    ],
+    [
+      'ours behind somebody’s',
+      [kubelet, ours],
+      'NK_DOCUMENT_SYNTAX',
+      new RegExp(`^${apart} a configuration of kubelet`),
+    ],
+    [
+      'somebody’s behind one that is read',
+      [osc, secret],
+      'NK_DOCUMENT_SYNTAX',
+      new RegExp(`^${apart} an object of Kub`),
+    ],
+    ['two of ours', [ours, ours], 'NK_DOCUMENT_SYNTAX', one],
+    ['two that are read', [osc, osc], 'NK_DOCUMENT_SYNTAX', one],
+    ['of nobody', ['a: b\n', 'c: d\n'], 'NK_DOCUMENT_SYNTAX', one],
+    ['one of them broken', [join, 'a: [\n'], 'NK_DOCUMENT_KIND', /of kubeadm/],
+  ] as const)
+    test(`are told: ${what}`, async () => {
+      const text = texts.join('---\n');
+      await assert.rejects(parseDocument({ file: 'a.yaml', text }), (thrown) => {
+        assert.ok(thrown instanceof NodekilnError);
+        assert.equal(thrown.code, code);
+        assert.match(thrown.hint, hint);
+        assert.ok(thrown.place?.line !== undefined);
+        return true;
+      });
+      const { problems } = await checkDocuments([{ file: 'a.yaml', text }]);
+      assert.deepEqual(
+        problems.map((problem) => problem.code),
+        [code],
+      );
+      assert.match(problems[0]?.hint ?? '', hint === one ? /^$/ : hint);
     });
 });

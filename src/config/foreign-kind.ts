@@ -70,6 +70,17 @@ export function foreignDocument(value: Readonly<Record<string, unknown>>): strin
   return look && `${look[0]}. ${look[1] ?? useOurs}`;
 }
 
+/** Of several documents in one file: whose they look like, each once, and what to do; undefined for what looks like nobody's. */
+export function foreignDocuments(values: readonly unknown[]): string | undefined {
+  const looks = values
+    .filter(isMap)
+    .map(lookOf)
+    .filter((look) => look !== undefined);
+  if (looks.length === 0) return undefined;
+  const whose = [...new Set(looks.map(([what]) => what))].join(', ');
+  return [`${whose}.`, ...new Set(looks.map(([, advice = useOurs]) => advice))].join(' ');
+}
+
 function lookOf(value: Readonly<Record<string, unknown>>): Look | undefined {
   const has = (key: string): boolean => Object.hasOwn(value, key);
   const group = value['apiVersion'];

@@ -8,7 +8,7 @@
 import type { ZodMiniType } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
-import { foreignDocument } from './foreign-kind.ts';
+import { foreignDocument, foreignDocuments } from './foreign-kind.ts';
 import { invalidDocument } from './invalid.ts';
 import { forbiddenKey, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
@@ -25,7 +25,7 @@ import { apiVersion, nodeConfigDocument } from './schema-node.ts';
 import type { NodeConfigDocument } from './schema-node.ts';
 import { halfCharacter } from './unwritable.ts';
 import { alternatives, nearest } from './words.ts';
-import { parseYaml } from './yaml.ts';
+import { parseYaml, type OfSeveral } from './yaml.ts';
 
 /** Our own kinds, each with its schema: a boot needs one of them, and making a schema takes milliseconds. */
 export const kinds = {
@@ -112,7 +112,7 @@ export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   const { file } = source;
   refuseOtherForms(source);
   const text = source.text.startsWith('\uFEFF') ? source.text.slice(1) : source.text;
-  const parsed = parseJson(file, text) ?? (await parseYaml(file, text));
+  const parsed = parseJson(file, text) ?? (await parseYaml(file, text, ofSeveral(file)));
   const document = { file, value: parsed.value, positions: positionsOf(text, parsed.root) };
   const forbidden = forbiddenKey(parsed.value);
   if (forbidden)
@@ -127,6 +127,37 @@ export async function parseText(source: DocumentText): Promise<ParsedDocument> {
   ]);
 }
 
+/** Of documents one behind the other, some of them nobody's here: as of one alone where none is ours. */
+function ofSeveral(file: string): OfSeveral {
+  return (values, place) => {
+    const others = values.filter((value) => !isReadHere(value));
+    const foreign = foreignDocuments(others);
+    if (foreign === undefined) return undefined;
+    return others.length < values.length
+      ? new NodekilnError('NK_DOCUMENT_SYNTAX', `${file} is not well-formed: one file holds one document`, {
+          place,
+          hint: `Put what is read here into a file of its own. The rest looks like ${foreign}`,
+        })
+      : new NodekilnError('NK_DOCUMENT_KIND', `${file} has an apiVersion that is not known: it must be ${apiVersion}`, {
+          place: { file, line: 1, column: 1 },
+          hint: `It looks like ${foreign}`,
+        });
+  };
+}
+
+/** Kinds of other people's that are read (documents/kinds/table.ts). */
+const othersRead: ReadonlySet<unknown> = new Set([
+  'extensions.gardener.cloud/v1alpha1/OperatingSystemConfig',
+  'nodeagent.config.gardener.cloud/v1alpha1/NodeAgentConfiguration',
+]);
+
+function isReadHere(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  return (
+    value['apiVersion'] === apiVersion || othersRead.has(`${String(value['apiVersion'])}/${String(value['kind'])}`)
+  );
+}
+
 /** What begins with what, read as UTF-8. */
 const otherForms: readonly (readonly [what: string, begin: string])[] = [
   ['compressed (gzip)', '\u001F\uFFFD'],
@@ -134,10 +165,14 @@ const otherForms: readonly (readonly [what: string, begin: string])[] = [
   ['compressed (xz)', '\uFFFD7zXZ'],
   ['an archive or an image (zip)', 'PK\u0003\u0004'],
   ['a program', '\u007FELF'],
+  ['a script', '#!'],
+  ['a certificate or a key (PEM)', '-----BEGIN '],
 ];
 
 function otherText(text: string): string | undefined {
   if (/^\s*<(?:!doctype|html|\?xml)/i.test(text)) return 'a page of a web server';
+  if (/^(?:MIME-Version|Content-Type): /i.test(text)) return 'user data in several parts (MIME)';
+  if (/^(?:[#;].*\n|\s)*\[[A-Z][A-Za-z]+\]\s*\n/.test(text)) return 'a unit file of systemd';
   const [first = '', second = '', third = '', fourth = ''] = text.startsWith('\uFFFD\uFFFD') ? text.slice(2) : text;
   return [first, second, third, fourth].includes('\0') && first + second !== ''
     ? 'text in UTF-16 or UTF-32'

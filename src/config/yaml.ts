@@ -3,7 +3,7 @@
  * per text, with YAML 1.1's merge keys (`<<`), which writers expect; duplicate keys, unknown tags and alias bombs are refused. Messages never quote the text: it may be secret.
  */
 import { NodekilnError } from '../errors.ts';
-import type { Problem } from '../errors.ts';
+import type { Place, Problem } from '../errors.ts';
 import { lineStarts, positionAt } from './positions.ts';
 import { deepest, tooDeep, type PositionNode } from './positions.ts';
 
@@ -25,15 +25,18 @@ export const mostTokens = 800_000;
 /** A shorter text has fewer of them: at most two have no width for one that has. */
 const longText = mostTokens / 3;
 
+/** What is said of several documents in one text instead of that they are several: their values, and where the second begins. */
+export type OfSeveral = (values: readonly unknown[], second: Place) => NodekilnError | undefined;
+
 /** NK_DOCUMENT_SYNTAX with every problem the parser found. */
-export async function parseYaml(file: string, text: string): Promise<ParsedYaml> {
+export async function parseYaml(file: string, text: string, ofSeveral?: OfSeveral): Promise<ParsedYaml> {
   const yaml = await import('yaml');
   const lines = lineStarts(text);
   const at = (offset: number, message: string): Problem => ({ message, place: { file, ...positionAt(lines, offset) } });
   const beyond = text.length > longText ? endOfTokens(new yaml.Lexer().lex(text)) : undefined;
   if (beyond !== undefined) throw tooLong(file, at(beyond, `here it has more than ${mostTokens} words and marks`));
   // Keys are compared below: the library compares each with all before it.
-  const documents = parseAll(() =>
+  const documents = parsing(file, () =>
     yaml.parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent', uniqueKeys: false, merge: true }),
   );
 
@@ -52,7 +55,11 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
     // First: it counts how often aliases are resolved.
     const value: unknown = document.toJS({ maxAliasCount });
     const root = positionNode(document.contents, undefined, new Set());
-    if (second) problems.push(at(second.range[0], 'a second document begins here; one file holds one document'));
+    if (second) {
+      const beginning = at(second.range[0], 'a second document begins here; one file holds one document');
+      const values = 'empty' in documents ? [] : documents.map(valueOf);
+      throw (beginning.place && ofSeveral?.(values, beginning.place)) ?? syntaxError(file, [...problems, beginning]);
+    }
     if (problems.length > 0) throw syntaxError(file, problems);
     return { value, root };
   } catch (thrown) {
@@ -125,14 +132,28 @@ export async function parseYaml(file: string, text: string): Promise<ParsedYaml>
       for (const [key, child] of positionNode(node, undefined, open).children)
         if (!children.has(key)) children.set(key, child);
   }
+}
 
-  function parseAll<Result>(parse: () => Result): Result {
-    try {
-      return parse();
-    } catch (thrown) {
-      if (thrown instanceof RangeError) throw syntaxError(file, [{ message: tooDeep, place: { file } }]);
-      throw thrown;
-    }
+interface OneOfSeveral {
+  readonly errors: readonly unknown[];
+  toJS(options: { maxAliasCount: number }): unknown;
+}
+
+/** Undefined where it has none. */
+function valueOf(one: OneOfSeveral): unknown {
+  try {
+    return one.errors.length === 0 ? one.toJS({ maxAliasCount }) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parsing<Result>(file: string, parse: () => Result): Result {
+  try {
+    return parse();
+  } catch (thrown) {
+    if (thrown instanceof RangeError) throw syntaxError(file, [{ message: tooDeep, place: { file } }]);
+    throw thrown;
   }
 }
 
