@@ -99,7 +99,7 @@ describe('artifact fetch', () => {
       const args = ['artifact', 'fetch', address, `--digest=${bad}`, '--to', join(folder, 'refused')];
       const result = await runCli({}, args);
       assert.equal(result.status, exitStatus.usage, result.stderr);
-      assert.match(result.stderr, /is no digest/);
+      assert.match(result.stderr, bad === '' ? /option --digest is empty/ : /is no digest/);
       assert.deepEqual(ranges, []);
     });
 });

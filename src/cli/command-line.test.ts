@@ -43,7 +43,6 @@ for (const [name, args, words, options] of [
   ],
   ['a value behind and in the same word', ['x', '--root', '/a', '--until=node'], ['x'], { root: '/a', until: 'node' }],
   ['a value that holds the sign, or nothing', ['x', '--root=/a=b'], ['x'], { root: '/a=b' }],
-  ['an empty value', ['x', '--root='], ['x'], { root: '' }],
   [
     'all of an option for several',
     ['x', '--keep', '/a', '--keep=/b', '--keep', '/a'],
@@ -66,6 +65,13 @@ for (const [name, args, says] of [
   ['a value that is missing', ['x', '--root'], /--root needs a value: --root DIR/],
   ['a value that is the next option', ['x', '--root', '--json'], /--root needs a value/],
   ['a value where none is taken', ['x', '--deep=yes'], /--deep takes no value/],
+  ['an empty value', ['x', '--root='], /option --root is empty: --root DIR.*Run nodekiln try --help/],
+  ['an empty value in a word of its own', ['x', '--root', ''], /option --root is empty/],
+  ['an empty choice', ['x', '--until', ''], /option --until is empty: --until SCOPE/],
+  ['an empty one of several', ['x', '--keep', '/a', '--keep='], /option --keep is empty/],
+  ['an empty argument', [''], /argument FIRST is empty: nodekiln try .*FIRST/],
+  ['an empty one among arguments', ['x', 'y', ''], /argument MORE is empty/],
+  ['an empty argument behind two dashes', ['x', '--', ''], /argument MORE is empty/],
   ['a wrong choice', ['x', '--until', 'soon'], /--until soon is none of shared, node/],
 ] as const) {
   test(`refuses ${name}`, () => {
@@ -242,3 +248,29 @@ for (const [argv, message, hint] of [
       return true;
     });
   });
+
+describe('nothing between quotes', () => {
+  for (const [name, load] of Object.entries(verbs))
+    test(`is no value of ${name}`, async () => {
+      const { spec: of } = await load();
+      const given = of.arguments.filter(({ required }) => required).map(() => 'x');
+      const needed = of.options
+        .filter(({ required, value }) => required === true && value !== undefined)
+        .flatMap(({ flag, choices }) => [flag, choices?.[0] ?? 'x']);
+      for (const { flag, value } of of.options) {
+        if (value === undefined) continue;
+        for (const words of [[flag, ''], [`${flag}=`]])
+          assert.throws(() => parseArguments(of, [...given, ...needed, ...words]), {
+            code: 'NK_USAGE',
+            message: `option ${flag} is empty: ${flag} ${value}`,
+          });
+      }
+      for (const [index, { name: word }] of of.arguments.entries()) {
+        const words = [...of.arguments.slice(0, index).map(() => 'x'), ''];
+        assert.throws(() => parseArguments(of, [...needed, ...words]), {
+          code: 'NK_USAGE',
+          message: new RegExp(`^argument ${word} is empty: nodekiln ${name} `),
+        });
+      }
+    });
+});

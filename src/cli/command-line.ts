@@ -9,6 +9,7 @@ import {
   commonOptions,
   isRequired,
   optionWords,
+  usageOf,
   type Options,
   type OptionValue,
   type OptionSpec,
@@ -145,11 +146,17 @@ function takeOption(
     throw new NodekilnError('NK_USAGE', `option ${flag} needs a value: ${optionWords(option)}`, {
       hint: meant(undefined, verb),
     });
+  // A variable of a script that is not set, mostly: nothing is named by it.
+  if (value === '') throw emptyWord(`option ${flag}`, optionWords(option), verb);
   if (option.choices && !option.choices.includes(value))
     throw new NodekilnError('NK_USAGE', `option ${flag} ${value} is none of ${option.choices.join(', ')}`, {
       hint: meant(nearest(value, option.choices), verb),
     });
   return { flag, value };
+}
+
+function emptyWord(what: string, words: string, verb: string | undefined): NodekilnError {
+  return new NodekilnError('NK_USAGE', `${what} is empty: ${words}`, { hint: meant(undefined, verb) });
 }
 
 const listed = (value: OptionValue | undefined): readonly string[] => (typeof value === 'object' ? value : []);
@@ -180,6 +187,9 @@ function refuseMissing(spec: VerbSpec, { words, values }: Given): void {
 }
 
 function checkWords(spec: VerbSpec, words: readonly string[]): void {
+  const empty = words.indexOf('');
+  const named = spec.arguments[Math.min(empty, spec.arguments.length - 1)];
+  if (empty >= 0 && named) throw emptyWord(`argument ${named.name}`, usageOf(spec), spec.name);
   if (spec.arguments.some(({ many }) => many === true) || words.length <= spec.arguments.length) return;
   throw new NodekilnError(
     'NK_USAGE',

@@ -52,6 +52,8 @@ async function refuses(args: readonly string[], { path, ...options }: RunOptions
   assert.doesNotMatch(stderr, /\bE[A-Z]{4,}\b(?!\))/, 'a name of the system, without words');
   assert.ok(stderr.includes(path), `${stderr} does not name ${path}`);
   assert.match(stderr, /^hint: ./m);
+  if (path === 'folder')
+    assert.doesNotMatch(stderr, /^hint: .*(?:Fetch it again|digest)/m, 'what is of no use for one');
 }
 
 describe('what cannot be read', () => {

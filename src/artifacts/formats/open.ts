@@ -1,12 +1,12 @@
 /** Opens a package in its form and reads it once; shared by extraction, inspection and whoever looks for something in one. */
-import { errnoOf, NodekilnError } from '../../errors.ts';
+import { NodekilnError } from '../../errors.ts';
 import type { DigestAlgorithm } from '../../host/digest.ts';
 import type { ArchiveEntry, ArchiveReading, ArchiveRequest, Host, OpenFile, StagedFile } from '../../host/port.ts';
 import type { FormatName, Layout } from './format.ts';
 import type { Limits } from './limits.ts';
 import { RangeReader } from './range-reader.ts';
 import { detectFormat, formats, headBytes } from './table.ts';
-import { unreadable } from './unreadable.ts';
+import { noRegularFile, unreadable } from './unreadable.ts';
 
 /** Packages lie in our own file system. */
 export type PackageHost = Pick<Host, 'local' | 'archives'>;
@@ -58,9 +58,7 @@ async function openFile(local: Host['local'], { path, what }: PackageSource): Pr
   try {
     file = await local.open(path);
   } catch (thrown) {
-    if (errnoOf(thrown) === 'EISDIR' || errnoOf(thrown) === 'EINVAL')
-      throw unreadable(what, 'is no regular file', thrown);
-    throw thrown;
+    throw noRegularFile(what, thrown) ?? thrown;
   }
   if (!file) throw new NodekilnError('NK_ARTIFACT_MISSING', `${what} does not exist`, { resource: what });
   return file;

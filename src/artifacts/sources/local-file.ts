@@ -1,7 +1,8 @@
 /** Regular files of our own file system, links followed: opened with one wording of what is wrong, and hashed. */
-import { errnoOf, NodekilnError } from '../../errors.ts';
+import { NodekilnError } from '../../errors.ts';
 import type { Host, OpenFile } from '../../host/port.ts';
 import { defaultLimits } from '../formats/limits.ts';
+import { noRegularFile } from '../formats/unreadable.ts';
 
 /** Closed when `use` has ended. NK_ARTIFACT_MISSING or `missing`, NK_ARTIFACT_UNREADABLE for what is no regular file. */
 export async function withLocalFile<Result>(
@@ -10,8 +11,7 @@ export async function withLocalFile<Result>(
   use: (file: OpenFile) => Promise<Result>,
 ): Promise<Result> {
   const file = await local.open(path).catch((thrown: unknown) => {
-    if (errnoOf(thrown) !== 'EISDIR' && errnoOf(thrown) !== 'EINVAL') throw thrown;
-    throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${path} is no regular file`, { resource: what });
+    throw noRegularFile(path, thrown, what) ?? thrown;
   });
   if (!file) throw missing ?? new NodekilnError('NK_ARTIFACT_MISSING', `${path} does not exist`, { resource: what });
   try {
