@@ -1,9 +1,12 @@
 /** The boot on a machine in memory, whose minutes pass in milliseconds: what it publishes, and when, whatever happens. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createMemoryNode, healthz, nodeDocument, textFile } from '../../test/support/memory-node.ts';
+import { createMemoryNode, healthz, nodeDocument, temporariesOf, textFile } from '../../test/support/memory-node.ts';
 import { NodekilnError } from '../errors.ts';
 import type { MemoryMachine } from '../host/memory/machine.ts';
+import { timelineSvg } from '../inspect/timeline-svg.ts';
+import { timelineTable } from '../inspect/timeline-table.ts';
+import { timeline } from '../inspect/timeline.ts';
 import { textOf } from '../model/bytes.ts';
 import { bootResultPath, lastResultPath } from '../model/state-paths.ts';
 import type { BootResult } from '../telemetry/result.ts';
@@ -165,6 +168,20 @@ describe('a boot', () => {
     assert.equal(codeOf(failed), 'NK_TIMEOUT');
     assert.ok(failed.steps.some(({ id, status }) => id === 'start unit:containerd.service' && status === 'done'));
     assert.ok(failed.milestones.some(({ name }) => name === 'userspace'));
+    assert.match(
+      error.message,
+      /^the boot was not done within 5000 ms; it waited for .*ready unit:containerd\.service/,
+    );
+    const waited = failed.steps.find(({ id }) => id === 'ready unit:containerd.service');
+    assert.deepEqual([waited?.status, waited?.resource], ['interrupted', 'unit:containerd.service']);
+    assert.ok(waited && waited.endMs - waited.startMs > 4000 && waited.needs.includes('start unit:containerd.service'));
+    const found = timeline(failed);
+    assert.ok(found.waitedFor.includes('ready unit:containerd.service'));
+    assert.match(
+      timelineTable(found, { width: 80 }),
+      /^failed, still waiting for .*ready unit:containerd\.service.* after 5\.\d+ s, ended after 5\.\d+ s/,
+    );
+    assert.match(timelineSvg(found), /Boot failed after 5\.\d+ s, waiting for (?:start|ready) unit:/);
 
     machine.units.behave('containerd.service', {
       onActive: () => void machine.serve('/run/containerd/containerd.sock', () => ({})),
@@ -208,8 +225,26 @@ describe('a boot', () => {
     const { error } = await boot(machine, { signal: abort.signal });
     assert.equal(error?.code, 'NK_INTERRUPTED');
     assert.ok(machine.clock.monotonic() - startMs < 3000);
-    assert.equal(codeOf(await published(machine)), 'NK_INTERRUPTED');
+    const stopped = await published(machine);
+    assert.equal(codeOf(stopped), 'NK_INTERRUPTED');
+    assert.ok(stopped?.steps.some(({ id, status }) => id === 'ready unit:kubelet.service' && status === 'interrupted'));
+    assert.match(error.message, /^stopped by SIGTERM; it waited for .*ready unit:kubelet\.service/);
     assert.equal((await boot(machine)).result?.outcome, 'converged');
+  });
+
+  it('leaves nothing in the making, whenever it is stopped', async () => {
+    for (let afterMs = 5; afterMs < 1500; afterMs += 65) {
+      const machine = await createMemoryNode({
+        '10-node.json': nodeDocument({
+          binaries: { tools: { crictl: { url: 'https://files.example/crictl', version: '1.34.0' } } },
+        }),
+      });
+      machine.serve('https://files.example', () => ({ body: 'a'.repeat(1000), durationMs: 900 }));
+      const abort = new AbortController();
+      machine.clock.after(afterMs, () => abort.abort(new NodekilnError('NK_INTERRUPTED', 'stopped by SIGHUP')));
+      await boot(machine, { signal: abort.signal });
+      assert.deepEqual(await temporariesOf(machine), [], `after ${afterMs} ms`);
+    }
   });
 
   it('is stopped within a second even where a wait hears no signal', async () => {

@@ -20,10 +20,12 @@ import { withFaults } from '../host/faults.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import type { Host } from '../host/port.ts';
 import type { Outcome, StepRecord } from '../model/report.ts';
+import type { Schedule } from '../model/steps.ts';
+import { prerequisites } from '../plan/order.ts';
 import type { StepEvent } from '../telemetry/events.ts';
 import { publishResult } from '../telemetry/publication.ts';
 import { startRecording, type Recording, type ResultPart } from '../telemetry/recording.ts';
-import { resultStep, type BootResult, type JoinResult } from '../telemetry/result.ts';
+import { resultStep, type BootResult, type JoinResult, type ResultStep } from '../telemetry/result.ts';
 import { followJoin, unfollowed, type Joined } from './join/join.ts';
 
 export interface BootOptions {
@@ -68,6 +70,7 @@ export async function bootHost(host: Host, options: BootOptions = {}): Promise<B
     options,
     beganMs: host.clock.monotonic(),
     ended: [],
+    underWay: new Map(),
     leaveJoining: new AbortController(),
     published: false,
   };
@@ -91,8 +94,12 @@ interface BootRun {
   readonly options: BootOptions;
   readonly beganMs: number;
   asked?: NodeAsk;
+  /** What was to be done, once that is known. */
+  schedule?: Schedule;
   /** What ended so far. */
   readonly ended: StepRecord[];
+  /** When the steps began that are under way, by their ids. */
+  readonly underWay: Map<string, number>;
   /** What of the journal was damaged, and what was made of it. */
   damage?: readonly string[];
   /** Begins with kubelet's start; does not reject. */
@@ -112,10 +119,18 @@ async function orPublishFailure<T>(run: BootRun, work: () => Promise<T>): Promis
   try {
     return await work();
   } catch (thrown) {
-    const error = asNodekilnError(thrown);
+    const error = withWaits(run, asNodekilnError(thrown));
     if (!run.published) await publishFailure(run, error);
     throw error;
   }
+}
+
+/** What was waited for when time was up, or somebody stopped it, is what a person asks first. */
+function withWaits(run: BootRun, error: NodekilnError): NodekilnError {
+  const waits = interruptedSteps(run).map(({ id }) => id);
+  if (waits.length === 0 || (error.code !== 'NK_TIMEOUT' && error.code !== 'NK_INTERRUPTED')) return error;
+  const { code, message, hint, lines } = error;
+  return new NodekilnError(code, `${message}; it waited for ${waits.join(', ')}`, { hint, lines, cause: error });
 }
 
 /** Up to the published result, or to a node that joins. */
@@ -125,13 +140,18 @@ async function applyDocuments(state: HostState, run: BootRun): Promise<BootResul
   return runAsBoot(state, run, {
     onEvent: (event) => {
       options.onEvent?.(event);
+      if (event.type === 'start') run.underWay.set(event.step, host.clock.monotonic());
       if (event.type !== 'end') return;
+      run.underWay.delete(event.record.id);
       run.ended.push(event.record);
       if (startedKubelet(event.record)) beginJoining(run, event.record.endMs);
     },
     ask: async () => (run.asked = await askDocuments(host, recording, () => bootTexts(host.files))),
     span: (name, work) => recording.span(name, work),
-    onPrepared: () => recording.milestone('planned'),
+    onPrepared: ({ schedule }) => {
+      run.schedule = schedule;
+      recording.milestone('planned');
+    },
     publish: async (applied) => {
       if (applied.outcome === 'failed') {
         run.leaveJoining.abort(new NodekilnError('NK_TIMEOUT', 'the boot has failed'));
@@ -269,14 +289,26 @@ function joinResult({ nodeName, goal }: Join, { reached, obstacle }: Joined): Jo
 /** Of a boot that was stopped before its plan was carried out, or while it was. */
 async function publishFailure(run: BootRun, error: NodekilnError): Promise<void> {
   const { host, recording, ended } = run;
+  const steps = [...ended.map(resultStep), ...interruptedSteps(run)];
   await recording.addReport(host, { steps: ended, goalMs: undefined }).catch(() => undefined);
   await publish(run, {
     outcome: 'failed',
     unchanged: false,
     generation: undefined,
-    steps: ended.map(resultStep),
+    steps: steps.toSorted((a, b) => a.startMs - b.startMs),
     warnings: warningsOf(run),
     error: error.toJSON(),
+  });
+}
+
+/** What was waited for when the boot was stopped, or its time was up. */
+function interruptedSteps({ host, schedule, underWay }: BootRun): ResultStep[] {
+  const endMs = host.clock.monotonic();
+  return (schedule?.steps ?? []).flatMap(({ step, phase }) => {
+    const startMs = underWay.get(step.id);
+    if (startMs === undefined) return [];
+    const { id, resource } = step;
+    return [{ id, resource, phase, status: 'interrupted', startMs, endMs, needs: prerequisites(step), details: [] }];
   });
 }
 

@@ -33,7 +33,7 @@ export const timelineVerb: Verb = {
       import('../inspect/timeline.ts'),
       import('../inspect/timeline-table.ts'),
     ]);
-    const { result, units } = await load(options);
+    const { result, units, isEarlier = false } = await load(options);
     const found = timeline(result, units);
     const written: string[] = [];
     const svg = textOption(options, 'svg');
@@ -47,13 +47,21 @@ export const timelineVerb: Verb = {
       written.push(await writeOutput(trace, `${JSON.stringify(timelineTrace(found))}\n`));
     }
     const table = timelineTable(found, { width: terminal.width, emphasise: (text) => terminal.style('yellow', text) });
-    return { data: { ...found, written }, text: [table, ...written.map((file) => `written: ${file}`)].join('\n') };
+    const earlier = isEarlier
+      ? ['', 'This is of an earlier start of the machine: since the last one no boot has ended.']
+      : [];
+    return {
+      data: { ...found, isEarlier, written },
+      text: [table, ...earlier, ...written.map((file) => `written: ${file}`)].join('\n'),
+    };
   },
 };
 
 interface Loaded {
   readonly result: BootResult;
   readonly units: readonly UnitTiming[];
+  /** Of a start of the machine before the present one. */
+  readonly isEarlier?: boolean;
 }
 
 async function load(options: Options): Promise<Loaded> {
@@ -82,16 +90,16 @@ async function load(options: Options): Promise<Loaded> {
       });
     }
     const result = parseBootResult(textOf(content), bootResultPath);
-    return { result, units: await unitTimings(host, result) };
+    if (host.units.mode === 'offline') return { result, units: [] };
+    const isEarlier = (await readBootId(host.files)) !== result.bootId;
+    return { result, isEarlier, units: isEarlier ? [] : await unitTimings(host, result) };
   } finally {
     await host.close();
   }
 }
 
-/** What systemd remembers of the units that this boot started, while the machine still runs since then. */
+/** What systemd remembers of the units that this boot started. */
 async function unitTimings(host: Host, result: BootResult): Promise<UnitTiming[]> {
-  const bootId = await readBootId(host.files);
-  if (host.units.mode === 'offline' || bootId !== result.bootId) return [];
   const names = result.steps.flatMap((step) => /^(?:start|restart) unit:(.+)$/.exec(step.id)?.[1] ?? []);
   const end = Math.max(0, ...result.steps.map((step) => step.endMs));
   const timings = await Promise.all(names.map((name) => host.units.get(name)));

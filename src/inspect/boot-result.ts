@@ -18,7 +18,7 @@ const step = looseObject({
   id: string(),
   resource: string(),
   phase: oneOf(['goal', 'deferred']),
-  status: oneOf(['done', 'failed', 'skipped']),
+  status: oneOf(['done', 'failed', 'skipped', 'interrupted']),
   startMs: number(),
   endMs: number(),
   needs: array(string()),

@@ -7,7 +7,7 @@
 import { count } from '../model/count.ts';
 import { visible } from '../model/printable.ts';
 import { formatDuration, shorten } from './format.ts';
-import { originName } from './timeline-table.ts';
+import { endOf, originName } from './timeline-table.ts';
 import { laneTitles } from './timeline-trace.ts';
 import { lanes, type Segment, type Timeline, type TimelineMilestone, type TimelineRow } from './timeline.ts';
 
@@ -89,15 +89,21 @@ interface Scale {
 function headline(timeline: Timeline): string {
   if (timeline.unchanged) return `Nothing to do, known after ${formatDuration(timeline.endMs)}`;
   if (timeline.goalMs === undefined || !timeline.reached)
-    return `Boot ${timeline.outcome} after ${formatDuration(timeline.endMs)}`;
+    return `Boot ${timeline.outcome} after ${formatDuration(timeline.endMs)}${waited(timeline)}`;
   const goal = timeline.goal === 'ready unit:kubelet.service' ? 'kubelet healthy' : 'Goal reached';
   return `${goal} after ${formatDuration(timeline.goalMs)}`.replace(/^k/, 'K');
+}
+
+/** One name: the picture has the others. */
+function waited({ waitedFor: [first, ...others] }: Timeline): string {
+  if (first === undefined) return '';
+  return `, waiting for ${first}${others.length > 0 ? ` and ${others.length} more` : ''}`;
 }
 
 function subtitle(timeline: Timeline): string {
   const steps = timeline.rows.flatMap((row) => row.steps).length;
   const when = timeline.finishedAt.replace(/\.\d+Z$/, 'Z').replace('T', ' ');
-  return `${timeline.outcome} · ${count(steps, 'step')} · all done after ${formatDuration(timeline.endMs)} · times from ${originName(timeline)} · ${when} · nodekiln ${timeline.nodekilnVersion}`;
+  return `${timeline.outcome} · ${count(steps, 'step')} · ${endOf(timeline)} · times from ${originName(timeline)} · ${when} · nodekiln ${timeline.nodekilnVersion}`;
 }
 
 // ── critical path ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +257,7 @@ function rowPart(row: TimelineRow, scale: Scale, y: number): string {
   const time =
     row.status === 'skipped'
       ? 'skipped'
-      : `${formatDuration(row.endMs - row.startMs)}${row.status === 'failed' ? ' failed' : ''}`;
+      : `${formatDuration(row.endMs - row.startMs)}${row.status === 'done' ? '' : ` ${row.status}`}`;
   const roomRight = x + w + 6 + time.length * charWidth <= width - 8;
   const durationX = roomRight ? x + w + 6 : x - 6;
   const colour = rowColour(row);
@@ -263,7 +269,7 @@ function rowPart(row: TimelineRow, scale: Scale, y: number): string {
       {
         x: durationX,
         y: baseline,
-        class: row.status === 'failed' ? 'duration bad' : 'duration',
+        class: isBad(row) ? 'duration bad' : 'duration',
         anchor: roomRight ? 'start' : 'end',
       },
       time,
@@ -271,8 +277,12 @@ function rowPart(row: TimelineRow, scale: Scale, y: number): string {
   ].join('');
 }
 
+function isBad({ status }: Pick<TimelineRow, 'status'>): boolean {
+  return status === 'failed' || status === 'interrupted';
+}
+
 function rowColour(row: TimelineRow): Colour {
-  if (row.status === 'failed') return 'failed';
+  if (isBad(row)) return 'failed';
   if (row.status === 'skipped') return 'rule';
   if (row.critical) return row.lane === 'machine' ? 'machine' : row.lane === 'work' ? 'work' : 'critical';
   return row.lane === 'goal' ? 'bar' : row.lane;
@@ -315,7 +325,7 @@ function legend(timeline: Timeline, y: number): string {
     ['machine', 'before nodekiln', timeline.rows.some((row) => row.lane === 'machine')],
     ['unit', 'unit activating', timeline.rows.some((row) => row.lane === 'unit')],
     ['deferred', 'deferred', timeline.rows.some((row) => row.lane === 'deferred')],
-    ['failed', 'failed', timeline.rows.some((row) => row.status === 'failed')],
+    ['failed', 'failed or interrupted', timeline.rows.some(isBad)],
   ];
   let x = margin;
   const parts: string[] = [];

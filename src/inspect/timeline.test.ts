@@ -109,7 +109,7 @@ describe('whatever a result says', () => {
   const ran = record({
     at: clock,
     time: clock,
-    status: constantFrom('done' as const, 'failed' as const, 'skipped' as const),
+    status: constantFrom('done' as const, 'failed' as const, 'skipped' as const, 'interrupted' as const),
     phase: constantFrom('goal' as const, 'deferred' as const),
   });
   it('is drawn in every form', () => {
@@ -149,8 +149,59 @@ describe('whatever a result says', () => {
       { unchanged: true, steps: [], spans: [], milestones: milestones({ userspace: 5000, process: 4000 }) },
       { steps: [step('run action:a', [10, 5])], spans: [], milestones: milestones({ process: 20 }) },
     ])
-      assert.match(timelineTable(timeline(bootResult(about)), { width: 80 }), /all done after/);
+      assert.match(timelineTable(timeline(bootResult(about)), { width: 80 }), /, (?:all done|ended) after/);
   });
+
+  const interrupted = { status: 'interrupted' } as const;
+  const queued = step('start unit:kubelet.service', [1500, 1510]);
+  for (const [what, steps, waitedFor, path] of [
+    [
+      'a unit before kubelet',
+      [
+        step('start unit:a.service', [1500, 1600]),
+        step('ready unit:a.service', [1600, 9000], { ...interrupted, needs: ['start unit:a.service'] }),
+      ],
+      ['ready unit:a.service'],
+      ['start unit:a.service', 'ready unit:a.service'],
+    ],
+    [
+      'kubelet itself, whatever else ran then',
+      [
+        queued,
+        step('ready unit:kubelet.service', [1510, 9000], { ...interrupted, needs: [queued.id] }),
+        step('run action:a', [1400, 9000], interrupted),
+      ],
+      ['run action:a', 'ready unit:kubelet.service'],
+      [queued.id, 'ready unit:kubelet.service'],
+    ],
+    [
+      'several, the longest first',
+      [step('import image:b', [2000, 9000], interrupted), step('run action:a', [1500, 9000], interrupted)],
+      ['run action:a', 'import image:b'],
+      ['run action:a'],
+    ],
+    ['nothing, in a step', [step('run action:a', [1500, 1600])], [], ['run action:a']],
+    [
+      'what may wait, behind the goal',
+      [
+        step('ready unit:kubelet.service', [1500, 1600]),
+        step('import image:b', [1600, 9000], { ...interrupted, phase: 'deferred' }),
+      ],
+      ['import image:b'],
+      ['ready unit:kubelet.service'],
+    ],
+    ['nothing yet', [], [], []],
+  ] as const)
+    it(`says of a boot without time left that it waited for ${what}`, () => {
+      const found = timeline(bootResult({ outcome: 'failed', steps }));
+      assert.deepEqual(found.waitedFor, waitedFor);
+      assert.deepEqual([...new Set(found.critical.flatMap((segment) => segment.step ?? []))].sort(), [...path].sort());
+      const text = timelineTable(found, { width: 100 });
+      if (waitedFor.length > 0)
+        assert.ok(text.startsWith(`failed, still waiting for ${waitedFor.join(', ')} after `), text);
+      for (const id of waitedFor) assert.match(text, new RegExp(`${id} .* interrupted$`, 'm'));
+      assert.match(text, /, ended after /);
+    });
 
   it('does not call what failed a goal that was reached', () => {
     const steps = [step('ready unit:kubelet.service', [1500, 1600], { status: 'failed' })];
@@ -289,6 +340,27 @@ describe('the trace', () => {
 });
 
 describe('the table', () => {
+  for (const width of [20, 40, 59, 60, 80, 200])
+    it(`takes no more than ${width} columns, if the numbers leave room for names`, () => {
+      const steps = [
+        ...bootResult().steps,
+        step('run action:of-a-name-that-is-longer-than-its-column-can-be', [2000, 2890], { status: 'failed' }),
+        step('ready unit:waits.service', [2000, 2900], { status: 'interrupted' }),
+      ];
+      const [, , ...lines] = timelineTable(timeline(bootResult({ outcome: 'failed', steps })), { width }).split('\n');
+      const rows = lines.slice(0, lines.indexOf(''));
+      assert.ok(rows.length > 10);
+      const most = Math.max(width, 46);
+      assert.ok(
+        rows.every((line) => line.length <= most),
+        rows.join('\n'),
+      );
+      assert.equal(
+        rows.some((line) => line.includes('█')),
+        width >= 60,
+      );
+    });
+
   it('has one line per row, the critical ones marked, in the width given', () => {
     const found = timeline(bootResult());
     const lines = timelineTable(found, { width: 90 }).split('\n');

@@ -63,6 +63,8 @@ export interface Timeline {
   /** The step that the critical path leads to: the one that failed when the goal was not reached. */
   readonly goal: string | undefined;
   readonly reached: boolean;
+  /** Steps that were under way when the boot was stopped or its time was up, longest first. */
+  readonly waitedFor: readonly string[];
   readonly goalMs: number | undefined;
   readonly endMs: number;
   readonly milestones: readonly TimelineMilestone[];
@@ -125,6 +127,10 @@ export function timeline(result: BootResult, units: readonly UnitTiming[] = []):
     originMs,
     goal: goalStep?.id,
     reached: goalStep !== undefined && result.outcome !== 'failed',
+    waitedFor: result.steps
+      .filter(({ status }) => status === 'interrupted')
+      .sort((a, b) => a.startMs - b.startMs)
+      .map(({ id }) => id),
     goalMs: goalStep && round(goalStep.endMs - originMs),
     endMs: Math.max(0, ...ends),
     milestones,

@@ -8,10 +8,14 @@ import type { Delay, ResultStep } from './result.ts';
 
 const kubeletReady = 'ready unit:kubelet.service';
 
-/** The goal is kubelet being ready; in a plan without kubelet, the last step before the deferred ones. */
+/**
+ * The goal is kubelet being ready; in a plan without kubelet, the last step before the deferred ones. Of a boot that ended before
+ * kubelet was started, what it had waited for longest by then.
+ */
 export function goalOf<Step extends ResultStep>(steps: readonly Step[]): Step | undefined {
   const done = steps.filter((step) => step.phase === 'goal' && step.status !== 'skipped');
-  return done.find((step) => step.id === kubeletReady) ?? latest(done);
+  const interrupted = done.filter(({ status }) => status === 'interrupted').sort((a, b) => a.startMs - b.startMs);
+  return done.find((step) => step.id === kubeletReady) ?? interrupted[0] ?? latest(done);
 }
 
 function latest<Step extends ResultStep>(steps: readonly Step[]): Step | undefined {

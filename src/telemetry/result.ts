@@ -35,7 +35,8 @@ export interface ResultStep {
   readonly id: string;
   readonly resource: string;
   readonly phase: 'goal' | 'deferred';
-  readonly status: StepRecord['status'];
+  /** `interrupted`: under way when the boot was stopped or its time was up. */
+  readonly status: StepRecord['status'] | 'interrupted';
   readonly startMs: number;
   readonly endMs: number;
   readonly needs: readonly string[];

@@ -80,3 +80,14 @@ async function cacheTool({ files }: MemoryMachine, tool: string, version: string
     seal: { size: content.length, mtimeNs: String(stat?.mtimeNs) },
   });
 }
+
+/** Everything that lies about under a name of something in the making, but for transfers that are kept to go on with. */
+export async function temporariesOf({ files }: Pick<MemoryMachine, 'files'>, folder = '/'): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await files.list(folder)) {
+    const path = folder === '/' ? `/${name}` : `${folder}/${name}`;
+    if (name.includes('.nodekiln-')) found.push(path);
+    if ((await files.stat(path))?.type === 'directory') found.push(...(await temporariesOf({ files }, path)));
+  }
+  return found;
+}
