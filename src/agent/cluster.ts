@@ -78,7 +78,7 @@ export interface NodeCluster {
 }
 
 export interface NodeClusterOptions {
-  readonly host: Pick<Host, 'files' | 'net' | 'clock' | 'exec'>;
+  readonly host: Pick<Host, 'files' | 'net' | 'clock' | 'exec' | 'program'>;
   readonly cluster: AgentClusterItem;
   readonly nodeName: string;
   /** Ends everything. */

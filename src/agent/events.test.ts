@@ -17,8 +17,8 @@ for (const [said, shown] of [
 ] as const)
   test(`an event says ${shown}`, async () => {
     const machine = createMemoryMachine();
-    const { net, clock } = machine.open();
-    const api = createKubeApi(createKubeClient({ net, clock }, { server, token: 'a' }), clock);
+    const { net, clock, program } = machine.open();
+    const api = createKubeApi(createKubeClient({ net, clock, program }, { server, token: 'a' }), clock);
     const sent = Promise.withResolvers<string>();
     machine.serve(server, ({ body }) => {
       sent.resolve(String(body));

@@ -79,8 +79,8 @@ describe('a node that leaves the line', () => {
         metadata: { annotations: { [mark]: JSON.stringify(failed) } },
         spec: { holderIdentity: holder, leaseDurationSeconds: 180, renewTime: microTime(0) },
       });
-      const { net, clock } = machine.open();
-      const api = createKubeApi(createKubeClient({ net, clock }, { server: clusterAddress }), clock);
+      const { net, clock, program } = machine.open();
+      const api = createKubeApi(createKubeClient({ net, clock, program }, { server: clusterAddress }), clock);
       const target = { namespace: 'kube-system', name: 'pool-a', checksum: 'd' };
       await createSerial({ api, nodeName: 'n' }, clock).leave(target, false, new AbortController().signal);
       const left = cluster.get(key);

@@ -5,6 +5,7 @@ import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import type { SensitiveText } from '../model/resources.ts';
 import { isOfNode } from './pod-network.ts';
+import { proxyVariables, type Variable } from './proxy.ts';
 
 /** How far a boot in a cluster goes: kubelet is healthy; the cluster has the Node; the Node is Ready. */
 export type JoinGoal = 'healthz' | 'registered' | 'ready';
@@ -18,6 +19,8 @@ export interface Join {
   readonly unjoined: 'degraded' | 'failed';
   /** Addresses of the API server, in the order to ask; none when a kubeconfig of somebody else's says where it is. */
   readonly servers: readonly string[];
+  /** Variables of the proxy that kubelet is given; absent where the document names none. */
+  readonly proxy?: readonly Variable[];
   /** PEM; '' when the kubeconfig says who vouches for the server. */
   readonly ca: string;
   /** What kubelet uses. */
@@ -61,6 +64,7 @@ export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join
   // kubelet's own field wins over ours.
   const { serverTLSBootstrap } = spec.kubelet.configuration;
   const { bootstrapToken: value, bootstrapTokenFile: file } = cluster;
+  const proxy = proxyVariables(spec);
   const token = value ? { value } : file === undefined ? undefined : { file };
   return {
     nodeName: nodeNameOf(spec, facts),
@@ -68,6 +72,7 @@ export function joinOf(spec: NodeSpec, cluster: ClusterItem, facts: Facts): Join
     deadlineMs: parseDuration(joinDeadline),
     unjoined,
     servers: cluster.servers,
+    ...(proxy.length > 0 && { proxy }),
     ca: cluster.caBundle,
     kubeconfig: kubeconfigPathOf(cluster),
     ...(token && { token }),

@@ -5,20 +5,22 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { NodekilnError } from '../errors.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { serverVersion } from './api-server.ts';
+import type { Environment } from '../model/proxies.ts';
 import { createKubeClient } from './client.ts';
 import { readKubeconfig } from './kubeconfig.ts';
 
 const scratch = mkdtempSync('/var/tmp/nodekiln-api-server-');
-const { files, net, clock } = createLinuxHost();
+const { files, net, clock, program } = createLinuxHost();
 const secret = 'hunter2-in-the-clear';
 const at = (name: string): string => join(scratch, name);
 const base64 = (name: string): string => readFileSync(at(name)).toString('base64');
@@ -131,8 +133,9 @@ function kubeconfig({ cluster = {}, user = { token: secret } }: Parts = {}): str
   return file;
 }
 
-async function ask(parts?: Parts, timeoutMs = 3000): Promise<string> {
-  return serverVersion(createKubeClient({ net, clock }, await readKubeconfig(files, kubeconfig(parts))), timeoutMs);
+async function ask(parts?: Parts, timeoutMs = 3000, environment: Environment = {}): Promise<string> {
+  const host = { net, clock, program: { ...program, environment } };
+  return serverVersion(createKubeClient(host, await readKubeconfig(files, kubeconfig(parts))), timeoutMs);
 }
 
 /** The error, after looking that it tells no secret. */
@@ -219,12 +222,122 @@ describe('the version of an API server', () => {
   });
 });
 
+describe('the way to an API server', () => {
+  /** Leads everywhere to the server of this test; who asked for what, and how they showed who they are. */
+  const asked: string[] = [];
+  const proxy = createHttpServer();
+  let url = '';
+  before(async () => {
+    proxy.on('connect', ({ url: target = '', headers }: IncomingMessage, client: Duplex) => {
+      asked.push([target.replace(/:\d+$/, ''), headers['proxy-authorization'] ?? ''].join(' ').trim());
+      const upstream = connect(Number(new URL(address).port), '127.0.0.1', () => {
+        client.write('HTTP/1.1 200 Connected\r\n\r\n');
+        client.pipe(upstream).pipe(client);
+      });
+      for (const socket of [client, upstream]) socket.on('error', () => client.destroy());
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  });
+  beforeEach(() => void asked.splice(0));
+  after(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+
+  const away = (): Parts => ({
+    cluster: { server: address.replace('127.0.0.1', 'kubernetes.invalid'), 'tls-server-name': 'kubernetes' },
+  });
+  const through = (parts: Parts, more: Readonly<Record<string, unknown>>): Parts => ({
+    ...parts,
+    cluster: { ...parts.cluster, ...more },
+  });
+  const own = (name: string): Parts => ({
+    cluster: { server: address.replace('127.0.0.1', name), 'tls-server-name': 'kubernetes' },
+  });
+  const there = 'kubernetes.invalid';
+  const cases: readonly (readonly [
+    what: string,
+    about: () => { readonly parts: Parts; readonly environment?: Environment },
+    by: string | undefined,
+  ])[] = [
+    ['HTTPS_PROXY', () => ({ parts: away(), environment: { HTTPS_PROXY: url } }), there],
+    ['https_proxy', () => ({ parts: away(), environment: { https_proxy: url } }), there],
+    ['a proxy without a scheme', () => ({ parts: away(), environment: { HTTPS_PROXY: url.slice(7) } }), there],
+    [
+      'HTTPS_PROXY, with a client certificate',
+      () => ({
+        parts: {
+          ...away(),
+          user: { 'client-certificate-data': base64('client.pem'), 'client-key-data': base64('client.key') },
+        },
+        environment: { HTTPS_PROXY: url },
+      }),
+      there,
+    ],
+    [
+      'HTTPS_PROXY, with a password',
+      () => ({ parts: away(), environment: { HTTPS_PROXY: url.replace('//', '//u:p@') } }),
+      `${there} Basic ${Buffer.from('u:p').toString('base64')}`,
+    ],
+    [
+      'HTTPS_PROXY, where NO_PROXY names others',
+      () => ({ parts: away(), environment: { HTTPS_PROXY: url, NO_PROXY: 'other.invalid,10.0.0.0/8' } }),
+      there,
+    ],
+    ['the kubeconfig’s proxy-url', () => ({ parts: through(away(), { 'proxy-url': url }) }), there],
+    [
+      'it before what the environment names',
+      () => ({ parts: through(away(), { 'proxy-url': url }), environment: { HTTPS_PROXY: 'http://127.0.0.1:9' } }),
+      there,
+    ],
+    [
+      'it whatever NO_PROXY names',
+      () => ({ parts: through(away(), { 'proxy-url': url }), environment: { NO_PROXY: '*' } }),
+      there,
+    ],
+    ['it for this machine, too', () => ({ parts: { cluster: { 'proxy-url': url } } }), '127.0.0.1'],
+    ['none for 127.0.0.1', () => ({ parts: own('127.0.0.1'), environment: { HTTPS_PROXY: url } }), undefined],
+    ['none for localhost', () => ({ parts: own('localhost'), environment: { HTTPS_PROXY: url } }), undefined],
+  ];
+  for (const [what, about, by] of cases)
+    it(`is that of ${what}`, async () => {
+      const { parts, environment } = about();
+      assert.equal(await ask(parts, 3000, environment), 'v1.31.1');
+      assert.deepEqual(asked, by === undefined ? [] : [by]);
+    });
+
+  for (const [what, about] of [
+    ['HTTP_PROXY alone', () => ({ HTTP_PROXY: url })],
+    ['NO_PROXY with its name', () => ({ HTTPS_PROXY: url, NO_PROXY: there })],
+    ['NO_PROXY with its domain', () => ({ HTTPS_PROXY: url, no_proxy: '.invalid' })],
+    ['NO_PROXY with all', () => ({ HTTPS_PROXY: url, NO_PROXY: '*' })],
+  ] as const)
+    it(`is straight with ${what}`, async () => {
+      // Whose name does not exist.
+      await assert.rejects(ask(away(), 3000, about()), { code: 'NK_CLUSTER_UNREACHABLE' });
+      assert.deepEqual(asked, []);
+    });
+
+  it('names a proxy that is not there, without its password', async () => {
+    await assert.rejects(ask(away(), 3000, { HTTPS_PROXY: 'http://u:hunter2@127.0.0.1:9' }), (thrown) => {
+      assert.ok(thrown instanceof NodekilnError);
+      assert.equal(thrown.code, 'NK_CLUSTER_UNREACHABLE');
+      assert.match(thrown.message, /kubernetes\.invalid:\d+ \(through the proxy http:\/\/127\.0\.0\.1:9\)/);
+      assert.doesNotMatch(JSON.stringify(thrown), /hunter2/);
+      return true;
+    });
+  });
+});
+
 describe('a kubeconfig', () => {
   for (const [name, parts, says] of [
     ['over plain HTTP', { cluster: { server: 'http://127.0.0.1:1' } }, /no https address/],
     ['without a server', { cluster: { server: null } }, /no https address/],
     ['that trusts anybody', { cluster: { 'insecure-skip-tls-verify': true } }, /refused/],
-    ['with a proxy', { cluster: { 'proxy-url': 'http://p:1' } }, /proxy/],
+    ['with a proxy of another kind', { cluster: { 'proxy-url': 'socks5://p:1' } }, /proxy-url.*socks5/],
+    ['with a proxy without a scheme', { cluster: { 'proxy-url': 'p:1' } }, /proxy-url/],
+    ['with a proxy that is no address', { cluster: { 'proxy-url': 'http://u:hunter2@' } }, /proxy-url/],
     ['with exec', { user: { exec: { command: 'aws', env: [{ name: 'A', value: secret }] } } }, /exec/],
     ['with auth-provider', { user: { 'auth-provider': { name: 'gcp' } } }, /auth-provider/],
     ['with a password', { user: { username: 'admin', password: secret } }, /password/],

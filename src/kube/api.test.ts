@@ -23,8 +23,8 @@ let answer: EndpointResponse;
 
 beforeEach(() => {
   machine = createMemoryMachine();
-  const { net, clock } = machine.open();
-  api = createKubeApi(createKubeClient({ net, clock }, { server: `${server}/`, token: secret }), clock);
+  const { net, clock, program } = machine.open();
+  api = createKubeApi(createKubeClient({ net, clock, program }, { server: `${server}/`, token: secret }), clock);
   requests = [];
   answer = { body: JSON.stringify(stored) };
   machine.serve(server, (request) => {
@@ -112,9 +112,12 @@ describe('an API', () => {
 
   it('asks the next address when one does not answer, and stays with it', async () => {
     const other = 'https://10.0.0.2:6443';
-    const { net, clock } = machine.open();
+    const { net, clock, program } = machine.open();
     const credentials = async (): Promise<ApiServer> => ({ server });
-    const both = createKubeApi(createKubeClient({ net, clock }, { servers: [server, other], credentials }), clock);
+    const both = createKubeApi(
+      createKubeClient({ net, clock, program }, { servers: [server, other], credentials }),
+      clock,
+    );
     let [first, second] = [true, true];
     const serve = (address: string, isUp: () => boolean): void => {
       machine.serve(address, (request) => {

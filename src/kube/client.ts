@@ -5,6 +5,8 @@
 import { NodekilnError } from '../errors.ts';
 import { NetError } from '../host/port.ts';
 import type { Host, HttpExchange, HttpResponse, HttpStream } from '../host/port.ts';
+import { proxyFor, type Environment } from '../model/proxies.ts';
+import { shownAddress } from '../model/shown-address.ts';
 import type { Credentials } from './credentials.ts';
 import type { ApiServer } from './kubeconfig.ts';
 import { unanswered } from './unanswered.ts';
@@ -54,8 +56,8 @@ export interface KubeClient {
   stream(request: KubeStreamRequest): Promise<HttpStream>;
 }
 
-/** What it asks by; the time is told where a certificate does not hold. */
-export type KubeClientHost = Pick<Host, 'net' | 'clock'>;
+/** What it asks by: the time is told where a certificate does not hold, and the environment may name a proxy. */
+export type KubeClientHost = Pick<Host, 'net' | 'clock' | 'program'>;
 
 /** How the client asks. */
 export interface KubeClientOptions {
@@ -68,7 +70,7 @@ export interface KubeClientOptions {
  * the one that answered last is asked; when it does not answer, the next one is asked from then on.
  */
 export function createKubeClient(
-  { net, clock }: KubeClientHost,
+  { net, clock, program }: KubeClientHost,
   api: ApiServer | ClientOf,
   options: KubeClientOptions = {},
 ): KubeClient {
@@ -93,6 +95,7 @@ export function createKubeClient(
     const { method, path, query, body, contentType, signal, fresh = false } = wanted;
     const shown = await credentials(refused);
     const { ca, serverName, clientCertificate, token } = shown;
+    const proxy = shown.proxy ?? proxyOfEnvironment(current().base, program.environment);
     const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
     const about: HttpExchange = {
       url: `${current().base}${path}${search}`,
@@ -107,6 +110,7 @@ export function createKubeClient(
         ...(serverName !== undefined && { serverName }),
         ...(clientCertificate && { clientCertificate }),
       },
+      ...(proxy !== undefined && { proxy }),
       ...(method !== undefined && { method }),
       ...(body !== undefined && { body }),
       ...(options.keepAlive === true && !fresh && { keepAlive: true }),
@@ -133,7 +137,7 @@ export function createKubeClient(
         const silent = isSilent(thrown);
         // Those who ask beside each other have one turn.
         if (silent && turn === asked) turn += 1;
-        if (!silent || attempt >= tries) throw named(where, thrown);
+        if (!silent || attempt >= tries) throw named(wayTo(where, about), thrown);
       }
     }
   };
@@ -166,6 +170,20 @@ export function createKubeClient(
       return { ...answer, body: pieces(answer.body, current().where) };
     },
   };
+}
+
+function wayTo(where: string, { proxy }: HttpExchange): string {
+  return proxy === undefined ? where : `${where} (through the proxy ${shownAddress(proxy).replace(/\/$/, '')})`;
+}
+
+/**
+ * As client-go, and with it kubelet and kubectl, take it (net/http's ProxyFromEnvironment): HTTPS_PROXY but for what NO_PROXY
+ * names, and never for this machine itself.
+ */
+function proxyOfEnvironment(server: string, environment: Environment): string | undefined {
+  const url = new URL(server);
+  const isOwn = url.hostname === 'localhost' || url.hostname === '[::1]' || url.hostname.startsWith('127.');
+  return isOwn ? undefined : proxyFor(url, { environment });
 }
 
 /** What goes wrong while they come is the API server's, too. */

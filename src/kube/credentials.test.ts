@@ -38,9 +38,9 @@ beforeEach(async () => {
 /** Asks as a user of the kubeconfig; again each time it is called. */
 async function asker(user: string): Promise<() => Promise<unknown>> {
   await write('kubeconfig', kubeconfig(user));
-  const { net, clock, files } = machine.open();
+  const { net, clock, files, program } = machine.open();
   const credentials = kubeconfigCredentials(files, '/etc/kube/kubeconfig');
-  const client = createKubeClient({ net, clock }, { servers: [server], credentials });
+  const client = createKubeClient({ net, clock, program }, { servers: [server], credentials });
   return () => client.ask({ path: '/version', timeoutMs: 1000 });
 }
 

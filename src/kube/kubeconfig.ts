@@ -3,7 +3,8 @@
  * credential program of one context. Files it names are relative to its folder.
  *
  * Errors: NK_DOCUMENT_MISSING, NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID; the last also for what would run programs where
- * the caller runs none (`exec`; `auth-provider` everywhere), go through a proxy, or talk to a server that is not verified.
+ * the caller runs none (`exec`; `auth-provider` everywhere), go through a proxy of a kind that is not spoken, or talk to a server
+ * that is not verified.
  * Secrets are never in messages.
  */
 import { array, boolean, looseObject, nullish, optional, string, unknown } from 'zod/mini';
@@ -13,6 +14,7 @@ import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { wants } from '../config/schema-builders.ts';
 import { dirname, isAbsolute, join } from '../model/path.ts';
+import { proxyAddress } from '../model/proxy-address.ts';
 import { bytesOf, fromBase64, textOf, toBase64 } from '../model/bytes.ts';
 import { execPluginOf, type ExecPlugin } from './exec-credential.ts';
 
@@ -23,6 +25,8 @@ export interface ApiServer {
   /** PEM. Absent: the certificates Node trusts. */
   readonly ca?: string;
   readonly serverName?: string;
+  /** The HTTP proxy that leads there, whatever the environment says. */
+  readonly proxy?: string;
   /** PEM. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string };
   readonly token?: string;
@@ -135,7 +139,9 @@ export async function readKubeconfigWithPlugin(
       'clusters.cluster.insecure-skip-tls-verify',
       'Give certificate-authority-data instead.',
     );
-  if (target['proxy-url']) throw invalid('wants a proxy, which is not supported here', 'clusters.cluster.proxy-url');
+  const proxy = target['proxy-url'] || undefined;
+  if (proxy !== undefined && !isProxy(proxy))
+    throw invalid('has a proxy-url that is no http or https address', 'clusters.cluster.proxy-url', proxyHint);
   if (who['auth-provider'] !== undefined && who['auth-provider'] !== null)
     throw invalid(
       'gets its credentials with auth-provider, which Kubernetes no longer has',
@@ -181,6 +187,7 @@ export async function readKubeconfigWithPlugin(
         server,
         ...(target['tls-server-name'] && { 'tls-server-name': target['tls-server-name'] }),
         ...(ca !== undefined && { 'certificate-authority-data': toBase64(bytesOf(ca)) }),
+        ...(proxy !== undefined && { 'proxy-url': proxy }),
       },
     });
     if (typeof plugin === 'string') throw invalid(plugin, 'users.user.exec');
@@ -191,9 +198,17 @@ export async function readKubeconfigWithPlugin(
     ...(exec && { exec }),
     ...(ca !== undefined && { ca }),
     ...(target['tls-server-name'] && { serverName: target['tls-server-name'] }),
+    ...(proxy !== undefined && { proxy }),
     ...(cert !== undefined && key !== undefined && { clientCertificate: { cert, key } }),
     ...(token !== '' && { token }),
   };
+}
+
+const proxyHint = 'Write it like http://proxy.example.org:3128; other kinds, as socks5, are not spoken.';
+
+/** With its scheme, as client-go wants it. */
+function isProxy(address: string): boolean {
+  return /^https?:/i.test(address) && proxyAddress(address) === address;
 }
 
 async function readText(files: Pick<Files, 'read'>, file: string): Promise<string | undefined> {

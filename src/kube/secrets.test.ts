@@ -21,8 +21,8 @@ it('is revealed to who asks for it, and to nobody else', async () => {
     metadata: { annotations: { [lastApplied]: JSON.stringify({ data: { key: base64 } }), kept: 'yes' } },
     data: { key: base64, number: 7 },
   });
-  const { net, clock } = machine.open();
-  const api = createKubeApi(createKubeClient({ net, clock }, { server: clusterAddress }), clock);
+  const { net, clock, program } = machine.open();
+  const api = createKubeApi(createKubeClient({ net, clock, program }, { server: clusterAddress }), clock);
   const resource = secretsIn('a');
   const stop = new AbortController();
   const watched: KubeSecret[] = [];

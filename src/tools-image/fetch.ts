@@ -6,7 +6,7 @@
  * than 200, a type that is not JSON's; those of `readMetadata`. Credentials and queries of addresses are never shown.
  */
 import { shownUrl } from '../artifacts/sources/http-client.ts';
-import { proxyFor } from '../artifacts/sources/proxies.ts';
+import { proxyFor } from '../model/proxies.ts';
 import { NodekilnError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/port.ts';
 import { readMetadata } from './metadata.ts';

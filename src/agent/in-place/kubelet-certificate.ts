@@ -27,13 +27,13 @@ const kubeconfigs = ['/var/lib/kubelet/kubeconfig', '/var/lib/kubelet/kubeconfig
  * of the request, and NK_CLUSTER_CREDENTIAL_MISSING where no kubeconfig of kubelet's shows the certificate.
  */
 export async function renewKubeletCertificate(host: Host, nodeName: string, signal: AbortSignal): Promise<boolean> {
-  const { files, signatures, clock, net } = host;
+  const { files, signatures, clock } = host;
   if (!(await files.stat(nodeCertificatePath))) return false;
   const user = `system:node:${nodeName}`;
   const server = await kubeletServer(host, user);
   const key = await keptKey(host, nextKeyPath);
   const pem = await requestCertificate(
-    { api: createKubeApi(createKubeClient({ net, clock }, server), clock), clock, signatures, signal },
+    { api: createKubeApi(createKubeClient(host, server), clock), clock, signatures, signal },
     {
       key,
       commonName: user,

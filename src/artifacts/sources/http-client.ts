@@ -19,8 +19,8 @@ import type {
   Net,
 } from '../../host/port.ts';
 import { shownAddress } from '../../model/shown-address.ts';
-import { proxyFor } from './proxies.ts';
-import type { ProxySettings } from './proxies.ts';
+import { proxyFor } from '../../model/proxies.ts';
+import type { ProxySettings } from '../../model/proxies.ts';
 import { RetryableError } from './retry.ts';
 
 /** How the network is reached. */

@@ -46,6 +46,8 @@ interface Cluster {
   node: Body | undefined;
   renewTime: string;
   readonly asked: string[];
+  /** The proxies that it was asked through. */
+  readonly proxies: Set<string | undefined>;
 }
 
 async function machineWith(about: Partial<Cluster> = {}): Promise<{ machine: MemoryMachine; cluster: Cluster }> {
@@ -76,9 +78,11 @@ async function machineWith(about: Partial<Cluster> = {}): Promise<{ machine: Mem
     node: undefined,
     renewTime: '',
     asked: [],
+    proxies: new Set(),
     ...about,
   };
   machine.serve(server, (request) => {
+    cluster.proxies.add(request.proxy);
     if (cluster.broken) throw cluster.broken;
     const { status, body } = answer(cluster, request);
     const date = new Date(clock.now() + cluster.skewMs).toUTCString();
@@ -580,4 +584,24 @@ describe('a name that another machine has', () => {
     assert.equal(joined.obstacle, undefined);
     assert.ok(tookMs >= 12_000, 'it was waited for');
   });
+});
+
+describe('the way to the API server', () => {
+  const ofDocument: Join['proxy'] = [['HTTPS_PROXY', { sensitive: 'http://u:p@a:1' }]];
+  const ofUnit = { NODEKILN_UNIT: 'nodekiln-boot.service', HTTPS_PROXY: 'http://b:1' };
+  for (const [what, proxy, environment, by] of [
+    ['none', undefined, {}, undefined],
+    ['the document’s, which kubelet is given', ofDocument, {}, 'http://u:p@a:1'],
+    ['the document’s before that of all units', ofDocument, ofUnit, 'http://u:p@a:1'],
+    ['that of all units', undefined, ofUnit, 'http://b:1'],
+    ['not that of a person’s shell, which kubelet does not see', undefined, { HTTPS_PROXY: 'http://b:1' }, undefined],
+    ['none that the document excepts', [...ofDocument, ['NO_PROXY', '.example.org']], {}, undefined],
+    ['none by the document’s variable for other addresses', [['HTTP_PROXY', 'http://a:1']], ofUnit, undefined],
+  ] as const)
+    it(`is kubelet’s: ${what}`, async () => {
+      const { machine, cluster } = await machineWith();
+      const options = { startedMs: machine.clock.monotonic(), signal: new AbortController().signal };
+      await followJoin(machine.open({ environment }), { ...join, ...(proxy && { proxy }) }, options);
+      assert.deepEqual([...cluster.proxies], [by]);
+    });
 });

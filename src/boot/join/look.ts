@@ -16,6 +16,7 @@ import { readKubeconfig } from '../../kube/kubeconfig.ts';
 import { agentUnit, ownedAnnotation } from '../../model/agent-identity.ts';
 import { fromBase64, latin1Of, textOf } from '../../model/bytes.ts';
 import { certificatesIn } from '../../model/certificate.ts';
+import { reveal } from '../../model/resources.ts';
 import { ask, at, listAt, textAt, type Answer, type Api } from './api.ts';
 import { clocksApart, noAnswer, unexpected } from './obstacles.ts';
 import { lackingIn, type Lacking } from './registration.ts';
@@ -57,7 +58,8 @@ export interface Looker {
 const leaseMs = 40_000;
 
 /** The signal ends what is asked at that moment. */
-export function createLooker(host: Host, join: Join, signal: AbortSignal): Looker {
+export function createLooker(machine: Host, join: Join, signal: AbortSignal): Looker {
+  const host = askingAsKubelet(machine, join);
   const [identity, agent] = [readMachineIdentity(host.files), isAgentHere(host)];
   return {
     async look() {
@@ -65,6 +67,14 @@ export function createLooker(host: Host, join: Join, signal: AbortSignal): Looke
       return { ...sight, obstacle: await withOtherServer(sight.obstacle, { host, join, signal }) };
     },
   };
+}
+
+/** By the proxy that the document gives kubelet; else by that of the unit which started us, as systemd gives it all its units. */
+function askingAsKubelet(host: Host, { proxy }: Join): Host {
+  const { program } = host;
+  const ofUnit = program.environment['NODEKILN_UNIT'] === undefined ? {} : program.environment;
+  const environment = proxy ? Object.fromEntries(proxy.map(([name, value]) => [name, reveal(value)])) : ofUnit;
+  return { ...host, program: { ...program, environment } };
 }
 
 interface Looking {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NodekilnError } from '../../errors.ts';
+import { NodekilnError } from '../errors.ts';
 import { proxyFor } from './proxies.ts';
 
 const chosen = (url: string, settings: Parameters<typeof proxyFor>[1]): string | undefined =>

@@ -9,10 +9,12 @@
  * Errors: NK_USAGE for a proxy that is none, or of a kind that is not spoken here. Its address, which may hold a password, is
  * not repeated.
  */
-import { NodekilnError } from '../../errors.ts';
-import type { Program } from '../../host/port.ts';
-import { proxyAddress } from '../../model/proxy-address.ts';
-import { holds, subnetOf, type Subnet } from '../../model/subnet.ts';
+import { NodekilnError } from '../errors.ts';
+import { proxyAddress } from './proxy-address.ts';
+import { holds, subnetOf, type Subnet } from './subnet.ts';
+
+/** Variables of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What says which proxy is used. */
 export interface ProxySettings {
@@ -21,7 +23,7 @@ export interface ProxySettings {
   /** Hosts that need no proxy, as in NO_PROXY; before what the variables say. */
   readonly noProxy?: string;
   /** The variables that count; the lower-case spelling wins. Without them and `proxy` all is direct. */
-  readonly environment?: Program['environment'];
+  readonly environment?: Environment;
 }
 
 /** Undefined: straight to the server. */

@@ -8,8 +8,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
-import { ensurePrograms } from '../../../test/servers/programs.ts';
+import { removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
+import { ensurePrograms } from '../../test/servers/programs.ts';
 import { proxyFor } from './proxies.ts';
 
 /** Tells of each address whether it goes through a proxy; Go reads its environment once. */
