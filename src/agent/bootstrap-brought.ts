@@ -4,23 +4,21 @@ import { bytesOf, textOf } from '../model/bytes.ts';
 import { rootFile } from '../model/files.ts';
 import { bootstrapBroughtPath as path } from '../model/state-paths.ts';
 
-const kinds = ['program', 'config', 'unit', 'enablement'] as const;
-
-/** The program, the AgentConfig, the agent's unit; that the unit is enabled. */
-export type Brought = (typeof kinds)[number];
+/** The program, the AgentConfig, the agent's unit; that the unit is enabled; other files by their paths. */
+export type Brought = 'program' | 'config' | 'unit' | 'enablement' | `/${string}`;
 
 export async function readBrought(files: Files): Promise<ReadonlySet<Brought>> {
   const content = await files.read(path);
   if (!content) return new Set();
   // Only a bootstrap writes it, whole.
   const { brought } = JSON.parse(textOf(content)) as { readonly brought: readonly Brought[] };
-  return new Set(kinds.filter((kind) => brought.includes(kind)));
+  return new Set(brought);
 }
 
 /** Before any of it is brought. */
 export async function noteBrought(files: Files, about: readonly Brought[]): Promise<void> {
   const before = await readBrought(files);
-  const brought = kinds.filter((kind) => before.has(kind) || about.includes(kind));
+  const brought = [...new Set([...before, ...about])];
   if (brought.length === before.size) return;
   await files.write([rootFile(path, bytesOf(`${JSON.stringify({ brought })}\n`), 0o644)]);
 }

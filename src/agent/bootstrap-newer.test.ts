@@ -60,6 +60,7 @@ function bring(program: string, crash?: CrashPoint): Promise<BootstrapReport> {
     client: createHttpClient({ net: host.net, environment: {} }),
     budgetMs: 5000,
     certificateMs: 60_000,
+    path: true,
   });
 }
 

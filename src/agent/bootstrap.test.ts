@@ -90,6 +90,7 @@ function run(open: OpenOptions = {}, options: Partial<BootstrapOptions> = {}): P
     client,
     budgetMs: 5000,
     certificateMs: 60_000,
+    path: true,
     ...options,
   });
 }
@@ -145,7 +146,7 @@ describe('an unbaked machine', () => {
     await assertTended();
     assert.deepEqual(
       report.steps.map(({ step, outcome }) => `${step} ${outcome}`),
-      ['program done', 'config done', 'unit done', 'certificate done', 'disable done'],
+      ['program done', 'path done', 'config done', 'unit done', 'certificate done', 'disable done'],
     );
     const effects = machine.effects.length;
     asked.length = 0;
@@ -172,7 +173,13 @@ describe('an unbaked machine', () => {
   it('has nothing left of it after a reset, wherever the bootstrap was killed, and can be made one again', async () => {
     const left = async (): Promise<string[]> => {
       const { files, units } = machine;
-      const folders = ['/opt', '/etc/nodekiln', '/etc/systemd/system', '/etc/systemd/system/multi-user.target.wants'];
+      const folders = [
+        '/opt',
+        '/etc/nodekiln',
+        '/etc/profile.d',
+        '/etc/systemd/system',
+        '/etc/systemd/system/multi-user.target.wants',
+      ];
       const names = (await Promise.all(folders.map((folder) => files.list(folder)))).flat();
       return [
         ...names.filter((name) => name !== own && name !== 'multi-user.target.wants'),
@@ -188,6 +195,48 @@ describe('an unbaked machine', () => {
       await run();
       await assertTended(`killed after effect ${at}, and reset`);
     }
+  });
+
+  describe('has nodekiln on the PATH', () => {
+    const [profile, sudoers, link] = ['/etc/profile.d/nodekiln.sh', '/etc/sudoers.d/nodekiln', '/opt/bin/nodekiln'];
+    const [csh, fish] = ['/etc/csh/login.d/nodekiln.csh', '/etc/fish/conf.d/nodekiln.fish'];
+    const sudo = textFile('/etc/sudoers', 'Defaults secure_path="/usr/bin"\n', 0o440);
+    const tcsh = [textFile('/bin/tcsh', '', 0o755), textFile('/etc/csh.login', 'ls /etc/csh/login.d\n', 0o644)];
+    const all = [profile, csh, fish, sudoers, link];
+    const there = async (): Promise<string[]> => {
+      const stats = await Promise.all(all.map((path) => machine.files.stat(path)));
+      return all.filter((_path, index) => stats[index]);
+    };
+    for (const [what, before, paths, after] of [
+      ['of login shells', [], [profile, link], []],
+      ['of sudo', [sudo], [profile, sudoers, link], []],
+      ['of csh', tcsh, [profile, csh, link], []],
+      ['of fish', [textFile('/usr/bin/fish', '', 0o755)], [profile, fish, link], []],
+      ['but for what is there already', [textFile(profile, '# own', 0o644), sudo], [profile, sudoers, link], [profile]],
+      ['but for a program of that name', [textFile(link, 'x', 0o755)], [profile, link], [link]],
+    ] as const)
+      it(`${what}, until a reset`, async () => {
+        await machine.files.write([...before]);
+        await run();
+        assert.deepEqual(await there(), paths);
+        assert.equal((await machine.files.stat(sudoers))?.mode ?? 0o440, 0o440);
+        const kept = before.find(({ path }) => path === after[0]);
+        if (kept) assert.equal(await text(kept.path), kept.type === 'file' ? textOf(kept.content) : '');
+        await resetNode(machine.open());
+        assert.deepEqual(await there(), after);
+      });
+
+    it('unless it is left out', async () => {
+      const { steps } = await run({}, { path: false });
+      assert.deepEqual([await there(), steps.filter(({ step }) => step === 'path')], [[], []]);
+    });
+
+    it('once, and what is there stays', async () => {
+      await run();
+      await machine.files.remove(['/var/lib/nodekiln/agent-bootstrap.json']);
+      const { steps } = await run();
+      assert.equal(steps.find(({ step }) => step === 'path')?.outcome, 'kept');
+    });
   });
 
   it('keeps the program, the configuration and the agent that it has', async () => {

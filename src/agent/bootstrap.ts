@@ -1,6 +1,6 @@
 /**
- * Makes an unbaked machine one that an agent tends: nodekiln by digest, from a registry or a web server, the AgentConfig, the agent's unit, and
- * its certificate, which the agent itself asks for with the bootstrap token. What is there already stays: user data that runs
+ * Makes an unbaked machine one that an agent tends: nodekiln by digest, from a registry or a web server, on the PATH of who logs
+ * in, the AgentConfig, the agent's unit, and its certificate, which the agent itself asks for with the bootstrap token. What is there already stays: user data that runs
  * again, or says something older, takes nothing back. Each step is whole or absent, and run again after a crash this goes on.
  */
 import { readAgentConfig } from './config.ts';
@@ -14,6 +14,7 @@ import { agentUnit } from '../model/agent-identity.ts';
 import { readTrial } from './self-update/trial.ts';
 import type { AgentClusterItem, AgentSpec } from '../config/agent-config.ts';
 import { documentPaths } from '../config/defaults.ts';
+import { pathFiles, profilePath } from '../desired/own-path.ts';
 import {
   agentBootstrapUnitName as ownUnit,
   agentUnit as agentUnitText,
@@ -24,7 +25,8 @@ import { NodekilnError } from '../errors.ts';
 import { readHostName } from '../host/facts.ts';
 import type { Host, UnitJob } from '../host/port.ts';
 import { bytesOf, textOf } from '../model/bytes.ts';
-import { rootFile } from '../model/files.ts';
+import { readPathReaders } from '../image/path-readers.ts';
+import { rootFile, type FileWrite } from '../model/files.ts';
 import { programFolder } from '../model/state-paths.ts';
 
 const lookAgainMs = 500;
@@ -33,7 +35,7 @@ const settleMs = 15 * 60_000;
 
 /** One thing that was done, or was found done. */
 export interface BootstrapStep {
-  readonly step: 'restart' | 'program' | 'config' | 'unit' | 'certificate' | 'disable';
+  readonly step: 'restart' | 'program' | 'path' | 'config' | 'unit' | 'certificate' | 'disable';
   readonly outcome: 'done' | 'kept';
   /** Which file or unit. */
   readonly what: string;
@@ -51,6 +53,8 @@ export interface BootstrapOptions extends ProgramOptions {
   readonly config: string;
   /** How long somebody may take to approve the agent's certificate. */
   readonly certificateMs: number;
+  /** Whether shells and sudo find nodekiln, and the programs that documents bring to /opt/bin. */
+  readonly path: boolean;
   readonly onStep?: (step: BootstrapStep) => void;
 }
 
@@ -87,8 +91,11 @@ async function first(host: Host, options: BootstrapOptions, digest: string): Pro
   const { files, units } = host;
   const spec = await readAgentConfig(files, { config: options.config });
   const { steps, note } = notes(options);
-  await noteBrought(files, await missing(host));
+  const paths = options.path ? await missingPathFiles(files) : [];
+  await noteBrought(files, [...(await missing(host)), ...paths.map(({ path }) => path as Brought)]);
   note('program', programFolder, await installProgram(host, options));
+  if (paths.length > 0) await files.write(paths);
+  if (options.path) note('path', profilePath, paths.length > 0);
   note('config', documentPaths.agent, await installConfig(host, options.config));
   const { cluster } = spec;
   const isAsking = cluster !== undefined && cluster.kubeconfig === undefined;
@@ -158,6 +165,19 @@ function refuseTried(marker: BootstrapMarker | undefined, digest: string): void 
     resource: `unit:${agentUnit}`,
     lines: refused.lines,
   });
+}
+
+/** As a bake makes them for an image; what is there already stays. */
+async function missingPathFiles(files: Host['files']): Promise<FileWrite[]> {
+  const wanted = pathFiles({ targets: [], program: true, readers: await readPathReaders(files) });
+  const there = await Promise.all(wanted.map(({ path }) => files.stat(path)));
+  return wanted
+    .filter((_file, index) => there[index] === undefined)
+    .map((file): FileWrite =>
+      'target' in file
+        ? { type: 'symlink', ...file }
+        : rootFile(file.path, bytesOf(file.text), Number.parseInt(file.mode, 8)),
+    );
 }
 
 /** False when there is one. It holds a token, perhaps: only root reads it. */

@@ -12,6 +12,7 @@ import type { Report } from '../model/report.ts';
 import type { DesiredState } from '../model/resources.ts';
 import { documentPaths } from '../config/defaults.ts';
 import { agentBootstrapPath, agentFolder, bootstrapBroughtPath, programFolder } from '../model/state-paths.ts';
+import { toolsFolder } from '../desired/own-path.ts';
 import { agentBootstrapUnitName, agentUpdateUnitName } from '../desired/own-units.ts';
 import { readBrought, type Brought } from './bootstrap-brought.ts';
 import { readAgentConfig } from './config.ts';
@@ -121,6 +122,7 @@ async function removeRest(
   if (!dryRun && removed.length > before) await host.units.daemonReload();
   await remove(brought.has('config') ? [documentPaths.agent] : []);
   await remove([beforeFolder, offerFolder, ...(brought.has('program') ? programPaths : [])]);
+  await remove([...brought].filter((what) => what.startsWith('/')));
   if (!dryRun) {
     // What a bootstrap that was killed left on its way.
     await files.sweep([dirname(programFolder)]);
@@ -131,7 +133,7 @@ async function removeRest(
 }
 
 /** Folders that nothing else is in any more; deepest first. */
-const emptied = [programFolder, dirname(programFolder), dirname(documentPaths.agent)];
+const emptied = [programFolder, dirname(programFolder), dirname(documentPaths.agent), toolsFolder];
 
 async function disable({ units }: Host, brought: ReadonlySet<Brought>, dryRun: boolean): Promise<string[]> {
   const names = [agentUpdateUnitName, ...(brought.has('enablement') ? [agentUnit] : [])];

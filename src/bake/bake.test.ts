@@ -276,7 +276,7 @@ describe('a bake looks first', () => {
       name: 'a folder in place of a file',
       more: cache('crictl', '{ type: file, path: . }'),
       code: 'NK_ARTIFACT_UNREADABLE',
-      says: /is no regular file/,
+      says: /is a folder, no regular file/,
     },
     {
       name: 'an empty file',
@@ -525,6 +525,30 @@ describe('programs of an image on the PATH', () => {
     assert.equal((await bake(at)).data.changes, 3);
     assert.deepEqual(there(at), []);
     assert.deepEqual(await failing(at), []);
+  });
+
+  it('are there for the shells and the sudo that the bake itself brings, in that bake', async () => {
+    const brought = `    - { path: /etc/sudoers, content: "Defaults secure_path=/sbin\\n", mode: "0440" }
+    - { path: /usr/bin/fish, content: "", mode: "0755" }
+    - { path: /bin/tcsh, content: "", mode: "0755" }
+    - { path: /etc/csh.login, content: "source /etc/profile.d/*.csh\\n" }
+`;
+    const shells = ['etc/profile.d/nodekiln.csh', 'etc/fish/conf.d/nodekiln.fish'];
+    const at = place();
+    appendFileSync(at.manifest, brought);
+    const { status, text, data } = await bake(at);
+    assert.equal(status, 0, text);
+    assert.deepEqual(there(at), ours);
+    for (const path of shells) assert.ok(existsSync(join(at.root, path)), path);
+    assert.match(readFileSync(join(at.root, 'etc/sudoers.d/nodekiln'), 'utf8'), /="\/sbin:\/opt\/bin"$/m);
+    assert.deepEqual(await failing(at), []);
+    const before = data.changes ?? 0;
+    assert.ok(before > shells.length + ours.length, 'what both runs changed is counted');
+    assert.equal((await bake(at)).data.changes, 0);
+    writeFileSync(at.manifest, readFileSync(at.manifest, 'utf8').replace(brought, ''));
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(there(at), [ours[0], ours[2]]);
+    for (const path of shells) assert.ok(!existsSync(join(at.root, path)), path);
   });
 
   it('are found without nodekiln where the image has neither its boot nor its agent, and no runtime', async () => {

@@ -46,10 +46,11 @@ import { enabledUnits, unitFolders } from '../image/units.ts';
 import { resultStep, type ResultStep } from '../telemetry/result.ts';
 import { version } from '../model/program.ts';
 import { ownChecks } from '../desired/own-checks.ts';
+import type { PathReaders } from '../desired/own-path.ts';
 import { requireLocalArtifacts } from './local-artifacts.ts';
 import { collectImageLock, readImageLock, writeImageLock } from './image-lock.ts';
 import { withResolver } from './resolver.ts';
-import { readSudoers } from './sudoers.ts';
+import { readPathReaders } from '../image/path-readers.ts';
 import {
   lockedDigests,
   noManifestLock,
@@ -60,6 +61,7 @@ import {
   writeManifestLock,
 } from './manifest-lock.ts';
 import { bytesOf, textOf } from '../model/bytes.ts';
+import { canonicalJson } from '../model/canonical.ts';
 import { rootFile } from '../model/files.ts';
 import { dirname, resolve } from '../model/path.ts';
 import type { StepRecord } from '../model/report.ts';
@@ -148,6 +150,8 @@ interface Asked {
   readonly base: string;
   readonly facts: Facts;
   readonly target: string;
+  /** Of the root when this was asked. */
+  readonly pathReaders: PathReaders;
   readonly desired: DesiredState;
   readonly lockPath: string;
   /** The manifest's lock file as it was, and its part for this system. */
@@ -184,7 +188,8 @@ async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): P
   const whole = await readManifestLock(host.local, lockPath);
   if (options.frozen === true && !whole) throw noManifestLock(lockPath);
   const locked = targetLock(whole ?? emptyManifestLock, target);
-  const rendered = manifest.render(facts, await readSudoers(host.files));
+  const pathReaders = await readPathReaders(host.files);
+  const rendered = manifest.render(facts, pathReaders);
   if (options.frozen === true) requireSameQuestions(locked, rendered, { target, base, file: lockPath });
   const { document } = manifest.loaded;
   const pinned = options.frozen === true ? withLockedPackages(rendered, document, { lock: locked, target }) : rendered;
@@ -194,7 +199,7 @@ async function ask(host: Host, manifest: ImageDocument, options: BakeOptions): P
   const held = lockedDigests(desired, { lock: hold, target, base });
   for (const path of [lockPath, ...(options.sbom === undefined ? [] : [absolute(host, options.sbom)])])
     await requireWritable(host, path);
-  return { manifest, options, base, facts, target, desired, lockPath, whole, locked, hold, held };
+  return { manifest, options, base, facts, target, pathReaders, desired, lockPath, whole, locked, hold, held };
 }
 
 /** Found out now: a bake that cannot keep what it resolved to is none. NK_FILE_WRITE. */
@@ -217,16 +222,30 @@ interface Before {
 
 async function apply(state: HostState, asked: Asked): Promise<BakeReport | UnfinishedBake> {
   const { host, journal } = state;
-  const begun: Begun = { plan: undefined, ended: new Map() };
-  const { options, desired, base, held } = asked;
-  await sweep(host, desired);
+  await sweep(host, asked.desired);
   const previous = await readImageLock(host.files);
   const before: Before = {
     previous,
     packages: await packagesBefore({ host, journal, previous }),
     enabled: await enabledUnits(host.files),
   };
-  return runWith(state, {
+  return carryOut(state, { asked, before, begun: { plan: undefined, ended: new Map() }, earlier: undefined });
+}
+
+interface Work {
+  readonly asked: Asked;
+  readonly before: Before;
+  readonly begun: Begun;
+  /** What a run before this one came to. */
+  readonly earlier: Result | undefined;
+}
+
+/** Once more for the sudo and the shells that its packages brought. */
+async function carryOut(state: HostState, work: Work): Promise<BakeReport | UnfinishedBake> {
+  const { asked, before, begun, earlier } = work;
+  const { host } = state;
+  const { options, desired, base, held } = asked;
+  const came = await runWith<{ readonly report: BakeReport | UnfinishedBake } | { readonly more: Work }>(state, {
     source: 'image',
     artifactBase: base,
     lockedDigests: held,
@@ -251,13 +270,36 @@ async function apply(state: HostState, asked: Asked): Promise<BakeReport | Unfin
     publish: async (ended) => {
       try {
         if (ended.type === 'stopped') throw ended.error;
-        return await record(state, { asked, before, result: ended.result });
+        const result = together(earlier, ended.result);
+        const brought = earlier || result.error ? undefined : await askAgain(host, asked);
+        if (brought) return { more: { ...work, asked: brought, earlier: result } };
+        return { report: await record(state, { asked, before, result }) };
       } catch (thrown) {
         if (!begun.plan) throw thrown;
-        return unfinished({ root: options.root, plan: begun.plan, ended: begun.ended }, asNodekilnError(thrown));
+        return {
+          report: unfinished({ root: options.root, plan: begun.plan, ended: begun.ended }, asNodekilnError(thrown)),
+        };
       }
     },
   });
+  return 'more' in came ? carryOut(state, came.more) : came.report;
+}
+
+/** Undefined where nothing came that is told where to look for commands. */
+async function askAgain(host: Host, { manifest, options, pathReaders }: Asked): Promise<Asked | undefined> {
+  const now = await readPathReaders(host.files);
+  return canonicalJson(now) === canonicalJson(pathReaders) ? undefined : ask(host, manifest, options);
+}
+
+/** Of two runs, the first of which did not fail. */
+function together(earlier: Result | undefined, result: Result): Result {
+  if (!earlier) return result;
+  return {
+    ...result,
+    outcome: result.outcome === 'converged' ? earlier.outcome : result.outcome,
+    changes: earlier.changes + result.changes,
+    steps: [...earlier.steps, ...result.steps],
+  };
 }
 
 /** What a bake has to do, once that is known, and what of it ended so far. */
@@ -301,6 +343,7 @@ async function record(
     base,
     before: before.packages,
     previous: before.previous,
+    locked: locked.artifacts,
     checks: ownChecks(asked.manifest.loaded.document.spec.verify),
     imagesUnchanged: !result.steps.some(({ resource }) => resource.startsWith('image:')),
   });

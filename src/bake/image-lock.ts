@@ -6,7 +6,7 @@
  */
 import { cacheKey, parseVersion } from '../model/version.ts';
 import { cachedPath, readIndex, type CacheIndex } from '../artifacts/cache/cache.ts';
-import type { LockedArtifact } from '../artifacts/manifest-lock.ts';
+import { lockedId, type LockedArtifact } from '../artifacts/manifest-lock.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { Facts } from '../model/facts.ts';
 import type { BinaryResource, DesiredState } from '../model/resources.ts';
@@ -19,7 +19,7 @@ import { formatImageLock, imageLockPath, parseImageLock } from '../image/image-l
 import type { ImageBinary, ImageLock, ImagePackage, OwnChecks } from '../image/image-lock.ts';
 import { enabledUnits, maskedUnits } from '../image/units.ts';
 import { readVersion } from '../image/version-output.ts';
-import { artifactResources, lockedArtifactOf, type Resolved } from './manifest-lock.ts';
+import { artifactResources, askedOf, lockedArtifactOf, type ArtifactResource, type Resolved } from './manifest-lock.ts';
 import { textOf } from '../model/bytes.ts';
 
 export interface CollectInput {
@@ -32,6 +32,8 @@ export interface CollectInput {
   readonly base: string;
   readonly before: readonly ImagePackage[];
   readonly previous: ImageLock | undefined;
+  /** What the manifest's lock file holds for this system. */
+  readonly locked: readonly LockedArtifact[];
   readonly checks: OwnChecks | undefined;
   /** True when no image was imported by this run. */
   readonly imagesUnchanged: boolean;
@@ -97,7 +99,10 @@ export async function collectImageLock(input: CollectInput): Promise<Collected> 
 
 // ── artifacts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function artifactsOf({ journal, desired, target, base }: CollectInput, index: CacheIndex): LockedArtifact[] {
+function artifactsOf(
+  { journal, desired, target, base, previous, locked }: CollectInput,
+  index: CacheIndex,
+): LockedArtifact[] {
   return artifactResources(desired).map((resource) => {
     const cached = resource.kind === 'binary' && resource.place.type === 'cache' ? entryOf(index, resource) : undefined;
     const resolved: Resolved | undefined = cached
@@ -109,11 +114,23 @@ function artifactsOf({ journal, desired, target, base }: CollectInput, index: Ca
         }
       : journal.artifact(resource.id);
     if (resolved) return lockedArtifactOf(resource, resolved, { target, base });
-    throw new NodekilnError('NK_STATE_UNUSABLE', `nodekiln’s journal does not know what ${resource.id} resolved to`, {
-      resource: resource.id,
-      hint: 'Bake into a fresh root.',
-    });
+    // A journal that was lost has left it in place.
+    const [id, asked] = [lockedId(resource.id, target), askedOf(resource, base)];
+    const earlier = [...(previous?.artifacts ?? []), ...locked].find((one) => one.id === id && one.asked === asked);
+    if (earlier) return earlier;
+    throw new NodekilnError(
+      'NK_STATE_UNUSABLE',
+      `${resource.id} is in place, and neither nodekiln’s journal nor a lock knows what it came from`,
+      { resource: resource.id, hint: anew(resource) },
+    );
   });
+}
+
+function anew(resource: ArtifactResource): string {
+  const { place } = resource.kind === 'binary' ? resource : {};
+  return place?.type === 'activate'
+    ? `Remove ${place.target} from the root and bake again: it is fetched anew.`
+    : 'Bake into a fresh root.';
 }
 
 function entryOf(index: CacheIndex, { tool, version }: BinaryResource): CacheIndex['entries'][number] | undefined {

@@ -14,7 +14,7 @@ export const agentBootstrapVerb: Verb = {
     name: 'agent bootstrap',
     summary: 'make a machine that was not baked one that an agent tends',
     description:
-      'Fetches nodekiln by digest and installs it below /opt/nodekiln, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run with the same digest does nothing, and one with another digest puts a newer program in the place of the older and restarts the agent; when that does not come up the older one comes back, and the digest is not taken again.',
+      'Fetches nodekiln by digest and installs it below /opt/nodekiln, puts it and /opt/bin on the PATH of who logs in, writes /etc/nodekiln/agent.yaml and the unit of the agent, starts it and waits until it has its certificate. What is there already stays. Disables nodekiln-agent-bootstrap.service; once all is done, another run with the same digest does nothing, and one with another digest puts a newer program in the place of the older and restarts the agent; when that does not come up the older one comes back, and the digest is not taken again.',
     arguments: [],
     options: [
       {
@@ -41,6 +41,7 @@ export const agentBootstrapVerb: Verb = {
         value: 'FILE',
         about: 'certificates (PEM) the registry or web server is trusted by, instead of the machine’s',
       },
+      { flag: '--no-path', about: 'leave the PATH of login shells and sudo alone, and /opt/bin without nodekiln' },
       { flag: '--budget', value: 'DURATION', about: 'for fetching, retries included', default: '5m' },
       {
         flag: '--certificate-timeout',
@@ -74,6 +75,7 @@ export const agentBootstrapVerb: Verb = {
         client: createHttpClient({ net, environment: program.environment, ...(ca !== undefined && { ca }) }),
         budgetMs,
         certificateMs,
+        path: !flagOption(options, 'no-path'),
         signal,
         onStep: (step) => onEvent({ type: 'progress', step: 'bootstrap', message: stepText(step) }),
       });

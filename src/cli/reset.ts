@@ -11,7 +11,7 @@ export const resetVerb: Verb = {
     name: 'reset',
     summary: 'take back what the agent brought, and make this node nobody',
     description:
-      'Stops the agent, removes what its source asked for (what that replaced comes back), stops kubelet, takes away the routes to pods that the agent kept, and removes the credentials of the node and of its agent, and what a bootstrap brought: unit, configuration and program. What the image and the boot brought stays; a boot with a new token makes a node of it again. Delete the Node in the cluster, too.',
+      'Stops the agent, removes what its source asked for (what that replaced comes back), stops kubelet, takes away the routes to pods that the agent kept, and removes the credentials of the node and of its agent, and what a bootstrap brought: unit, configuration and program, and their place on the PATH. What the image and the boot brought stays; a boot with a new token makes a node of it again. Delete the Node in the cluster, too.',
     arguments: [],
     options: [
       { flag: '--yes', about: 'do it; without it, and without --dry-run, nothing is done' },

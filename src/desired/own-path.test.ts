@@ -8,14 +8,24 @@ import { after, describe, it } from 'node:test';
 import { parseDocument } from '../config/load.ts';
 import { exampleFacts } from '../model/facts.ts';
 import { reveal, type DesiredState } from '../model/resources.ts';
-import { onThePath, parseSudoers, profilePath, sudoersPath, type OwnPath, type Sudoers } from './own-path.ts';
+import {
+  cshPath,
+  fishPath,
+  onThePath,
+  parseCshLogin,
+  parseSudoers,
+  profilePath,
+  sudoersPath,
+  type OwnPath,
+  type Sudoers,
+} from './own-path.ts';
 import { renderImage } from './render-image.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-path-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const debian = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const usual: OwnPath = { targets: [], program: true, sudoers: undefined, installsSudo: false };
+const usual: OwnPath = { targets: [], program: true, readers: {} };
 
 /** Path → content, mode or target. */
 function written(about: Partial<OwnPath>): Record<string, string> {
@@ -52,6 +62,53 @@ describe('a login shell', () => {
       });
 });
 
+describe('another shell', () => {
+  const csh = { path: cshPath('/etc/profile.d'), readers: { csh: '/etc/profile.d' } } as const;
+  const fish = { path: fishPath, readers: { fish: true } } as const;
+  const cases: readonly (readonly [before: string, targets: readonly string[], path: string])[] = [
+    ['/usr/bin:/bin', [], '/usr/bin:/bin:/opt/bin'],
+    ['/opt/bin:/usr/bin:/bin', [], '/opt/bin:/usr/bin:/bin'],
+    ['/usr/bin:/opt/bin2', [], '/usr/bin:/opt/bin2:/opt/bin'],
+    ['/bin', ['/opt/k8s/bin/kubectl', '/usr/local/bin/crictl'], '/bin:/opt/bin:/opt/k8s/bin'],
+  ];
+  for (const [shell, { path: at, readers }, end] of [
+    ['tcsh', csh, 'if ( $?nodekiln_folder ) echo left'],
+    ['bsd-csh', csh, 'if ( $?nodekiln_folder ) echo left'],
+    ['fish', fish, 'set -q nodekiln_folder; and echo left'],
+  ] as const)
+    for (const [before, targets, path] of cases)
+      it(
+        `${shell} makes ${path} of ${before}`,
+        { skip: !['/bin', '/usr/bin'].some((bin) => existsSync(join(bin, shell))) && `no ${shell} here` },
+        () => {
+          const file = join(folder, 'profile');
+          writeFileSync(file, written({ targets, readers })[at] ?? '');
+          const set = shell === 'fish' ? `set -gx PATH ${before.replaceAll(':', ' ')}` : `setenv PATH ${before}`;
+          const script = `${set}\nsource ${file}\n${end}\n/usr/bin/printenv PATH\n`;
+          const argv = shell === 'fish' ? ['--no-config'] : ['-f'];
+          assert.equal(execFileSync(shell, argv, { encoding: 'utf8', input: script }), `${path}\n`);
+        },
+      );
+
+  const debianLogin = 'if (-e /etc/csh/login.d && `/bin/ls /etc/csh/login.d` != "") then\n';
+  for (const [name, text, place] of [
+    ['Debian', debianLogin, '/etc/csh/login.d'],
+    ['Fedora', 'if ( -d /etc/profile.d ) then\n  foreach i ( /etc/profile.d/*.csh )\n', '/etc/profile.d'],
+    ['both, the first that is looked for', `${debianLogin}source /etc/profile.d/a.csh\n`, '/etc/csh/login.d'],
+    ['a comment alone', '# see /etc/profile.d\n', undefined],
+    ['nothing', '', undefined],
+  ] as const)
+    it(`csh of ${name} reads ${place ?? 'no file of ours'}`, () => assert.equal(parseCshLogin(text), place));
+
+  it('is told only where it is there', () => {
+    const paths = (readers: OwnPath['readers']): string[] => Object.keys(written({ program: false, readers }));
+    assert.deepEqual(paths({}), [profilePath]);
+    assert.deepEqual(paths(fish.readers), [profilePath, fishPath]);
+    assert.deepEqual(paths(csh.readers), [profilePath, '/etc/profile.d/nodekiln.csh']);
+    assert.deepEqual(paths({ csh: '/etc/csh/login.d' }), [profilePath, '/etc/csh/login.d/nodekiln.csh']);
+  });
+});
+
 describe('sudo', () => {
   const sudoers: readonly (readonly [name: string, texts: readonly string[], Sudoers])[] = [
     ['Debian', [`Defaults\tenv_reset\nDefaults\tsecure_path="${debian}"\n`], { securePath: debian }],
@@ -76,13 +133,13 @@ describe('sudo', () => {
   it('keeps what it had, and finds the image’s programs last', () => {
     const told = (about: Partial<OwnPath>): string | undefined =>
       /^Defaults secure_path="(.*)"\n/m.exec(written(about)[sudoersPath] ?? '')?.[1];
-    assert.equal(told({ sudoers: { securePath: `${debian}:/snap/bin` } }), `${debian}:/snap/bin:/opt/bin`);
-    assert.equal(told({ sudoers: { securePath: '/opt/bin:/sbin' } }), '/opt/bin:/sbin');
-    assert.equal(told({ sudoers: { securePath: '/sbin' }, targets: ['/opt/k/kubectl'] }), '/sbin:/opt/bin:/opt/k');
-    assert.equal(told({ installsSudo: true }), `${debian}:/opt/bin`);
-    assert.equal(told({ sudoers: {}, installsSudo: true }), undefined, 'it keeps the PATH of who calls it');
+    const sudo = (securePath: string): Partial<OwnPath> => ({ readers: { sudoers: { securePath } } });
+    assert.equal(told(sudo(`${debian}:/snap/bin`)), `${debian}:/snap/bin:/opt/bin`);
+    assert.equal(told(sudo('/opt/bin:/sbin')), '/opt/bin:/sbin');
+    assert.equal(told({ ...sudo('/sbin'), targets: ['/opt/k/kubectl'] }), '/sbin:/opt/bin:/opt/k');
+    assert.equal(told({ readers: { sudoers: {} } }), undefined, 'it keeps the PATH of who calls it');
     assert.equal(told({}), undefined, 'there is no sudo');
-    const [file] = onThePath({ ...usual, installsSudo: true }).filter(({ path }) => path === sudoersPath);
+    const [file] = onThePath({ ...usual, ...sudo(debian) }).filter(({ path }) => path === sudoersPath);
     assert.deepEqual(file?.entry.type === 'file' && [file.entry.mode, file.entry.uid, file.entry.gid], ['0440', 0, 0]);
   });
 });
@@ -97,7 +154,6 @@ describe('a manifest', () => {
     [...(await rendered(spec)).resources.values()].flatMap((one) => (one.kind === 'file' ? [one.path] : []));
 
   const link = '/opt/bin/nodekiln';
-  const sudo = '  components: [{name: s, action: install, source: {type: apt, packages: [PACKAGE]}}]\n';
   const cases: readonly (readonly [spec: string, paths: readonly string[]])[] = [
     ['  nodekiln: {}\n', [profilePath, link]],
     ['  nodekiln: {path: true}\n', [profilePath, link]],
@@ -105,9 +161,6 @@ describe('a manifest', () => {
     ['  nodekiln: {path: false, agent: true}\n', []],
     ['  nodekiln: {boot: false}\n', [profilePath]],
     ['  nodekiln: {boot: false, agent: true}\n', [profilePath, link]],
-    [sudo.replace('PACKAGE', 'sudo'), [profilePath, sudoersPath, link]],
-    [sudo.replace('PACKAGE', '{name: sudo, version: 1.9.16p2-3}'), [profilePath, sudoersPath, link]],
-    [sudo.replace('PACKAGE', 'sudoku'), [profilePath, link]],
     [`  files: [{path: ${link}, content: x}, {path: ${profilePath}, symlink: /dev/null}]\n`, [profilePath, link]],
   ];
   for (const [spec, paths] of cases)

@@ -17,7 +17,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Place } from '../errors.ts';
 import type { Facts } from '../model/facts.ts';
 import { parseReference, storedName } from '../model/reference.ts';
-import { onThePath, type Sudoers } from './own-path.ts';
+import { onThePath, type PathReaders } from './own-path.ts';
 import { agentUnit, bootUnit } from './own-units.ts';
 import { installActions, type Package } from './packages.ts';
 import { placesOf } from './places.ts';
@@ -46,8 +46,8 @@ export interface RenderImageOptions {
   readonly artifactBase?: string;
   /** The place of a value of the manifest, for messages. */
   readonly placeOf?: (path: Path) => Place | undefined;
-  /** What sudo reads in the root; absent when there is none. */
-  readonly sudoers?: Sudoers | undefined;
+  /** Who in the root is told where to look for commands, beside its POSIX shells. */
+  readonly pathReaders?: PathReaders;
 }
 
 type Of<Action extends Component['action']> = Extract<Component, { action: Action }>;
@@ -184,19 +184,14 @@ function renderOwn(nodekiln: ImageSpec['nodekiln'], image: ImageRendering): void
 
 /** What the manifest itself puts in these places is in force. */
 function renderPath(program: boolean, image: ImageRendering): void {
-  const { nodeConfig, components = [] } = image.spec;
+  const { nodeConfig } = image.spec;
   const taken = new Set([...image.resources.values()].flatMap(placesOf));
   const files = onThePath({
     targets: Object.values(nodeConfig?.binaries?.tools ?? {}).flatMap((tool) => tool?.target ?? []),
     program,
-    sudoers: image.options.sudoers,
-    installsSudo: components.some((component) => component.action === 'install' && installsSudo(component)),
+    readers: image.options.pathReaders ?? {},
   });
   for (const file of files) if (!taken.has(file.path)) image.add(file, ['spec', 'nodekiln']);
-}
-
-function installsSudo({ source }: Of<'install'>): boolean {
-  return source.packages.map(packageOf).some(({ name }) => /^sudo(?:-|$)/.test(name));
 }
 
 // ── components ───────────────────────────────────────────────────────────────────────────────────────────────────
