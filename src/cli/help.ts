@@ -65,15 +65,21 @@ function sections(parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
-/** Two columns, the second wrapped. */
+/** Two columns, the second wrapped; below the first where that leaves no room. */
 function table(rows: readonly (readonly [string, string])[], width: number): string {
   const first = Math.max(...rows.map(([term]) => term.length)) + 4;
+  if (width - first < 30)
+    return rows.map(([term, about]) => [`  ${term}`, indented(wrap(about, width - 6))].join('\n')).join('\n');
   return rows
     .map(([term, about]) => {
-      const lines = wrap(about, Math.max(30, width - first)).split('\n');
+      const lines = wrap(about, width - first).split('\n');
       return lines.map((line, index) => `${(index === 0 ? `  ${term}` : '').padEnd(first)}${line}`).join('\n');
     })
     .join('\n');
+}
+
+function indented(text: string): string {
+  return text.replaceAll(/^/gm, '      ');
 }
 
 function wrap(text: string, width: number): string {

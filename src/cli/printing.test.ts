@@ -73,7 +73,7 @@ describe('words from outside', () => {
   });
 
   // Of live lines: progress.test.ts.
-  for (const terminal of [undefined, { columns: 400, live: () => new Promise<never>(() => undefined) }])
+  for (const terminal of [undefined, { columns: 400, rows: 24, live: () => new Promise<never>(() => undefined) }])
     it(`stay on their line of the progress ${terminal ? 'on a terminal' : 'in a log'}`, () => {
       const written: string[] = [];
       let nowMs = 0;

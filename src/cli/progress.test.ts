@@ -6,40 +6,11 @@ import stringWidth from 'string-width';
 import { NodekilnError } from '../errors.ts';
 import { createLiveLines } from '../host/live-lines.ts';
 import type { StepEvent } from '../telemetry/events.ts';
+import { screenOf } from '../../test/support/screen.ts';
 import { progressText } from '../artifacts/sources/progress.ts';
 import { createProgress } from './progress.ts';
 
-const escape = '\u001b';
-const sequence = new RegExp(String.raw`${escape}\[(\??([\d;]*)[A-Za-z])|([^])`, 'gu');
-
-/** What a terminal shows of what was written to it: the little of ECMA-48 that moves a cursor and erases. */
-function screenOf(written: string): string[] {
-  const lines: string[][] = [[]];
-  let [row, column] = [0, 0];
-  for (const [, code, count = '', letter = ''] of written.matchAll(sequence)) {
-    const line = (lines[row] ??= []);
-    if (code !== undefined) {
-      const number = Number(count || '1');
-      if (code.endsWith('A')) row = Math.max(0, row - number);
-      if (code.endsWith('B')) row += number;
-      if (code.endsWith('G')) column = number - 1;
-      if (code.endsWith('K')) line.splice(count === '2' ? 0 : column);
-      if (code.endsWith('J')) {
-        line.splice(column);
-        lines.splice(row + 1);
-      }
-    } else if (letter === '\n') [row, column] = [row + 1, 0];
-    else if (letter === '\r') column = 0;
-    else {
-      while (line.length < column) line.push(' ');
-      line[column] = letter;
-      column += 1;
-    }
-  }
-  return lines.map((line) => line.join('').trimEnd());
-}
-
-function onTerminal(columns: number) {
+function onTerminal(columns: number, rows = 24) {
   let written = '';
   const stream = new Writable({
     decodeStrings: false,
@@ -51,7 +22,7 @@ function onTerminal(columns: number) {
   const terminal = Object.assign(stream, { columns, isTTY: true });
   return {
     write: (text: string) => terminal.write(text),
-    terminal: { columns, live: () => Promise.resolve(createLiveLines(terminal)) },
+    terminal: { columns, rows, live: () => Promise.resolve(createLiveLines(terminal)) },
     screen: () => screenOf(written).join('\n').trimEnd(),
   };
 }
@@ -159,7 +130,7 @@ describe('progress on a terminal', () => {
       progress.onEvent({ type: 'start', step });
       await sleep(0);
       progress.onEvent(moved(step, 1e6, 2e6));
-      await shows(out, /1 running[^]*\n/);
+      await shows(out, columns < 60 ? /1 running[^]*\n50 % {2}import/ : /1 running[^]*\n█+░+ 1\.0 of 2\.0 MB/);
       const lines = out.screen().split('\n');
       assert.equal(lines.length, 2);
       assert.ok(
@@ -169,6 +140,36 @@ describe('progress on a terminal', () => {
       progress.stop();
       assert.equal(out.screen(), '');
     });
+
+  it('shows no more lines than the terminal has', async (t) => {
+    const out = onTerminal(100, 5);
+    const progress = createProgress(out, { quiet: false, nowMs: () => 0 });
+    t.after(() => progress.stop());
+    const steps = ['a', 'b', 'c', 'd', 'e'].map((name) => `cache binary:${name}`);
+    for (const step of steps) progress.onEvent({ type: 'start', step });
+    await sleep(0);
+    for (const step of steps) progress.onEvent(moved(step, 1e6, 2e6));
+    await shows(out, /running: cache binary:d 0 ms 1\.0 of 2\.0 MB.*, cache binary:e 0 ms[^]*binary:c$/);
+    assert.equal(out.screen().split('\n').length, 4);
+    // There is room again when one has ended.
+    progress.onEvent(ended('cache binary:a'));
+    progress.onEvent(moved('cache binary:e', 2e6, 2e6));
+    await shows(out, /1 done, 4 running: cache binary:d[^]*\n█{20} 2\.0 of 2\.0 MB.* cache binary:e$/);
+  });
+
+  it('moves no cursor on a terminal that has none', () => {
+    const out = onTerminal(80);
+    const {
+      write,
+      terminal: { columns, rows },
+      screen,
+    } = out;
+    const progress = createProgress({ write, terminal: { columns, rows } }, { quiet: false, nowMs: () => 0 });
+    progress.onEvent({ type: 'start', step: 'a' });
+    progress.onEvent(ended('a'));
+    progress.stop();
+    assert.equal(screen(), 'done    a (12 ms)');
+  });
 
   it('keeps what failed before its lines were there', () => {
     const out = onTerminal(80);

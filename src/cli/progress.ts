@@ -24,6 +24,9 @@ const frameMs = 100;
 /** Steps shorter than this are not worth a line on a terminal. */
 const longMs = 200;
 
+/** The summary, and one for what is said above. */
+const otherRows = 2;
+
 /** Between two lines about one transfer, where there is no terminal. */
 const reportMs = 10_000;
 
@@ -34,7 +37,8 @@ export interface ProgressOptions {
 
 export function createProgress(stream: ProgressStream, options: ProgressOptions): Progress {
   if (options.quiet) return { onEvent: () => undefined, stop: () => undefined };
-  return stream.terminal ? liveProgress(stream, stream.terminal, options) : plainProgress(stream, options);
+  const live = stream.terminal?.live;
+  return live ? liveProgress(stream, live, options) : plainProgress(stream, options);
 }
 
 type EndedStep = Extract<StepEvent, { type: 'end' }>['record'];
@@ -66,7 +70,11 @@ function plainProgress(stream: ProgressStream, { nowMs }: ProgressOptions): Prog
 }
 
 /** The lines come once they are loaded, which takes moments; what ended until then is said with them. */
-function liveProgress(stream: ProgressStream, terminal: Terminal, { nowMs }: ProgressOptions): Progress {
+function liveProgress(
+  stream: ProgressStream,
+  live: NonNullable<Terminal['live']>,
+  { nowMs }: ProgressOptions,
+): Progress {
   const running = new Map<string, { readonly sinceMs: number; message: string }>();
   const transfers = new Map<string, LiveLine>();
   const said: string[] = [];
@@ -88,7 +96,7 @@ function liveProgress(stream: ProgressStream, terminal: Terminal, { nowMs }: Pro
   };
   const open = async (): Promise<void> => {
     const own = (ticket = {});
-    const opened = await terminal.live();
+    const opened = await live();
     if (ticket !== own) return opened.close();
     lines = opened;
     for (const line of said.splice(0)) lines.say(line);
@@ -114,11 +122,15 @@ function liveProgress(stream: ProgressStream, terminal: Terminal, { nowMs }: Pro
       const step = running.get(event.step);
       if (step) step.message = event.message;
       if (!step || !event.transfer || !lines) return;
+      const rows = stream.terminal?.rows ?? 0;
+      // Lines that leave the terminal at its top cannot be changed any more: the summary names the others.
+      if (!transfers.has(event.step) && transfers.size >= rows - otherRows) return;
       const line = transfers.get(event.step) ?? lines.add();
       transfers.set(event.step, line);
       const { receivedBytes, totalBytes } = event.transfer;
       const share = totalBytes === undefined || totalBytes === 0 ? undefined : receivedBytes / totalBytes;
-      line.set(oneLine(`${event.message}  ${event.step}`), share);
+      const [amount = ''] = share === undefined ? event.message.split(',') : [`${Math.floor(share * 100)} %`];
+      line.set(oneLine(`${event.message}  ${event.step}`), { share, short: oneLine(`${amount}  ${event.step}`) });
     },
     stop() {
       clearInterval(timer);

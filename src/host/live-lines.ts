@@ -1,4 +1,5 @@
 /** Lines that change in place at the end of a terminal, by cli-progress. Loaded only where somebody watches. */
+import { clearScreenDown } from 'node:readline';
 import cliProgress from 'cli-progress';
 import stringWidth from 'string-width';
 import type { LiveLines } from './port.ts';
@@ -8,13 +9,23 @@ export type TerminalStream = NodeJS.WritableStream & { readonly columns: number 
 
 const barColumns = 20;
 const framesPerSecond = 10;
+/** With fewer a bar and its numbers leave no room for what they are about. */
+const narrowColumns = 60;
+
+interface Shown {
+  readonly text: string;
+  readonly short?: string | undefined;
+  readonly hasBar: boolean;
+}
 
 export function createLiveLines(stream: TerminalStream): LiveLines {
   const bars = new cliProgress.MultiBar({
     stream,
-    format: (options, { progress }, { text, hasBar }: { text: string; hasBar: boolean }) => {
+    format: (options, { progress }, { text, short, hasBar }: Shown) => {
+      const room = stream.columns - 1;
+      if (stream.columns < narrowColumns && short !== undefined) return cut(short, room);
       const bar = hasBar ? `${cliProgress.Format.BarFormat(progress, options)} ` : '';
-      return cut(`${bar}${text}`, stream.columns - 1);
+      return cut(`${bar}${text}`, room);
     },
     barCompleteChar: '█',
     barIncompleteChar: '░',
@@ -27,15 +38,25 @@ export function createLiveLines(stream: TerminalStream): LiveLines {
     hideCursor: false,
     linewrap: true,
   });
+  let saying = false;
+  // What is said takes the place of these lines, and may be longer than they are.
+  bars.on('redraw-pre', () => {
+    if (saying) clearScreenDown(stream);
+    saying = false;
+  });
   return {
     add() {
-      const bar = bars.create(1, 0, { text: '', hasBar: false });
+      const bar = bars.create(1, 0, { text: '', hasBar: false } satisfies Shown);
       return {
-        set: (text, share) => bar.update(share ?? 0, { text, hasBar: share !== undefined }),
+        set: (text, { share, short } = {}) =>
+          bar.update(share ?? 0, { text, short, hasBar: share !== undefined } satisfies Shown),
         remove: () => void bars.remove(bar),
       };
     },
-    say: (line) => bars.log(`${line}\n`),
+    say(line) {
+      saying = true;
+      bars.log(`${line}\n`);
+    },
     close() {
       // What was said last may still wait for the next frame.
       bars.update();

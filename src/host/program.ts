@@ -67,7 +67,8 @@ function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
     get terminal() {
       if (!stream.isTTY) return undefined;
       const live = async (): Promise<LiveLines> => (await import('./live-lines.ts')).createLiveLines(stream);
-      return { columns: stream.columns, live };
+      const { columns, rows } = stream;
+      return { columns, rows, ...(!isDumb() && { live }) };
     },
     get colours() {
       const forced = process.env['FORCE_COLOR'];
@@ -79,6 +80,11 @@ function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
     },
     write: (text) => new Promise((resolve) => void stream.write(text, () => resolve())),
   };
+}
+
+/** It takes text alone (terminfo(5), `dumb`), or nobody says what it can. */
+function isDumb(): boolean {
+  return ['', 'dumb', 'unknown'].includes(process.env['TERM'] ?? '');
 }
 
 /** As systemd says it: device and inode of the socket that leads there. */

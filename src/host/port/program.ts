@@ -14,8 +14,9 @@ export interface Output {
 
 export interface Terminal {
   readonly columns: number;
-  /** Lines at its end; one who writes there otherwise closes them first. */
-  live(): Promise<LiveLines>;
+  readonly rows: number;
+  /** Lines at its end; one who writes there otherwise closes them first. Absent where a cursor cannot be moved (`TERM=dumb`). */
+  readonly live?: () => Promise<LiveLines>;
 }
 
 /** Lines that change in place, each on one line of the terminal however long its text is, until they are taken away. */
@@ -28,8 +29,8 @@ export interface LiveLines {
 }
 
 export interface LiveLine {
-  /** `share`: how much is done, of 1. A bar shows it. */
-  set(text: string, share?: number): void;
+  /** `share`: how much is done, of 1. A bar shows it. `short`: instead of both on a narrow terminal. */
+  set(text: string, about?: { readonly share?: number | undefined; readonly short?: string }): void;
   remove(): void;
 }
 
