@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
-import { createMemoryNode, nodeDocument, textFile } from '../../test/support/memory-node.ts';
+import { createMemoryNode, nodeDocument, temporariesOf, textFile } from '../../test/support/memory-node.ts';
 import { openJournal } from '../apply/journal.ts';
 import { bootHost } from '../boot/boot.ts';
 import { NodekilnError } from '../errors.ts';
@@ -112,6 +112,27 @@ function osc(files: Readonly<Record<string, string>>): string {
     kind: 'OperatingSystemConfig',
     spec: { files: Object.entries(files).map(([path, data]) => ({ path, content: { inline: { data } } })) },
   });
+}
+
+/** Its server begins to answer, and does not end. */
+async function slowServer(): Promise<MemoryMachine> {
+  const machine = await createMemoryNode();
+  async function* endless() {
+    yield Buffer.from('some');
+    await machine.clock.sleep(100_000);
+    yield Buffer.from('more');
+  }
+  machine.serve('https://files.example', () => ({ body: endless() }));
+  return machine;
+}
+
+const fetched = { url: 'https://files.example/crictl', version: '1.34.0' };
+
+function oscOfImage(): string {
+  const image = { image: 'files.example/a:1', filePathInImage: '/a' };
+  const document = JSON.parse(osc({})) as { spec: { files: unknown[] } };
+  document.spec.files.push({ path: '/opt/a', content: { imageRef: image } });
+  return JSON.stringify(document);
 }
 
 const one = documentOf({ '/etc/a': 'one' });
@@ -625,6 +646,23 @@ describe('being told to stop', () => {
       const action = { name: 'long', argv: ['/bin/true'], guard: { command: ['/bin/long'] } };
       return { machine, documents: { '10-node.json': documentOf({}, { actions: [action] }) }, untilMs: 5000 };
     },
+    'while a program is fetched': async () => ({
+      machine: await slowServer(),
+      documents: { '10-node.json': documentOf({}, { binaries: { tools: { crictl: fetched } } }) },
+      untilMs: 5000,
+    }),
+    'while a file is fetched from a registry': async () => ({
+      machine: await slowServer(),
+      documents: { '10-node.json': oscOfImage() },
+      untilMs: 5000,
+    }),
+    'while an extension is fetched': async () => ({
+      machine: await slowServer(),
+      documents: {
+        '10-node.json': documentOf({}, { extensions: [{ name: 'a', registry: 'files.example/a', version: '1.0' }] }),
+      },
+      untilMs: 5000,
+    }),
     'while something hears no signal': async () => ({
       documents: { '10-node.json': one },
       host: (own) => ({ ...own, units: { ...own.units, daemonReload: () => new Promise<void>(() => undefined) } }),
@@ -635,9 +673,11 @@ describe('being told to stop', () => {
   const deaf = ['while a guard is asked', 'while something hears no signal'];
   for (const [name, prepare] of Object.entries(waits)) {
     it(`ends within a second ${name}, and says nothing about what it did not finish`, async () => {
-      const { stoppingMs, told } = await play(await prepare());
+      const { machine, stoppingMs, told } = await play(await prepare());
       assert.ok(stoppingMs < (deaf.includes(name) ? 1000 : 50), `${stoppingMs} ms`);
       assert.ok(told.every(({ report }) => (report.error as { code?: string })?.code !== 'NK_INTERRUPTED'));
+      if (name.includes('fetched')) assert.deepEqual(told, []);
+      assert.deepEqual(await temporariesOf(machine), []);
     });
   }
 

@@ -17,6 +17,7 @@ import type { Answer, Call, Options, Parsed, Verb } from './verb.ts';
 const { stdout, stderr } = program;
 /** Longer lines of help are hard to read. */
 const widestHelp = 110;
+const settleMs = 250;
 
 /** The exit status, or the signal to end by. */
 async function main(argv: readonly string[]): Promise<number | EndSignal> {
@@ -59,10 +60,11 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
       journal.say({ text: printed(text), isWarning, ...(fields && { fields }) });
     },
   };
+  let run: Promise<Answer> | undefined;
   try {
     checkRights(verb, options);
     await checkSystemd(verb);
-    const run = verb.run(context);
+    run = verb.run(context);
     const answer = await (verb.spec.endsItself === true ? run : Promise.race([run, rejectedBy(abort.signal)]));
     progress.stop();
     if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
@@ -71,6 +73,7 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
     return abort.by() ?? answer.error.exitStatus;
   } catch (thrown) {
     progress.stop();
+    if (abort.signal.aborted && run) await settled(run);
     const error = abort.signal.aborted ? interrupted(thrown, abort.signal) : asNodekilnError(thrown);
     const status = await fail(error, { kind: verb.spec.kind, json, thrown });
     return abort.by() ?? status;
@@ -170,6 +173,15 @@ function abortOnSignals(): Abort {
     controller.abort(new NodekilnError('NK_INTERRUPTED', `stopped by ${name}`));
   });
   return { signal: controller.signal, by: () => first, release };
+}
+
+/** A file that is being written gets its name, or goes: that takes moments. What waits for others is left. */
+async function settled(run: Promise<unknown>): Promise<void> {
+  const end = run.then(
+    () => undefined,
+    () => undefined,
+  );
+  await Promise.race([end, new Promise((resolve) => setTimeout(resolve, settleMs))]);
 }
 
 function rejectedBy(signal: AbortSignal): Promise<never> {
