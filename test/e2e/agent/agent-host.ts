@@ -7,15 +7,20 @@ import { sha256 } from '../../../src/host/digest.ts';
 import type { AgentReport } from '../../../src/telemetry/agent-report.ts';
 import { bakedRoot, demoFolder } from '../../demo/baked.ts';
 import type { Lab, LabHost } from '../../lab/lab.ts';
+import type { Suite } from '../../lab/root.ts';
 
 export const program = '/opt/nodekiln/bin/nodekiln';
 
 /** Booted, with nothing of ours enabled. */
-export async function bootedHost(lab: Lab, name: string): Promise<LabHost> {
-  const host = await lab.host({ name, root: await bakedRoot(), seeds: ['/opt', '/var/lib/containerd'] });
-  await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', await readFile(join(demoFolder, 'node.yaml')), {
-    mode: 0o600,
-  });
+export async function bootedHost(
+  lab: Lab,
+  name: string,
+  { suite, document }: { readonly suite?: Suite; readonly document?: string } = {},
+): Promise<LabHost> {
+  const root = await bakedRoot(undefined, suite);
+  const host = await lab.host({ name, root, seeds: ['/opt', '/var/lib/containerd'] });
+  const text = document ?? (await readFile(join(demoFolder, 'node.yaml'), 'utf8'));
+  await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', text, { mode: 0o600 });
   await rm(await host.path('/etc/systemd/system/multi-user.target.wants'), { recursive: true });
   await host.start();
   await host.waitRunning(30_000).catch(() => undefined);
