@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
+import { exitStatus } from '../errors.ts';
 import { script, smallRoot, withLibraries } from '../../test/support/small-root.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-resolver-'));
@@ -36,12 +37,24 @@ function rootWith(manager: string, target: string | undefined): string {
   return root;
 }
 
-const start = (root: string) =>
-  spawn(nodeBinary, [nodeFlag, bundle, 'bake', `${root}.yaml`, '--root', root, '--quiet'], { stdio: 'ignore' });
+interface Bake {
+  kill(signal: NodeJS.Signals): void;
+  /** When it has ended; what it said tells why it failed where it was not to. */
+  readonly ended: Promise<{ readonly status: number | null; readonly said: string }>;
+}
 
-async function bake(root: string): Promise<number | null> {
-  const [status] = (await once(start(root), 'close')) as [number | null];
-  return status;
+function start(root: string): Bake {
+  const argv = [nodeFlag, bundle, 'bake', `${root}.yaml`, '--root', root, '--quiet'];
+  const child = spawn(nodeBinary, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const ended = once(child, 'close').then(([status]) => ({ status: status as number | null, said }));
+  return { kill: (signal) => void child.kill(signal), ended };
+}
+
+async function baked(root: string): Promise<void> {
+  const { status, said } = await start(root).ended;
+  assert.equal(status, 0, said);
 }
 
 async function assertAsBefore(root: string, target: string | undefined): Promise<void> {
@@ -62,7 +75,7 @@ describe('the resolver of a root', () => {
     const what = target === undefined ? 'is missing' : `is a link to ${target}`;
     it(`that ${what} is the machine’s while packages are installed`, async () => {
       const root = rootWith(installs, target);
-      assert.equal(await bake(root), 0);
+      await baked(root);
       const resolver = readFileSync('/etc/resolv.conf', 'utf8');
       assert.equal(readFileSync(join(root, 'seen'), 'utf8').slice(0, resolver.length), resolver);
       await assertAsBefore(root, target);
@@ -70,18 +83,23 @@ describe('the resolver of a root', () => {
 
     it(`that ${what} is so again after a failure`, async () => {
       const root = rootWith('exit 100', target);
-      assert.notEqual(await bake(root), 0);
+      const { status, said } = await start(root).ended;
+      assert.equal(status, exitStatus.apply, said);
       await assertAsBefore(root, target);
     });
 
     it(`that ${what} is so again after the bake that follows one that was killed`, { timeout: 120_000 }, async () => {
       const root = rootWith(`[ -e /killed ] || { : >/begun; sleep 60; }; ${installs}`, target);
       const killed = start(root);
-      while (!existsSync(join(root, 'begun'))) await sleep(20);
+      const installing = async (): Promise<void> => {
+        while (!existsSync(join(root, 'begun'))) await sleep(20);
+      };
+      const early = await Promise.race([killed.ended, installing()]);
+      assert.equal(early, undefined, 'it ended before its packages');
       killed.kill('SIGKILL');
-      await once(killed, 'close');
+      await killed.ended;
       writeFileSync(join(root, 'killed'), '');
-      assert.equal(await bake(root), 0);
+      await baked(root);
       await assertAsBefore(root, target);
     });
   }
@@ -89,7 +107,7 @@ describe('the resolver of a root', () => {
   it('that a package brings meanwhile stays', async () => {
     for (const target of [undefined, '/srv/resolv.conf']) {
       const root = rootWith(`${installs}; [ $1 = update ] || ln -sf ${stub} /etc/resolv.conf`, target);
-      assert.equal(await bake(root), 0);
+      await baked(root);
       await assertAsBefore(root, stub);
     }
   });

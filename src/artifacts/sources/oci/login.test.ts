@@ -59,7 +59,8 @@ describe('registries', () => {
       base: folder,
       folder: into,
       client,
-      budgetMs: 4_000,
+      // Far more than any of this takes, also on a busy machine: what fails does so at once, but for time that is used up.
+      budgetMs: 60_000,
       credentials: anonymous,
       ...rest,
     };
@@ -298,10 +299,7 @@ describe('registries', () => {
     it('goes on where a cut connection stopped', async () => {
       const { host, connections } = await through(cutAfter(1_000_000), cutAfter(1_000_000));
       const received: number[] = [];
-      await pull(
-        host,
-        contextOf({ budgetMs: 10_000, onProgress: ({ receivedBytes }) => received.push(receivedBytes) }),
-      );
+      await pull(host, contextOf({ onProgress: ({ receivedBytes }) => received.push(receivedBytes) }));
       assert.ok(connections() >= 3);
       assert.ok(
         received.every((bytes, index) => index === 0 || bytes >= (received[index - 1] ?? 0)),
@@ -316,7 +314,7 @@ describe('registries', () => {
         );
       };
       const { host } = await through(answer('429 Too Many Requests'), answer('503 Service Unavailable'));
-      await pull(host, contextOf({ budgetMs: 10_000 }));
+      await pull(host, contextOf());
     });
 
     it('stops when it is told to, and when its time is used up', async () => {
