@@ -23,6 +23,7 @@ import {
 import { copyFile, cp, readdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
+import { DatabaseSync } from 'node:sqlite';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
@@ -574,6 +575,40 @@ describe('programs of an image on the PATH', () => {
       .filter(({ status, area }) => status === 'failed' && area !== 'identity')
       .map(({ subject }) => subject);
   }
+});
+
+describe('a journal that lost what is in place', () => {
+  const target = 'opt/x/kubectl';
+  const content = programBytes(200_000, 7);
+  const download = `    - { name: x, action: download, version: 1.34.3, url: "http://SERVER/program", target: /${target}, digest: "sha256:${createHash('sha256').update(content).digest('hex')}" }\n`;
+  const forget = ({ root }: Place): void => {
+    const database = new DatabaseSync(join(root, 'var/lib/nodekiln/state.db'));
+    database.exec("DELETE FROM notes WHERE key LIKE 'artifact %'");
+    database.close();
+  };
+
+  it('is made up for by the locks, and by fetching anew where those are lost, too', async () => {
+    const at = place(download);
+    writeFileSync(join(served, 'program'), content);
+    const first = await bake(at);
+    assert.equal(first.status, 0, first.text);
+    const [lock, imageLock] = [readFileSync(at.lock), join(at.root, 'opt/nodekiln/image.lock.json')];
+    for (const lost of [[], [imageLock], [at.lock]]) {
+      forget(at);
+      for (const path of lost) rmSync(path);
+      const again = await bake(at);
+      assert.equal(again.status, 0, `without ${lost.join()}: ${again.text}`);
+      assert.deepEqual(readFileSync(at.lock), lock);
+    }
+    forget(at);
+    for (const path of [at.lock, imageLock]) rmSync(path);
+    const ended = await bake(at);
+    assert.equal(ended.code, 'NK_STATE_UNUSABLE', ended.text);
+    assert.match(ended.text, /Remove \/opt\/x\/kubectl from the root and bake again/);
+    rmSync(join(at.root, target));
+    assert.equal((await bake(at)).status, 0);
+    assert.deepEqual(readFileSync(at.lock), lock);
+  });
 });
 
 describe('a bake that is told to stop', () => {
