@@ -55,7 +55,10 @@ export interface Disk {
   };
   open(path: string, how: OpenMode): Promise<Descriptor>;
   stat(path: string): Promise<EntryStat>;
-  /** Less of it, while nothing else runs: of what the kernel has at hand. Undefined where there is nothing. */
+  /**
+   * Less of it, at once and while nothing else runs: for the folders of a path, which the kernel has at hand. A thread for each
+   * would cost a boot more than all that they may wait for the disk. Undefined where there is nothing.
+   */
   look(path: string): Look | undefined;
   readlink(path: string): Promise<string>;
   /** Whether it lies on a mount that nobody writes through. What cannot be told is none. */

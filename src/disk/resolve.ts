@@ -14,7 +14,6 @@ import { errnoOf, NodekilnError } from '../errors.ts';
 import { basename, dirname, join, normalize } from '../model/path.ts';
 import { exposureOf, isFixed, isOthers, isWritableByMore, type Exposure, type Passed } from '../model/trust.ts';
 import type { Descriptor, Disk, Look } from './disk.ts';
-import { unlessMissing } from './entries.ts';
 import { makeFolders } from './folders.ts';
 import { unsafe } from './unsafe.ts';
 
@@ -65,8 +64,7 @@ export async function holding<Result>(
 }
 
 export function createPathResolver(disk: Disk, root: string): PathResolver {
-  const known = new Set<string>();
-  const about: About = { disk, root, known, look: (path) => look(disk, known, path) };
+  const about: About = { disk, root };
   return {
     root,
     entry: (path) => entryIn(walks(about), path).then(({ name }) => name),
@@ -88,9 +86,6 @@ export function normalise(path: string): string {
 interface About {
   readonly disk: Disk;
   readonly root: string;
-  /** Folders and links that were looked at before. */
-  readonly known: Set<string>;
-  readonly look: (path: string) => Promise<Look | undefined>;
 }
 
 /** How far a walk has come. */
@@ -115,14 +110,6 @@ interface Walking {
   readonly make?: (at: Reached) => Promise<void>;
 }
 
-/** The first look at a folder may wait for the disk, and does so in a thread; then the kernel has it at hand. */
-async function look(disk: Disk, known: Set<string>, path: string): Promise<Look | undefined> {
-  if (known.has(path)) return disk.look(path);
-  const found = await unlessMissing(() => disk.stat(path));
-  if (found?.type === 'directory' || found?.type === 'symlink') known.add(path);
-  return found;
-}
-
 async function exposureIn(about: About, path: string): Promise<Exposure | undefined> {
   const { disk, root } = about;
   const way: Passed[] = [];
@@ -132,7 +119,7 @@ async function exposureIn(about: About, path: string): Promise<Exposure | undefi
   };
   const { found } = await walks(about, { pass })(normalise(path));
   // Whose the root of the host is could have put anything there.
-  const top = await about.look(root);
+  const top = about.disk.look(root);
   const trusted = [disk.self, disk.self.sudoer, top].filter((each) => each !== undefined);
   if (!found) return undefined;
   const exposure = exposureOf(way, [disk.self, ...trusted]);
@@ -214,21 +201,21 @@ function walks(about: About, walking: Walking = {}): Walk {
   return async (path) => {
     const plain = walking.pass ? undefined : plainFolder(about, path);
     if (plain) return plain;
-    const top: Reached = { real: '/', name: '/', found: await about.look('/') };
+    const top: Reached = { real: '/', name: '/', found: about.disk.look('/') };
     // Where a root folder lies is walked as well: others may be able to exchange it.
     const base = about.root === '/' ? top : await walk(about, onTheWay, { base: top, path: about.root });
     return walk(about, walking, { base, path });
   };
 }
 
-/** What most paths lead through: known folders that nobody else can exchange. Nothing is waited for. */
-function plainFolder({ disk, root, known }: About, path: string): Reached | undefined {
+/** What most paths lead through: folders that nobody else can exchange. */
+function plainFolder({ disk, root }: About, path: string): Reached | undefined {
   let name = '/';
   let found = disk.look(name);
   for (const part of (root + path).split('/')) {
     if (part === '') continue;
     name = name === '/' ? `/${part}` : `${name}/${part}`;
-    const next = known.has(name) ? disk.look(name) : undefined;
+    const next = disk.look(name);
     if (!found || next?.type !== 'directory' || !isFixed(found, next, disk.self)) return undefined;
     found = next;
   }
@@ -284,16 +271,16 @@ async function walk(
 
 /** One component further, as it is: a link is not followed. */
 async function step(
-  { disk, look }: About,
+  { disk }: About,
   { hold, make }: Walking,
   { above, part }: { readonly above: Reached; readonly part: string },
 ): Promise<Reached> {
   const at: Reached = { real: join(above.real, part), name: join(above.name, part), found: undefined };
   if (above.found?.type !== 'directory') return at;
-  let found = await look(at.real);
+  let found = disk.look(at.real);
   if (!found && make) {
     await make(at);
-    found = await look(at.real);
+    found = disk.look(at.real);
   }
   if (!found) {
     // Others may put something there meanwhile: it is not looked for any more.
