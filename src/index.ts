@@ -42,7 +42,8 @@ export type { ErrorClass, ErrorCode, ErrorDetail, Place, Problem } from './error
 // ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export { parseDocument } from './config/load.ts';
-export type { DocumentKind, DocumentOf, DocumentText, LoadedDocument } from './config/load.ts';
+export type { DocumentKind } from './config/kinds.ts';
+export type { DocumentOf, DocumentText, LoadedDocument } from './config/load.ts';
 export type { Path } from './config/paths.ts';
 export type { Positions } from './config/positions.ts';
 export { resolveNodeConfig } from './config/resolve.ts';
@@ -170,7 +171,8 @@ export type { BuildChoice, BuildKind, BuildRequest, Candidate } from './artifact
 export type { HttpClient } from './artifacts/sources/http-client.ts';
 export type { RegistryClient } from './artifacts/sources/oci/authorization.ts';
 export type { Credentials, CredentialStore } from './artifacts/sources/oci/credentials.ts';
-export type { Descriptor, RawManifest } from './artifacts/sources/oci/model.ts';
+export type { RawManifest } from './artifacts/sources/oci/model.ts';
+export type { Descriptor } from './artifacts/sources/oci/schema.ts';
 export type { BlobOptions, Repository } from './artifacts/sources/oci/repository.ts';
 
 /** How the network is reached. */

@@ -5,7 +5,6 @@
  *
  * Errors: NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, NK_ARTIFACT_ARCHITECTURE.
  */
-import { array, exactOptional, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import { asArch } from '../model/arch.ts';
 import { textOf } from '../model/bytes.ts';
@@ -13,6 +12,7 @@ import { defaultLimits } from './formats/limits.ts';
 import { readPackage, withPackage } from './formats/open.ts';
 import type { PackageHost } from './formats/open.ts';
 import { unreadable } from './formats/unreadable.ts';
+import { dockerManifest, index, manifest, platform } from './schema-image-archive.ts';
 
 /** What an archive says about itself. */
 export interface ContainerImageArchive {
@@ -30,16 +30,6 @@ export interface ContainerImageArchiveOptions {
   readonly architecture?: string;
   readonly signal?: AbortSignal;
 }
-
-const platform = looseObject({
-  architecture: string(),
-  os: string(),
-  variant: exactOptional(string()),
-});
-const descriptor = looseObject({ digest: string(), mediaType: exactOptional(string()) });
-const index = looseObject({ manifests: array(descriptor) });
-const manifest = looseObject({ config: descriptor });
-const dockerManifest = array(looseObject({ Config: string() }));
 
 /** Manifests, indexes and configurations are small; layers are not read. */
 const largestJson = 4 * 1024 * 1024;

@@ -35,7 +35,7 @@ export const clusterRbacVerb: Verb = {
   async run({ arguments: nodes, options }) {
     const [{ groupAccess, nodeAccess }, { isNodeName }, { stringify }] = await Promise.all([
       import('../fleet/access.ts'),
-      import('../config/schema-cluster.ts'),
+      import('../config/cluster-checks.ts'),
       import('yaml'),
     ]);
     const secrets = (textOption(options, 'secrets') ?? '').split(',').filter((one) => one !== '');

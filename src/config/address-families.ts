@@ -1,6 +1,6 @@
 /** Which families the network of a document has, as far as it says: by the addresses it gives pods, the node and the cluster’s DNS. Pure. */
 import { valueAt } from './paths.ts';
-import { podCidr } from './schema-cluster.ts';
+import { podCidr } from './cluster-checks.ts';
 
 export type AddressFamily = 'IPv4' | 'IPv6';
 

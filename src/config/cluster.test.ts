@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { exampleAuthority } from '../../test/support/authority.ts';
 import { configCheck } from './inspect.ts';
 import { formatProblem } from './invalid.ts';
-import { isNodeName } from './schema-cluster.ts';
+import { isNodeName } from './cluster-checks.ts';
 
 const ca = { caBundle: exampleAuthority };
 const server = { server: 'https://api.example.org:6443' };

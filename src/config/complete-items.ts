@@ -18,7 +18,7 @@ import {
 } from './completion.ts';
 import { itemDefaults, policyDefaults, unitDefaults } from './defaults.ts';
 import { isIdentityPath, isIdentityUnit } from './identity.ts';
-import { fileForms } from './schema-items.ts';
+import { fileForms } from './item-checks.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 import type { BinarySourcesDocument, TransferDocument } from './schema-sources.ts';
 import { holdsSecret } from '../model/shown-address.ts';

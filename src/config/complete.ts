@@ -49,7 +49,7 @@ import {
 } from './completion.ts';
 import { addressBytes } from '../model/ip-address.ts';
 import { credentialProviderFolder } from './defaults.ts';
-import { podCidr } from './schema-cluster.ts';
+import { podCidr } from './cluster-checks.ts';
 import { refuseOwnFlags } from './kubelet-flags.ts';
 import { isNeverDeferrable } from './never-deferrable.ts';
 import { isRestrictedLabel } from './node-labels.ts';

@@ -3,7 +3,7 @@
  * like any other; `config dump` marks them `default`. Defaults of single items (`mode` of a file) are at the end. Pure.
  */
 import type { AddressFamily } from './address-families.ts';
-import { podCidr } from './schema-cluster.ts';
+import { podCidr } from './cluster-checks.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 
 export const kubeletConfigPath = '/etc/kubernetes/kubelet.yaml';

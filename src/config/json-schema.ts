@@ -1,7 +1,6 @@
 /** JSON Schema of our kinds, for editors. Pure. */
 import { toJSONSchema, type ZodMiniType } from 'zod/mini';
-import { kinds } from './load.ts';
-import type { DocumentKind } from './load.ts';
+import { kinds, type DocumentKind } from './kinds.ts';
 
 /** Of the version 2020-12. */
 export async function jsonSchema(kind: DocumentKind): Promise<Record<string, unknown>> {

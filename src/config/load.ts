@@ -10,6 +10,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Problem } from '../errors.ts';
 import { foreignDocument, foreignDocuments } from './foreign-kind.ts';
 import { invalidDocument } from './invalid.ts';
+import { kinds, type DocumentKind } from './kinds.ts';
 import { forbiddenKey, isMap, valueAt } from './paths.ts';
 import type { Path } from './paths.ts';
 import { positionAt, lineStarts, positionsOf, tooDeep } from './positions.ts';
@@ -21,22 +22,13 @@ import type { AgentConfigDocument } from './schema-agent.ts';
 import type { ImageManifest } from './schema-image.ts';
 import type { InventoryDocument } from './schema-inventory.ts';
 import { withoutRemovals } from './removals.ts';
-import { apiVersion, nodeConfigDocument } from './schema-node.ts';
+import { apiVersion } from './schema-node.ts';
 import type { NodeConfigDocument } from './schema-node.ts';
 import { halfCharacter } from './unwritable.ts';
 import { alternatives, nearest } from './words.ts';
 import { parseYaml, type OfSeveral } from './yaml.ts';
 
-/** Our own kinds, each with its schema: a boot needs one of them, and making a schema takes milliseconds. */
-export const kinds = {
-  AgentConfig: () => import('./schema-agent.ts').then((module) => module.agentConfig),
-  ImageManifest: () => import('./schema-image.ts').then((module) => module.imageManifest),
-  NodeConfig: () => Promise.resolve(nodeConfigDocument),
-  Inventory: () => import('./schema-inventory.ts').then((module) => module.inventoryDocument),
-} as const;
-
-/** Kinds of documents of `nodekiln.dev/v1alpha1`. */
-export type DocumentKind = keyof typeof kinds;
+export { kinds, type DocumentKind } from './kinds.ts';
 
 /** What a document of each kind holds once it is parsed: docs/reference/schema-*.md describe the fields. */
 export interface DocumentOf {

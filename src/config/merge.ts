@@ -6,7 +6,7 @@
  * unit says that it is ready, and a guard that it is done. Merging is
  * associative for sources in which a path holds the same type of value everywhere.
  */
-import { fileForms } from './schema-items.ts';
+import { fileForms } from './item-checks.ts';
 import { isMap } from './paths.ts';
 import type { Path } from './paths.ts';
 import { foreignMaps, isGone, listKeys } from './removals.ts';

@@ -3,7 +3,7 @@
  * that merge by a key. Inside of maps that belong to somebody else's schema it is a value as any other. Pure.
  */
 import { isMap } from './paths.ts';
-import { fileForms } from './schema-items.ts';
+import { fileForms } from './item-checks.ts';
 
 /** What the schema keys (asking it would cost every boot some milliseconds); `*` stands for any item of a keyed list above. */
 export const listKeys: Readonly<Record<string, string>> = {

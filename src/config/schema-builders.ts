@@ -13,6 +13,7 @@ import {
   maximum,
   minimum,
   minLength,
+  literal,
   enum as oneOfStrings,
   optional,
   record,
@@ -25,56 +26,44 @@ import {
 } from 'zod/mini';
 import type { ZodMiniArray, ZodMiniObject, ZodMiniOptional, ZodMiniType } from 'zod/mini';
 import type { $strict } from 'zod/v4/core';
-import { hasNoTextCharacter } from '../model/printable.ts';
-import { holdsSecret, looksSecret } from '../model/shown-address.ts';
 import { resourceKinds } from '../model/resources.ts';
-import { isSubnet } from '../model/ip-address.ts';
-import { isRegistry } from '../model/reference.ts';
-import { parseVersion } from '../model/version.ts';
+import { addressForms, type AddressKind } from './address.ts';
 import { durationPattern } from './duration.ts';
-import { isMap } from './paths.ts';
-import { whyRefused } from './refused-paths.ts';
+import {
+  absolutePathPattern,
+  addressChecks,
+  always,
+  areHostsOrSubnets,
+  becomesAddress,
+  distinct,
+  hasKnownPlaceholders,
+  hasText,
+  isHttpUrl,
+  isOurs,
+  isRegistryHost,
+  isUnitText,
+  isVersion,
+  keyedListChecks,
+  marks,
+  matches,
+  secretChecks,
+  secretMapChecks,
+  wants,
+  wantsAddress,
+  wantsFields,
+  wantsForm,
+  wantsPlaceholders,
+  wantsSecret,
+  wantsText,
+  wantsUnitText,
+  writable,
+} from './schema-checks.ts';
 import { sizePattern } from './size.ts';
-import { addressForms, whyNoAddress, type AddressKind } from './address.ts';
-import { badPlaceholder, placeholders } from './template.ts';
-import { unwritable } from './unwritable.ts';
-import { addressInWords, alternatives, inWords, named } from './words.ts';
-
-interface RawIssue {
-  readonly input?: unknown;
-  readonly code?: string | undefined;
-  readonly keys?: readonly string[] | undefined;
-}
-
-/** An error function for a schema that wants `what`. */
-export function wants(what: string): (issue: RawIssue) => string {
-  return ({ input }) =>
-    input === undefined ? `is missing: it must be ${what}` : `must be ${what}, is ${inWords(input)}`;
-}
-
-/** For what is made of others: a text in its place may be content that lost its key, so it is not quoted. */
-function wantsForm(what: string): (issue: RawIssue) => string {
-  const said = wants(what);
-  return ({ input }) => (typeof input === 'string' && input !== '' ? `must be ${what}, is a string` : said({ input }));
-}
-
-/** The same for values that must not be shown. */
-export function wantsSecret(what: string): (issue: RawIssue) => string {
-  return ({ input }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}`);
-}
-
-/** The same for addresses: no user, password, query or fragment is shown. */
-export function wantsAddress(what: string): (issue: RawIssue) => string {
-  return ({ input }) =>
-    input === undefined ? `is missing: it must be ${what}` : `must be ${what}, is ${addressInWords(input)}`;
-}
+import { alternatives } from './words.ts';
 
 /** A strict object. */
 export function fields<Shape extends Record<string, ZodMiniType>>(shape: Shape): ZodMiniObject<Shape, $strict> {
-  const known = Object.keys(shape).join(' ');
-  return strictObject(shape, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? known : wantsForm('a map')(issue)),
-  });
+  return strictObject(shape, { error: wantsFields(Object.keys(shape).join(' ')) });
 }
 
 /** Adds the description that `nodekiln schema` prints. */
@@ -91,33 +80,14 @@ export function list<Item extends ZodMiniType>(item: Item): ZodMiniArray<Item> {
   return array(item, { error: wantsForm('a list') });
 }
 
-/** The field that tells the items of a keyed list apart, by the list's check: zod copies schemas, but keeps their checks. */
-export const keyedListChecks = new WeakMap<object, string>();
-
 /** A list whose items are told apart by one field; sources merge such lists item by item. */
 export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
   key: string,
   item: Item,
 ): ZodMiniArray<Item> {
-  const distinct = check<unknown>(
-    (payload) => {
-      if (!Array.isArray(payload.value)) return;
-      const seen = new Set<string>();
-      for (const [index, entry] of payload.value.entries()) {
-        const name: unknown = isMap(entry) ? entry[key] : undefined;
-        if (typeof name !== 'string') continue;
-        if (seen.has(name)) {
-          const message = `names ${named(name)} a second time in this list`;
-          payload.issues.push({ code: 'custom', message, path: [index, key], input: name });
-        }
-        seen.add(name);
-      }
-    },
-    // Also when items are wrong in other ways, so that one run shows everything.
-    { when: () => true },
-  );
-  keyedListChecks.set(distinct, key);
-  return list(item).check(distinct);
+  const isDistinct = check<unknown>(distinct(key), { when: always });
+  keyedListChecks.set(isDistinct, key);
+  return list(item).check(isDistinct);
 }
 
 /**
@@ -125,13 +95,7 @@ export function keyedList<Item extends ZodMiniType<Record<string, unknown>>>(
  * named. Without it a value could end the line it stands in and begin another. Never quotes the value: it may be a secret.
  */
 function textOnly(allowed = '') {
-  return refine<string>((value) => hasNoTextCharacter(value, allowed) === undefined, {
-    abort: true,
-    error: ({ input }) => {
-      const { code, at } = hasNoTextCharacter(String(input), allowed) ?? { code: 'none', at: 0 };
-      return `must be text without control characters, and character ${at} is ${code}: take it out`;
-    },
-  });
+  return refine<string>(hasText(allowed), { abort: true, error: wantsText(allowed) });
 }
 
 /** Strings of one line. `what` completes "must be …". */
@@ -159,28 +123,20 @@ export function keyText() {
   return anyLines().check(minLength(1, { error: wants('a string that is not empty') }));
 }
 
-/** The checks of secret texts, by which a schema can be asked where its secrets are. */
-export const secretChecks = new WeakSet<object>();
-
-/** The checks of addresses, which may hold a password or a signature: by them a schema can be asked where its addresses are. */
-export const addressChecks = new WeakSet<object>();
-/** The same of maps whose values are for programs alone. */
-export const secretMapChecks = new WeakSet<object>();
-
 /** Strings that name a place in a network, whatever the form: `https://host/path`, `host:port`, `registry/repository:tag`. */
 export function asAddress<Schema extends ZodMiniType<string>>(schema: Schema): Schema {
   return schema.check(marked<string>(addressChecks));
 }
 
-function marked<Value>(marks: WeakSet<object>) {
-  const mark = check<Value>(() => undefined);
-  marks.add(mark);
+function marked<Value>(marked: WeakSet<object>) {
+  const mark = check<Value>(marks);
+  marked.add(mark);
   return mark;
 }
 
 /** Addresses of one shape; `what` says which, with an example. */
 export function matchingAddress(pattern: RegExp, what: string) {
-  return checkedAddress((value) => pattern.test(value), what);
+  return checkedAddress(matches(pattern), what);
 }
 
 /** Addresses that something tells right from wrong; `what` says what is right. */
@@ -221,18 +177,9 @@ export function secretContent() {
   return string({ error: wantsSecret(what) }).check(notEmpty);
 }
 
-/** systemd ends a line at carriage return and NUL; the other two are ends of lines to editors. */
-const lineEndsInUnits = /[\r\0\v\f]/;
-
 /** Whole unit files and drop-ins: what systemd reads as the lines that are seen. May be secret. */
 export function unitFileCheck() {
-  return refine<string>((value) => !lineEndsInUnits.test(value), {
-    error: ({ input }) => {
-      const at = String(input).search(lineEndsInUnits);
-      const { code } = hasNoTextCharacter(String(input).slice(at)) ?? { code: 'none' };
-      return `must have lines that end in U+000A alone, and character ${at + 1} is ${code}: take it out`;
-    },
-  });
+  return refine<string>(isUnitText, { error: wantsUnitText });
 }
 
 /** Strings of one shape; `what` says which, with an example. */
@@ -247,15 +194,6 @@ export function checked(isRight: (value: string) => boolean, what: string) {
 
 export function oneOf<const Values extends readonly [string, ...string[]]>(...values: Values) {
   return oneOfStrings(values, { error: wants(alternatives(values.map((value) => `"${value}"`))) });
-}
-
-/** The error function of a union of maps told apart by `key`. */
-export function wantsOneOf(key: string, ...values: readonly string[]): (issue: RawIssue) => string {
-  const wanted = alternatives(values.map((value) => `"${value}"`));
-  return ({ input }) => {
-    if (!isMap(input)) return wantsForm(`a map with ${key}: ${wanted}`)({ input });
-    return wants(wanted)({ input: input[key] });
-  };
 }
 
 /** One of two types. */
@@ -281,14 +219,18 @@ export function numberFrom(least: number, most: number) {
   return int({ error: wants('a whole number') }).check(minimum(least, { error }), maximum(most, { error }));
 }
 
+/** The last of 32 bits is chown(2)'s word for "as it is". */
+const largestId = 2 ** 32 - 2;
+
+/** A user or group as a document writes it. */
+export function accountId(what: string) {
+  const id = numberFrom(0, largestId);
+  return union([id, literal('root')], { error: wants(`"root" or a numeric ${what} id from 0 to ${largestId}`) });
+}
+
 /** A map whose values belong to somebody else's schema. `format`: of the file that it goes into. */
 export function freeMap(format: 'json' | 'toml' = 'json') {
-  return record(string(), unknown(), { error: wantsForm('a map') }).check(
-    check<unknown>((payload) => {
-      for (const { path, message } of unwritable(payload.value, format))
-        payload.issues.push({ code: 'custom', message, path: [...path], input: undefined });
-    }),
-  );
+  return record(string(), unknown(), { error: wantsForm('a map') }).check(check<unknown>(writable(format)));
 }
 
 /** Name of an environment variable. */
@@ -299,30 +241,16 @@ export const duration = matching(durationPattern, 'a duration like "90s", "5m" o
 export const size = matching(sizePattern, 'a size like "2GiB"');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'a digest like "sha256:" and 64 hexadecimal digits');
 export const absolutePath = matching(
-  /^(?!.*\/\.\.?(?:\/|$))(?!.*\/\/)\/[^\0\n]*$/,
+  absolutePathPattern,
   'an absolute path without "." and ".." parts, like "/etc/motd"',
 );
 /** Where a document may put something. */
-export const targetPath = absolutePath.check(
-  check<string>((payload) => {
-    const why = whyRefused(payload.value);
-    if (why === undefined) return;
-    payload.issues.push({
-      code: 'custom',
-      message: `cannot be ${looksSecret(payload.value) ? 'this' : payload.value}: it ${why}`,
-      input: payload.value,
-    });
-  }),
-);
+export const targetPath = absolutePath.check(check<string>(isOurs));
 const urlForm = 'a URL like "https://example.org/path"';
-export const url = checkedAddress((value) => /^https?:\/\/[^\s/]\S*$/.test(value) && URL.canParse(value), urlForm);
+export const url = checkedAddress(isHttpUrl, urlForm);
 /** One, or several with commas or blanks between them. */
 export const withoutProxy = asAddress(
-  text().check(
-    refine((value) => value.split(/[,\s]+/).every((entry) => !entry.includes('/') || isSubnet(entry)), {
-      error: wantsAddress('a host, a domain or a subnet'),
-    }),
-  ),
+  text().check(refine(areHostsOrSubnets, { error: wantsAddress('a host, a domain or a subnet') })),
 );
 export const unitName = matching(
   /^[A-Za-z0-9:_.\\@-]+\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/,
@@ -342,42 +270,18 @@ export const resourceId = matching(
   'a resource like "unit:containerd.service" or "file:/etc/motd"',
 );
 
-function isVersion(value: string): boolean {
-  try {
-    parseVersion(value);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The same for where an artifact is. */
 export function addressTemplate(kind: AddressKind) {
-  return asAddress(
-    template(addressForms[kind]).check(
-      check<string>((payload) => {
-        const isText = payload.value !== '' && badPlaceholder(payload.value) === undefined;
-        const why = isText ? whyNoAddress(payload.value, kind) : undefined;
-        if (why !== undefined) payload.issues.push({ code: 'custom', message: why, input: payload.value });
-      }),
-    ),
-  );
+  return asAddress(template(addressForms[kind]).check(check<string>(becomesAddress(kind))));
 }
 
 /** Which registry is meant, or all others. */
 export const registryHost = checkedAddress(
-  (value) => value === '_default' || isRegistry(value),
+  isRegistryHost,
   'a registry’s host like "registry.example.org:5000", without a scheme or path',
 );
 
 /** A string with placeholders in braces. */
 export function template(what: string) {
-  return text(what).check(
-    refine((value) => badPlaceholder(value) === undefined, {
-      error: ({ input }) => {
-        const bad = holdsSecret(String(input)) ? 'something in braces' : badPlaceholder(String(input));
-        return `has ${bad}, which is not a placeholder; known are ${placeholders.map((known) => `{${known}}`).join(', ')}`;
-      },
-    }),
-  );
+  return text(what).check(refine(hasKnownPlaceholders, { error: wantsPlaceholders }));
 }

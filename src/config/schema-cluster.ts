@@ -1,10 +1,7 @@
 /** What a document says of a cluster and of a node's place in it: addresses, tokens, names. */
 import { maxLength, refine, regex } from 'zod/mini';
-import { certificatesIn } from '../model/certificate.ts';
+import { areCertificates, isUrl, nodeNameLength, nodeNamePattern } from './cluster-checks.ts';
 import { asAddress, contentText, matching, secretText, text } from './schema-builders.ts';
-
-/** The subnet of a bridge whose pods have the addresses that the cluster gives the Node. */
-export const podCidr = 'podCIDR';
 
 const addressOfApiServer = 'the https address of an API server, like "https://api.example.org:6443"';
 
@@ -12,14 +9,12 @@ const addressOfApiServer = 'the https address of an API server, like "https://ap
 export const apiServerUrl = asAddress(
   text(addressOfApiServer).check(
     regex(/^https:\/\/[^\s/?#@]+(?:\/[^\s?#@]*)?$/, { error: `must be ${addressOfApiServer}`, abort: true }),
-    refine((value) => URL.canParse(value), { error: `must be ${addressOfApiServer}` }),
+    refine(isUrl, { error: `must be ${addressOfApiServer}` }),
   ),
 );
 
 /** Not shown in messages: somebody may have put a key here. */
-export const caBundle = contentText().check(
-  refine((text) => certificatesIn(text) !== undefined, { error: 'must be certificates in PEM form' }),
-);
+export const caBundle = contentText().check(refine(areCertificates, { error: 'must be certificates in PEM form' }));
 
 /**
  * A bootstrap token (its id, a dot, its secret), or a signed one (JWT), of a service account or of somebody whom the API
@@ -31,14 +26,6 @@ export const bootstrapToken = secretText().check(
       'must be a bootstrap token, 6 characters, a dot and 16 characters of a-z and 0-9, as `kubeadm token create` prints it, or a signed token (a secret: not shown)',
   }),
 );
-
-const nodeNamePattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
-const nodeNameLength = 253;
-
-/** May a Node have this name? A DNS subdomain of RFC 1123, which Kubernetes demands of every object with such a name. */
-export function isNodeName(name: string): boolean {
-  return name.length <= nodeNameLength && nodeNamePattern.test(name);
-}
 
 export const nodeName = matching(
   nodeNamePattern,

@@ -5,6 +5,7 @@
 import { check, discriminatedUnion, literal, union } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
+  accountId,
   addressTemplate,
   checkedAddress,
   digest,
@@ -23,15 +24,14 @@ import {
   text,
   unitName,
   versionText,
-  wants,
-  wantsOneOf,
 } from './schema-builders.ts';
-import { asReference } from '../model/reference.ts';
-import { accountId, fileForms, files } from './schema-items.ts';
+import { wants, wantsOneOf } from './schema-checks.ts';
+import { isReference } from './cluster-checks.ts';
+import { holdsNoSecret } from './image-checks.ts';
+import { haveForms } from './item-checks.ts';
+import { files } from './schema-items.ts';
 import { apiVersion, metadata, nodeSpec } from './schema-node.ts';
-import type { NodeSpecDocument } from './schema-node.ts';
 import { manifestSource, plainHttp, signature, transfer } from './schema-sources.ts';
-import { secretPaths } from './secrets.ts';
 
 function oneOrMore(what: string) {
   return union([text(), list(text())], { error: wants(`${what} or a list of them`) });
@@ -102,7 +102,7 @@ const install = fields({
 });
 
 const imageReference = checkedAddress(
-  (value) => asReference(value) !== undefined,
+  isReference,
   'a full image reference with registry and tag, like "registry.k8s.io/pause:3.10"',
 );
 
@@ -140,39 +140,10 @@ const component = discriminatedUnion('action', [cache, install, image, download]
   error: wantsOneOf('action', 'cache', 'install', 'image', 'download'),
 });
 
-/** An image is copied to machines and people that its secrets are not meant for. */
-function withoutSecrets() {
-  return check<NodeSpecDocument>((payload) => {
-    for (const path of secretPaths(payload.value)) {
-      payload.issues.push({
-        code: 'custom',
-        message: 'is a secret, which must not be baked into an image',
-        path: [...path],
-        input: undefined,
-      });
-    }
-  });
-}
-
-/** A manifest is not merged with anything, so each file must say what it is. */
-function withForms() {
-  return check<readonly { readonly [Form in (typeof fileForms)[number]]?: unknown }[]>((payload) => {
-    for (const [index, file] of payload.value.entries()) {
-      if (fileForms.some((form) => file[form] !== undefined)) continue;
-      payload.issues.push({
-        code: 'custom',
-        message: `has no content: give one of ${fileForms.join(', ')}`,
-        path: [index],
-        input: undefined,
-      });
-    }
-  });
-}
-
 const imageSpec = fields({
   transfer: opt('How artifacts are transferred.', transfer),
   components: opt('What the image holds.', list(component)),
-  files: opt('Files, links and folders.', files.check(withForms())),
+  files: opt('Files, links and folders.', files.check(check(haveForms))),
   units: opt(
     'Which units start at boot.',
     fields({
@@ -183,7 +154,7 @@ const imageSpec = fields({
   ),
   nodeConfig: opt(
     'Defaults of every node made from this image: the spec of a NodeConfig, in whole or in part. No secrets.',
-    nodeSpec.check(withoutSecrets()),
+    nodeSpec.check(check(holdsNoSecret)),
   ),
   verify: opt(
     'What `nodekiln verify` asks of the image beyond what the manifest brings.',

@@ -5,6 +5,7 @@
 import { check, literal, record, union } from 'zod/mini';
 import {
   absolutePath,
+  accountId,
   addressTemplate,
   anyLine,
   anyText,
@@ -31,10 +32,11 @@ import {
   unitName,
   url,
   versionText,
-  wants,
   numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
+import { wants } from './schema-checks.ts';
+import { beginsWithProgram, hasOneForm, hasOneOf, isBase64, neverDeferred } from './item-checks.ts';
 import { isNeverDeferrablePath, isNeverDeferrableUnit } from './never-deferrable.ts';
 import { binarySources, form, transfer } from './schema-sources.ts';
 
@@ -64,37 +66,12 @@ function neverDeferrable(what: string) {
   );
 }
 
-function refuseDeferred(isNever: (key: string) => boolean, key: 'path' | 'name') {
-  return check<{ path?: string; name?: string; deferrable?: boolean | undefined }>((payload) => {
-    const subject = payload.value[key];
-    if (payload.value.deferrable !== true || subject === undefined || !isNever(subject)) return;
-    payload.issues.push({
-      code: 'custom',
-      message: `cannot be true: ${subject} must be in place before kubelet starts (kernel settings, mounts, identity, trust and runtime configuration are never deferrable)`,
-      path: ['deferrable'],
-      input: true,
-    });
-  });
-}
-
 // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The last of 32 bits is chown(2)'s word for "as it is". */
-const largestId = 2 ** 32 - 2;
-
-/** A user or group as a document writes it. */
-export function accountId(what: string) {
-  const id = numberFrom(0, largestId);
-  return union([id, literal('root')], { error: wants(`"root" or a numeric ${what} id from 0 to ${largestId}`) });
-}
-
-/** Exactly one of these says what a file is. A later source that sets one replaces the others. */
-export const fileForms = ['content', 'contentBase64', 'symlink', 'directory'] as const;
 
 const file = fields({
   path: doc('Absolute path on the host.', targetPath),
   content: opt('Text of the file.', contentText()),
-  contentBase64: opt('Bytes of the file in base64.', base64()),
+  contentBase64: opt('Bytes of the file in base64.', contentText().check(check(isBase64))),
   symlink: opt('Make a symbolic link with this target.', text()),
   directory: opt('Make a folder.', literal(true, { error: wants('true') })),
   mode: opt('Mode bits. Default: "0644" for files ("0600" when sensitive), "0755" for folders.', mode),
@@ -103,30 +80,7 @@ const file = fields({
   sensitive: opt('The content is secret: never shown, and the mode must keep others out.', flag()),
   ...policy,
   deferrable,
-}).check(refuseDeferred(isNeverDeferrablePath, 'path'), oneForm());
-
-function base64() {
-  return contentText().check(
-    check<string>((payload) => {
-      if (/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(payload.value.replaceAll(/\s/g, '')))
-        return;
-      payload.issues.push({ code: 'custom', message: 'must be base64', input: undefined });
-    }),
-  );
-}
-
-function oneForm() {
-  return check<Record<string, unknown>>((payload) => {
-    const used = fileForms.filter((form) => payload.value[form] !== undefined);
-    if (used.length < 2) return;
-    payload.issues.push({
-      code: 'custom',
-      message: `cannot stand beside ${used[0]}: a file has only one of ${fileForms.join(', ')}`,
-      path: [used[1] ?? ''],
-      input: undefined,
-    });
-  });
-}
+}).check(check(neverDeferred(isNeverDeferrablePath, 'path')), check(hasOneForm));
 
 export const files = keyedList('path', file);
 
@@ -143,12 +97,7 @@ const dropIn = fields({
 const readiness = fields({
   http: opt('A URL on this host that answers 200 when the component is ready.', url),
   socket: opt('A Unix socket that accepts connections when the component is ready.', absolutePath),
-}).check(
-  check<Record<string, unknown>>((payload) => {
-    if ((payload.value['http'] === undefined) !== (payload.value['socket'] === undefined)) return;
-    payload.issues.push({ code: 'custom', message: 'must have one of http and socket', input: undefined });
-  }),
-);
+}).check(check(hasOneOf('http', 'socket')));
 
 const input = matching(
   /^(?:\/[^\0\n]*|(?:file|unit|binary|image|kernel|action):\S.*)$/,
@@ -168,28 +117,18 @@ const unit = fields({
   sensitive: opt('Unit file and drop-ins are secret: never shown.', flag()),
   ...policy,
   deferrable,
-}).check(refuseDeferred(isNeverDeferrableUnit, 'name'));
+}).check(check(neverDeferred(isNeverDeferrableUnit, 'name')));
 
 export const units = keyedList('name', unit);
 
 // ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const argv = list(anyText()).check(
-  check<string[]>((payload) => {
-    if (payload.value[0]) return;
-    payload.issues.push({ code: 'custom', message: 'must begin with the program to run', input: undefined });
-  }),
-);
+const argv = list(anyText()).check(check(beginsWithProgram));
 
 const guard = fields({
   path: opt('Done when this exists.', absolutePath),
   command: opt('Done when this command exits 0.', argv),
-}).check(
-  check<Record<string, unknown>>((payload) => {
-    if ((payload.value['path'] === undefined) !== (payload.value['command'] === undefined)) return;
-    payload.issues.push({ code: 'custom', message: 'must have one of path and command', input: undefined });
-  }),
-);
+}).check(check(hasOneOf('path', 'command')));
 
 const action = fields({
   name: doc('Name of the action.', name),

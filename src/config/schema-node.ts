@@ -35,18 +35,15 @@ import {
   template,
   text,
   url,
-  wants,
-  wantsSecret,
   withoutProxy,
   numberFrom,
   wholeNumber,
 } from './schema-builders.ts';
-import { proxyAddress } from '../model/proxy-address.ts';
-import { addressBytes, isNodeAddress } from '../model/ip-address.ts';
-import { asReference } from '../model/reference.ts';
-import { arePodSubnets } from '../model/subnet.ts';
+import { wants, wantsSecret } from './schema-checks.ts';
+import { isNodeAddress } from '../model/ip-address.ts';
+import { isGoProxy, isIpAddress, isPodSubnet, isRepository } from './cluster-checks.ts';
 import { actions, binaries, files, kernel, units } from './schema-items.ts';
-import { apiServerUrl, bootstrapToken, caBundle, nodeName, podCidr } from './schema-cluster.ts';
+import { apiServerUrl, bootstrapToken, caBundle, nodeName } from './schema-cluster.ts';
 import { signature } from './schema-sources.ts';
 
 export const apiVersion = 'nodekiln.dev/v1alpha1';
@@ -55,9 +52,9 @@ export const metadata = fields({
   name: opt('A name for people; nothing depends on it.', text()),
 });
 
-const ipAddress = checkedAddress((value) => addressBytes(value) !== undefined, 'an IP address');
+const ipAddress = checkedAddress(isIpAddress, 'an IP address');
 const podSubnet = checkedAddress(
-  (value) => value === podCidr || arePodSubnets(value),
+  isPodSubnet,
   'a subnet with room for pods, by its first address like "10.88.0.0/24", an IPv4 and an IPv6 subnet with a comma, or "podCIDR"',
 );
 const nodeAddresses = checkedAddress(isNodeAddress, 'one address, or an IPv4 and an IPv6 address with a comma');
@@ -204,14 +201,7 @@ const containerd = fields({
 });
 
 const proxyForm = 'a URL like "http://proxy.example.org:3128"';
-/** Go, in which containerd and kubelet are written, knows these kinds. */
-const proxyUrl = asAddress(
-  secretText(proxyForm).check(
-    refine((text) => text === '' || proxyAddress(text.replace(/^socks5h?:/i, 'http:')) !== undefined, {
-      error: wantsSecret(proxyForm),
-    }),
-  ),
-);
+const proxyUrl = asAddress(secretText(proxyForm).check(refine(isGoProxy, { error: wantsSecret(proxyForm) })));
 
 const network = fields({
   proxy: opt(
@@ -246,11 +236,6 @@ const network = fields({
     }),
   ),
 });
-
-/** It completes to a reference with a tag, and has none itself. */
-function isRepository(text: string): boolean {
-  return asReference(`${text}:tag`) !== undefined && asReference(text) === undefined;
-}
 
 const extension = fields({
   name: doc(

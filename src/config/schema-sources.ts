@@ -25,12 +25,10 @@ import {
   text,
   url,
   versionText,
-  wants,
-  wantsOneOf,
-  wantsSecret,
   withoutProxy,
 } from './schema-builders.ts';
-import { proxyAddress } from '../model/proxy-address.ts';
+import { wants, wantsOneOf, wantsSecret } from './schema-checks.ts';
+import { isProxy } from './cluster-checks.ts';
 
 /** The forms a binary comes in. */
 export const form = oneOf('deb', 'rpm', 'tarball', 'file');
@@ -61,11 +59,7 @@ export const transfer = fields({
   caFile: opt('Path of certificates trusted instead of the machine’s.', absolutePath),
   proxy: opt(
     'HTTP proxy, `http://proxy.example:3128` or `proxy.example:3128` (may hold a password: not shown).',
-    asAddress(
-      secretText(httpProxy).check(
-        refine((text) => text === '' || proxyAddress(text) !== undefined, { error: wantsSecret(httpProxy) }),
-      ),
-    ),
+    asAddress(secretText(httpProxy).check(refine(isProxy, { error: wantsSecret(httpProxy) }))),
   ),
   noProxy: opt('Hosts, domains and subnets reached directly, as in `NO_PROXY`.', list(withoutProxy)),
   mirrors: opt(

@@ -2,7 +2,7 @@
  * What a schema says of a value that is walked along with it: whether it is an address, a secret, a map of secrets. Pure.
  */
 import type { $ZodType, $ZodTypes } from 'zod/v4/core';
-import { addressChecks, secretChecks, secretMapChecks } from './schema-builders.ts';
+import { addressChecks, secretChecks, secretMapChecks } from './schema-checks.ts';
 
 /** The schemas that a value may be of: several where a form is yet to be chosen, none where nobody says what is there. */
 export type Known = readonly $ZodTypes[];

@@ -1,6 +1,6 @@
 /** What a boot looks after beside kubelet's start: how the node comes to be one of its cluster. Pure. */
 import type { ClusterItem, NodeSpec } from '../config/complete.ts';
-import { isNodeName } from '../config/schema-cluster.ts';
+import { isNodeName } from '../config/cluster-checks.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Facts } from '../model/facts.ts';
 import type { SensitiveText } from '../model/resources.ts';

@@ -8,7 +8,7 @@
  */
 import type { CniItem } from '../config/complete.ts';
 import { nothingLeft } from '../config/completion.ts';
-import { podCidr } from '../config/schema-cluster.ts';
+import { podCidr } from '../config/cluster-checks.ts';
 import { subnetsOf } from '../model/ip-address.ts';
 import { sha256 } from '../host/digest.ts';
 import { stableJson } from './stable.ts';

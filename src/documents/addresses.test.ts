@@ -5,7 +5,7 @@ import type { $ZodType } from 'zod/v4/core';
 import { schemaFields } from '../../test/support/schema-fields.ts';
 import { kinds } from '../config/load.ts';
 import { isAddress, isSecretMap } from '../config/typed.ts';
-import { nodeAgentConfigurationSchema } from './kinds/node-agent-configuration.ts';
+import { nodeAgentConfigurationSchema } from './kinds/schema-node-agent.ts';
 import { operatingSystemConfigSchema } from './kinds/operating-system-config/schema.ts';
 
 const schemas: readonly (readonly [kind: string, schema: () => Promise<$ZodType> | $ZodType])[] = [

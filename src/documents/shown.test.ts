@@ -12,7 +12,7 @@ import { kinds } from '../config/load.ts';
 import { NodekilnError } from '../errors.ts';
 import { parseImageLock } from '../image/image-lock.ts';
 import { checkDocuments } from './check.ts';
-import { nodeAgentConfigurationSchema } from './kinds/node-agent-configuration.ts';
+import { nodeAgentConfigurationSchema } from './kinds/schema-node-agent.ts';
 import { operatingSystemConfigSchema } from './kinds/operating-system-config/schema.ts';
 
 const schemas: readonly (readonly [kind: string, schema: () => Promise<$ZodType> | $ZodType])[] = [

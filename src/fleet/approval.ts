@@ -2,7 +2,7 @@
  * Which requests for certificates are approved: one set of rules, for whoever approves. A request of an agent counts only when
  * subject, usages, lifetime and requester fit each other; whatever else comes is somebody else's to judge. Pure.
  */
-import { isNodeName } from '../config/schema-cluster.ts';
+import { isNodeName } from '../config/cluster-checks.ts';
 import { equalBytes } from '../model/bytes.ts';
 import { addressBytes } from '../model/ip-address.ts';
 import { agentGroup, nodeOfAgent } from '../model/agent-identity.ts';

@@ -5,10 +5,10 @@
  *
  * Errors: NK_CLUSTER_CREDENTIAL_MISSING for a program that is not there, fails, takes too long or prints no credential.
  */
-import { nullish, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../errors.ts';
 import type { Exec } from '../host/port.ts';
 import { fieldOf } from './objects.ts';
+import { printedCredential } from './schema.ts';
 
 /** How a kubeconfig says it. */
 export interface ExecPlugin {
@@ -41,17 +41,6 @@ export const execApiVersions: readonly string[] = [
 const timeoutMs = 60_000;
 const maxOutput = 256 * 1024;
 
-const printed = looseObject({
-  apiVersion: string(),
-  kind: string(),
-  status: looseObject({
-    token: nullish(string()),
-    clientCertificateData: nullish(string()),
-    clientKeyData: nullish(string()),
-    expirationTimestamp: nullish(string()),
-  }),
-});
-
 /** Runs the program once. */
 export async function runExecPlugin(exec: Exec, plugin: ExecPlugin): Promise<ExecCredential> {
   const { command, args, env, apiVersion, cluster, installHint } = plugin;
@@ -78,7 +67,7 @@ export async function runExecPlugin(exec: Exec, plugin: ExecPlugin): Promise<Exe
       throw thrown;
     });
   if (status !== 0) throw missing(`ended with status ${status}`);
-  const parsed = printed.safeParse(jsonOf(stdout));
+  const parsed = printedCredential.safeParse(jsonOf(stdout));
   if (!parsed.success || parsed.data.kind !== 'ExecCredential') throw missing('printed no ExecCredential');
   if (parsed.data.apiVersion !== apiVersion)
     throw missing(`speaks another version than the kubeconfig says (${apiVersion})`);

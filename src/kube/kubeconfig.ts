@@ -7,16 +7,14 @@
  * that is not verified.
  * Secrets are never in messages.
  */
-import { array, boolean, looseObject, nullish, optional, string, unknown } from 'zod/mini';
-import type { infer as Infer } from 'zod/mini';
 import { NodekilnError, whyRefused } from '../errors.ts';
 import type { Files } from '../host/port.ts';
 import { parseAs } from '../config/parse-as.ts';
-import { wants } from '../config/schema-builders.ts';
 import { dirname, isAbsolute, join } from '../model/path.ts';
 import { proxyAddress } from '../model/proxy-address.ts';
 import { bytesOf, fromBase64, textOf, toBase64 } from '../model/bytes.ts';
 import { execPluginOf, type ExecPlugin } from './exec-credential.ts';
+import { kubeconfig, type KubeconfigUser } from './schema.ts';
 
 /** Where an API server is, whom to trust, and who we are to it. */
 export interface ApiServer {
@@ -41,48 +39,6 @@ export interface KubeconfigOptions {
   /** The context to take instead of the current one. */
   readonly context?: string;
 }
-
-const secret = nullish(string({ error: () => 'must be a string (a secret: not shown)' }));
-const word = nullish(string({ error: wants('a string') }));
-const map = { error: wants('a map') };
-
-const cluster = looseObject(
-  {
-    server: word,
-    'certificate-authority': word,
-    'certificate-authority-data': secret,
-    'tls-server-name': word,
-    'insecure-skip-tls-verify': nullish(boolean({ error: wants('true or false') })),
-    'proxy-url': word,
-  },
-  map,
-);
-const user = looseObject(
-  {
-    token: secret,
-    tokenFile: word,
-    'client-certificate': word,
-    'client-certificate-data': secret,
-    'client-key': word,
-    'client-key-data': secret,
-    username: word,
-    exec: optional(unknown()),
-    'auth-provider': optional(unknown()),
-  },
-  map,
-);
-const context = looseObject({ cluster: word, user: word }, map);
-
-const named = { error: wants('a list') };
-const schema = looseObject(
-  {
-    'current-context': word,
-    clusters: nullish(array(looseObject({ name: string(), cluster: nullish(cluster) }, map), named)),
-    users: nullish(array(looseObject({ name: string(), user: nullish(user) }, map), named)),
-    contexts: nullish(array(looseObject({ name: string(), context: nullish(context) }, map), named)),
-  },
-  map,
-);
 
 /** For callers that run no programs. `file`: absolute. */
 export async function readKubeconfig(
@@ -109,7 +65,7 @@ export async function readKubeconfigWithPlugin(
   const text = await readText(files, file);
   if (text === undefined)
     throw new NodekilnError('NK_DOCUMENT_MISSING', `the kubeconfig ${file} does not exist`, { place: { file } });
-  const document = await parseAs({ file, text }, schema, 'kubeconfig');
+  const document = await parseAs({ file, text }, kubeconfig, 'kubeconfig');
   const invalid = (message: string, path: string, hint = 'Correct the kubeconfig.'): NodekilnError =>
     new NodekilnError('NK_DOCUMENT_INVALID', `the kubeconfig ${file} ${message}`, { place: { file, path }, hint });
 
@@ -126,7 +82,7 @@ export async function readKubeconfigWithPlugin(
         );
   const target = document.clusters?.find(({ name }) => name === chosen.cluster)?.cluster;
   if (!target) throw invalid('does not have the cluster of its current context', 'clusters');
-  const who: Infer<typeof user> = document.users?.find(({ name }) => name === chosen.user)?.user ?? {};
+  const who: KubeconfigUser = document.users?.find(({ name }) => name === chosen.user)?.user ?? {};
   if (chosen.user && !document.users?.some(({ name }) => name === chosen.user))
     throw invalid('does not have the user of its current context', 'users');
 

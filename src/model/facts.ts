@@ -2,20 +2,7 @@
  * What is known about a host before anything is rendered for it. Observed by `host/facts.ts`, printed by
  * `nodekiln facts`; with a document and this, a plan can be made anywhere.
  */
-import {
-  array,
-  boolean,
-  enum as oneOf,
-  exactOptional,
-  literal,
-  number,
-  object,
-  record,
-  string,
-  union,
-  unknown,
-} from 'zod/mini';
-import type { ZodMiniType } from 'zod/mini';
+import { facts, printedFacts } from './schema-facts.ts';
 import { NodekilnError } from '../errors.ts';
 
 /** Where kubelet keeps its certificate for the API server, unless a flag says otherwise. */
@@ -92,52 +79,13 @@ export const exampleFacts: Facts = {
   cache: {},
 };
 
-const text = string({ error: 'must be a string' });
-const count = number({ error: 'must be a number' });
-const flag = boolean({ error: 'must be true or false' });
-const texts = array(text, { error: 'must be a list of strings' });
-
-function map<Shape extends Record<string, ZodMiniType>>(shape: Shape) {
-  return object(shape, { error: 'must be a map' });
-}
-
-const schema: ZodMiniType<Facts> = map({
-  os: map({ id: text, release: text, variant: exactOptional(text) }),
-  arch: map({ cpu: text, systemd: text }),
-  hostName: text,
-  cgroupVersion: union([literal(1), literal(2)], { error: 'must be 1 or 2' }),
-  cgroupLayout: exactOptional(oneOf(['unified', 'hybrid', 'legacy'], { error: 'must be unified, hybrid or legacy' })),
-  kernelRelease: exactOptional(text),
-  kernelModules: exactOptional(texts),
-  hasMachineId: exactOptional(flag),
-  hasSwap: exactOptional(flag),
-  nodeCertificate: exactOptional(text),
-  systemdVersion: exactOptional(text),
-  containerdVersion: exactOptional(text),
-  containerdReads: exactOptional(text),
-  containerdConfiguration: exactOptional(
-    record(string(), union([record(string(), unknown()), text]), { error: 'must be a map' }),
-  ),
-  cniPlugins: exactOptional(text),
-  podNetworks: exactOptional(texts),
-  resolvConf: exactOptional(text),
-  raLinks: exactOptional(texts),
-  cpus: count,
-  memoryBytes: count,
-  interfaces: texts,
-  cache: record(string(), texts, { error: 'must be a map' }),
-});
-
-/** What `nodekiln facts --json` prints around the facts. */
-const printed = object({ kind: literal('Facts'), data: unknown() });
-
 /**
  * Facts of another machine, as `nodekiln facts --json` printed them: the whole line, or its `data`. What a later version adds
  * is passed over. NK_DOCUMENT_INVALID names the file and every key that is wrong.
  */
 export function factsFromJson(value: unknown, fileName: string): Facts {
-  const line = printed.safeParse(value);
-  const result = schema.safeParse(line.success ? line.data.data : value);
+  const line = printedFacts.safeParse(value);
+  const result = facts.safeParse(line.success ? line.data.data : value);
   if (result.success) return result.data;
   const problems = result.error.issues.map(({ message, path }) => ({
     message,

@@ -9,7 +9,8 @@
 import { createDigest } from '../host/digest.ts';
 import { check, literal, record } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
-import { doc, fields, list, matching, name, opt, text, versionText, wants } from '../config/schema-builders.ts';
+import { doc, fields, list, matching, name, opt, text, versionText } from '../config/schema-builders.ts';
+import { wants } from '../config/schema-checks.ts';
 import type { ToolsMetadata } from './metadata.ts';
 import { digestPattern } from './repository.ts';
 import { compareMinors, isMinorOfVersion, minorOf, newestMinor } from '../model/minor.ts';

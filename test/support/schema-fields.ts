@@ -3,7 +3,7 @@
  * field has an effect.
  */
 import type { $ZodType, $ZodTypes } from 'zod/v4/core';
-import { keyedListChecks, secretChecks } from '../../src/config/schema-builders.ts';
+import { keyedListChecks, secretChecks } from '../../src/config/schema-checks.ts';
 import { isMap } from '../../src/config/paths.ts';
 
 export interface SchemaField {

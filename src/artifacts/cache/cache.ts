@@ -6,61 +6,23 @@
  * All effects go through the host's files port. In: absolute host paths, versions as text. Digests `sha256:<hex>`, sizes
  * in bytes, mtimes in nanoseconds as text (JSON has no 64-bit numbers).
  */
-import { array, exactOptional, int, literal, nonnegative, object, regex, string, unknown } from 'zod/mini';
-import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../../errors.ts';
 import type { Files, PlaceMethod } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
 import { bytesOf, textOf } from '../../model/bytes.ts';
 import { imageLockPath } from '../../model/state-paths.ts';
+import { bakedBinaries, cacheEntry, cacheIndex, type CacheEntry, type WrittenIndex } from './schema.ts';
+
+export type { CacheEntry } from './schema.ts';
 
 export const cacheDirectory = '/opt/bin';
 export const cacheIndexPath = '/opt/nodekiln/cache/index.json';
 /** Of every cached binary: executable by all, owned by root, so that activation may share the inode. */
 export const binaryAttributes = { mode: 0o755, uid: 0, gid: 0 } as const;
 
-const bytes = int().check(nonnegative());
-const digest = string().check(regex(/^sha256:[0-9a-f]{64}$/));
-/** Part of the name of a file. */
-const word = string().check(regex(/^[A-Za-z0-9_][\w.+~-]*$/));
-
-const cacheEntry = object({
-  tool: word,
-  /** In full: `1.34.3-5.azl3`. */
-  version: string(),
-  key: word,
-  digest,
-  size: bytes,
-  /** Of ELF files: `amd64`, `arm64`, `machine-<n>`. */
-  architecture: exactOptional(string()),
-  source: object({
-    type: string(),
-    location: string(),
-    packageDigest: exactOptional(digest),
-    packageSize: exactOptional(bytes),
-    /** The package's own version, with epoch and revision. */
-    revision: exactOptional(string()),
-    package: exactOptional(string()),
-    member: exactOptional(string()),
-  }),
-  /** The time is empty where nothing sealed it. */
-  seal: object({ size: bytes, mtimeNs: string().check(regex(/^-?\d*$/)), fsVerity: exactOptional(string()) }),
-});
-const cacheIndex = object({
-  apiVersion: literal('nodekiln.dev/v1alpha1'),
-  kind: literal('ArtifactCache'),
-  entries: array(unknown()),
-});
-/** What the bake's own record says of the same files. */
-const bakedBinaries = object({
-  binaries: array(object({ path: string(), tool: word, version: string(), digest, size: bytes })),
-});
-
-/** A cached binary: what it is, where it came from, how it looked when it was sealed. */
-export type CacheEntry = Infer<typeof cacheEntry>;
 /** Every binary in the cache. */
-export interface CacheIndex extends Omit<Infer<typeof cacheIndex>, 'entries'> {
+export interface CacheIndex extends Omit<WrittenIndex, 'entries'> {
   entries: CacheEntry[];
   /** What of it cannot be read. Entries that the image's lock knows are here all the same, without a seal that holds. */
   damage?: string;

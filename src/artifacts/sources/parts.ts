@@ -6,14 +6,13 @@
  *
  * Without a place to keep them (a full or read-only disk) transfers begin anew. Milliseconds, bytes.
  */
-import { exactOptional, number, object, optional, string } from 'zod/mini';
-import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../../errors.ts';
 import { readBootId } from '../../host/boot-id.ts';
 import { createDigest, sha256 } from '../../host/digest.ts';
 import type { Clock, ContinuedFile, Files, Program } from '../../host/port.ts';
 import { bytesOf, textOf } from '../../model/bytes.ts';
 import { join } from '../../model/path.ts';
+import { partState, type PartState } from './schema-part.ts';
 
 /** Where parts are kept, in our own file system, and whose they are. */
 export interface PartsPlace {
@@ -50,18 +49,6 @@ export interface PartWanted {
   readonly digest?: string;
 }
 
-const state = object({
-  /** Digest of the address, which may hold secrets. */
-  address: string(),
-  /** The start of the machine in which it was written. */
-  boot: string(),
-  validator: optional(string()),
-  total: optional(number()),
-  /** What was synced at an orderly end. */
-  kept: exactOptional(object({ size: number(), digest: string() })),
-});
-type State = Infer<typeof state>;
-
 const stateName = 'state.json';
 const largestStateBytes = 64 * 1024;
 const limits = { count: 16, bytes: 8 * 1024 ** 3, ageMs: 7 * 24 * 3_600_000 };
@@ -93,9 +80,9 @@ async function open({ local, clock, parts, url, digest }: PartWanted): Promise<P
   const known = { validator: undefined, total: undefined, ...(before?.address === address && before) };
   if (digest === undefined && !(await isAsWritten(staged, known.validator === undefined ? undefined : before, boot)))
     await staged.restart();
-  let latest: State = { ...known, address, boot };
+  let latest: PartState = { ...known, address, boot };
 
-  const save = async (next: State): Promise<void> => {
+  const save = async (next: PartState): Promise<void> => {
     latest = next;
     const content = bytesOf(JSON.stringify(next));
     await local.write([{ type: 'file', path: join(folder, stateName), content, mode: 0o600, ...parts.owner }]);
@@ -125,16 +112,16 @@ async function open({ local, clock, parts, url, digest }: PartWanted): Promise<P
 }
 
 /** Undefined when there is none, or none that can be understood. */
-async function readState(local: Files, folder: string): Promise<State | undefined> {
+async function readState(local: Files, folder: string): Promise<PartState | undefined> {
   try {
     const content = await local.read(join(folder, stateName), { maxBytes: largestStateBytes });
-    return content && state.parse(JSON.parse(textOf(content)));
+    return content && partState.parse(JSON.parse(textOf(content)));
   } catch {
     return undefined;
   }
 }
 
-async function isAsWritten(staged: ContinuedFile, before: State | undefined, boot: string): Promise<boolean> {
+async function isAsWritten(staged: ContinuedFile, before: PartState | undefined, boot: string): Promise<boolean> {
   if (before === undefined) return false;
   const { kept } = before;
   if (kept) return kept.size === staged.size && kept.digest === (await staged.digest());

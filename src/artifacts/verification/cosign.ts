@@ -7,7 +7,6 @@
  * Errors: NK_SIGNATURE with what was found and why each did not count; NK_DOCUMENT_INVALID for keys and roots that cannot
  * be read; those of the repository.
  */
-import { array, looseObject, number, string } from 'zod/mini';
 import type { SignatureRequirement } from '../../model/resources.ts';
 import { asNodekilnError, NodekilnError, whyRefused } from '../../errors.ts';
 import { createDigest } from '../../host/digest.ts';
@@ -16,6 +15,7 @@ import { toBase64, fromBase64, fromHex, textOf } from '../../model/bytes.ts';
 import { parseManifest } from '../sources/oci/model.ts';
 import type { Descriptor } from '../sources/oci/model.ts';
 import type { Repository } from '../sources/oci/repository.ts';
+import { envelopeSchema, payloadSchema, rekorBundle, statementSchema } from './schema.ts';
 
 /** Keys and roots are read from our own file system. */
 export type VerificationHost = Pick<Host, 'local' | 'signatures'>;
@@ -176,10 +176,6 @@ async function layersOf(repository: Repository, reference: string): Promise<Desc
 
 // ── simple signing ───────────────────────────────────────────────────────────────────────────────────────────────
 
-const payloadSchema = looseObject({
-  critical: looseObject({ image: looseObject({ 'docker-manifest-digest': string() }), type: string() }),
-});
-
 async function verifySimple(
   { read, annotations }: Extract<Candidate, { type: 'simple' }>,
   { host, signed: { digest }, trust }: About,
@@ -202,11 +198,6 @@ async function verifySimple(
   });
   if (verdict !== 'good') throw new Refusal('it is by another key, or over other content');
 }
-
-const rekorBundle = looseObject({
-  SignedEntryTimestamp: string(),
-  Payload: looseObject({ body: string(), integratedTime: number(), logIndex: number(), logID: string() }),
-});
 
 /** cosign's annotations as a sigstore bundle; `signature` in base64. */
 function keylessBundle(payload: Uint8Array, signature: string, annotations: Readonly<Record<string, string>>): unknown {
@@ -246,11 +237,6 @@ function certificatesIn(pem: string): string[] {
 }
 
 // ── sigstore's bundles ───────────────────────────────────────────────────────────────────────────────────────────
-
-const statementSchema = looseObject({
-  subject: array(looseObject({ digest: looseObject({ sha256: string() }) })),
-});
-const envelopeSchema = looseObject({ dsseEnvelope: looseObject({ payload: string() }) });
 
 async function verifyBundle(bundle: string, { host, signed: { digest }, trust }: About): Promise<void> {
   if (trust.type === 'key') throw new Refusal('it is by an identity, and a key is asked for');

@@ -1,24 +1,10 @@
 /** The folder of extensions' images, and beside them what we made of each: a record in force and one of a fetched candidate. */
-import { boolean, object, array, number, optional, string } from 'zod/mini';
 import type { Files } from '../../host/port.ts';
 import type { ExtensionRecord } from '../../model/steps.ts';
 import { bytesOf, textOf } from '../../model/bytes.ts';
+import { extensionRecord } from './schema.ts';
 
 export const imagesFolder = '/var/lib/nodekiln/extensions';
-
-const record = object({
-  name: string(),
-  version: optional(string()),
-  path: optional(string()),
-  digest: optional(string()),
-  file: string(),
-  link: string(),
-  size: number(),
-  mtimeNs: string(),
-  masks: array(string()),
-  tools: array(string()),
-  settled: boolean(),
-});
 
 type Which = 'record' | 'candidate';
 
@@ -31,7 +17,7 @@ export async function readRecord(files: Files, name: string, which: Which): Prom
   const content = await files.read(recordPath(name, which));
   if (!content) return undefined;
   try {
-    const { version, path, digest, ...rest } = record.parse(JSON.parse(textOf(content)));
+    const { version, path, digest, ...rest } = extensionRecord.parse(JSON.parse(textOf(content)));
     return {
       ...rest,
       ...(version !== undefined && { version }),

@@ -4,7 +4,6 @@
  * Credentials go to the registry's own origin and to the token service that it names itself, nowhere else, and never into
  * messages: where a redirect leads elsewhere, nobody there is answered.
  */
-import { exactOptional, looseObject, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import type { HttpHeaders, HttpResponse } from '../../../host/port.ts';
 import { toBase64, bytesOf, textOf } from '../../../model/bytes.ts';
@@ -12,6 +11,7 @@ import { shownUrl } from '../http-client.ts';
 import type { AnswerOf, HttpClient } from '../http-client.ts';
 import { RetryableError } from '../retry.ts';
 import type { CredentialStore, Credentials } from './credentials.ts';
+import { tokenAnswer } from './schema.ts';
 
 /** The registry, and who may be said to ask. */
 export interface AuthorizationOptions {
@@ -23,7 +23,6 @@ export interface AuthorizationOptions {
 }
 
 const maxTokenBytes = 1024 * 1024;
-const tokenAnswer = looseObject({ token: exactOptional(string()), access_token: exactOptional(string()) });
 
 /** What registries are asked with. */
 export type RegistryClient = Pick<HttpClient, 'request' | 'download'>;

@@ -5,12 +5,12 @@
  *
  * Errors: NK_DOCUMENT_SYNTAX (a damaged file), NK_REGISTRY_DENIED (a credential program failed).
  */
-import { exactOptional, looseObject, record, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import type { ExecResult, Host } from '../../../host/port.ts';
 import { fromBase64, textOf } from '../../../model/bytes.ts';
 import { join, resolve } from '../../../model/path.ts';
 import { loginKeys, registryName } from '../../../model/reference.ts';
+import { dockerConfig, helperAnswer } from './schema.ts';
 
 /** `token`: a refresh token for the registry's token service. */
 export type Credentials =
@@ -19,19 +19,6 @@ export type Credentials =
 
 /** The credentials for a registry's host, or undefined: anonymous. */
 export type CredentialStore = (registry: string) => Promise<Credentials | undefined>;
-
-const auth = looseObject({
-  auth: exactOptional(string()),
-  username: exactOptional(string()),
-  password: exactOptional(string()),
-  identitytoken: exactOptional(string()),
-});
-const dockerConfig = looseObject({
-  auths: exactOptional(record(string(), auth)),
-  credsStore: exactOptional(string()),
-  credHelpers: exactOptional(record(string(), string())),
-});
-const helperAnswer = looseObject({ Username: string(), Secret: string() });
 
 const helperTimeoutMs = 20_000;
 

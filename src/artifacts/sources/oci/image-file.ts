@@ -7,7 +7,6 @@
  * repository and of extract.ts.
  */
 import { candidateEntries, candidatesAmong, type Candidates } from '../../candidates.ts';
-import { looseObject, exactOptional, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import type { ArchiveEntry } from '../../../host/port.ts';
 import { textOf } from '../../../model/bytes.ts';
@@ -21,13 +20,12 @@ import { requireSpace } from '../../space.ts';
 import { withLocalFile } from '../local-file.ts';
 import type { Descriptor, Manifest } from './model.ts';
 import type { BlobOptions, Repository } from './repository.ts';
+import { imageConfig } from './schema.ts';
 
 const maxLinks = 40;
 const maxConfigBytes = 4 * 1024 * 1024;
 const whiteout = '.wh.';
 const opaque = '.wh..wh..opq';
-
-const imageConfig = looseObject({ architecture: exactOptional(string()), os: exactOptional(string()) });
 
 /** Which file of which image. */
 export interface ContainerImageFileRequest extends BlobOptions {

@@ -2,38 +2,11 @@
  * What registries and layouts hold: manifests, indexes and blobs, as the OCI image and distribution specifications
  * (v1.1) and Docker's schema 2 describe them. Foreign data: unknown keys are no errors. Sizes in bytes.
  */
-import { array, exactOptional, looseObject, number, record, regex, string } from 'zod/mini';
-import type { infer as Infer } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import { textOf } from '../../../model/bytes.ts';
+import { index, manifest, type Index, type Manifest } from './schema.ts';
 
-const digest = string().check(regex(/^sha256:[0-9a-f]{64}$/));
-
-const descriptor = looseObject({
-  mediaType: string(),
-  digest,
-  size: number(),
-  annotations: exactOptional(record(string(), string())),
-  artifactType: exactOptional(string()),
-  platform: exactOptional(looseObject({ architecture: string(), os: string(), variant: exactOptional(string()) })),
-});
-
-const manifest = looseObject({
-  mediaType: exactOptional(string()),
-  artifactType: exactOptional(string()),
-  config: descriptor,
-  layers: array(descriptor),
-  annotations: exactOptional(record(string(), string())),
-});
-
-const index = looseObject({ mediaType: exactOptional(string()), manifests: array(descriptor) });
-
-/** Names a manifest or blob by digest, size and media type (OCI image specification). */
-export type Descriptor = Infer<typeof descriptor>;
-/** Of one image or artifact. */
-export type Manifest = Infer<typeof manifest>;
-/** Of several, by platform. */
-export type Index = Infer<typeof index>;
+export type { Descriptor, Index, Manifest } from './schema.ts';
 
 export const manifestTypes = [
   'application/vnd.oci.image.manifest.v1+json',

@@ -5,7 +5,6 @@
  * Errors: NK_ARTIFACT_MISSING, NK_ARTIFACT_DIGEST, NK_ARTIFACT_UNREADABLE, NK_REGISTRY_DENIED, NK_TAGS_UNAVAILABLE,
  * NK_SOURCE_UNAVAILABLE, NK_TIMEOUT, NK_INTERRUPTED.
  */
-import { array, looseObject, nullable, string } from 'zod/mini';
 import { NodekilnError } from '../../../errors.ts';
 import { join } from '../../../model/path.ts';
 import { sha256 } from '../../../host/digest.ts';
@@ -24,6 +23,7 @@ import type { CredentialStore } from './credentials.ts';
 import { indexTypes, manifestTypes, maxManifestBytes, parseManifest } from './model.ts';
 import type { Descriptor, RawManifest } from './model.ts';
 import type { BlobOptions, Repository } from './repository.ts';
+import { tagPage } from './schema.ts';
 
 /** Which repository, and how it is spoken to. */
 export interface RegistryOptions {
@@ -50,8 +50,6 @@ export interface RegistryOptions {
 const accept = [...manifestTypes, ...indexTypes].join(', ');
 const tagsPerPage = 1_000;
 const maxPages = 1_000;
-
-const tagPage = looseObject({ tags: nullable(array(string())) });
 
 /** A repository that is asked for over the network. */
 export interface RemoteRepository extends Repository {

@@ -5,7 +5,22 @@
  */
 import { check, literal, optional, refine, unknown } from 'zod/mini';
 import type { output } from 'zod/mini';
-import { asReference, isRegistry } from '../../../model/reference.ts';
+import {
+  areModeBits,
+  dnsSubdomain,
+  endsInName,
+  hasOneContent,
+  isEncoded,
+  isServerUrl,
+  isShortName,
+  isShortPath,
+  isUpstream,
+  longestName,
+  longestPath,
+  namesTable,
+  removesWithoutValues,
+} from './checks.ts';
+import { isReference } from '../../../config/cluster-checks.ts';
 import {
   targetPath,
   anyText,
@@ -25,48 +40,26 @@ import {
   unitFileCheck,
   unitName,
   url,
-  wants,
-  wantsAddress,
   wholeNumber,
 } from '../../../config/schema-builders.ts';
+import { wants, wantsAddress } from '../../../config/schema-checks.ts';
 
 export const apiVersion = 'extensions.gardener.cloud/v1alpha1';
 export const kindName = 'OperatingSystemConfig';
 
-/** systemd's limit of a unit's name, and the file systems' of an entry. */
-const longestName = 255;
-const longestPath = 4095;
-
-const dnsSubdomain = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
-
-/** A problem of the whole value, or of a field of it. */
-function problem<Value>(message: string, isWrong: (value: Value) => boolean, path: readonly string[] = []) {
-  return check<Value>((payload) => {
-    if (isWrong(payload.value)) payload.issues.push({ code: 'custom', message, path: [...path], input: undefined });
-  });
-}
-
 // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const filePath = targetPath.check(
-  refine((path) => !path.endsWith('/'), { error: wants('the path of a file, without a slash at its end') }),
-  refine((path) => path.length <= longestPath && path.split('/').every((part) => part.length <= longestName), {
+  refine(endsInName, { error: wants('the path of a file, without a slash at its end') }),
+  refine(isShortPath, {
     error: `must be a path of at most ${longestPath} characters, with names of at most ${longestName}`,
   }),
 );
 
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
 const inline = fields({
   encoding: opt('`b64`, or "" for text as it stands. Default: "".', oneOf('', 'b64')),
   data: doc('The content.', secretContent()),
-}).check(
-  problem<{ encoding?: string | undefined; data: string }>(
-    'must be base64',
-    ({ encoding, data }) => encoding === 'b64' && !base64.test(data.replaceAll(/\s/g, '')),
-    ['data'],
-  ),
-);
+}).check(check(isEncoded));
 
 const secretName = matching(dnsSubdomain, 'the name of a Secret');
 
@@ -74,8 +67,6 @@ const memberPath = matching(
   /^(?!.*(?:^|\/)\.\.(?:\/|$))\/?[^\0\n/][^\0\n]*(?<!\/)$/,
   'the path of a file inside the image without ".." parts, like "/usr/bin/kubelet"',
 );
-
-const contentForms = ['inline', 'secretRef', 'imageRef'] as const;
 
 const content = fields({
   inline: opt('The content itself.', inline),
@@ -89,7 +80,7 @@ const content = fields({
       image: doc(
         'The image, by tag or digest.',
         checkedAddress(
-          (reference) => asReference(reference) !== undefined,
+          isReference,
           'the reference of an image with its registry and a tag or digest, like "registry.example/team/kubelet:v1.34.3"',
         ),
       ),
@@ -97,23 +88,13 @@ const content = fields({
     }),
   ),
   transmitUnencoded: opt('For user data only; it means nothing to an agent.', flag()),
-}).check(
-  check<Record<string, unknown>>((payload) => {
-    const used = contentForms.filter((form) => payload.value[form] !== undefined);
-    if (used.length === 1) return;
-    const message =
-      used.length === 0 ? `must have one of ${contentForms.join(', ')}` : `has both ${used.join(' and ')}`;
-    payload.issues.push({ code: 'custom', message, input: undefined });
-  }),
-);
+}).check(check(hasOneContent));
 
 const file = fields({
   path: doc('Absolute path on the host.', filePath),
   permissions: opt(
     'Mode bits as a decimal number: 493 is 0755. Default: 384, which is 0600.',
-    wholeNumber().check(
-      refine((bits) => bits >= 0 && bits <= 0o7777, { error: wants('mode bits as a decimal number from 0 to 4095') }),
-    ),
+    wholeNumber().check(refine(areModeBits, { error: wants('mode bits as a decimal number from 0 to 4095') })),
   ),
   hostName: opt(
     'Only for the host of this name.',
@@ -135,9 +116,7 @@ const dropIn = fields({
 const unit = fields({
   name: doc(
     'Name with its type.',
-    unitName.check(
-      refine((name) => name.length <= longestName, { error: `must have at most ${longestName} characters` }),
-    ),
+    unitName.check(refine(isShortName, { error: `must have at most ${longestName} characters` })),
   ),
   command: opt('What is done with it. Default: restart.', oneOf('start', 'restart', 'stop')),
   enable: opt('Whether it starts at boot; `false` also stops it. Default: true.', flag()),
@@ -148,15 +127,8 @@ const unit = fields({
 
 // ── containerd ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** `_default`, or a host or an address with an optional port. */
-function isUpstream(upstream: string): boolean {
-  if (upstream === '_default') return true;
-  const name = upstream.replace(/:\d+$/, '');
-  return isRegistry(upstream) && (name.startsWith('[') || dnsSubdomain.test(name));
-}
-
 const serverUrl = url.check(
-  refine((address) => !/^https?:/.test(address) || URL.canParse(address), {
+  refine(isServerUrl, {
     error: wantsAddress('a URL like "https://registry.example"'),
   }),
 );
@@ -186,20 +158,9 @@ const registry = fields({
 
 const plugin = fields({
   op: opt('Default: add.', oneOf('add', 'remove')),
-  path: doc(
-    'Names of the tables below `plugins`.',
-    list(text('the name of a table')).check(
-      problem<string[]>('must name at least one table', (path) => path.length === 0),
-    ),
-  ),
+  path: doc('Names of the tables below `plugins`.', list(text('the name of a table')).check(check(namesTable))),
   values: opt('What the table gets.', freeMap('toml')),
-}).check(
-  problem<{ op?: string | undefined; values?: unknown }>(
-    'cannot stand beside op: remove',
-    ({ op, values }) => op === 'remove' && values !== undefined,
-    ['values'],
-  ),
-);
+}).check(check(removesWithoutValues));
 
 const containerd = fields({
   sandboxImage: doc('Image of the pods’ sandbox.', asAddress(text('the reference of an image'))),
