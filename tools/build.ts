@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { chmod, glob, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
+import { plainSchemas } from './schemas/plugin.ts';
 
 const root = join(import.meta.dirname, '..');
 const output = join(root, 'dist', 'nodekiln');
@@ -53,7 +54,7 @@ export async function buildBundle(): Promise<string> {
     external: ['@colors/colors/safe'],
     alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     logLevel: 'warning',
-    plugins: [withoutIntrospection],
+    plugins: [withoutIntrospection, plainSchemas],
     banner: { js: `#!/opt/nodekiln/bin/node ${nodeFlag}` },
   });
   // The bundle has no file extension; without this the package around it would make Node read it as an ES module.
@@ -77,9 +78,12 @@ const withoutIntrospection: Plugin = {
 async function sourceDigest(): Promise<string> {
   const hash = createHash('sha256');
   const files: string[] = [];
-  for await (const file of glob(['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts'], {
-    cwd: root,
-  })) {
+  for await (const file of glob(
+    ['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts', 'tools/schemas/*.ts'],
+    {
+      cwd: root,
+    },
+  )) {
     if (!file.endsWith('.test.ts')) files.push(file);
   }
   for (const file of files.sort()) hash.update(file).update(await readFile(join(root, file)));

@@ -1,0 +1,120 @@
+/**
+ * The written schemas beside zod's: for each document the same result, to the order of keys, and the same issues in the same
+ * order. And who runs on hosts has no zod.
+ */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import type { $ZodType } from 'zod/v4/core';
+import { createChance } from '../../test/support/chance.ts';
+import { buildBundle } from '../build.ts';
+import { Documents } from './documents.ts';
+import { writeSchemas, writtenSchemas } from './write.ts';
+
+/** Whole documents; what else hosts read is smaller. */
+const kinds = {
+  AgentConfig: ['src/config/schema-agent.ts', 'agentConfig'],
+  ImageManifest: ['src/config/schema-image.ts', 'imageManifest'],
+  Inventory: ['src/config/schema-inventory.ts', 'inventoryDocument'],
+  NodeAgentConfiguration: ['src/documents/kinds/schema-node-agent.ts', 'nodeAgentConfigurationSchema'],
+  NodeConfig: ['src/config/schema-node.ts', 'nodeConfigDocument'],
+  OperatingSystemConfig: ['src/documents/kinds/operating-system-config/schema.ts', 'operatingSystemConfigSchema'],
+} as const;
+const perKind = 10_000;
+const perPart = 1000;
+
+interface Parsing {
+  safeParse(value: unknown): { success: boolean; data?: unknown; error?: { issues: readonly unknown[] } };
+}
+
+process.env['NODEKILN_SEED'] ??= '1134';
+const modules = await writeSchemas();
+const written = (await import(pathToFileURL(writtenSchemas).href)) as Record<string, Parsing>;
+const zods = modules.flatMap(({ file, schemas, text }) =>
+  [...schemas].map(([name, zod]) => {
+    const as = new RegExp(`export \\{ (\\S+) as ${name} \\}`).exec(text)?.[1] ?? '';
+    return { file, name, zod, plain: written[as] };
+  }),
+);
+
+for (const [kind, [file, name]] of Object.entries(kinds))
+  test(`${perKind} documents like ${kind} are judged as by zod`, (t) => {
+    const right = compare(t, { file, name }, perKind);
+    assert.ok(right > perKind / 10, `only ${right} of them were right`);
+  });
+
+test(`${perPart} documents like each of the others are judged as by zod`, async (t) => {
+  const others = zods.filter(
+    (one) => !Object.values(kinds).some(([file, name]) => one.file === file && one.name === name),
+  );
+  assert.ok(others.length > 30, `only ${others.length}`);
+  for (const { file, name } of others)
+    await t.test(`${file} ${name}`, (inner) => {
+      assert.ok(compare(inner, { file, name }, perPart) > perPart / 20);
+    });
+});
+
+test('no zod is in what boots and tends hosts', async () => {
+  await buildBundle();
+  const { inputs } = JSON.parse(await readFile(new URL('../../dist/nodekiln.meta.json', import.meta.url), 'utf8')) as {
+    inputs: Record<string, { imports: { path: string }[] }>;
+  };
+  const seen = new Set<string>();
+  const visit = (path: string): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    for (const { path: inner } of inputs[path]?.imports ?? []) visit(inner);
+  };
+  for (const entry of ['src/cli/boot.ts', 'src/cli/agent.ts']) visit(entry);
+  assert.ok(seen.has('dist/schemas.mjs') && seen.has('src/config/load.ts'));
+  assert.deepEqual(
+    [...seen].filter((path) => /node_modules\/zod|^original:/.test(path)),
+    [],
+  );
+});
+
+/** How many zod took. */
+function compare(
+  t: { diagnostic(message: string): void },
+  { file, name }: { file: string; name: string },
+  count: number,
+): number {
+  const found = zods.find((one) => one.file === file && one.name === name);
+  assert.ok(found?.plain, `${file} has no ${name}`);
+  const zod = found.zod as $ZodType & Parsing;
+  const documents = new Documents(
+    createChance(t),
+    zods.map((one) => one.zod),
+  );
+  let right = 0;
+  for (let i = 0; i < count; i++) {
+    const document = documents.like(zod);
+    const judged = i % 3 === 0 ? document : documents.spoil(document);
+    const wanted: ReturnType<Parsing['safeParse']> = zod.safeParse(judged);
+    if (wanted.success) right++;
+    const plain: string = shown(found.plain.safeParse(judged));
+    const byZod: string = shown(wanted);
+    if (plain !== byZod)
+      assert.equal(plain, byZod, `the ${i}th document like ${name}: ${shown(judged).slice(0, 2000)}`);
+  }
+  return right;
+}
+
+/** With everything that tells values apart; keys of issues in the order of their names. */
+function shown(value: unknown): string {
+  return JSON.stringify(
+    value instanceof Object && 'error' in value ? resultOf(value) : value,
+    (_key, inner: unknown) => {
+      if (inner === undefined) return '(undefined)';
+      if (typeof inner === 'number' && !Number.isFinite(inner)) return `(${inner})`;
+      if (!(inner instanceof Object) || Array.isArray(inner) || !('code' in inner && 'message' in inner)) return inner;
+      return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
+    },
+  );
+}
+
+function resultOf(result: { readonly error?: unknown }): unknown {
+  const { success, data, error } = result as ReturnType<Parsing['safeParse']>;
+  return { success, data, issues: error?.issues };
+}
