@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openJournal, type Journal } from '../apply/journal.ts';
 import { carryOut, prepare } from '../apply/reconcile.ts';
-import { bootResultPath } from '../model/state-paths.ts';
+import { bytesOf } from '../model/bytes.ts';
+import { rootFile, type FileWrite } from '../model/files.ts';
+import { bootResultPath, lastResultPath } from '../model/state-paths.ts';
 import type { FileResource, Resource, ResourceId } from '../model/resources.ts';
 import { createMemoryHost } from '../host/memory/machine.ts';
 import type { Host } from '../host/port.ts';
@@ -141,6 +143,28 @@ describe('status', () => {
     assert.equal(found.boot?.outcome, 'failed');
     assert.match(statusText(found, plainLook), /last boot +failed, .*: NK_FILE_WRITE no space left/);
   });
+
+  const cut = JSON.stringify(bootResult({ outcome: 'converged' })).slice(0, 40);
+  const records: Readonly<Record<string, FileWrite>> = {
+    'that is cut': rootFile(bootResultPath, bytesOf(cut), 0o600),
+    'that is empty': rootFile(bootResultPath, bytesOf(''), 0o600),
+    'that is something else': rootFile(bootResultPath, bytesOf('[1, 2]'), 0o600),
+    'with a line in it': rootFile(lastResultPath, bytesOf('{"apiVersion": "a\\nb"}'), 0o600),
+    'that is a folder': { type: 'directory', path: lastResultPath, mode: 0o700, uid: 0, gid: 0 },
+  };
+  for (const [name, record] of Object.entries(records)) {
+    it(`names the record of a boot ${name}, and shows the rest`, async () => {
+      const made = await prepared([file('/etc/a', 'a')]);
+      await journal.begin({ source: 'boot', claims: made.claims, changes: made.plan.changes, starting: [], nowMs: 0 });
+      await host.files.write([record]);
+      const found = await status(host, journal);
+      assert.deepEqual(
+        [found.resources.length, found.boot, found.worked, found.bootDamage.length],
+        [1, undefined, undefined, 1],
+      );
+      assert.match(statusText(found, plainLook), new RegExp(`last boot +.*${record.path}`));
+    });
+  }
 
   it('shows what an agent that runs cannot put right, and what it remarked', async () => {
     const error = new NodekilnError('NK_CLUSTER_NAME_TAKEN', 'the Node a is another machine’s, too').toJSON();

@@ -1,4 +1,5 @@
 /** `nodekiln status` */
+import { visibleLine } from '../model/printable.ts';
 import { NodekilnError } from '../errors.ts';
 import { count } from '../model/count.ts';
 import { digestShown, formatDuration } from '../inspect/format.ts';
@@ -90,13 +91,15 @@ export function statusText(found: HostStatus, look: Look): string {
   );
 }
 
-function bootRows({ boot, worked }: HostStatus): string[][] {
-  if (!boot) return [];
+function bootRows({ boot, worked, bootDamage }: HostStatus): string[][] {
+  const damage = bootDamage.map((what) => ['last boot', visibleLine(what)]);
+  if (!boot) return damage;
   const hint = boot.outcome === 'failed' ? errorFrom(boot.error)?.hint : undefined;
   return [
     ['last boot', bootText(boot)],
     ...(hint === undefined ? [] : [['', hint]]),
     ...(worked && worked.outcome !== boot.outcome ? [['', `before it: ${bootText(worked)}`]] : []),
+    ...damage,
   ];
 }
 

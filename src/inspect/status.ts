@@ -40,6 +40,8 @@ export interface HostStatus {
   readonly boot: BootLine | undefined;
   /** The one that did the work in this start of the machine, where the last one found nothing to do. */
   readonly worked: BootLine | undefined;
+  /** Records of boots that are there and cannot be read. */
+  readonly bootDamage: readonly string[];
   /** What the agent reported last. */
   readonly agent: AgentReport | undefined;
   /** Its last reports, the oldest first, each with the digests of the documents it is about. */
@@ -84,7 +86,7 @@ export type BootLine = Pick<
 > & { readonly milestones: BootResult['milestones'] };
 
 export async function status(host: Host, journal: Journal | undefined): Promise<HostStatus> {
-  const { boot, worked } = await readBoots(host);
+  const { boot, worked, damage: bootDamage } = await readBoots(host);
   const agentState = parseAgentState(textOf(await host.files.read(agentStatePath).catch(() => undefined)));
   if (!journal) {
     return {
@@ -97,6 +99,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
       units: [],
       boot: boot && bootLine(boot),
       worked: worked && bootLine(worked),
+      bootDamage,
       agent: undefined,
       agentReports: [],
       agentDocuments: undefined,
@@ -137,6 +140,7 @@ export async function status(host: Host, journal: Journal | undefined): Promise<
     units: await unitLines(host, names.sort()),
     boot: boot && bootLine(boot),
     worked: worked && bootLine(worked),
+    bootDamage,
     agent,
     agentReports: keptReports(journal),
     // Of a cluster only the agent knows, as itself.
@@ -217,14 +221,20 @@ async function unitLines(host: Host, names: readonly string[]): Promise<UnitLine
   );
 }
 
-async function readBoots(host: Host): Promise<{ boot?: BootResult; worked?: BootResult }> {
+async function readBoots({ files }: Host): Promise<{ boot?: BootResult; worked?: BootResult; damage: string[] }> {
+  const damage: string[] = [];
   const read = async (path: string): Promise<BootResult | undefined> => {
-    const content = await host.files.read(path);
-    return content && parseBootResult(textOf(content), path);
+    try {
+      const content = await files.read(path);
+      return content && parseBootResult(textOf(content), path);
+    } catch (thrown) {
+      damage.push(asNodekilnError(thrown).message);
+      return undefined;
+    }
   };
-  const [published, last] = await Promise.all([read(bootResultPath), read(lastResultPath)]);
-  if (!last) return published ? { boot: published } : {};
-  return { boot: last, ...(published && { worked: published }) };
+  const [published, last] = [await read(bootResultPath), await read(lastResultPath)];
+  if (!last) return { damage, ...(published && { boot: published }) };
+  return { damage, boot: last, ...(published && { worked: published }) };
 }
 
 function bootLine(boot: BootResult): BootLine {
