@@ -34,6 +34,7 @@ import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import { parseImageLock } from '../image/image-lock.ts';
 import { verify } from '../inspect/verify/verify.ts';
 import { exitStatus } from '../errors.ts';
+import { sealImage } from './seal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
 let bundle: string;
@@ -182,6 +183,21 @@ describe('the lock file of a bake', () => {
     const again = await bake(at);
     assert.deepEqual([again.data.lock?.outcome, again.data.changes], ['unchanged', 0]);
     assert.doesNotMatch(again.text, /has no digest/, 'what the lock holds is not left open');
+  });
+
+  it('of a cache whose index is damaged is the same; the bake says so, and the image can be sealed', async () => {
+    const at = place();
+    assert.equal((await bake(at)).status, 0);
+    const index = join(at.root, 'opt/nodekiln/cache/index.json');
+    for (const damaged of ['', '{"entries":[', '[]', readFileSync(index, 'utf8').replace('"1.34.3-1.1"', '"latest"')]) {
+      writeFileSync(index, damaged);
+      await assert.rejects(sealImage({ root: at.root, dryRun: true }), { code: 'NK_ARTIFACT_UNREADABLE' });
+      const again = await bake(at);
+      assert.deepEqual([again.status, again.data.lock?.outcome], [0, 'unchanged'], again.text);
+      assert.match(again.text, /damaged; it was written anew and lies beside as \.damaged/);
+      assert.equal((await sealImage({ root: at.root, dryRun: true })).cache.verified, 2);
+      assert.doesNotMatch((await bake(at)).text, /damaged/);
+    }
   });
 
   it('frozen, is needed, and refuses a manifest that asks for more or less before anything is done', async () => {

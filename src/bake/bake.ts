@@ -11,7 +11,7 @@ import type { StepEvent } from '../telemetry/events.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { Result } from '../apply/reconcile.ts';
 import { runWith, withHostState, type HostState } from '../apply/run.ts';
-import { cachedPath, cacheIndexPath } from '../artifacts/cache/cache.ts';
+import { cachedPath, cacheIndexPath, mendIndex } from '../artifacts/cache/cache.ts';
 import {
   compareManifestLocks,
   describeDifference,
@@ -215,6 +215,8 @@ async function requireWritable({ local }: Host, path: string): Promise<void> {
 
 /** What the root was before this bake, where what it became is compared with it. */
 interface Before {
+  /** What was damaged of our own. */
+  readonly damage: readonly string[];
   readonly previous: ImageLock | undefined;
   readonly packages: readonly ImagePackage[];
   readonly enabled: readonly string[];
@@ -223,8 +225,13 @@ interface Before {
 async function apply(state: HostState, asked: Asked): Promise<BakeReport | UnfinishedBake> {
   const { host, journal } = state;
   await sweep(host, asked.desired);
+  const indexDamage = await mendIndex(host.files);
   const previous = await readImageLock(host.files);
   const before: Before = {
+    damage: [
+      ...journal.damage.map((what) => `the journal was rebuilt: ${what}`),
+      ...(indexDamage === undefined ? [] : [`${indexDamage}; it was written anew and lies beside as .damaged`]),
+    ],
     previous,
     packages: await packagesBefore({ host, journal, previous }),
     enabled: await enabledUnits(host.files),
@@ -371,7 +378,7 @@ async function record(
     },
     skipped: desired.skipped ?? [],
     ...(options.space === true && { space: await measureSpace(host, imageLock) }),
-    warnings: [...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
+    warnings: [...before.damage, ...desired.warnings.filter((warning) => !heldByLock(warning, held)), ...warnings],
   };
 }
 

@@ -24,6 +24,7 @@ import {
   activate,
   cacheIndexPath,
   findCached,
+  mendIndex,
   openCached,
   cachedPath,
   readIndex,
@@ -283,6 +284,17 @@ describe('a damaged index', () => {
     endless: (path) => truncateSync(path, 2 ** 40),
   };
   for (const [name, damage] of Object.entries(whole)) {
+    it(`(${name}) is written anew with what the image’s lock knows, and what it was lies beside`, async () => {
+      const { root, files } = await baked();
+      damage(place(root));
+      assert.match((await mendIndex(files)) ?? '', /index.json is damaged$/);
+      const { entries, damage: left } = await readIndex(files);
+      assert.deepEqual([entries.length, left], [1, undefined]);
+      assert.notEqual(entries[0]?.seal.mtimeNs, '', 'it is sealed');
+      assert.ok(await files.stat(`${cacheIndexPath}.damaged`));
+      assert.equal(await mendIndex(files), undefined);
+    });
+
     it(`(${name}) costs what the image’s lock does not know, says so, and is set aside by the next change`, async () => {
       const { root, files, host } = await baked();
       damage(place(root));
@@ -338,6 +350,9 @@ describe('a damaged index', () => {
         ['1.34.3-ubuntu24.04u1'],
       );
       assert.match(index.damage ?? '', /^1 of 2 entries of the cache's index .* are damaged$/);
+      assert.equal(await mendIndex(files), index.damage);
+      const mended = await readIndex(files);
+      assert.deepEqual([mended.entries, mended.damage], [index.entries, undefined]);
     });
   }
 

@@ -136,6 +136,22 @@ async function changeIndex(files: Files, change: (entries: CacheEntry[]) => Cach
   return work;
 }
 
+/**
+ * Sets an index aside that is damaged, and writes it anew with what of it can be had, each file hashed that nothing sealed.
+ * What was damaged; undefined when nothing was.
+ */
+export async function mendIndex(files: Files): Promise<string | undefined> {
+  const { entries, damage } = await readIndex(files);
+  if (damage === undefined) return undefined;
+  const sealed: CacheEntry[] = [];
+  for (const entry of entries) {
+    const verified = await verifyCached(files, entry);
+    sealed.push(verified.ok ? verified.entry : entry);
+  }
+  await changeIndex(files, () => sealed);
+  return damage;
+}
+
 async function setIndexAside(files: Files): Promise<void> {
   const aside = `${cacheIndexPath}.damaged`;
   await files.removeTree(aside);
