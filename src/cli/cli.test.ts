@@ -661,7 +661,7 @@ describe('a signal', () => {
 describe('a verb that only looks', () => {
   it('ends by the signal, for whoever waits for it', async () => {
     const script =
-      'truncate -s 64G big && { "$@" & child=$!; sleep 1; kill -$SIGNAL $child; wait $child; echo "ended $?"; rm big; }';
+      'truncate -s 64G big && { "$@" & child=$!; until ls -l /proc/$child/fd 2>/dev/null | grep -q big; do sleep 0.05; done; kill -$SIGNAL $child; wait $child; echo "ended $?"; rm big; }';
     for (const [signal, number] of [
       ['INT', 2],
       ['TERM', 15],
@@ -677,7 +677,7 @@ describe('a verb that only looks', () => {
   it('says at the first signal that it was interrupted', async () => {
     // Large enough to be read for long; it takes no space.
     const script =
-      'truncate -s 64G big && { "$@" & child=$!; sleep 1; kill -TERM $child; wait $child; status=$?; rm big; exit $status; }';
+      'truncate -s 64G big && { "$@" & child=$!; until ls -l /proc/$child/fd 2>/dev/null | grep -q big; do sleep 0.05; done; kill -TERM $child; wait $child; status=$?; rm big; exit $status; }';
     for (const json of [[], ['--json']]) {
       const result = await runCli({}, ['artifact', 'inspect', 'big', ...json], { wrapper: ['sh', '-c', script, 'sh'] });
       assert.equal(result.status, 128 + 15, result.stderr);
