@@ -4,7 +4,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { formatPlace, NodekilnError } from '../errors.ts';
 import { formatProblem } from './invalid.ts';
-import { parseDocument } from './load.ts';
+import { parseDocument, parseText } from './load.ts';
 import type { DocumentKind } from './load.ts';
 import { isMap } from './paths.ts';
 import { textOf } from '../model/bytes.ts';
@@ -430,6 +430,16 @@ function utf16(text: string, swapped = false): Uint8Array {
   const encoded = Buffer.from(text, 'utf16le');
   return swapped ? encoded.swap16() : encoded;
 }
+
+test('what a document holds is not taken for what it is', async () => {
+  const held = ['[Unit]\nDescription=a', '#!/bin/sh', '-----BEGIN CERTIFICATE-----', 'MIME-Version: 1.0', '<html>'];
+  for (const content of held) {
+    const lines = content.replaceAll(/^/gm, '        ');
+    const text = `${node}spec:\n  files:\n    - path: /etc/a\n      content: |\n${lines}\n`;
+    const { value } = await parseText({ file: 'x.yaml', text });
+    assert.ok(JSON.stringify(value).includes(JSON.stringify(content).slice(1, -1)), content);
+  }
+});
 
 for (const [name, content, says] of noText)
   test(`${name} is no document, and told by what it is`, async () => {

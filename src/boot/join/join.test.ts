@@ -600,7 +600,9 @@ describe('the way to the API server', () => {
   ] as const)
     it(`is kubelet’s: ${what}`, async () => {
       const { machine, cluster } = await machineWith();
-      const options = { startedMs: machine.clock.monotonic(), signal: new AbortController().signal };
+      const stop = new AbortController();
+      machine.clock.after(1000, () => stop.abort());
+      const options = { startedMs: machine.clock.monotonic(), signal: stop.signal };
       await followJoin(machine.open({ environment }), { ...join, ...(proxy && { proxy }) }, options);
       assert.deepEqual([...cluster.proxies], [by]);
     });
