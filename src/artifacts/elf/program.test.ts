@@ -32,6 +32,19 @@ function changed(...fields: readonly (readonly [at: number, bytes: 1 | 2 | 8, va
   return copy;
 }
 
+/** A program as Go links it, sections first, of which the end is missing: the table says so, and nothing that is loaded. */
+function cutBehindSections(): Buffer {
+  const table = real.readBigUInt64LE(40);
+  const bytes = 64 * real.readUInt16LE(60);
+  const whole = Buffer.concat([real, real.subarray(Number(table), Number(table) + bytes), Buffer.alloc(4096)]);
+  whole.writeBigUInt64LE(BigInt(real.length), 40);
+  // The last section lies behind the table.
+  const last = real.length + bytes - 64;
+  whole.writeBigUInt64LE(BigInt(real.length + bytes), last + 24);
+  whole.writeBigUInt64LE(4096n, last + 32);
+  return whole.subarray(0, -1);
+}
+
 const noPrograms: readonly (readonly [what: string, bytes: Uint8Array | string, why: RegExp])[] = [
   ['nothing', '', /^is empty$/],
   ['a page', '<!DOCTYPE html>\n<html><body>404</body></html>', /an HTML page/],
@@ -53,6 +66,12 @@ const noPrograms: readonly (readonly [what: string, bytes: Uint8Array | string, 
   ['a program for macOS', Buffer.from('cffaedfe07000001', 'hex'), /for macOS/],
   ['a first line without interpreter', '#!\necho', /names no interpreter/],
   ['a relative interpreter', '#!sh\necho', /names no interpreter/],
+  ['a script of Windows', '#!/bin/sh\r\necho\r\n', /a carriage return/],
+  ['a script of Windows with an argument', '#!/usr/bin/env bash\r\necho\r\n', /a carriage return/],
+  ['a script of an old Mac', '#!/bin/sh\recho\r', /a carriage return/],
+  ['a script after a byte order mark', '\ufeff#!/bin/sh\necho', /text without an interpreter/],
+  ['a script of UTF-16', Buffer.from('\ufeff#!/bin/sh\n', 'utf16le'), /data of an unknown form/],
+  ['an interpreter that is longer than what is read', `#!/${'n'.repeat(300)}\n`, /longer than the 256 bytes/],
   ['a script with zeros', '#!/bin/sh\0\0\necho', /names no interpreter/],
   ['zeros', Buffer.alloc(9_000), /data of an unknown form/],
   ['four bytes', real.subarray(0, 4), /a part of an ELF header/],
@@ -63,6 +82,10 @@ const noPrograms: readonly (readonly [what: string, bytes: Uint8Array | string, 
   ['segments beyond the end', changed([32, 8, real.length]), /a part of an ELF executable/],
   ['an object file', changed([16, 2, 1]), /no executable/],
   ['a core dump', changed([16, 2, 4]), /no executable/],
+  ['entries of segments without a size', changed([54, 2, 0]), /nothing to load/],
+  ['entries of segments of another class', changed([54, 2, 32]), /nothing to load/],
+  ['a section table at the very end, of nothing', changed([40, 8, real.length - 10]), /a part of an ELF executable/],
+  ['what is not loaded is cut off', cutBehindSections(), /a part of an ELF executable/],
   ['no segments', changed([56, 2, 0]), /nothing to load/],
   ['an unknown class', changed([4, 1, 7]), /a part of an ELF header/],
 ];
@@ -81,7 +104,14 @@ describe('the form of a program', () => {
       assert.deepEqual(await form(bytes), { type: 'elf', architecture: hostArch }, path);
     }
     assert.deepEqual(await form(programBytes(200, 1, 'arm64')), { type: 'elf', architecture: 'arm64' });
-    for (const script of ['#!/bin/sh\n', '#! /usr/bin/env python3\n', '#!/bin/sh'])
+    for (const [what, bytes] of [
+      ['with data behind it', Buffer.concat([real, Buffer.from('a configuration')])],
+      ['without sections', changed([40, 8, 0])],
+      ['with entries of sections that nobody reads', changed([58, 2, 0])],
+      ['with a number of sections in the first one', changed([60, 2, 0])],
+    ] as const)
+      assert.deepEqual(await form(bytes), { type: 'elf', architecture: hostArch }, what);
+    for (const script of ['#!/bin/sh\n', `#!/bin/sh ${'n'.repeat(300)}\n`, '#! /usr/bin/env python3\n', '#!/bin/sh'])
       assert.deepEqual(await form(Buffer.from(script)), { type: 'script' });
   });
 
@@ -98,7 +128,11 @@ describe('the form of a program', () => {
 
   it('is not that of a shared library', async () => {
     const library = execFileSync('ldd', ['/bin/bash'], { encoding: 'utf8' }).match(/\/\S*libtinfo\S*/)?.[0] ?? '';
-    assert.deepEqual(await form(readFileSync(library)), { type: 'none', why: 'is a shared library' });
+    const bytes = readFileSync(library);
+    assert.deepEqual(await form(bytes), { type: 'none', why: 'is a shared library' });
+    // Linkers of before gave each of them an entry.
+    bytes.writeBigUInt64LE(0x1000n, 24);
+    assert.deepEqual(await form(bytes), { type: 'none', why: 'is a shared library' });
   });
 });
 

@@ -6,7 +6,7 @@
 import type { Files } from '../../host/port.ts';
 import type { Arch } from '../../model/arch.ts';
 import { fromHex, latin1Of } from '../../model/bytes.ts';
-import { elfArchitecture, type Readable } from '../../host/elf/elf.ts';
+import { elfArchitecture, readElf, type Readable } from '../../host/elf/elf.ts';
 
 /** What a file is: a program for an architecture (scripts: for any), or why it is none. */
 export type ProgramForm =
@@ -35,30 +35,56 @@ export async function programProblem(files: Files, path: string, architecture: s
     if (form.type === 'none') return `is no program: it ${form.why}`;
     return form.type === 'script' || form.architecture === architecture
       ? undefined
-      : `is a program for ${form.architecture}, not ${architecture}`;
+      : `is a program for ${machineName(form.architecture)}, not ${architecture}`;
   } finally {
     await file.close();
   }
 }
 
+const otherMachines: Readonly<Record<string, string>> = {
+  'machine-3': '32-bit x86',
+  'machine-8': 'mips',
+  'machine-21': 'ppc64',
+  'machine-22': 's390x',
+  'machine-40': '32-bit arm',
+  'machine-62': 'another form of amd64',
+  'machine-183': 'another form of arm64',
+  'machine-243': 'riscv64',
+  'machine-258': 'loongarch64',
+};
+
+/** As people call it: `riscv64`. */
+export function machineName(architecture: Extract<ProgramForm, { type: 'elf' }>['architecture']): string {
+  return otherMachines[architecture] ?? architecture;
+}
+
 function scriptForm(head: Uint8Array): ProgramForm {
-  const [line = ''] = latin1Of(head.subarray(0, interpreterBytes)).split('\n');
-  return /^#![ \t]*\/[^\s\0]+[^\0]*$/.test(line)
-    ? { type: 'script' }
-    : { type: 'none', why: 'is a script whose first line names no interpreter' };
+  const none = (why: string): ProgramForm => ({ type: 'none', why: `is a script whose first line ${why}` });
+  const text = latin1Of(head.subarray(0, interpreterBytes));
+  const [line = ''] = text.split('\n');
+  // The system takes the carriage return for a letter of the last word.
+  if (line.includes('\r')) return none('has a carriage return in it, as on Windows, which no interpreter is named by');
+  if (!/^#![ \t]*\/[^\s\0]+[^\0]*$/.test(line)) return none('names no interpreter');
+  const isCut = line.length === interpreterBytes && !/^#![ \t]*\S+[ \t]/.test(line);
+  return isCut ? none(`is longer than the ${interpreterBytes} bytes that the system reads`) : { type: 'script' };
 }
 
 // ── ELF ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Where a header of each class has its fields, and how its addresses are read. */
+/**
+ * Where a header of each class has its fields, and how its addresses are read. Of an entry of a table: its bytes, where it
+ * says where in the file its content is, and how much.
+ */
 const layouts = {
-  1: { bytes: 52, word: 4, tables: [28, 32], counts: 42, segment: { offset: 4, size: 16 }, sectionSize: 20 },
-  2: { bytes: 64, word: 8, tables: [32, 40], counts: 54, segment: { offset: 8, size: 32 }, sectionSize: 32 },
+  1: { bytes: 52, word: 4, tables: [28, 32], counts: 42, segment: [32, 4, 16], section: [40, 16, 20] },
+  2: { bytes: 64, word: 8, tables: [32, 40], counts: 54, segment: [56, 8, 32], section: [64, 24, 32] },
 } as const;
 const executable = 2;
 const shared = 3;
 const load = 1;
 const interpreter = 3;
+const noSection = 0;
+const noBits = 8;
 
 async function elfForm(file: Readable, head: Uint8Array, size: number): Promise<ProgramForm> {
   const none = (why: string): ProgramForm => ({ type: 'none', why });
@@ -78,27 +104,47 @@ async function elfForm(file: Readable, head: Uint8Array, size: number): Promise<
   const cut = (end: number): ProgramForm =>
     none(`is a part of an ELF executable: it has ${size} bytes of at least ${end}`);
 
+  const entriesAt = async (at: number, bytes: number, count: number): Promise<DataView[]> => {
+    const table = await file.read(at, bytes * count);
+    const entry = (index: number): DataView => new DataView(table.buffer, table.byteOffset + index * bytes, bytes);
+    return Array.from({ length: Math.floor(table.length / bytes) }, (_, index) => entry(index));
+  };
+
+  // Linux starts nothing whose entries have another size.
+  if (segmentBytes !== layout.segment[0]) return none('is an ELF file with nothing to load');
   const segmentsEnd = segmentsAt + segmentBytes * segmentCount;
   if (segmentsEnd > size) return cut(segmentsEnd);
-  const table = await file.read(segmentsAt, segmentsEnd - segmentsAt);
   const kinds = new Set<number>();
-  for (let at = 0; at + layout.segment.size + layout.word <= table.length; at += Math.max(segmentBytes, 1)) {
-    const segment = new DataView(table.buffer, table.byteOffset + at, table.byteLength - at);
+  for (const segment of await entriesAt(segmentsAt, segmentBytes, segmentCount)) {
     const kind = segment.getUint32(0, little);
     kinds.add(kind);
-    const end = word(segment, layout.segment.offset) + word(segment, layout.segment.size);
+    const end = word(segment, layout.segment[1]) + word(segment, layout.segment[2]);
     if (kind === load && end > size) return cut(end);
   }
   if (!kinds.has(load)) return none('is an ELF file with nothing to load');
-  if (type === shared && !kinds.has(interpreter) && word(view, 24) === 0) return none('is a shared library');
+  if (type === shared && !kinds.has(interpreter) && (word(view, 24) === 0 || (await isLibrary(file))))
+    return none('is a shared library');
   if (sectionsAt === 0) return { type: 'elf', architecture };
-  const first = sectionsAt + sectionBytes;
-  if (first > size) return cut(first);
+  if (sectionsAt + sectionBytes > size) return cut(sectionsAt + sectionBytes);
+  // Linux does not look at sections: what is written in another way says nothing against the program.
+  if (sectionBytes !== layout.section[0]) return { type: 'elf', architecture };
   // With many sections their number stands in the first one.
-  const entry = await file.read(sectionsAt, layout.sectionSize + layout.word);
-  const many = word(new DataView(entry.buffer, entry.byteOffset, entry.byteLength), layout.sectionSize);
-  const sectionsEnd = sectionsAt + sectionBytes * (sectionCount === 0 ? many : sectionCount);
-  return sectionsEnd > size ? cut(sectionsEnd) : { type: 'elf', architecture };
+  const [first] = await entriesAt(sectionsAt, sectionBytes, 1);
+  const count = sectionCount === 0 && first ? word(first, layout.section[2]) : sectionCount;
+  const sectionsEnd = sectionsAt + sectionBytes * count;
+  if (sectionsEnd > size) return cut(sectionsEnd);
+  // What is not loaded, symbols and the like, lies behind everything else.
+  for (const section of await entriesAt(sectionsAt, sectionBytes, Math.min(count, 0xffff))) {
+    const end = word(section, layout.section[1]) + word(section, layout.section[2]);
+    const isInFile = ![noSection, noBits].includes(section.getUint32(4, little));
+    if (isInFile && end > size) return cut(end);
+  }
+  return { type: 'elf', architecture };
+}
+
+/** What is made to be linked says its name; what is only made to be started anywhere (static-pie) has none. */
+async function isLibrary(file: Readable): Promise<boolean> {
+  return (await readElf(file))?.soname !== undefined;
 }
 
 // ── what else it may be ──────────────────────────────────────────────────────────────────────────────────────────
