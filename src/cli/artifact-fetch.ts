@@ -10,7 +10,7 @@ import { NodekilnError } from '../errors.ts';
 import type { Program } from '../host/port.ts';
 import { archOption, architectureOption } from './architecture.ts';
 import { certificates } from './certificates.ts';
-import { requireFolderOf } from './output-file.ts';
+import { requireApart, requireFolderOf } from './output-file.ts';
 import { onThisMachine } from './this-machine.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
 
@@ -32,6 +32,7 @@ export const artifactFetchVerb: Verb = {
       { flag: '--plain-http', about: 'speak plain HTTP with the registry' },
       { flag: '--ca-file', value: 'FILE', about: 'certificates (PEM) trusted instead of the machine’s' },
       { flag: '--budget', value: 'DURATION', about: 'for everything, retries included', default: '5m' },
+      { flag: '--wait', about: 'within the budget, also for a server or name that is not there yet' },
     ],
     examples: [
       'nodekiln artifact fetch https://example.org/kubelet.deb --to ./kubelet.deb',
@@ -51,6 +52,8 @@ export const artifactFetchVerb: Verb = {
     const ca = await certificates(options);
     const spec = specOf(address, options);
     const to = absolute(textOption(options, 'to') ?? '');
+    const file = spec.type === 'file' ? spec.path : undefined;
+    requireApart({ reads: [file, textOption(options, 'ca-file')], writes: [to] });
     requireFolderOf(to);
     const step = `fetch ${spec.type === 'http' ? shownUrl(address) : address}`;
     onEvent({ type: 'start', step });
@@ -62,6 +65,9 @@ export const artifactFetchVerb: Verb = {
         client: createHttpClient({ net, environment: program.environment, ...(ca !== undefined && { ca }) }),
         budgetMs: budget(options),
         ...partsOf(program),
+        ...(!flagOption(options, 'wait') && {
+          impatience: { hint: 'Correct the address, or say --wait when the server comes up later.' },
+        }),
         signal,
         onProgress: (transfer) => onEvent({ type: 'progress', step, message: progressText(transfer), transfer }),
       });

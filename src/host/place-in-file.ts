@@ -10,6 +10,11 @@ export interface PlaceInFile {
   readonly total: number | undefined;
 }
 
+/** 203: the whole, from a proxy that may have changed it (RFC 9110, 15.3.4). */
+export function isWhole(status: number): boolean {
+  return status === 200 || status === 203;
+}
+
 const range = /^bytes (\d{1,15})-(\d{1,15})\/(?:(\d{1,15})|\*)$/;
 
 /**
@@ -21,7 +26,7 @@ export function placeInFile(
   { into, size, headers: asked }: Pick<HttpDownload, 'size' | 'headers'> & { readonly into: Pick<StagedFile, 'size'> },
 ): PlaceInFile | undefined {
   const length = lengthIn(headers);
-  if (status === 200) return { start: 0, total: length };
+  if (isWhole(status)) return { start: 0, total: length };
   if (status !== 206 || asked?.['range'] === undefined) return undefined;
   const [, first, last, whole] = range.exec(headers['content-range']?.trim() ?? '') ?? [];
   if (first === undefined || last === undefined) return undefined;

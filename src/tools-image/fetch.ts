@@ -8,6 +8,7 @@
 import { shownUrl } from '../artifacts/sources/http-client.ts';
 import { proxyFor } from '../model/proxies.ts';
 import { NodekilnError } from '../errors.ts';
+import { isWhole } from '../host/place-in-file.ts';
 import type { Host, HttpResponse } from '../host/port.ts';
 import { readMetadata } from './metadata.ts';
 
@@ -84,7 +85,7 @@ function nextUrl(url: string, location: string): string {
 
 function received({ status, headers, body }: HttpResponse, { url, etag }: FetchOptions): Fetched {
   if (status === 304 && etag !== undefined) return 'unchanged';
-  if (status !== 200) throw unavailable(url, `answered with status ${status}`);
+  if (!isWhole(status)) throw unavailable(url, `answered with status ${status}`);
   const type = headers['content-type']?.split(';')[0]?.trim();
   if (type !== undefined && !acceptedType.test(type))
     throw unavailable(url, `answered with content of type ${JSON.stringify(type)}, not JSON`);

@@ -14,7 +14,7 @@ import { shownUrl } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
 import { openPart } from './parts.ts';
 import type { Known, Part, PartsPlace } from './parts.ts';
-import { RetryableError, retry } from './retry.ts';
+import { RetryableError, retry, type Impatience } from './retry.ts';
 
 /** How far a transfer is. */
 export interface Progress {
@@ -35,6 +35,7 @@ export interface TransferOptions {
   readonly slowestBytesPerSecond?: number;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
+  readonly impatience?: Impatience;
 }
 
 /** What is wanted of an address. */
@@ -111,8 +112,10 @@ export async function downloadInto(
   part?: Pick<Part, 'known' | 'note'>,
 ): Promise<Transferred> {
   const transfer = new Transfer(wanted, staged, part);
-  const { clock, budgetMs, signal, url } = wanted;
-  await retry({ clock, budgetMs, what: shownUrl(url), signal }, (_, remainingMs) => transfer.attempt(remainingMs));
+  const { clock, budgetMs, signal, url, impatience } = wanted;
+  await retry({ clock, budgetMs, what: shownUrl(url), signal, impatience }, (_, remainingMs) =>
+    transfer.attempt(remainingMs),
+  );
   return transfer.result();
 }
 
@@ -158,6 +161,7 @@ class Transfer {
       throw new RetryableError(thrown.message, {
         cause: thrown,
         waitMs: thrown.waitMs,
+        unreached: thrown.unreached,
         progressed: this.#staged.size > before,
       });
     }
@@ -205,7 +209,7 @@ class Transfer {
   /** A part of another file than the one begun is not joined to it; of a new one, what proves it is remembered. */
   async #accepts({ status, headers }: Pick<Download, 'status' | 'headers'>): Promise<boolean> {
     if (status === 206 && !isSame(this.#known, headers)) return false;
-    if (status === 200) this.#known = knownOf(headers);
+    if (status !== 206) this.#known = knownOf(status, headers);
     await this.#note?.(this.#known);
     return true;
   }
@@ -313,9 +317,13 @@ class Transfer {
 
 const nothing: Known = { validator: undefined, total: undefined };
 
-function knownOf(headers: HttpHeaders): Known {
+/** What a proxy says of 203 that it changed is told apart by no validator of the server behind it. */
+function knownOf(status: number, headers: HttpHeaders): Known {
   const length = headers['content-length'];
-  return { validator: validatorOf(headers), total: length === undefined ? undefined : Number(length) };
+  return {
+    validator: status === 203 ? undefined : validatorOf(headers),
+    total: length === undefined ? undefined : Number(length),
+  };
 }
 
 /** A strong entity tag, else the date of the last change, if a second change in that second would have been seen. */

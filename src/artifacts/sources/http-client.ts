@@ -7,7 +7,7 @@
  * addresses never appear in messages.
  */
 import { NodekilnError } from '../../errors.ts';
-import { NetError } from '../../host/port.ts';
+import { NetError, type NetReason } from '../../host/port.ts';
 import type {
   Download,
   HttpDownload,
@@ -146,12 +146,17 @@ function parseUrl(text: string): URL {
   });
 }
 
+const nobodyThere: readonly NetReason[] = ['refused', 'no-name', 'no-route'];
+
 /** What the network says, as those who try again and those who read it want it. */
 function clientError(url: URL, thrown: unknown): unknown {
   if (!(thrown instanceof NetError)) return thrown;
   switch (thrown.failure) {
     case 'connection':
-      return new RetryableError(`no response from ${url.host}: ${thrown.why}`, { cause: thrown });
+      return new RetryableError(`no response from ${url.host}: ${thrown.why}`, {
+        cause: thrown,
+        unreached: thrown.reason !== undefined && nobodyThere.includes(thrown.reason),
+      });
     case 'no-tls':
       return new NodekilnError('NK_SOURCE_UNAVAILABLE', `${url.host} does not speak TLS`, {
         cause: thrown,

@@ -219,6 +219,68 @@ describe('download', () => {
     );
   });
 
+  it('tells a person soon that nobody is there, and waits for a server that was', async () => {
+    const impatience = { hint: 'Correct the address.' };
+    for (const [what, url] of [
+      ['nothing listens', 'http://127.0.0.1:1/x?token=secret'],
+      ['nothing listens at IPv6', 'http://[::1]:1/x?token=secret'],
+      ['TLS is spoken to nobody', 'https://127.0.0.1:1/x?token=secret'],
+      ['no such name', 'http://nobody.invalid/x?token=secret'],
+      [
+        'it leads to where nothing listens',
+        await serve((_, response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()),
+      ],
+    ] as const) {
+      const began = performance.now();
+      await assert.rejects(fetchTo(url, { impatience, budgetMs: 300_000 }), (thrown: unknown) => {
+        assert.ok(fails('NK_SOURCE_UNAVAILABLE', /after 3 attempts$/)(thrown), what);
+        return thrown instanceof NodekilnError && thrown.hint === impatience.hint;
+      });
+      assert.ok(performance.now() - began < 20_000, what);
+    }
+    let requests = 0;
+    let port = 0;
+    const url = await serve((request, response) => {
+      if (++requests > 1) return serveBytes(request, response);
+      port = request.socket.localPort ?? 0;
+      response.writeHead(503).end(() => restart());
+      return undefined;
+    });
+    const first = servers.at(-1);
+    // Down for as many attempts as a server that was never there gets, and one more.
+    const restart = (): void => {
+      first?.close();
+      first?.closeAllConnections();
+      downFor = 4;
+    };
+    let downFor = 0;
+    const slept: number[] = [];
+    const clock = impatientClock(slept);
+    const sleep = async (ms: number): Promise<void> => {
+      await clock.sleep(ms);
+      if (downFor > 0 && --downFor === 0) {
+        const second = createServer((request, response) => serveBytes(request, response));
+        servers.push(second);
+        await new Promise<void>((resolve) => second.listen(port, '127.0.0.1', resolve));
+      }
+    };
+    const { result } = await fetchTo(url, { impatience, clock: { ...clock, sleep }, budgetMs: 600_000 });
+    assert.ok(result.attempts >= 5, `${result.attempts}`);
+  });
+
+  it('takes 203 for the whole, and joins nothing to it by what the server behind the proxy says', async () => {
+    const seen: (string | undefined)[] = [];
+    const url = await serve((request, response) => {
+      seen.push(request.headers.range);
+      response.writeHead(203, { etag: '"one"', 'content-length': body.length });
+      if (seen.length > 1) return response.end(body);
+      response.write(Buffer.alloc(1_000, 7), () => setTimeout(() => response.destroy(), 50));
+      return undefined;
+    });
+    const { result } = await fetchTo(url);
+    assert.deepEqual([result.digest, seen], [digest, [undefined, undefined]]);
+  });
+
   it('does not try again what cannot get better', async () => {
     for (const [status, code] of [
       [404, 'NK_ARTIFACT_MISSING'],

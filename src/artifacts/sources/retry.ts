@@ -11,13 +11,25 @@ export class RetryableError extends Error {
   readonly waitMs: number | undefined;
   /** Work was done, so waiting starts from the shortest pause again. */
   readonly progressed: boolean;
+  /** There is nobody who could have answered. */
+  readonly unreached: boolean;
 
-  constructor(message: string, detail: { cause?: unknown; waitMs?: number | undefined; progressed?: boolean } = {}) {
+  constructor(
+    message: string,
+    detail: { cause?: unknown; waitMs?: number | undefined; progressed?: boolean; unreached?: boolean } = {},
+  ) {
     super(message, { cause: detail.cause });
     this.name = 'RetryableError';
     this.waitMs = detail.waitMs;
     this.progressed = detail.progressed ?? false;
+    this.unreached = detail.unreached ?? false;
   }
+}
+
+/** What a person who waits is told soon. */
+export interface Impatience {
+  /** For the error: how to wait after all. */
+  readonly hint: string;
 }
 
 /** How long it is tried. */
@@ -27,12 +39,15 @@ export interface RetryOptions {
   readonly budgetMs: number;
   /** For the error: what was tried. */
   readonly what: string;
+  /** A server that was never there is given up after a few attempts; else it may still come up within the budget. */
+  readonly impatience?: Impatience | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 const shortestPauseMs = 100;
 const firstPauseMs = 250;
 const longestPauseMs = 15_000;
+const attemptsToReach = 3;
 
 /**
  * NK_SOURCE_UNAVAILABLE with the last failure when the budget is used up, NK_INTERRUPTED when the signal fires; other
@@ -42,9 +57,10 @@ export async function retry<T>(
   options: RetryOptions,
   attempt: (number: number, remainingMs: number) => Promise<T>,
 ): Promise<T> {
-  const { clock, budgetMs, what } = options;
+  const { clock, budgetMs, what, impatience } = options;
   const deadline = clock.monotonic() + budgetMs;
   let pauseMs = firstPauseMs;
+  let reached = false;
   for (let number = 1; ; number++) {
     if (stopped()) throw interrupted(undefined);
     try {
@@ -52,6 +68,8 @@ export async function retry<T>(
     } catch (thrown) {
       if (stopped() && !(thrown instanceof NodekilnError)) throw interrupted(thrown);
       if (!(thrown instanceof RetryableError)) throw thrown;
+      reached ||= !thrown.unreached;
+      if (impatience && !reached && number >= attemptsToReach) throw unreached(number, thrown, impatience);
       if (thrown.progressed) pauseMs = firstPauseMs;
       // "At once" from a busy server is no invitation to ask it without a pause.
       const waitMs = Math.max(thrown.waitMs ?? pauseMs, shortestPauseMs);
@@ -67,6 +85,10 @@ export async function retry<T>(
   }
   function interrupted(cause: unknown): NodekilnError {
     return new NodekilnError('NK_INTERRUPTED', `${what} was interrupted`, { cause, resource: what });
+  }
+  function unreached(attempts: number, last: RetryableError, { hint }: Impatience): NodekilnError {
+    const message = `${what}: ${last.message}, after ${attempts} attempts`;
+    return new NodekilnError('NK_SOURCE_UNAVAILABLE', message, { cause: last, resource: what, hint });
   }
   function exhausted(attempts: number, last: RetryableError): NodekilnError {
     const tries = attempts === 1 ? 'one attempt' : `${attempts} attempts`;

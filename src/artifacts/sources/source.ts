@@ -5,6 +5,7 @@ import type { Progress } from './download.ts';
 import type { CredentialStore } from './oci/credentials.ts';
 import type { Repository } from './oci/repository.ts';
 import type { PartsPlace } from './parts.ts';
+import type { Impatience } from './retry.ts';
 
 /** Where an artifact is, and what must hold of it, by the member of the family that serves it. */
 export type SourceSpec =
@@ -102,6 +103,7 @@ export interface FetchContext extends FetchHost {
   readonly credentials?: CredentialStore;
   readonly mirrors?: readonly RegistryMirror[];
   readonly verify?: VerifyArtifact;
+  readonly impatience?: Impatience;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }

@@ -83,7 +83,7 @@ export interface HttpDownload extends HttpExchange {
 /**
  * What came of a download. `whole`: all of it is in `into`. `cut`, `stalled`: what came is. `size`: the server states or
  * sends another size than the one known, or more than is allowed. `unwanted`: nothing was written, because the status is
- * neither 200 nor 206, the part is another than the one that follows what is there, or `accepts` refused it.
+ * none of 200, 203 and 206, the part is another than the one that follows what is there, or `accepts` refused it.
  */
 export type DownloadOutcome = 'whole' | 'cut' | 'stalled' | 'size' | 'unwanted';
 

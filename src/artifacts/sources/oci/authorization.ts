@@ -5,6 +5,7 @@
  * messages: where a redirect leads elsewhere, nobody there is answered.
  */
 import { NodekilnError } from '../../../errors.ts';
+import { isWhole } from '../../../host/place-in-file.ts';
 import type { HttpHeaders, HttpResponse } from '../../../host/port.ts';
 import { toBase64, bytesOf, textOf } from '../../../model/bytes.ts';
 import { shownUrl } from '../http-client.ts';
@@ -145,7 +146,7 @@ async function fetchToken(
         });
   if (status === 408 || status === 429 || status >= 500)
     throw new RetryableError(`${shownUrl(realm)} answered ${status}`);
-  if (status !== 200) throw denied(registry, `got no token: ${shownUrl(realm)} answered ${status}`);
+  if (!isWhole(status)) throw denied(registry, `got no token: ${shownUrl(realm)} answered ${status}`);
   const parsed = tokenAnswer.safeParse(parseJson(textOf(body)));
   const token = parsed.success ? (parsed.data.token ?? parsed.data.access_token) : undefined;
   if (!token || /[\r\n]/.test(token))

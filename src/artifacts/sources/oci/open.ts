@@ -33,6 +33,7 @@ export function openReference(
     clock: context.clock,
     budgetMs: context.budgetMs,
     ...(context.parts && { parts: context.parts }),
+    ...(context.impatience && { impatience: context.impatience }),
     ...(context.signal && { signal: context.signal }),
   };
   const mirrors = (context.mirrors ?? []).filter(({ host }) => registryName(host) === registry || host === '_default');

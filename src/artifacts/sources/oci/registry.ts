@@ -8,6 +8,7 @@
 import { NodekilnError } from '../../../errors.ts';
 import { join } from '../../../model/path.ts';
 import { sha256 } from '../../../host/digest.ts';
+import { isWhole } from '../../../host/place-in-file.ts';
 import { NetError } from '../../../host/port.ts';
 import type { Clock, Files, HttpHeaders, HttpResponse } from '../../../host/port.ts';
 import { textOf } from '../../../model/bytes.ts';
@@ -16,7 +17,7 @@ import { registryHost } from '../../../model/reference.ts';
 import { download } from '../download.ts';
 import { shownUrl } from '../http-client.ts';
 import type { PartsPlace } from '../parts.ts';
-import { RetryableError, retry } from '../retry.ts';
+import { RetryableError, retry, type Impatience } from '../retry.ts';
 import { authorizedClient } from './authorization.ts';
 import type { RegistryClient } from './authorization.ts';
 import type { CredentialStore } from './credentials.ts';
@@ -44,6 +45,7 @@ export interface RegistryOptions {
   readonly budgetMs: number;
   /** The same for small answers, where others may be asked instead; `budgetMs` unless told. */
   readonly answerMs?: number;
+  readonly impatience?: Impatience;
   readonly signal?: AbortSignal;
 }
 
@@ -59,7 +61,7 @@ export interface RemoteRepository extends Repository {
 
 /** Asks nothing before it is asked. */
 export function openRegistry(options: RegistryOptions): RemoteRepository {
-  const { registry, repository, local, parts, clock, budgetMs, answerMs = budgetMs, signal } = options;
+  const { registry, repository, local, parts, clock, budgetMs, answerMs = budgetMs, signal, impatience } = options;
   const client = authorizedClient(options);
   const name = `${registry}/${repository}`;
   const root = options.api ?? `${options.plainHttp ? 'http' : 'https'}://${registryHost(registry)}/v2`;
@@ -68,7 +70,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
 
   /** One small answer; `refusal` says what a status means, or nothing for the usual. */
   const get: Get = (url, what, { headers, refusal } = {}) =>
-    retry({ clock, budgetMs: answerMs, what, signal }, async (_, remainingMs) => {
+    retry({ clock, budgetMs: answerMs, what, signal, impatience }, async (_, remainingMs) => {
       const asked = {
         timeoutMs: Math.max(1, remainingMs),
         maxBytes: maxManifestBytes,
@@ -78,7 +80,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
       const response = await client.request(url, asked).catch((thrown: unknown) => {
         throw requestError(thrown, what, answerMs);
       });
-      if (response.status === 200) return response;
+      if (isWhole(response.status)) return response;
       throw refusal?.(response.status) ?? usualRefusal(response, what, clock.now());
     });
 
@@ -113,6 +115,7 @@ export function openRegistry(options: RegistryOptions): RemoteRepository {
         digest,
         size,
         ...(parts && { parts }),
+        ...(impatience && { impatience }),
         ...(onProgress && { onProgress }),
         ...(signal && { signal }),
       });
