@@ -2,7 +2,7 @@
  * Decompression as a stream in bounded memory: gzip and zstd by node:zlib, xz, lzma and bzip2 by their programs, because a
  * program decodes on its own core (xz on one: two would hold whole blocks, 90 MB of them). Without an xz program a
  * WebAssembly decoder takes over, for lzma none does; without a program it is NK_TOOL_MISSING then. Damaged, truncated or trailing data is
- * NK_ARTIFACT_UNREADABLE.
+ * NK_ARTIFACT_UNREADABLE, but for zeros behind gzip: what was padded to blocks of a tape or a disk has them.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ export function createDecompress({ programs }: DecompressOptions): Decompress {
       case 'none':
         return input;
       case 'gzip':
-        return throughZlib(createGunzip({ chunkSize }), input, what);
+        return throughZlib(createGunzip({ chunkSize }), input, { what, padded: true });
       case 'zstd':
         return throughZstd(input, what);
       case 'xz':
@@ -61,16 +61,16 @@ async function* throughZstd(input: AsyncIterable<Buffer>, what: string): AsyncGe
           `${2 ** longestWindowLog / mebibyte} MiB that are given: compress it again without --long`,
       );
     const params = { [constants.ZSTD_d_windowLogMax]: longestWindowLog };
-    yield* throughZlib(createZstdDecompress({ chunkSize, params }), content, what);
+    yield* throughZlib(createZstdDecompress({ chunkSize, params }), content, { what, padded: false });
   }
 }
 
 async function* throughZlib(
   stream: Duplex & { bytesWritten: number },
   input: AsyncIterable<Buffer>,
-  what: string,
+  { what, padded }: { readonly what: string; readonly padded: boolean },
 ): AsyncGenerator<Buffer> {
-  const feeding = feed(input, stream);
+  const feeding = feed(input, stream, padded);
   try {
     for await (const chunk of stream) yield chunk as Buffer;
   } catch (thrown) {
@@ -82,23 +82,29 @@ async function* throughZlib(
     await feeding;
   }
   const { bytes, complete } = await feeding;
-  if (!complete || stream.bytesWritten !== bytes)
-    throw unreadable(what, 'has data after the end of its compressed part');
+  if (!complete || stream.bytesWritten < bytes) throw unreadable(what, 'has data after the end of its compressed part');
 }
 
 /**
  * Writes all of the input with backpressure and ends the stream. Never rejects: an error of the input destroys the stream
- * with it.
+ * with it. `padded`: zeros may follow what the stream takes, and are not counted in the bytes.
  */
-async function feed(input: AsyncIterable<Buffer>, stream: Writable): Promise<{ bytes: number; complete: boolean }> {
+async function feed(
+  input: AsyncIterable<Buffer>,
+  stream: Writable,
+  padded = false,
+): Promise<{ bytes: number; complete: boolean }> {
   let bytes = 0;
+  let position = 0;
   try {
     for await (const chunk of input) {
-      if (stream.destroyed) return { bytes, complete: false };
-      bytes += chunk.length;
-      if (!stream.write(chunk)) await drained(stream);
+      const end = padded ? chunk.findLastIndex((byte) => byte !== 0) + 1 : chunk.length;
+      if (stream.destroyed && end > 0) return { bytes, complete: false };
+      if (end > 0) bytes = position + end;
+      position += chunk.length;
+      if (!stream.destroyed && !stream.write(chunk)) await drained(stream);
     }
-    if (stream.destroyed) return { bytes, complete: false };
+    if (stream.destroyed) return { bytes, complete: padded };
     stream.end();
     return { bytes, complete: true };
   } catch (thrown) {
