@@ -211,5 +211,11 @@ async function print(text: string, status: number): Promise<number> {
   return status;
 }
 
+// A promise that nobody keeps any more is no success.
+program.onIdle(() => {
+  const error = new NodekilnError('NK_INTERNAL', 'what is waited for can never come');
+  const json = program.arguments.includes('--json');
+  void fail(error, { kind: 'Error', json, thrown: error }).then((status) => program.exit(status));
+});
 // What a moment leaves open (a connection that is just closing) must not keep us: everything durable is written by now.
 void main(program.arguments).then((end) => (typeof end === 'string' ? program.endBy(end) : program.exit(end)));

@@ -44,6 +44,7 @@ export const program: Program = {
       for (const signal of endSignals) process.off(signal, tell);
     };
   },
+  onIdle: (listener) => void process.once('beforeExit', () => listener()),
   saveMemory: (yes) => setFlagsFromString(yes ? '--optimize-for-size' : '--no-optimize-for-size'),
   exit: (status) => process.exit(status),
   endBy: (signal) => {

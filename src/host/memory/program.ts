@@ -24,6 +24,7 @@ export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgr
     stdout: unread,
     stderr: unread,
     onSignal: () => () => undefined,
+    onIdle: () => undefined,
     saveMemory: () => undefined,
     exit: (status) => {
       throw new Error(`the process ended with status ${status}`);

@@ -64,6 +64,8 @@ export interface Program {
   readonly stderr: Output;
   /** Calls back for each signal, until the returned call; without a listener the system ends us. */
   onSignal(listener: (signal: EndSignal) => void): () => void;
+  /** Calls back when nothing is left that anything could still come of; without it the process would end as if all was well. */
+  onIdle(listener: () => void): void;
   /** From now on memory counts more than speed, or no longer. */
   saveMemory(yes: boolean): void;
   /** Ends us at once. */

@@ -43,8 +43,12 @@ export async function openExchange(
             () => outgoing.destroy(new Error(`no response within ${headersTimeoutMs} ms`)),
             timerMs(headersTimeoutMs),
           );
-    outgoing.once('close', () => clearTimeout(late));
     outgoing.once('error', reject);
+    // Also when it switched to a protocol that nobody asked for (101): else nobody would be told anything.
+    outgoing.once('close', () => {
+      clearTimeout(late);
+      reject(new Error('the connection ended without an answer'));
+    });
     outgoing.once('response', (response) => {
       clearTimeout(late);
       resolve(response);

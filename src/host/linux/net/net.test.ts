@@ -35,6 +35,8 @@ describe('HTTP over a Unix socket', () => {
       response.writeHead(200, { 'content-length': 10 }).write('12345');
       return void setTimeout(() => request.socket.destroy(), 10);
     }
+    if (request.url === '/switches')
+      return void request.socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n');
     if (request.url === '/redirect') return void response.writeHead(302, { location: '/' }).end();
     if (request.url === '/large') return void response.end(Buffer.alloc(2000));
     const chunks: Buffer[] = [];
@@ -84,6 +86,9 @@ describe('HTTP over a Unix socket', () => {
 
   test('what breaks off or is too large is no response', async () => {
     await assert.rejects(net.request(at('/breaks')), { code: 'NK_SOURCE_UNAVAILABLE' });
+    const unanswered = { code: 'NK_SOURCE_UNAVAILABLE', why: 'the connection ended without an answer' };
+    await assert.rejects(net.request(at('/switches')), unanswered);
+    await assert.rejects(net.stream(at('/switches')), unanswered);
     await assert.rejects(net.request({ ...at('/large'), maxBytes: 1999 }), { code: 'NK_SOURCE_UNAVAILABLE' });
     assert.equal((await net.request({ ...at('/large'), maxBytes: 2000 })).body.length, 2000);
   });
