@@ -1,6 +1,6 @@
 /** `nodekiln artifact extract FILE --member PATH --to PATH` */
 import { resolve as absolute } from 'node:path';
-import { requireFolderOf } from './output-file.ts';
+import { requireApart, requireFolderOf } from './output-file.ts';
 import { onThisMachine } from './this-machine.ts';
 import { textOption, type Verb } from './verb.ts';
 
@@ -28,6 +28,7 @@ export const artifactExtractVerb: Verb = {
     const digest = textOption(options, 'digest');
     const packageDigest = textOption(options, 'package-digest');
     const to = textOption(options, 'to') ?? '';
+    requireApart({ reads: [source], writes: [to] });
     requireFolderOf(to);
     const extracted = await onThisMachine((host) =>
       extractMember(host, {

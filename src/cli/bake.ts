@@ -4,7 +4,7 @@ import { count } from '../model/count.ts';
 import { NodekilnError } from '../errors.ts';
 import { formatSize, parseSize } from '../config/size.ts';
 import type { Space } from '../image/space.ts';
-import { requireFolderOf } from './output-file.ts';
+import { requireApart, requireFolderOf } from './output-file.ts';
 import { formatWarnings, lines, paragraphs } from './output.ts';
 import { table, type Look } from './table.ts';
 import { flagOption, textOption, type Options, type Verb } from './verb.ts';
@@ -43,6 +43,7 @@ export const bakeVerb: Verb = {
     const [frozen, updateLock] = [flagOption(options, 'frozen'), flagOption(options, 'update-lock')];
     if (frozen && updateLock) throw new NodekilnError('NK_USAGE', '--frozen and --update-lock contradict each other');
     const [sbom, budget] = [textOption(options, 'sbom'), sizeOption(options)];
+    requireApart({ reads: [manifest], writes: [lockFile, sbom] });
     for (const path of [sbom, lockFile]) if (path !== undefined) requireFolderOf(path);
     const report = await bake({
       manifest,

@@ -1,5 +1,6 @@
 /** `nodekiln manifest export FORMAT FILE` */
 import { readDocuments } from './documents.ts';
+import { requireApart } from './output-file.ts';
 import { readInventory, requireFormat, dataOrPlace } from './manifest-formats.ts';
 import { textOption, type Verb } from './verb.ts';
 
@@ -18,9 +19,11 @@ export const manifestExportVerb: Verb = {
   },
   async run({ arguments: [format = '', file = ''], options }) {
     requireFormat(format);
+    const output = textOption(options, 'output');
+    requireApart({ reads: [file], writes: [output] });
     const [source] = await readDocuments([file]);
     const { exportAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     const exported = exportAgentbaker(await readInventory({ file, text: source?.text ?? '' }));
-    return { data: exported, text: await dataOrPlace(exported, textOption(options, 'output')) };
+    return { data: exported, text: await dataOrPlace(exported, output) };
   },
 };

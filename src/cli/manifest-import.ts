@@ -1,6 +1,7 @@
 /** `nodekiln manifest import FORMAT FILE` */
 import { apiVersion } from './output.ts';
 import { readDocuments } from './documents.ts';
+import { requireApart } from './output-file.ts';
 import { requireFormat, dataOrPlace } from './manifest-formats.ts';
 import { textOption, type Verb } from './verb.ts';
 
@@ -19,10 +20,12 @@ export const manifestImportVerb: Verb = {
   },
   async run({ arguments: [format = '', file = ''], options }) {
     requireFormat(format);
+    const output = textOption(options, 'output');
+    requireApart({ reads: [file], writes: [output] });
     const [source] = await readDocuments([file]);
     const { importAgentbaker } = await import('../artifacts/inventory/import-agentbaker.ts');
     const spec = importAgentbaker(source?.text ?? '', file);
     const document = { apiVersion, kind: 'Inventory', spec };
-    return { data: document, text: await dataOrPlace(document, textOption(options, 'output')) };
+    return { data: document, text: await dataOrPlace(document, output) };
   },
 };

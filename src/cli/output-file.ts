@@ -22,6 +22,41 @@ export async function writeOutput(path: string, content: string): Promise<string
   }
 }
 
+/**
+ * Refuses what would write over a file that is read, or over another of its results, by whatever name; said before the work.
+ * NK_USAGE.
+ */
+export function requireApart(paths: { readonly reads: readonly Named[]; readonly writes: readonly Named[] }): void {
+  const taken = new Map<string, string>();
+  const take = (path: Named, what: string): void => {
+    const file = path === undefined ? undefined : fileOf(path);
+    if (path === undefined || file === undefined) return;
+    const other = taken.get(file);
+    if (other !== undefined && what !== read)
+      throw new NodekilnError('NK_USAGE', `${path} cannot be written: it is ${other}`, {
+        place: { file: path },
+        hint: 'Name another file.',
+      });
+    taken.set(file, what);
+  };
+  for (const path of paths.reads) take(path, read);
+  for (const path of paths.writes) take(path, 'where another result goes');
+}
+
+type Named = string | undefined;
+const read = 'what is read';
+
+/** The same for every name of a file; undefined for `/dev/stdout` and what else is no regular file. */
+function fileOf(path: string): string | undefined {
+  try {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (stat && !stat.isFile()) return undefined;
+    return stat ? `${stat.dev}:${stat.ino}` : resolve(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Said before the work whose result goes to the path; no folder is made that nobody asked for. */
 export function requireFolderOf(path: string): void {
   try {

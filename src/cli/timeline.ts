@@ -4,7 +4,7 @@ import type { Host } from '../host/port.ts';
 import type { UnitTiming } from '../inspect/timeline.ts';
 import type { BootResult } from '../telemetry/result.ts';
 import { readDocuments } from './documents.ts';
-import { writeOutput } from './output-file.ts';
+import { requireApart, writeOutput } from './output-file.ts';
 import { rootOption, textOption, type Options, type Verb } from './verb.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { textOf } from '../model/bytes.ts';
@@ -33,15 +33,15 @@ export const timelineVerb: Verb = {
       import('../inspect/timeline.ts'),
       import('../inspect/timeline-table.ts'),
     ]);
+    const [svg, trace] = [textOption(options, 'svg'), textOption(options, 'trace')];
+    requireApart({ reads: [textOption(options, 'file')], writes: [svg, trace] });
     const { result, units, isEarlier = false } = await load(options);
     const found = timeline(result, units);
     const written: string[] = [];
-    const svg = textOption(options, 'svg');
     if (svg !== undefined) {
       const { timelineSvg } = await import('../inspect/timeline-svg.ts');
       written.push(await writeOutput(svg, timelineSvg(found)));
     }
-    const trace = textOption(options, 'trace');
     if (trace !== undefined) {
       const { timelineTrace } = await import('../inspect/timeline-trace.ts');
       written.push(await writeOutput(trace, `${JSON.stringify(timelineTrace(found))}\n`));

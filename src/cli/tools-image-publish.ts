@@ -3,6 +3,7 @@ import { resolve as absolute } from 'node:path';
 import { NodekilnError } from '../errors.ts';
 import type { Publication } from '../tools-image/publish.ts';
 import { readDocuments } from './documents.ts';
+import { requireApart } from './output-file.ts';
 import { paragraphs } from './output.ts';
 import { table, type Look } from './table.ts';
 import { flagOption, textOption, type Answer, type Verb } from './verb.ts';
@@ -29,6 +30,7 @@ export const toolsImagePublishVerb: Verb = {
   async run({ arguments: [file = ''], options, terminal }) {
     const output = textOption(options, 'output');
     const check = flagOption(options, 'check');
+    requireApart({ reads: [file], writes: [output] });
     if (check && output === undefined)
       throw new NodekilnError('NK_USAGE', '--check needs --output: the document to compare with');
     const [{ createLinuxHost }, { parseAs }, { publish, toolsImages }, { parseMetadata }] = await Promise.all([
