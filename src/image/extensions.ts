@@ -24,7 +24,7 @@ export async function findExtensions(files: Files): Promise<ImageExtension[]> {
 
 async function contentOf(files: Files, path: string, stat: FileStat): Promise<Omit<ImageExtension, 'path'>> {
   if (stat.type === 'directory') return { digest: await treeDigest(files, path) };
-  const digest = await digestOf(files, path);
+  const digest = (await digestOf(files, path)) ?? (await linkedTree(files, path, stat));
   return { ...(digest !== undefined && { digest }), ...(stat.target !== undefined && { target: stat.target }) };
 }
 
@@ -36,6 +36,12 @@ async function digestOf(files: Files, path: string): Promise<string | undefined>
     if (['ENOENT', 'EISDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(thrown) ?? '')) return undefined;
     throw thrown;
   }
+}
+
+/** Of a folder that a link leads to: systemd merges that as well. */
+async function linkedTree(files: Files, path: string, { target }: FileStat): Promise<string | undefined> {
+  if (target === undefined || (await files.list(path)).length === 0) return undefined;
+  return treeDigest(files, path);
 }
 
 /** Of the paths, kinds, modes, owners and contents below a folder. */

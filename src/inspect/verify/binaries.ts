@@ -30,7 +30,7 @@ export async function checkBinary(host: Host, binary: ImageBinary, options: Bina
     return skip('not empty', 'it is no file');
   if (!subject.judge('not empty', stat.size > 0 ? undefined : `${path} is empty`))
     return skip('executable', 'it is empty');
-  const problem = attributeProblem(stat);
+  const problem = attributeProblem(stat) ?? (await exposureProblem(host, path));
   const runnable = subject.judge('executable', problem === undefined ? undefined : `${path} ${problem}`);
   const wrongForm = await programProblem(host.files, path, options.architecture);
   subject.judge('program', wrongForm === undefined ? undefined : `${path} ${wrongForm}`);
@@ -51,8 +51,15 @@ export async function checkBinary(host: Host, binary: ImageBinary, options: Bina
 
 function attributeProblem({ mode, uid }: { mode: number; uid: number }): string | undefined {
   if ((mode & 0o111) !== 0o111) return `has the mode ${mode.toString(8)}: not everybody may run it`;
+  if ((mode & 0o6000) !== 0) return `has the mode ${mode.toString(8)}: it would run with the rights of its owner`;
   if ((mode & 0o022) !== 0) return `has the mode ${mode.toString(8)}: others than root may change it`;
   return uid === 0 ? undefined : `belongs to user ${uid}, not to root`;
+}
+
+/** Whoever may change a folder on its way may put something else in its place. */
+async function exposureProblem({ files }: Host, path: string): Promise<string | undefined> {
+  const exposure = await files.exposure(path);
+  return exposure && `is not only root’s to replace: ${exposure.path} ${exposure.why}`;
 }
 
 async function digestProblem(host: Host, binary: ImageBinary, options: BinaryOptions): Promise<string | undefined> {

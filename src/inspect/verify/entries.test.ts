@@ -1,6 +1,6 @@
 /** What a lock holds besides programs and files, and what a manifest wants, on a real root that is changed in one place. */
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
@@ -49,6 +49,8 @@ beforeEach(() => {
   link('/etc/extensions/kubelet.raw', '/opt/extensions/kubelet.raw');
   put('/var/lib/extensions/tree/usr/bin/tool', '#!/bin/sh\n', 0o755);
   put('/usr/lib/confexts/words.raw', 'more');
+  put('/opt/tree/usr/bin/tool', '#!/bin/sh\n', 0o755);
+  link('/var/lib/extensions/linked', '/opt/tree');
   link('/etc/app.link', 'app');
   mkdirSync(at('/etc/app.d'), { mode: 0o750 });
   put('/etc/passwd', 'root:x:0:0:root:/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/sh\n');
@@ -84,6 +86,29 @@ describe('links, folders and extensions of an image', () => {
       () => put('/var/lib/extensions/tree/usr/bin/more', 'x'),
       '/var/lib/extensions/tree as locked',
     ],
+    'a folder that an extension leads to holds more': [
+      () => put('/opt/tree/usr/bin/more', 'x'),
+      '/var/lib/extensions/linked as locked',
+    ],
+    'a file in a folder that an extension leads to may be set to run as root': [
+      () => chmodSync(at('/opt/tree/usr/bin/tool'), 0o4755),
+      '/var/lib/extensions/linked as locked',
+    ],
+    'an extension belongs to somebody else': [
+      () => chownSync(at('/usr/lib/confexts/words.raw'), 5, 0),
+      '/usr/lib/confexts/words.raw as locked',
+    ],
+    'what an extension leads to can be written to': [
+      () => chmodSync(at('/opt/extensions/kubelet.raw'), 0o666),
+      '/etc/extensions/kubelet.raw as locked',
+    ],
+    'the folder of what an extension leads to can be written to': [
+      () => chmodSync(at('/opt/extensions'), 0o777),
+      '/etc/extensions/kubelet.raw as locked',
+    ],
+    'a folder of extensions is a link to one that holds the same': [
+      () => (renameSync(at('/usr/lib/confexts'), at('/usr/lib/others')), link('/usr/lib/confexts', 'others')),
+    ],
     'an extension came along': [() => put('/etc/extensions/stranger.raw', 'x'), 'others none'],
     'a folder that is an extension came along': [
       () => put('/usr/local/lib/extensions/stranger/usr/bin/x', 'x'),
@@ -99,7 +124,7 @@ describe('links, folders and extensions of an image', () => {
         folders: [{ path: '/etc/app.d', mode: '0750', uid: 0, gid: 0 }],
         extensions: await findExtensions(files),
       };
-      assert.equal(lock.extensions?.length, 3);
+      assert.equal(lock.extensions?.length, 4);
       change();
       const others = new Set<string>();
       const found = [...(await checkEntries(files, lock, others)), ...(await checkExtensions(files, lock, others))];
@@ -189,6 +214,32 @@ describe('what a manifest wants of an image', () => {
       'no log-ins, with a key',
       { noLogins: true },
       () => put('/home/ada/.ssh/authorized_keys', '# mine\nssh-ed25519 AAAA ada\n'),
+      'log-ins none',
+    ],
+    [
+      'no log-ins, with a link of the account to keys',
+      { noLogins: true },
+      () => {
+        put('/srv/keys', 'ssh-ed25519 AAAA ada\n');
+        link('/home/ada/.ssh/authorized_keys', '/srv/keys');
+        chownSync(at('/home/ada/.ssh'), 1000, 1000);
+      },
+      'log-ins none',
+    ],
+    [
+      'no log-ins, with a link of the account to a folder of keys',
+      { noLogins: true },
+      () => {
+        put('/srv/ssh/authorized_keys', 'ssh-ed25519 AAAA ada\n');
+        link('/home/ada/.ssh', '/srv/ssh');
+        chownSync(at('/home/ada'), 1000, 1000);
+      },
+      'log-ins none',
+    ],
+    [
+      'no log-ins, with keys that are no file',
+      { noLogins: true },
+      () => mkdirSync(at('/home/ada/.ssh/authorized_keys'), { recursive: true }),
       'log-ins none',
     ],
     [

@@ -45,11 +45,16 @@ export async function checkExtensions(files: Files, lock: ImageLock, others: Rea
     else if (!is) subject.fail('as locked', `${wanted.path} is missing`);
     else if (is.target !== wanted.target)
       subject.fail('as locked', `${wanted.path} leads to ${is.target ?? 'nothing else'}, not to ${wanted.target}`);
-    else
+    else if (is.digest !== wanted.digest)
+      subject.fail('as locked', `${wanted.path} has the digest ${is.digest}, not ${wanted.digest}`);
+    else {
+      // What systemd merges into /usr and /etc is trusted like they are.
+      const exposure = await files.exposure(wanted.path);
       subject.judge(
         'as locked',
-        is.digest === wanted.digest ? undefined : `${wanted.path} has the digest ${is.digest}, not ${wanted.digest}`,
+        exposure && `${wanted.path} is not only root’s to replace: ${exposure.path} ${exposure.why}`,
       );
+    }
   }
   const locked = new Set(lock.extensions.map(({ path }) => path));
   const extra = [...found.keys()].filter((path) => !locked.has(path) && !others.has(path));

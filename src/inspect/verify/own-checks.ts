@@ -1,4 +1,5 @@
 /** What the manifest wants of the image beyond what it brings: `verify` of an ImageManifest, as the image's lock keeps it. */
+import { asNodekilnError } from '../../errors.ts';
 import type { Files, FileStat, Host } from '../../host/port.ts';
 import type { ImageLock, OwnChecks } from '../../image/image-lock.ts';
 import { textOf } from '../../model/bytes.ts';
@@ -68,8 +69,13 @@ async function waysIn(files: Files): Promise<string[]> {
     const [name, home] = [entry.slice(0, entry.indexOf(' ')), entry.slice(entry.indexOf(' ') + 1)];
     for (const file of ['authorized_keys', 'authorized_keys2']) {
       const path = `${home === '/' ? '' : home}/.ssh/${file}`;
-      const keys = await files.read(path).catch(() => undefined);
-      if (/^\s*[^#\s]/m.test(textOf(keys) ?? '')) ways.push(`${name} has keys (${path})`);
+      try {
+        const keys = await files.read(path);
+        if (/^\s*[^#\s]/m.test(textOf(keys) ?? '')) ways.push(`${name} has keys (${path})`);
+      } catch (thrown) {
+        // sshd follows links of the account that root does not.
+        ways.push(`${name} may have keys: ${path} cannot be read (${asNodekilnError(thrown).message})`);
+      }
     }
   }
   return ways;
