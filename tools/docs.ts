@@ -81,7 +81,7 @@ function tracesPage(): string {
   );
   return page(
     'Traces of a machine',
-    'What `nodekiln seal` removes, and why: no other machine may find it (`identity`, which `nodekiln verify` looks for), or it is of no use (`residue`). `*` is any part of a name, a last `**` everything in a folder that itself stays. What a manifest put there stays, and what `--keep` names.',
+    'What `nodekiln seal` removes, and why: no other machine may find it (`identity`, which `nodekiln verify` looks for), or it is of no use (`residue`). `*` is any part of a name, a last `**` everything in a folder that itself stays, `~` the home of root and of every account. What a manifest put there stays, and what `--keep` names.',
     ['| what | class | why | where |', '|---|---|---|---|', ...rows].join('\n'),
   );
 }

@@ -36,12 +36,26 @@ function rootWith(paths: readonly string[]): string {
   };
   put(root, imageLockPath, formatImageLock(lock));
   for (const path of paths) put(root, path);
+  put(root, '/etc/passwd', accounts);
   return root;
 }
+
+/** Also such as have no home of their own, or one that is no place for any. */
+const accounts = [
+  'root:x:0:0:root:/root:/bin/bash',
+  'ci:x:900:900::/srv/builders/ci:/bin/sh',
+  'jenkins:x:901:901::/var/lib/jenkins:/bin/sh',
+  'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin',
+  'bin:x:2:2:bin:/:/usr/sbin/nologin',
+  'odd:x:902:902::/srv/*:/bin/sh',
+  'broken',
+  '',
+].join('\n');
 
 /** A path that a pattern is for: `/var/lib/dhcp/**` → `/var/lib/dhcp/some/file`. */
 function exampleOf(pattern: string): string {
   return pattern
+    .replace(/^~/, '/home/ubuntu')
     .replace(/\*\*$/, 'some/file')
     .replaceAll('**', 'a/b')
     .replaceAll(/\[[^\]]*\]/g, '1')
@@ -102,6 +116,43 @@ const known: Readonly<Record<string, readonly string[]>> = {
     '/root/.ansible/tmp/ansible-tmp-1/AnsiballZ_setup.py',
     '/home/ubuntu/.ansible/cp/control',
     '/tmp/packer-shell123/script.sh',
+  ],
+  'agents of clouds, as root and for accounts': [
+    '/etc/sudoers.d/waagent',
+    '/etc/sudoers.d/azure-init-user',
+    '/var/lib/azure-init/8a1b.provisioned',
+    '/etc/NetworkManager/conf.d/99-cloud-init.conf',
+    '/etc/cloud/cloud.cfg.d/50-curtin-networking.cfg',
+    '/etc/oslogin_passwd.cache',
+    '/var/google-sudoers.d/ada_example_com',
+    '/etc/iam/pki/server.key',
+    '/var/awslogs/state/agent-state',
+    '/etc/.ignition-result.json',
+  ],
+  'homes elsewhere': [
+    '/var/home/core/.ssh/authorized_keys.d/ignition',
+    '/var/roothome/.bash_history',
+    '/srv/builders/ci/.docker/config.json',
+    '/var/lib/jenkins/.ssh/id_ed25519',
+  ],
+  'watchers, networks and storage': [
+    '/opt/splunkforwarder/etc/instance.cfg',
+    '/var/lib/elastic-agent/state.enc',
+    '/var/osquery/osquery.db/CURRENT',
+    '/var/lib/netdata/registry/netdata.public.unique.id',
+    '/opt/nomad/data/client/client-id',
+    '/opt/consul/data/node-id',
+    '/var/lib/snmp/snmpd.conf',
+    '/etc/openvswitch/system-id.conf',
+    '/var/lib/longhorn/longhorn-disk.cfg',
+    '/var/lib/netbird/config.json',
+  ],
+  'jobs and mail that wait': [
+    '/var/spool/at/a00001018f3e2c',
+    '/var/spool/cron/atjobs/a00001018f3e2c',
+    '/var/spool/postfix/deferred/A/A1',
+    '/var/spool/exim4/input/1-D',
+    '/root/dead.letter',
   ],
   'Puppet, Chef and Salt': [
     '/etc/puppetlabs/puppet/ssl/private_keys/build.example.pem',
@@ -176,6 +227,13 @@ const known: Readonly<Record<string, readonly string[]>> = {
 
 /** Beside what goes: configuration, programs, trust, and what waits for the next machine. */
 const stays = [
+  '/var/spool/at/spool/.keep',
+  '/var/spool/cron/crontabs/root',
+  '/etc/openvswitch/default.conf',
+  '/opt/nomad/bin/nomad',
+  '/opt/splunkforwarder/etc/system/local/outputs.conf',
+  '/srv/builders/ci/.bashrc',
+  '/etc/ssh/sshd_config.d/60-mine.conf',
   '/etc/ssh/sshd_config',
   '/var/lib/cloud/seed/nocloud/user-data',
   '/var/lib/cloud/scripts/per-boot/10-mine',
@@ -194,7 +252,6 @@ const stays = [
   '/etc/sudoers.d/ops',
   '/etc/netplan/01-all.yaml',
   '/etc/udev/rules.d/99-mine.rules',
-  '/etc/passwd',
   '/etc/shadow',
   '/home/ubuntu/.bashrc',
   '/root/.ssh/config',

@@ -3,10 +3,11 @@
  * find it there. `seal` removes it, `verify` looks for it. Pure.
  *
  * Patterns are absolute host paths; `*` stands for any part of one name, a last `**` for everything in a folder that
- * itself stays, `~` for every home. Accounts stay, and so does what somebody configured: only what is made for or by one
+ * itself stays, `~` for every home (see `homesOf` in traces.ts). Accounts stay, and so does what somebody configured: only what is made for or by one
  * machine goes. Sources: machine-id(5), systemd-random-seed.service(8), systemd-creds(1), `cloud-init clean`, sshd(8), the
  * state folders of each agent as its own documentation names them, `waagent -deprovision`, virt-sysprep(1), the clean-up
- * of image-builder, EC2 Image Builder and the images of EKS, ECS and AKS.
+ * of image-builder, EC2 Image Builder and the images of EKS, ECS and AKS, Packer’s templates, `kubeadm reset`,
+ * `splunk clone-prep-clear-config`, `nessuscli prepare-image`.
  */
 
 export interface Trace {
@@ -55,6 +56,8 @@ export const traces: readonly Trace[] = [
       '/etc/netplan/50-cloud-init.yaml',
       '/etc/network/interfaces.d/50-cloud-init*',
       '/etc/NetworkManager/system-connections/cloud-init-*.nmconnection',
+      '/etc/NetworkManager/conf.d/99-cloud-init.conf',
+      '/etc/NetworkManager/conf.d/30-cloud-init-ip6-addr-gen-mode.conf',
       '/etc/systemd/network/10-cloud-init-*.network',
       '/etc/udev/rules.d/85-persistent-net-cloud-init.rules',
       '/etc/ssh/sshd_config.d/50-cloud-init.conf',
@@ -69,6 +72,12 @@ export const traces: readonly Trace[] = [
       '/etc/cloud/cloud.cfg.d/99-installer.cfg',
       '/etc/cloud/cloud.cfg.d/90-installer-network.cfg',
       '/etc/cloud/cloud.cfg.d/subiquity-disable-cloudinit-networking.cfg',
+      '/etc/cloud/cloud.cfg.d/50-curtin-networking.cfg',
+      '/var/log/curtin/**',
+      '/root/curtin-install-cfg.yaml',
+      '/root/curtin-install.log',
+      '/root/anaconda-post.log',
+      '/etc/.ignition-result.json',
       '/var/log/installer/**',
       '/var/log/anaconda/**',
       '/root/anaconda-ks.cfg',
@@ -86,6 +95,8 @@ export const traces: readonly Trace[] = [
     '/var/lib/dhcpd/**',
     '/var/lib/wicked/**',
     '/etc/dhcpcd.duid',
+    '/var/lib/dhcpv6/**',
+    '/var/lib/dhcp6/**',
     '/etc/dhcpcd.secret',
     '/var/lib/NetworkManager/*.lease',
     '/var/lib/NetworkManager/secret_key',
@@ -123,6 +134,9 @@ export const traces: readonly Trace[] = [
     '/var/lib/kubelet/device-plugins/**',
     '/var/lib/kubelet/pod-resources/**',
     '/var/lib/kubelet/checkpoints/**',
+    '/var/lib/kubelet/kubeadm-flags.env',
+    '/var/lib/kubelet/instance-config.yaml',
+    '/etc/kubernetes/kubeconfig',
     '/etc/kubernetes/kubelet.conf',
     '/etc/kubernetes/bootstrap-kubelet.conf',
     '/etc/kubernetes/bootstrap-kubeconfig',
@@ -146,11 +160,19 @@ export const traces: readonly Trace[] = [
     '/var/lib/rancher/*/agent/*.key',
     '/var/lib/rancher/*/agent/*.kubeconfig',
     '/var/lib/k0s/pki/**',
+    '/var/lib/k0s/kubelet.conf',
+    '/etc/k0s/k0stoken',
+    '/var/snap/microk8s/current/credentials/**',
+    '/var/snap/microk8s/current/certs/**',
+    '/var/lib/gardener-node-agent/credentials/**',
+    '/etc/machine-config-daemon/**',
+    '/etc/ignition-machine-config-encapsulated.json*',
   ]),
   identity('cluster-data', 'data of a cluster', 'two machines would be one member, with everybody’s secrets', [
     '/var/lib/etcd/member/**',
     '/var/lib/rancher/*/server/db/**',
     '/var/lib/k0s/etcd/**',
+    '/var/snap/microk8s/current/var/kubernetes/backend/**',
   ]),
   identity('containers', 'containers and their networks', 'addresses and names are taken that nobody uses', [
     '/var/lib/containerd/io.containerd.runtime.v2.task/**',
@@ -159,6 +181,9 @@ export const traces: readonly Trace[] = [
     '/var/lib/cni/**',
     '/var/lib/calico/**',
     '/var/lib/weave/**',
+    '/var/lib/kube-router/kubeconfig',
+    '/etc/openvswitch/conf.db',
+    '/etc/openvswitch/system-id.conf',
     '/var/lib/docker/containers/**',
     '/var/lib/docker/swarm/**',
     '/etc/docker/key.json',
@@ -169,6 +194,9 @@ export const traces: readonly Trace[] = [
     '/var/lib/iscsi/send_targets/**',
     '/etc/nvme/hostnqn',
     '/etc/nvme/hostid',
+    '/var/lib/longhorn/longhorn-disk.cfg',
+    '/var/lib/rook/**',
+    '/etc/pwx/.private.json',
   ]),
   identity('disk-names', 'disks known by their identity', 'disks of other machines would not be used', [
     '/etc/lvm/devices/system.devices',
@@ -234,6 +262,10 @@ export const traces: readonly Trace[] = [
       '/var/lib/azure-proxy-agent/keys/**',
       '/etc/kubernetes/certs/*.key',
       '/opt/azure/containers/provision.complete',
+      '/etc/sudoers.d/waagent',
+      '/etc/sudoers.d/azure-init-user',
+      '/etc/ssh/sshd_config.d/50-azure-init.conf',
+      '/var/lib/azure-init/**',
     ],
   ),
   identity('aws', 'state of Amazon’s agents', 'two machines would be one managed or container instance', [
@@ -250,12 +282,19 @@ export const traces: readonly Trace[] = [
     '/var/lib/cfn-init/**',
     '/opt/codedeploy-agent/deployment-root/**',
     '/etc/codedeploy-agent/conf/codedeploy.onpremises.yml',
+    '/var/awslogs/state/**',
+    '/opt/aws/amazon-cloudwatch-agent/var/**',
+    '/etc/iam/pki/*.key',
   ]),
   identity('gcp', 'state of Google’s guest agent', 'it would take the next machine for the one it has set up already', [
     '/etc/instance_id',
     '/etc/default/instance_configs.cfg',
     '/etc/sudoers.d/google_sudoers',
     '/var/lib/google/**',
+    '/etc/oslogin_*.cache',
+    '/var/google-sudoers.d/**',
+    '/var/google-users.d/**',
+    '/etc/NetworkManager/system-connections/google-guest-agent-*.nmconnection',
   ]),
   identity(
     'openstack',
@@ -306,6 +345,8 @@ export const traces: readonly Trace[] = [
     '/etc/pki/consumer/**',
     '/etc/pki/entitlement/**',
     '/etc/sysconfig/rhn/systemid',
+    '/etc/sysconfig/rhn/osad-auth.conf',
+    '/etc/sysconfig/hw-uuid',
     '/var/lib/rhsm/cache/**',
     '/var/lib/rhsm/facts/**',
     '/etc/insights-client/machine-id',
@@ -322,6 +363,10 @@ export const traces: readonly Trace[] = [
   ]),
   identity('directory-services', 'accounts in a directory', 'two machines would be one member of the domain', [
     '/etc/krb5.keytab',
+    '/etc/ipa/default.conf',
+    '/var/lib/ipa-client/**',
+    '/var/kerberos/krb5kdc/principal*',
+    '/var/kerberos/krb5kdc/.k5.*',
     '/var/lib/sss/db/**',
     '/var/lib/sss/mc/**',
     '/var/lib/sss/secrets/**',
@@ -337,12 +382,45 @@ export const traces: readonly Trace[] = [
       '/var/lib/zerotier-one/identity.*',
       '/var/lib/teleport/**',
       '/etc/datadog-agent/auth_token',
+      '/etc/datadog-agent/ipc_cert.pem',
       '/opt/CrowdStrike/falconstore*',
       '/var/lib/landscape/client/**',
       '/var/lib/filebeat/**',
       '/var/lib/metricbeat/**',
       '/var/ossec/etc/client.keys',
       '/etc/qualys/hostid',
+      '/opt/splunkforwarder/etc/instance.cfg',
+      '/opt/splunkforwarder/var/lib/splunk/fishbucket/**',
+      '/opt/splunk/etc/instance.cfg',
+      '/opt/nessus_agent/var/nessus/uuid',
+      '/etc/tenable_tag',
+      '/var/lib/elastic-agent/**',
+      '/opt/Elastic/Agent/fleet.enc',
+      '/opt/Elastic/Agent/state.enc',
+      '/var/lib/auditbeat/**',
+      '/var/lib/packetbeat/**',
+      '/var/lib/heartbeat/**',
+      '/var/db/newrelic-infra/data/**',
+      '/var/lib/netdata/registry/**',
+      '/var/lib/netdata/cloud.d/**',
+      '/var/osquery/osquery.db/**',
+      '/opt/orbit/identifier',
+      '/opt/orbit/secret-orbit-node-key.txt',
+      '/var/lib/netbird/**',
+      '/etc/netbird/config.json',
+      '/etc/nebula/host.key',
+      '~/.cloudflared/**',
+      '/opt/consul/node-id',
+      '/opt/consul/data/node-id',
+      '/opt/consul/serf/**',
+      '/opt/consul/data/serf/**',
+      '/opt/nomad/client/**',
+      '/opt/nomad/data/client/**',
+      '/var/lib/net-snmp/snmpd.conf',
+      '/var/lib/snmp/snmpd.conf',
+      '/var/lib/fwupd/pki/**',
+      '/var/snap/lxd/common/lxd/server.key',
+      '/var/lib/bluetooth/**',
     ],
   ),
 
@@ -361,11 +439,17 @@ export const traces: readonly Trace[] = [
     '/var/cache/PackageKit/**',
     '/var/lib/yum/history/**',
     '/var/lib/dnf/repos/*/countme',
+    '/var/lib/rpm/__db.*',
+    '/var/cache/apk/*',
+    '/var/cache/pacman/pkg/*',
+    '/var/cache/snapd/**',
   ]),
   residue('user-caches', 'caches of users and their tools', 'they are of what was done once', [
     '~/.cache/**',
     '~/.npm/_cacache/**',
     '~/.ansible/**',
+    '~/.vbox_version',
+    '~/.veewee_version',
     '~/.ansible_async/**',
     '~/.packer.d/**',
   ]),
@@ -389,6 +473,9 @@ export const traces: readonly Trace[] = [
     '/var/log/vmware-*',
     '/var/log/cfn-*',
     '/var/account/*',
+    '/var/log/account/pacct*',
+    '/var/log/dump/**',
+    '/var/log/azure-init*',
     '/opt/aws/amazon-cloudwatch-agent/logs/**',
     '/var/lib/rsyslog/imjournal.state',
   ]),
@@ -425,7 +512,23 @@ export const traces: readonly Trace[] = [
     '/var/lib/logrotate/*status',
     '/var/lib/logrotate.status',
   ]),
-  residue('mail', 'mail', 'it is to somebody who was there', ['/var/mail/**', '/var/spool/mail/**']),
+  residue('waiting-jobs', 'jobs that wait for their time', 'somebody wanted them done on another machine', [
+    '/var/spool/at/a0*',
+    '/var/spool/cron/atjobs/a0*',
+    '/var/spool/cron/atspool/a0*',
+  ]),
+  residue('mail', 'mail', 'it is to somebody who was there', [
+    '/var/mail/**',
+    '/var/spool/mail/**',
+    ...['active', 'bounce', 'corrupt', 'defer', 'deferred', 'incoming', 'maildrop', 'saved'].map(
+      (queue) => `/var/spool/postfix/${queue}/**`,
+    ),
+    '/var/spool/exim4/input/**',
+    '/var/spool/exim4/msglog/**',
+    '/var/spool/mqueue/**',
+    '/var/spool/clientmqueue/**',
+    '~/dead.letter',
+  ]),
   residue('crash-dumps', 'crash dumps', 'they hold what was in memory', [
     '/var/lib/systemd/coredump/**',
     '/var/lib/systemd/pstore/**',
@@ -441,13 +544,9 @@ export const traces: readonly Trace[] = [
 ];
 
 function identity(id: string, title: string, why: string, patterns: readonly string[]): Trace {
-  return { id, title, why, class: 'identity', patterns: patterns.flatMap(inHomes) };
+  return { id, title, why, class: 'identity', patterns };
 }
 
 function residue(id: string, title: string, why: string, patterns: readonly string[]): Trace {
-  return { id, title, why, class: 'residue', patterns: patterns.flatMap(inHomes) };
-}
-
-function inHomes(pattern: string): string[] {
-  return pattern.startsWith('~/') ? ['/root', '/home/*'].map((home) => `${home}${pattern.slice(1)}`) : [pattern];
+  return { id, title, why, class: 'residue', patterns };
 }

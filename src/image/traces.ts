@@ -4,7 +4,7 @@
  */
 import type { FileStat, Files } from '../host/port.ts';
 import { matchesGlob } from '../host/unit-files/glob.ts';
-import { basename, join } from '../model/path.ts';
+import { basename, isAbsolute, join, normalize } from '../model/path.ts';
 import { textOf } from '../model/bytes.ts';
 import type { Trace } from './trace-table.ts';
 
@@ -18,7 +18,11 @@ export const emptiedLogs = '/var/log';
  * all that is in them: a document asks for them, or a person.
  */
 export async function findTrace(files: Files, trace: Trace, kept: ReadonlySet<string>): Promise<string[]> {
-  const found = await Promise.all(trace.patterns.map((pattern) => expand(files, pattern)));
+  const homes = await homesOf(files);
+  const patterns = trace.patterns.flatMap((pattern) =>
+    pattern.startsWith('~/') ? homes.map((home) => join(home, pattern.slice(2))) : [pattern],
+  );
+  const found = await Promise.all(patterns.map((pattern) => expand(files, pattern)));
   const paths = [...new Set(found.flat())].filter((path) => !(trace.except?.test(basename(path)) ?? false));
   const around = await Promise.all(paths.map((path) => aroundKept(files, path, kept)));
   const usable = await Promise.all(
@@ -28,6 +32,14 @@ export async function findTrace(files: Files, trace: Trace, kept: ReadonlySet<st
     ),
   );
   return [...new Set(usable.flat())].sort();
+}
+
+/** Where `~` is: the usual places, also those of systems that keep all that changes below /var, and each account’s own. */
+async function homesOf(files: Files): Promise<string[]> {
+  const accounts = await files.read('/etc/passwd').catch(() => undefined);
+  const own = (textOf(accounts) ?? '').split('\n').map((line) => line.split(':')[5] ?? '');
+  const plain = own.filter((home) => isAbsolute(home) && normalize(home) === home && !/[*?[\]]/.test(home));
+  return [...new Set(['/root', '/home/*', '/var/roothome', '/var/home/*', ...plain])];
 }
 
 /** Whether it stays: by itself, or with a folder that does. */
