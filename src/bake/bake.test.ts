@@ -276,6 +276,7 @@ describe('a bake looks first', () => {
     readonly says: RegExp;
   }
   const there = '../debs/kubelet_1.34.3.deb';
+  const other = process.arch === 'x64' ? 'arm64' : 'amd64';
   const faults: readonly Fault[] = [
     {
       name: 'a package that is missing',
@@ -302,6 +303,33 @@ describe('a bake looks first', () => {
       code: 'NK_ARTIFACT_UNREADABLE',
       says: /empty is empty/,
     },
+    ...(
+      [
+        ['a page in place of a program', 'file', '<!DOCTYPE html>', 'NK_ARTIFACT_NO_PROGRAM', /it is an HTML page/],
+        ['a program for another processor', 'file', programBytes(900, 1, other), 'NK_ARTIFACT_ARCHITECTURE', /is for/],
+        ['a script of Windows', 'file', '#!/bin/sh\r\n', 'NK_ARTIFACT_NO_PROGRAM', /carriage return/],
+        ['a page in place of a package', 'deb', '<html>', 'NK_ARTIFACT_UNREADABLE', /is no deb but an HTML page/],
+        ['a program in place of a package', 'rpm', programBytes(900, 1), 'NK_ARTIFACT_UNREADABLE', /is no rpm but/],
+        ['text in place of an archive', 'tarball', 'Not Found\n', 'NK_ARTIFACT_UNREADABLE', /is no tarball but text/],
+      ] as const
+    ).map(([name, type, content, code, says]): Fault => ({
+      name,
+      more: cache('crictl', `{ type: ${type}, path: it${type === 'tarball' ? ', member: x' : ''} }`),
+      before: ({ manifest }) => writeFileSync(join(dirname(manifest), 'it'), content),
+      code,
+      says,
+    })),
+    ...[
+      '{ type: apt, url: "https://127.0.0.1:1", suite: /, signedBy: none.asc }',
+      '{ type: dnf, url: "https://127.0.0.1:1", keys: [none.asc] }',
+      '{ type: file, reference: "127.0.0.1:1/a/b:c", signature: { key: none.asc } }',
+      '{ type: file, reference: "127.0.0.1:1/a/b:c", signature: { trustedRoot: none.asc, identity: a, issuer: "https://b" } }',
+    ].map((source): Fault => ({
+      name: `a key that is missing: ${source}`,
+      more: cache('crictl', source),
+      code: 'NK_ARTIFACT_MISSING',
+      says: /none\.asc does not exist/,
+    })),
     {
       name: 'a layout that is none',
       more: cache('crictl', '{ type: file, layout: none }'),

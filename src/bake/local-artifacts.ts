@@ -1,15 +1,27 @@
 /**
- * What a bake takes from this machine's own files, looked at before its first effect: that it is there, can be read, and is
- * of the digest that the manifest or the lock file names. What is in the root already is not looked at again.
+ * What a bake takes from this machine's own files, looked at before its first effect: that it is there, can be read, is of
+ * the form and digest that the manifest or the lock file names, and that the keys and certificates are there that the rest is
+ * checked with. What is in the root already is not looked at again.
  *
- * NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, NK_ARTIFACT_ARCHITECTURE of the first, with all others as
- * lines; NK_INTERRUPTED.
+ * NK_ARTIFACT_MISSING, NK_ARTIFACT_UNREADABLE, NK_ARTIFACT_DIGEST, NK_ARTIFACT_NO_PROGRAM, NK_ARTIFACT_ARCHITECTURE of the
+ * first, with all others as lines; NK_INTERRUPTED.
  */
+import { requireProgram } from '../artifacts/cache/fill.ts';
 import { readContainerImageArchive } from '../artifacts/container-image-archive.ts';
+import { formName, programForm } from '../artifacts/elf/program.ts';
+import { formats, headBytes } from '../artifacts/formats/table.ts';
 import { digestOfFile, requireDigest, withLocalFile } from '../artifacts/sources/local-file.ts';
 import { asNodekilnError, NodekilnError } from '../errors.ts';
-import type { Host } from '../host/port.ts';
-import type { BinaryResource, ContainerImageResource, Resource, ResourceId } from '../model/resources.ts';
+import type { Host, OpenFile } from '../host/port.ts';
+import type {
+  ArtifactLocation,
+  BinaryResource,
+  ContainerImageResource,
+  PackageSource,
+  Resource,
+  ResourceId,
+  TransferSettings,
+} from '../model/resources.ts';
 import { isAbsolute, join } from '../model/path.ts';
 
 interface About {
@@ -64,12 +76,15 @@ async function lookAtSources(host: Host, resource: BinaryResource, about: About)
   const [source, ...others] = resource.sources;
   if (source === undefined || source.type === 'cache' || others.length > 0) return;
   const { from } = source;
+  for (const path of trusted(from, resource.transfer))
+    await withLocalFile(host, { path: absolute(path, about) }, () => Promise.resolve());
   const digest = source.digest ?? about.held.get(resource.id);
   if (from.type === 'path')
     await withLocalFile(host, { path: absolute(from.path, about) }, async (file) => {
       const { path } = from;
       if (file.stat.size === 0)
         throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${path} is empty`, { resource: resource.id });
+      await requireForm(file, { path, resource, source });
       if (digest === undefined) return;
       requireDigest(path, await digestOfFile(host, file, { what: path, signal: about.signal }), digest);
     });
@@ -77,6 +92,35 @@ async function lookAtSources(host: Host, resource: BinaryResource, about: About)
     const index = join(absolute(from.path, about), 'index.json');
     await withLocalFile(host, { path: index }, () => Promise.resolve());
   }
+}
+
+/** Paths of keys and certificates; those that stand in the manifest itself are none. */
+function trusted(from: ArtifactLocation, transfer: TransferSettings | undefined): string[] {
+  const signature = from.type === 'oci' ? from.signature : undefined;
+  const named = [
+    ...(from.type === 'apt' ? [from.signedBy] : []),
+    ...(from.type === 'dnf' ? from.keys : []),
+    ...(signature ? ['key' in signature ? signature.key : signature.trustedRoot] : []),
+    ...(transfer?.caFile === undefined ? [] : [transfer.caFile]),
+  ];
+  return named.filter((text) => !text.includes('-----BEGIN'));
+}
+
+/** What a package holds is known when it is read; that it is one is seen now, and what a plain file is, too. */
+async function requireForm(
+  file: OpenFile,
+  { path, resource, source }: { path: string; resource: BinaryResource; source: PackageSource },
+): Promise<void> {
+  const { tool, architecture } = resource;
+  if (source.type === 'file') {
+    const form = await programForm(file, file.stat.size);
+    requireProgram(form, { tool, source: { path }, ...(architecture !== undefined && { architecture }) });
+    return;
+  }
+  const head = await file.read(0, headBytes);
+  if (formats[source.type].matches(head)) return;
+  const why = `is no ${source.type} but ${formName(head)}`;
+  throw new NodekilnError('NK_ARTIFACT_UNREADABLE', `${path} ${why}`, { resource: resource.id });
 }
 
 function absolute(path: string, { base }: About): string {

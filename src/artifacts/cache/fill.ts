@@ -12,7 +12,7 @@ import { asArch } from '../../model/arch.ts';
 import { binaryAttributes, cachedPath, readIndex, verifyCached, writeEntry } from './cache.ts';
 import type { CacheEntry } from './cache.ts';
 import { elfArchitecture, elfHeadBytes } from '../../host/elf/elf.ts';
-import { programForm } from '../elf/program.ts';
+import { machineName, programForm, type ProgramForm } from '../elf/program.ts';
 import { extractMember } from '../extract.ts';
 import type { Extracted, ExtractOptions } from '../extract.ts';
 import type { FormatName } from '../formats/format.ts';
@@ -143,7 +143,17 @@ function checkVersion(request: MaterialiseOptions, extracted: Extracted): void {
 
 /** What is no program at all, and what is one for another processor. */
 async function checkForm(request: MaterialiseOptions, staged: StagedFile, member: string): Promise<void> {
-  const form = await programForm(staged, staged.size);
+  requireProgram(await programForm(staged, staged.size), request, member);
+}
+
+/** NK_ARTIFACT_NO_PROGRAM, NK_ARTIFACT_ARCHITECTURE. */
+export function requireProgram(
+  form: ProgramForm,
+  request: Pick<MaterialiseOptions, 'tool' | 'architecture'> & {
+    readonly source: { readonly path: string; readonly location?: string };
+  },
+  member = '',
+): void {
   const { path, location = path } = request.source;
   if (form.type === 'none') {
     throw new NodekilnError(
@@ -157,7 +167,7 @@ async function checkForm(request: MaterialiseOptions, staged: StagedFile, member
   if (actual === wanted) return;
   throw new NodekilnError(
     'NK_ARTIFACT_ARCHITECTURE',
-    `${request.tool} in ${request.source.path} is for ${actual}, and the host is ${wanted}`,
+    `${request.tool} in ${request.source.path} is for ${machineName(actual)}, and the host is ${wanted}`,
     { resource: request.source.path },
   );
 }
