@@ -77,9 +77,13 @@ describe('an AgentConfig', () => {
         'spec.resync must be at least 10s',
       ],
     );
-    assert.deepEqual(await complaints({ heartbeat: { period: '0s' } }), [
-      'spec.heartbeat.period must be longer than nothing',
-    ]);
+    for (const period of ['0s', '1ms', '999ms'])
+      assert.deepEqual(await complaints({ heartbeat: { period } }), ['spec.heartbeat.period must be at least 1s']);
+    for (const duration of ['596524h', '9999999h', '9999999999s'])
+      assert.deepEqual(await complaints({ heartbeat: { duration } }), [
+        'spec.heartbeat.duration must be at most 596523h: a Lease holds no larger number of seconds',
+      ]);
+    assert.equal((await load({ heartbeat: { duration: '596523h', period: '1s' } })).heartbeat.period, 1000);
     const pairs = {
       server,
       servers: [server],

@@ -111,13 +111,20 @@ const completeToken = (document: TokenDocument, scope: Scope): TokenItem =>
     scope,
   );
 
+/** `leaseDurationSeconds` is an int32. */
+const longestLeaseMs = 596_523 * 3_600_000;
+
 const heartbeatCompletion: Completion<HeartbeatDocument, AgentSpec['heartbeat']> = {
   enabled: or(true),
   lease: or('nodekiln-agent-{node}'),
-  duration: milliseconds('40s'),
+  duration: (value, _whole, scope) => {
+    const ms = parseDuration(value ?? '40s');
+    if (ms > longestLeaseMs) lack(scope, 'must be at most 596523h: a Lease holds no larger number of seconds');
+    return ms;
+  },
   period: (period, whole, scope) => {
     const ms = parseDuration(period ?? '20s');
-    if (ms === 0) lack(scope, 'must be longer than nothing');
+    if (ms < 1000) lack(scope, 'must be at least 1s');
     if (ms >= parseDuration(whole.duration ?? '40s'))
       lack(scope, 'must be shorter than duration: between two renewals the Lease would run out');
     return ms;

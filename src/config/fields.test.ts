@@ -173,6 +173,11 @@ const durations: Takes = {
   takes: ['90s', '5m', '1h30m', '500ms'],
   refuses: { 'must be a duration like "90s", "5m" or "1h30m"': ['5', '5 minutes', '', 5] },
 };
+/** What a boot, a step or a transfer has to end in. */
+const timespans: Takes = {
+  takes: ['90s', '5m', '1h30m', '500ms', '1ms', '0h1m', '9999999h'],
+  refuses: { ...durations.refuses, 'must be longer than nothing': ['0s', '0ms', '0h0m0s', '00m'] },
+};
 const registryHosts: Takes = {
   takes: [
     '_default',
@@ -748,7 +753,7 @@ const nodeConfig: readonly Field[] = [
   { at: 'binaries.sources.tarball.type', ...forms },
   { at: 'binaries.sources.tarball.member', ...templates('a path') },
   { at: 'binaries.sources.tarball.digest', ...digests },
-  { at: 'binaries.transfer.budget', ...durations },
+  { at: 'binaries.transfer.budget', ...timespans },
   { at: 'binaries.transfer.caFile', ...paths },
   {
     at: 'binaries.transfer.proxy',
@@ -915,7 +920,7 @@ const nodeConfig: readonly Field[] = [
       'must be a map': ['a', []],
     },
   },
-  { at: 'units.0.deadline', ...durations },
+  { at: 'units.0.deadline', ...timespans },
   { at: 'units.0.sensitive', ...flags },
   { at: 'actions', ...lists },
   { at: 'actions.0.name', ...names },
@@ -934,7 +939,7 @@ const nodeConfig: readonly Field[] = [
   },
   { at: 'actions.0.env', ...maps, takes: [{}, { A: '', b: 'c' }] },
   { at: 'actions.0.env.A', ...anyTexts },
-  { at: 'actions.0.timeout', ...durations },
+  { at: 'actions.0.timeout', ...timespans },
   ...ofEach(['files.0', 'units.0', 'actions.0', 'kernel.modules.0', 'kernel.sysctls.0', 'binaries.tools.a'], {
     importance: choices('required', 'bestEffort', 'background'),
     scope: choices('shared', 'node'),
@@ -943,7 +948,7 @@ const nodeConfig: readonly Field[] = [
   }),
   { at: ['files', 0, 'needs', 0], ...resourceIds },
   ...ofEach(['files.0', 'units.0', 'actions.0', 'binaries.tools.a'], { deferrable: flags }),
-  { at: 'boot.deadline', ...durations },
+  { at: 'boot.deadline', ...timespans },
   { at: 'boot.goal', ...choices('healthz', 'registered', 'ready') },
   { at: 'boot.joinDeadline', ...durations },
   { at: 'boot.unjoined', ...choices('degraded', 'failed') },
@@ -1190,8 +1195,8 @@ const agentConfig: readonly Field[] = [
   { at: 'heartbeat.duration', ...durations },
   { at: 'heartbeat.period', ...durations },
   { at: 'restarts.maxDelay', ...durations },
-  { at: 'health.stuckAfter', ...durations },
-  { at: 'health.restartAfter', ...durations },
+  { at: 'health.stuckAfter', ...timespans },
+  { at: 'health.restartAfter', ...timespans },
   {
     at: 'health.maxRestarts',
     takes: [0, 5, 60],

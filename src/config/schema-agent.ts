@@ -3,7 +3,6 @@ import { literal } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
-  targetPath,
   doc,
   duration,
   fields,
@@ -13,10 +12,12 @@ import {
   matching,
   matchingAddress,
   mode,
+  numberFrom,
   oneOf,
   opt,
+  targetPath,
   text,
-  numberFrom,
+  timespan,
 } from './schema-builders.ts';
 import { apiServerUrl, bootstrapToken, caBundle, nodeName } from './schema-cluster.ts';
 import { apiVersion, metadata } from './schema-node.ts';
@@ -64,7 +65,7 @@ const heartbeat = fields({
     'Name of the Lease in kube-system, `{node}` stands for the node. Default: nodekiln-agent-{node}.',
     matching(/^[-a-z0-9.]*\{node\}[-a-z0-9.]*$/, 'a name with "{node}" in it, like "nodekiln-agent-{node}"'),
   ),
-  duration: opt('After so long without a renewal others may take the agent for dead. Default: 40s.', duration),
+  duration: opt('After so long without a renewal others may take the agent for dead. Default: 40s.', timespan),
   period: opt('Time between two renewals. Default: 20s.', duration),
 });
 
@@ -76,8 +77,8 @@ const restarts = fields({
 });
 
 const health = fields({
-  stuckAfter: opt('A unit that starts or stops for so long is unhealthy. Default: 5m.', duration),
-  restartAfter: opt('kubelet or containerd that fails for so long is restarted. Default: 1m.', duration),
+  stuckAfter: opt('A unit that starts or stops for so long is unhealthy. Default: 5m.', timespan),
+  restartAfter: opt('kubelet or containerd that fails for so long is restarted. Default: 1m.', timespan),
   maxRestarts: opt('So many restarts of one of them within an hour at most. Default: 5.', numberFrom(0, 60)),
 });
 

@@ -39,6 +39,7 @@ import {
   hasKnownPlaceholders,
   hasText,
   isHttpUrl,
+  isLongerThanNothing,
   isOurs,
   isRegistryHost,
   isUnitText,
@@ -237,7 +238,14 @@ export function freeMap(format: 'json' | 'toml' = 'json') {
 export const variableName = matching(/^[^=\s]+$/, 'the name of a variable, like "HTTP_PROXY"');
 
 export const mode = matching(/^0[0-7]{3,4}$/, 'a string like "0644"');
-export const duration = matching(durationPattern, 'a duration like "90s", "5m" or "1h30m"');
+const aDuration = 'a duration like "90s", "5m" or "1h30m"';
+export const duration = matching(durationPattern, aDuration);
+/** What ends at once when it is nothing. */
+export const timespan = string({ error: wants(aDuration) }).check(
+  regex(durationPattern, { error: wants(aDuration), abort: true }),
+  refine(isLongerThanNothing, { error: 'must be longer than nothing' }),
+  textOnly(),
+);
 export const size = matching(sizePattern, 'a size like "2GiB"');
 export const digest = matching(/^sha256:[0-9a-f]{64}$/, 'a digest like "sha256:" and 64 hexadecimal digits');
 export const absolutePath = matching(

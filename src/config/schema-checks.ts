@@ -148,6 +148,11 @@ export const distinct = making((key: string) => (payload: ParsePayload): void =>
 
 export const absolutePathPattern = /^(?!.*\/\.\.?(?:\/|$))(?!.*\/\/)\/[^\0\n]*$/;
 
+/** Of a duration. */
+export function isLongerThanNothing(value: string): boolean {
+  return /[1-9]/.test(value);
+}
+
 export const hasText = making((allowed: string) => {
   return (value: string): boolean => hasNoTextCharacter(value, allowed) === undefined;
 });

@@ -8,10 +8,10 @@ import type { infer as Infer } from 'zod/mini';
 import {
   absolutePath,
   addressTemplate,
-  asAddress,
   anyLine,
   anyLines,
   anyText,
+  asAddress,
   checkedAddress,
   contentText,
   digest,
@@ -27,6 +27,7 @@ import {
   matching,
   matchingAddress,
   name,
+  numberFrom,
   oneOf,
   opt,
   registryHost,
@@ -34,10 +35,10 @@ import {
   secretText,
   template,
   text,
+  timespan,
   url,
-  withoutProxy,
-  numberFrom,
   wholeNumber,
+  withoutProxy,
 } from './schema-builders.ts';
 import { wants, wantsSecret } from './schema-checks.ts';
 import { isNodeAddress } from '../model/ip-address.ts';
@@ -277,7 +278,7 @@ const extension = fields({
 });
 
 const boot = fields({
-  deadline: opt('Budget of the whole boot, retries included. Default: 10m.', duration),
+  deadline: opt('Budget of the whole boot, retries included. Default: 10m.', timespan),
   goal: opt(
     'What a boot waits for in a cluster: `healthz`, kubelet is healthy; `registered`, the cluster has its Node; `ready`, the Node is Ready. Default: registered.',
     oneOf('healthz', 'registered', 'ready'),

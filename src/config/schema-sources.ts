@@ -11,7 +11,6 @@ import {
   asAddress,
   digest,
   doc,
-  duration,
   fields,
   flag,
   keyText,
@@ -23,6 +22,7 @@ import {
   secretText,
   template,
   text,
+  timespan,
   url,
   versionText,
   withoutProxy,
@@ -55,7 +55,7 @@ export const signature = union(
 const httpProxy = 'a URL like "http://proxy.example.org:3128"';
 
 export const transfer = fields({
-  budget: opt('For one artifact, retries included. Default: 5m.', duration),
+  budget: opt('For one artifact, retries included. Default: 5m.', timespan),
   caFile: opt('Path of certificates trusted instead of the machine’s.', absolutePath),
   proxy: opt(
     'HTTP proxy, `http://proxy.example:3128` or `proxy.example:3128` (may hold a password: not shown).',

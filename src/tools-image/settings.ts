@@ -5,7 +5,18 @@
 import { literal } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { parseDuration } from '../config/duration.ts';
-import { doc, duration, fields, list, matching, oneOf, opt, text, wholeNumber } from '../config/schema-builders.ts';
+import {
+  doc,
+  duration,
+  fields,
+  list,
+  matching,
+  numberFrom,
+  oneOf,
+  opt,
+  text,
+  timespan,
+} from '../config/schema-builders.ts';
 import { NodekilnError } from '../errors.ts';
 import { defaultKnownTags, latestPolicies, type LatestPolicy } from './choose.ts';
 import type { Owner } from './cache.ts';
@@ -85,11 +96,11 @@ export const toolsImageConfig = fields({
         'Minor versions whose plain tag exists.',
         list(matching(/^\d{1,9}\.\d{1,9}$/, 'a minor version like "1.31"')),
       ),
-      deadline: opt('For the whole request. Default: 2s.', duration),
-      maxBytes: opt('Largest document. Default: 1048576.', wholeNumber()),
+      deadline: opt('For the whole request. Default: 2s.', timespan),
+      maxBytes: opt('Largest document. Default: 1048576.', numberFrom(1, 64 * 1024 * 1024)),
       cacheFor: opt('How long a document counts as fresh. Default: 1h.', duration),
-      retry: opt('After the first failed attempt; doubles. Default: 5s.', duration),
-      retryMax: opt('At most. Default: 5m.', duration),
+      retry: opt('After the first failed attempt; doubles. Default: 5s.', timespan),
+      retryMax: opt('At most. Default: 5m.', timespan),
       cacheFolder: opt('Folder for the last good document.', matching(/^\//, 'an absolute path')),
     }),
   ),
