@@ -82,19 +82,19 @@ export function readMetadata(json: string, where: string): ReadMetadata {
   if (!isMap(value)) throw invalid(issues, { value, json, where });
   const metadata = normalised(checked(withoutEntries(value, issues), { json, where }));
   if (isEmpty(metadata)) throw invalid(issues, { value, json, where });
-  const problems = onePerPlace(problemsIn(issues, { value, json, where }));
-  const named = problems.slice(0, mostNamed).map(formatProblem);
-  const more = problems.length - named.length;
-  return { metadata, passedOver: more === 0 ? named : [...named, `and ${more} more`] };
+  const places = onePerPlace(issues);
+  const named = problemsIn(places.slice(0, mostNamed), { value, json, where }).map(formatProblem);
+  const more = places.length - mostNamed;
+  return { metadata, passedOver: more <= 0 ? named : [...named, `and ${more} more`] };
 }
 
 function isEmpty({ listed, latest, revision, deprecated, images }: ToolsMetadata): boolean {
   return listed.length + deprecated.size + images.size === 0 && latest === undefined && revision === undefined;
 }
 
-function onePerPlace(problems: readonly Problem[]): Problem[] {
-  const seen = new Set<string | undefined>();
-  return problems.filter(({ place }) => seen.size < seen.add(place?.path).size);
+function onePerPlace(issues: readonly Issue[]): Issue[] {
+  const seen = new Set<string>();
+  return issues.filter(({ path }) => seen.size < seen.add(JSON.stringify(path)).size);
 }
 
 /** The document without the smallest entry around each issue: a version of the list, a minor version's, a value. */

@@ -2,7 +2,7 @@
  * The journal's database, opened so that what it has committed survives power loss (WAL, synchronous=FULL). One that is
  * damaged is set aside and a new one made. Errors: NK_STATE_UNUSABLE.
  */
-import { errnoOf, NodekilnError } from '../../errors.ts';
+import { asNodekilnError, errnoOf, NodekilnError } from '../../errors.ts';
 import type { Database, Host } from '../../host/port.ts';
 import { isRegular } from '../../model/files.ts';
 import { join } from '../../model/path.ts';
@@ -52,7 +52,9 @@ export async function makeStateFolders({ files }: Host): Promise<void> {
       await files.write([{ type: 'directory', path, mode: 0o700, uid: 0, gid: 0 }]);
     }
   } catch (cause) {
-    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot make ${stateFolder}: ${messageOf(cause)}`, { cause });
+    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot make ${stateFolder}: ${asNodekilnError(cause).message}`, {
+      cause,
+    });
   }
 }
 
@@ -73,13 +75,15 @@ export async function openDatabase(host: Host): Promise<Opened> {
     return { ...(await prepare(host, path)), damaged: false, readOnly: false };
   } catch (cause) {
     if (!isDamage(cause))
-      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${messageOf(cause)}`, { cause });
+      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${asNodekilnError(cause).message}`, { cause });
   }
   try {
     await setAside(host, path);
     return { ...(await prepare(host, path)), damaged: true, readOnly: false };
   } catch (cause) {
-    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside: ${messageOf(cause)}`, { cause });
+    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside: ${asNodekilnError(cause).message}`, {
+      cause,
+    });
   }
 }
 
@@ -101,7 +105,9 @@ export async function lookAtDatabase(host: Pick<Host, 'databases' | 'files'>): P
   } catch (cause) {
     damaged = isDamage(cause);
     if (!damaged && errnoOf(cause) !== 'SQLITE_CANTOPEN')
-      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot look at ${path}: ${messageOf(cause)}`, { cause });
+      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot look at ${path}: ${asNodekilnError(cause).message}`, {
+        cause,
+      });
   }
   const database = await databases.scratch();
   makeTables(database);
