@@ -275,6 +275,8 @@ async function observeAll({
           throw new NodekilnError(known.code, `${id} cannot be observed: ${known.message}`, {
             cause: error,
             resource: id,
+            hint: known.hint,
+            lines: known.lines,
           });
         }
       }),

@@ -9,7 +9,9 @@ import { open } from 'node:fs/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import { bytesOf } from '../../model/bytes.ts';
 import { storedImages } from '../containerd-store.ts';
+import { missingProgram } from '../program-packages.ts';
 import { rootCommand } from './root-exec.ts';
+import { requireSandbox } from './sandbox/sandbox.ts';
 import type { Containers, Host, StoredContainerImage } from '../port.ts';
 
 export interface LinuxContainers extends Containers {
@@ -84,6 +86,7 @@ function listedImages(listing: string): StoredContainerImage[] {
 
 /** A root's own programs see that root alone, and have no rights beside it. */
 function commandIn(root: string, argv: readonly string[]): string[] {
+  if (root !== '/') requireSandbox(argv, 'importer');
   return root === '/' ? [...argv] : rootCommand(root, { who: 'importer' }, argv);
 }
 
@@ -170,7 +173,7 @@ async function runFed(argv: readonly string[], input = '/dev/null'): Promise<str
       child.once('error', reject);
       child.once('close', resolve);
     }).catch((cause: unknown) => {
-      throw new NodekilnError('NK_TOOL_MISSING', `${program} cannot be run`, { cause });
+      throw missingProgram(program, { cause });
     });
     if (status === 0) return stdout;
     throw new NodekilnError('NK_IMAGE_IMPORT', `${argv.slice(-3).join(' ')} ended with exit status ${status}`, {

@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs';
 import { constants, getPriority } from 'node:os';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../port.ts';
+import { missingProgram } from '../program-packages.ts';
 import type { RunOptions } from './sandbox/run.ts';
 import { timerMs } from './timers.ts';
 
@@ -52,10 +53,11 @@ export async function runProgram(argv: readonly string[], options: RunOptions): 
     const result = { status, stdout: stdout(), stderr: stderr(), durationMs: performance.now() - started };
     if (stop.reason) throw stop.reason(result);
     if (status === wrapperNotFound && /^(?:nice|ionice):/.test(result.stderr) && file !== argv[0])
-      throw missing(argv, result.stderr);
+      throw missingProgram(argv[0] ?? '', { cause: result.stderr });
     return result;
   } catch (thrown) {
-    if (errnoOf(thrown) === 'ENOENT' || errnoOf(thrown) === 'EACCES') throw missing(argv, thrown);
+    if (errnoOf(thrown) === 'ENOENT' || errnoOf(thrown) === 'EACCES')
+      throw missingProgram(argv[0] ?? '', { cause: thrown });
     throw thrown;
   } finally {
     stop.clear();
@@ -79,10 +81,6 @@ function yieldingProcessor(): string[] {
 function yieldingDisk(): string[] {
   const ionice = wrapper('ionice');
   return ionice === undefined ? [] : [ionice, '-c', '2', '-n', '7'];
-}
-
-function missing(argv: readonly string[], cause: unknown): NodekilnError {
-  return new NodekilnError('NK_TOOL_MISSING', `cannot run ${argv[0] ?? ''}: no such program`, { cause });
 }
 
 /** Resolves when the program has ended and its output is read; after a stop, when it has ended. */
@@ -120,9 +118,9 @@ function stopper(child: ChildProcess, program: string, options: ExecOptions): St
   const timer = setTimeout(
     () =>
       stopBy(
-        ({ stderr }) =>
+        ({ stdout, stderr }) =>
           new NodekilnError('NK_TIMEOUT', `${program} did not end within ${options.timeoutMs} ms`, {
-            lines: stderr.split('\n').filter(Boolean).slice(-10),
+            lines: [stdout, stderr].flatMap((text) => text.split('\n').filter(Boolean).slice(-10)),
           }),
       ),
     timerMs(options.timeoutMs),

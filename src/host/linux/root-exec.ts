@@ -10,8 +10,8 @@ import { createPathResolver } from '../../disk/resolve.ts';
 import { join } from '../../model/path.ts';
 import type { Exec } from '../port.ts';
 import { runProgram } from './exec.ts';
-import { requireSandbox, runConfined } from './sandbox/run.ts';
-import { confined, resultOfConfined } from './sandbox/sandbox.ts';
+import { runConfined } from './sandbox/run.ts';
+import { confined, requireSandbox, resultOfConfined } from './sandbox/sandbox.ts';
 
 const resolverFile = '/etc/resolv.conf';
 
@@ -73,7 +73,7 @@ export function createRootExec(root: string): Exec {
   return {
     run: async (argv, options) => {
       if (options.confined === true) return runConfined(runProgram, { root, argv, options });
-      requireSandbox(argv);
+      requireSandbox(argv, 'installer');
       const command = rootCommand(root, { who: 'installer', resolver: await resolverPlace(root) }, argv);
       return resultOfConfined(argv, await runProgram(command, { ...options, name: argv[0] ?? '' }));
     },

@@ -7,6 +7,7 @@
  */
 import { NodekilnError, errnoOf, whyRefused } from '../../../errors.ts';
 import type { Host, StagedFile } from '../../../host/port.ts';
+import { missingProgram } from '../../../host/program-packages.ts';
 import { bytesOf, fromBase64, concatBytes, latin1Of } from '../../../model/bytes.ts';
 import { join } from '../../../model/path.ts';
 
@@ -130,9 +131,9 @@ async function gpgv(args: readonly string[], { host, signal }: SignedText): Prom
     return stdout;
   } catch (cause) {
     if (!(cause instanceof NodekilnError) || cause.code !== 'NK_TOOL_MISSING') throw cause;
-    throw new NodekilnError('NK_TOOL_MISSING', 'gpgv is not installed, and nothing else checks signatures here', {
+    throw missingProgram('gpgv', {
+      message: 'gpgv is not installed, and nothing else checks signatures here',
       cause,
-      hint: 'Install gpgv (Debian, Ubuntu) or gnupg2 (RPM distributions).',
     });
   }
 }

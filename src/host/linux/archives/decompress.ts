@@ -12,6 +12,7 @@ import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { NodekilnError, errnoOf } from '../../../errors.ts';
 import type { Decompress } from '../../archives/archives.ts';
 import { unreadable } from '../../port/archives.ts';
+import { missingProgram } from '../../program-packages.ts';
 import { zstdFrames } from './zstd.ts';
 
 const chunkSize = 256 * 1024;
@@ -35,10 +36,10 @@ export function createDecompress({ programs }: DecompressOptions): Decompress {
       case 'xz':
         return programs ? throughXz(input, what) : throughWasm(input, what);
       case 'lzma':
-        if (!programs) throw missingProgram('xz', what, undefined);
+        if (!programs) throw missingDecompressor('xz', what);
         return throughProgram(['xz', '-dc', '-T1', '--format=lzma', memoryLimit], input, what);
       case 'bzip2':
-        if (!programs) throw missingProgram('bzip2', what, undefined);
+        if (!programs) throw missingDecompressor('bzip2', what);
         return throughProgram(['bzip2', '-dc'], input, what);
     }
   };
@@ -143,7 +144,7 @@ async function* throughProgram(
   try {
     await once(child, 'spawn');
   } catch (thrown) {
-    throw missingProgram(program, what, thrown);
+    throw missingDecompressor(program, what, thrown);
   }
   const feeding = feed(input, child.stdin);
   try {
@@ -171,16 +172,13 @@ async function* throughProgram(
   }
 }
 
-function missingProgram(program: string, what: string, cause: unknown): NodekilnError {
-  return new NodekilnError(
-    'NK_TOOL_MISSING',
-    `${what} is compressed, and the program that decompresses it, ${program}, is not installed`,
-    {
-      cause,
-      resource: what,
-      hint: `Install ${program}, or repack the package with zstd.`,
-    },
-  );
+function missingDecompressor(program: string, what: string, cause?: unknown): NodekilnError {
+  return missingProgram(program, {
+    message: `${what} is compressed, and the program that decompresses it, ${program}, is not installed`,
+    resource: what,
+    cause,
+    otherwise: 'repack it with zstd',
+  });
 }
 
 async function* throughXz(input: AsyncIterable<Buffer>, what: string): AsyncGenerator<Buffer> {

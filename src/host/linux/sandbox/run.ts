@@ -1,7 +1,6 @@
 /** Runs programs of a root in its sandbox; see sandbox.ts. */
-import { NodekilnError } from '../../../errors.ts';
 import type { ExecOptions, ExecResult } from '../../port.ts';
-import { confined, readerEnvironment, readerOutputBytes, resultOfConfined, sandboxProblem } from './sandbox.ts';
+import { confined, readerEnvironment, readerOutputBytes, requireSandbox, resultOfConfined } from './sandbox.ts';
 
 /** What a run needs beyond the port. */
 export interface RunOptions extends ExecOptions {
@@ -19,7 +18,7 @@ export async function runConfined(
   run: Run,
   { root, argv, options }: { root: string; argv: readonly string[]; options: ExecOptions },
 ): Promise<ExecResult> {
-  requireSandbox(argv);
+  requireSandbox(argv, 'reader');
   const result = await run(confined(root, 'reader', argv), {
     ...options,
     env: { ...readerEnvironment, ...options.env },
@@ -27,10 +26,4 @@ export async function runConfined(
     name: argv[0] ?? '',
   });
   return resultOfConfined(argv, result);
-}
-
-/** NK_TOOL_MISSING where no sandbox can be made. */
-export function requireSandbox(argv: readonly string[]): void {
-  const problem = sandboxProblem();
-  if (problem !== undefined) throw new NodekilnError('NK_TOOL_MISSING', `cannot run ${argv[0] ?? ''}: ${problem}`);
 }

@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs';
 import { randomInt } from 'node:crypto';
 import { NodekilnError } from '../../../errors.ts';
 import type { ExecResult } from '../../port.ts';
+import { missingProgram } from '../../program-packages.ts';
 import { launcher } from './launcher.ts';
 import { launcherCalls, systemCallFilter } from './system-calls.ts';
 
@@ -54,12 +55,13 @@ export function confined(root: string, who: Confinement, argv: readonly string[]
   return ['unshare', ...namespaces, '--fork', '--kill-child=SIGKILL', ...steps];
 }
 
-/** Why programs of a root cannot be run here at all; undefined when they can. */
-export function sandboxProblem(): string | undefined {
-  const lacking = ['perl', 'unshare'].filter((name) => ![`/usr/bin/${name}`, `/bin/${name}`].some(existsSync));
-  return lacking.length === 0
-    ? undefined
-    : `${lacking.join(' and ')} is not installed, and without it no program of a root is started`;
+/** Throws NK_TOOL_MISSING where programs of a root cannot be run like that. */
+export function requireSandbox([program = '']: readonly string[], who: Confinement): void {
+  for (const name of ['perl', 'unshare', ...(who === 'reader' ? [] : ['mount'])])
+    if (![`/usr/bin/${name}`, `/bin/${name}`].some(existsSync))
+      throw missingProgram(name, {
+        message: `cannot run ${program}: ${name} is not installed, and without it no program of a root is started`,
+      });
 }
 
 /** The environment of readers: nothing of ours. */
@@ -69,8 +71,7 @@ export const readerEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sb
 export function resultOfConfined(argv: readonly string[], result: ExecResult): ExecResult {
   const said = /^sandbox: (.*)$/m.exec(result.stderr)?.[1];
   if (said === undefined || (result.status !== 125 && result.status !== 127)) return result;
-  throw new NodekilnError(
-    'NK_TOOL_MISSING',
-    result.status === 127 ? `cannot run ${argv[0] ?? ''}: no such program` : `no sandbox for ${argv[0] ?? ''}: ${said}`,
-  );
+  const [program = ''] = argv;
+  if (result.status === 127) throw missingProgram(program);
+  throw new NodekilnError('NK_TOOL_MISSING', `no sandbox for ${program}: ${said}`);
 }
