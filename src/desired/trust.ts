@@ -41,7 +41,7 @@ export function trustResources(spec: NodeSpec, facts: Facts): (FileResource | Ac
       guard: rpm
         ? {
             type: 'command',
-            argv: ['sh', '-c', everyLine, 'sh', ...anchors.map(({ certificates }) => middleLine(certificates))],
+            argv: ['sh', '-c', everyLine, 'sh', ...anchors.flatMap(({ certificates }) => middleLines(certificates))],
           }
         : {
             type: 'command',
@@ -67,8 +67,12 @@ function linkName(name: string, certificates: string): string {
   return `${name}-${sha256(certificates).slice('sha256:'.length, 'sha256:'.length + 8)}`;
 }
 
-/** A line of the certificate that no other has. */
-function middleLine(certificates: string): string {
-  const lines = certificates.split('\n').filter((line) => /^[A-Za-z0-9+/=]{40,}$/.test(line.trim()));
-  return lines[Math.floor(lines.length / 2)]?.trim() ?? certificates.trim();
+/** Of each certificate a line that no other has, as the bundle has it: 64 letters long, whatever the lines were before. */
+function middleLines(certificates: string): string[] {
+  const blocks = [...certificates.matchAll(/-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----/g)];
+  if (blocks.length === 0) return [certificates.trim()];
+  return blocks.map(([, base64 = '']) => {
+    const lines = base64.replaceAll(/\s/g, '').match(/.{1,64}/g) ?? [''];
+    return lines[Math.floor(lines.length / 2)] ?? '';
+  });
 }
