@@ -28,22 +28,61 @@ const dpkgGuard = [
   'done',
 ].join('\n');
 
+/** A file of the administrator's stays as it is, and nobody is asked. */
+const keepConfiguration = '--force-confold';
 /** For everything, further attempts included. */
 const installTimeoutMs = 900_000;
 /** Of one connection, in seconds; of one file; of the wait for another package manager, in seconds. */
 const [connectionTimeout, retries, lockTimeout] = [30, 3, 120];
 
 /**
+ * What an installation that was killed has left: a database in the middle of a change, packages that are half there, which count as
+ * the newest version, packages without what they need. apt-get itself takes up none of it.
+ */
+const finishing = (options: { install: string; dpkg: string }): string[] => [
+  `left() { dpkg-query --show --showformat='\${db:Status-Status} \${binary:Package}\\n' | sed -n "s/^$1 //p"; }`,
+  `[ -z "$(ls /var/lib/dpkg/updates)" ] || dpkg ${options.dpkg} --configure --pending`,
+  `[ -z "$(left half-installed)" ] || apt-get install --reinstall ${options.install} -- $(left half-installed)`,
+  `[ -z "$(left unpacked)" ] || apt-get install --fix-broken ${options.install}`,
+];
+
+/**
  * `apt-get update` ends with 0 when it could not fetch an index, and install would then take what old lists name; newer
  * ones have an option against it, all say so in these words.
  */
-const aptProgram = (options: { update: string; install: string }): string =>
+const aptProgram = (options: { update: string; install: string; dpkg: string }): string =>
   [
     `said=$(apt-get update ${options.update} 2>&1); status=$?`,
     `printf '%s\\n' "$said"`,
     '[ "$status" -eq 0 ] || exit "$status"',
     "case $said in *'W: Failed to fetch'* | *'W: Some index files failed'*) exit 100 ;; esac",
+    ...finishing(options),
     `exec apt-get install ${options.install} -- "$@"`,
+  ].join('\n');
+
+/** Programs that install from dnf repositories, the first that the root has; the last is of systems before dnf. */
+export const dnfPrograms = ['dnf', 'dnf5', 'tdnf', 'microdnf', 'yum'] as const;
+
+/** A repository that is away is a failure: an older package of another one would be taken for the newest. */
+const whole = "--setopt='*.skip_if_unavailable=False'";
+
+/**
+ * Each knows other options. All fetch the lists anew: an older one names files that the mirrors have dropped. 127 without any,
+ * as a shell says it.
+ */
+const dnfProgram = (transfer: string): string =>
+  [
+    `for program in ${dnfPrograms.join(' ')}; do`,
+    'command -v "$program" >/dev/null || continue',
+    'case $program in',
+    `dnf | dnf5) set -- install --assumeyes --refresh --setopt=install_weak_deps=False ${whole} ${transfer} "$@" ;;`,
+    'tdnf) set -- install --assumeyes --refresh "$@" ;;',
+    'microdnf) microdnf clean all; set -- install --assumeyes --setopt=install_weak_deps=0 "$@" ;;',
+    `yum) yum --quiet clean expire-cache; set -- install --assumeyes ${transfer} "$@" ;;`,
+    'esac',
+    'exec "$program" "$@"',
+    'done',
+    `echo 'there is none of ${dnfPrograms.join(', ')}' >&2; exit 127`,
   ].join('\n');
 
 export function installActions(name: string, manager: PackageManager, packages: readonly Package[]): ActionResource[] {
@@ -66,12 +105,16 @@ export function installActions(name: string, manager: PackageManager, packages: 
         '--yes',
         '--quiet',
         '--no-install-recommends',
-        '--option=Dpkg::Options::=--force-confold',
+        `--option=Dpkg::Options::=${keepConfiguration}`,
         '--option=Dpkg::Use-Pty=0',
         `--option=DPkg::Lock::Timeout=${lockTimeout}`,
         ...transfer,
       ];
-      const program = aptProgram({ update: ['--quiet', ...transfer].join(' '), install: install.join(' ') });
+      const program = aptProgram({
+        update: ['--quiet', ...transfer].join(' '),
+        install: install.join(' '),
+        dpkg: keepConfiguration,
+      });
       return [
         {
           ...common,
@@ -84,18 +127,11 @@ export function installActions(name: string, manager: PackageManager, packages: 
     }
     case 'dnf': {
       const wanted = packages.map((item) => (item.version === undefined ? item.name : `${item.name}-${item.version}`));
-      const options = [
-        '--assumeyes',
-        // An older list names files that the mirrors have dropped.
-        '--refresh',
-        '--setopt=install_weak_deps=False',
-        `--setopt=retries=${retries}`,
-        `--setopt=timeout=${connectionTimeout}`,
-      ];
+      const program = dnfProgram(`--setopt=retries=${retries} --setopt=timeout=${connectionTimeout}`);
       return [
         {
           ...common,
-          argv: ['dnf', 'install', ...options, ...wanted],
+          argv: ['sh', '-c', program, 'sh', ...wanted],
           guard: { type: 'command', argv: ['rpm', '--query', ...wanted] },
           env: { LC_ALL: 'C.UTF-8' },
           title: `dnf install of ${wanted.join(', ')}`,

@@ -14,6 +14,10 @@ export interface PackageSpec {
   readonly architecture?: string;
   /** Path inside the package → content. */
   readonly files: Readonly<Record<string, string | Buffer>>;
+  /** More fields of a .deb's control file. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** Scripts and conffiles of a .deb, sections of a .rpm, by name. Default: one that leaves a trace on this machine. */
+  readonly scripts?: Readonly<Record<string, string>>;
 }
 
 export function temporaryFolder(): string {
@@ -89,6 +93,7 @@ export function buildDeb(
     Architecture: spec.architecture ?? 'amd64',
     Maintainer: 'nobody <nobody@example.org>',
     Description: 'made by a test',
+    ...spec.fields,
   };
   writeFileSync(
     join(root, 'DEBIAN/control'),
@@ -97,7 +102,9 @@ export function buildDeb(
       .join(''),
   );
   // Would be seen if it ever ran.
-  writeFileSync(join(root, 'DEBIAN/postinst'), `#!/bin/sh\ntouch ${folder}/script-ran\n`, { mode: 0o755 });
+  const scripts = spec.scripts ?? { postinst: `#!/bin/sh\ntouch ${folder}/script-ran\n` };
+  for (const [name, text] of Object.entries(scripts))
+    writeFileSync(join(root, 'DEBIAN', name), text, { mode: name === 'conffiles' ? 0o644 : 0o755 });
   const path = join(folder, `${spec.name}_${version.replace(/^\d+:/, '')}_${spec.architecture ?? 'amd64'}.deb`);
   execFileSync('dpkg-deb', ['--root-owner-group', `-Z${compression}`, '-b', root, path], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -130,8 +137,7 @@ export function buildRpm(folder: string, spec: PackageSpec, compression: keyof t
     'made by a test',
     '%install',
     `cp -a ${top}/tree/. %{buildroot}/`,
-    '%post',
-    `touch ${folder}/script-ran`,
+    ...Object.entries(spec.scripts ?? { '%post': `touch ${folder}/script-ran` }).flat(),
     '%files',
     ...Object.keys(spec.files).map((path) => `/${path}`),
   ];

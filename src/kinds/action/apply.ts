@@ -19,6 +19,10 @@ export async function observeAction(
   return { kind: 'action', done: result.status === 0 };
 }
 
+/** A shell's exit status. */
+const commandNotFound = 127;
+const managers = { apt: 'apt-get', dnf: 'dnf or its like' } as const;
+
 /** How long is waited before each further attempt, in milliseconds. */
 const pausesMs = [2_000, 5_000, 10_000, 20_000];
 
@@ -28,6 +32,12 @@ export async function performAction(context: PerformContext, resource: ActionRes
   const lines = linesOf(result).slice(-20);
   const refuse = (why: string): NodekilnError =>
     new NodekilnError('NK_ACTION_FAILED', `${name} ${why}`, { resource: resource.id, lines });
+  if (result.status === commandNotFound && resource.packageManager)
+    throw new NodekilnError('NK_TOOL_MISSING', `${name}: the system has no ${managers[resource.packageManager]}`, {
+      resource: resource.id,
+      lines,
+      hint: 'Name the package manager that the system has: `apt` or `dnf`.',
+    });
   if (result.status !== 0) {
     const times = attempts === 1 ? '' : `, the last of ${attempts} times`;
     throw refuse(`ended with exit status ${result.status}${times}`);
@@ -47,11 +57,15 @@ async function runAgain(
   const { exec, clock } = host;
   const deadline = clock.monotonic() + resource.timeoutMs;
   for (let attempts = 1; ; attempts++) {
-    const result = await exec.run(resource.argv, {
-      timeoutMs: Math.max(1, deadline - clock.monotonic()),
-      ...(resource.env && { env: resource.env }),
-      ...(signal && { signal }),
-    });
+    const result = await exec
+      .run(resource.argv, {
+        timeoutMs: Math.max(1, deadline - clock.monotonic()),
+        ...(resource.env && { env: resource.env }),
+        ...(signal && { signal }),
+      })
+      .catch((thrown: unknown) => {
+        throw named(thrown, resource, name);
+      });
     const { packageManager } = resource;
     const reason = result.status === 0 || !packageManager ? undefined : passingTrouble(packageManager, linesOf(result));
     const pauseMs = pausesMs[attempts - 1];
@@ -60,6 +74,17 @@ async function runAgain(
     context.progress(`${name} is tried again in ${pauseMs / 1000} s: ${reason}`);
     await clock.sleep(pauseMs, signal);
   }
+}
+
+/** A deadline's error that says what was carried out rather than which program. */
+function named(thrown: unknown, { id, timeoutMs }: ActionResource, name: string): unknown {
+  if (!(thrown instanceof NodekilnError) || thrown.code !== 'NK_TIMEOUT') return thrown;
+  const { lines } = thrown;
+  return new NodekilnError('NK_TIMEOUT', `${name} did not end within ${timeoutMs / 1000} s`, {
+    cause: thrown,
+    resource: id,
+    lines,
+  });
 }
 
 function linesOf({ stdout, stderr }: ExecResult): string[] {

@@ -1,0 +1,83 @@
+/** Roots of their own, in which the product installs packages with the root's package manager from a server of this machine. */
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createLinuxHost } from '../../src/host/linux/host.ts';
+import { performAction } from '../../src/kinds/action/apply.ts';
+import type { PerformContext } from '../../src/kinds/performer.ts';
+import type { ActionResource } from '../../src/model/resources.ts';
+import { run } from './run.ts';
+
+/** What becomes of a request: a status, other content, an answer of its own, or (undefined) what is asked for. */
+export type Trouble = (
+  path: string,
+) => number | ((bytes: Buffer, response: ServerResponse) => Buffer | undefined) | undefined;
+
+export interface InstallingRoot {
+  readonly root: string;
+  /** Of the server, which has the files of a folder. */
+  readonly url: string;
+  trouble: Trouble;
+  /** Instead of waiting before a further attempt. */
+  onPause: () => Promise<void> | void;
+  /** What was said between attempts by the last installation. */
+  readonly progress: readonly string[];
+  /** Throws what a step would. */
+  install(action: ActionResource, signal?: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A copy of a root that may be changed. */
+export async function installingRoot(base: string, www: string): Promise<InstallingRoot> {
+  const folder = await mkdtemp('/var/tmp/nodekiln-installing-');
+  const root = join(folder, 'root');
+  await run(['cp', '--archive', base, root]);
+  const host = createLinuxHost({ root });
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname);
+    const what = made.trouble(path);
+    const file = join(www, path);
+    if (typeof what === 'number') return response.writeHead(what).end();
+    if (!existsSync(file)) return response.writeHead(404).end();
+    const bytes = what ? what(readFileSync(file), response) : readFileSync(file);
+    return bytes && response.end(bytes);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  let progress: string[] = [];
+  const made: InstallingRoot = {
+    root,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    trouble: () => undefined,
+    onPause: () => undefined,
+    get progress() {
+      return progress;
+    },
+    install: async (action, signal) => {
+      progress = [];
+      const clock = { ...host.clock, sleep: async () => made.onPause() };
+      const context = {
+        host: { ...host, clock },
+        signal,
+        progress: (message: string) => void progress.push(message),
+        detail: () => undefined,
+      } satisfies Partial<PerformContext>;
+      await performAction(context as unknown as PerformContext, action);
+    },
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      await host.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return made;
+}
+
+/** A connection that ends in the middle of an answer. */
+export const cutOff: Trouble = () => (bytes, response) => {
+  response.writeHead(200, { 'content-length': bytes.length });
+  response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
+  return undefined;
+};
