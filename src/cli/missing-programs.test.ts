@@ -72,10 +72,10 @@ describe(
   { skip: process.getuid?.() === 0 ? false : 'only root takes programs away' },
   () => {
     it('is named with what to install, whichever it is', async () => {
-      const { run } = createLinuxExec();
+      const exec = createLinuxExec();
       for (const [name, packages] of Object.entries(programPackages))
         await assert.rejects(
-          run([name], { timeoutMs: 5_000, env: { PATH: folder } }),
+          exec.run([name], { timeoutMs: 5_000, env: { PATH: folder } }),
           (error: Error & { hint?: string }) => {
             assert.equal(error.message, `cannot run ${name}: no such program`);
             for (const each of packages) assert.ok(error.hint?.includes(each), error.hint);
