@@ -369,6 +369,21 @@ describe('a damaged index', () => {
   });
 });
 
+describe('an index that cannot be read for a moment', () => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])
+    it(`(${code}) is not damaged, and stays where it is`, async () => {
+      const { files } = createMemoryHost();
+      const content = Buffer.from('{"apiVersion":"nodekiln.dev/v1alpha1","kind":"ArtifactCache","entries":[]}');
+      await files.write([{ type: 'file', path: cacheIndexPath, content, mode: 0o644, uid: 0, gid: 0 }]);
+      const refused = Object.assign(new Error(`${code}: refused`), { code });
+      const busy = { ...files, read: () => Promise.reject(refused) };
+      await assert.rejects(readIndex(busy), { code });
+      await assert.rejects(mendIndex(busy), { code });
+      assert.equal(await files.stat(`${cacheIndexPath}.damaged`), undefined);
+      assert.deepEqual(await readIndex(files), JSON.parse(content.toString()));
+    });
+});
+
 describe('verifyCached', () => {
   it('refuses and names what is missing, empty, a folder, a link or changed', async () => {
     const { root, host } = freshRoot();

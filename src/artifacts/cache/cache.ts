@@ -6,7 +6,7 @@
  * All effects go through the host's files port. In: absolute host paths, versions as text. Digests `sha256:<hex>`, sizes
  * in bytes, mtimes in nanoseconds as text (JSON has no 64-bit numbers).
  */
-import { NodekilnError } from '../../errors.ts';
+import { errnoOf, NodekilnError } from '../../errors.ts';
 import type { Files, PlaceMethod } from '../../host/port.ts';
 import { asArch } from '../../model/arch.ts';
 import { cacheKey, formatVersion, parseVersion, satisfies } from '../../model/version.ts';
@@ -53,13 +53,18 @@ export function requireWhole({ damage }: CacheIndex): void {
     });
 }
 
+/** What a process or the machine has too little of for a moment. */
+const passing = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'];
+
 async function readEntries(files: Files): Promise<{ entries: CacheEntry[]; damage?: string } | undefined> {
   let entries: unknown[];
   try {
     const bytes = await files.read(cacheIndexPath);
     if (bytes === undefined) return undefined;
     entries = cacheIndex.parse(JSON.parse(textOf(bytes))).entries;
-  } catch {
+  } catch (thrown) {
+    // Another time it can be read: nothing of it is lost, and nobody writes it anew.
+    if (passing.includes(errnoOf(thrown) ?? '')) throw thrown;
     return { entries: [], damage: `the cache's index ${cacheIndexPath} is damaged` };
   }
   const read = entries.flatMap((entry) => {
