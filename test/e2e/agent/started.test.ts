@@ -72,7 +72,7 @@ for (const suite of ['bookworm', 'trixie'] as const)
 
     const chosen = sampleOf(services, { count: sampleIn(import.meta.dirname).points, seed: sampleSeed });
     for (const [name, service, said] of chosen)
-      test(`${name}: ${said ? 'is a failure' : 'is none'}`, { timeout: 90_000 }, async () => {
+      test(`${name}: ${said ? 'is a failure' : 'is none'}`, { timeout: 180_000 }, async () => {
         const content = ['[Service]', ...service].map((line) => `        ${line}\n`).join('');
         const units = `    - name: ${name}.service\n      content: |\n${content}      state: started\n      importance: required\n`;
         await host.writeFile(`${folder}/10-node.yaml`, await documentWith({ units }), { mode: 0o600 });
