@@ -641,7 +641,7 @@ describe('a signal', () => {
   it('ends an agent in an orderly way, and the stream is one JSON object per line', async () => {
     // A mount namespace of its own with a systemd that is only a folder: the agent watches, and asks systemd for nothing.
     const script =
-      'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && mount -t tmpfs tmpfs /var/lib && exec "$@"';
+      'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && mount -t tmpfs -o mode=0755 tmpfs /var/lib && exec "$@"';
     const result = await runCli({ 'desired/readme.txt': '' }, ['agent', '--source', 'dir:/run/desired', '--json'], {
       wrapper: ['unshare', '--mount', 'sh', '-c', script, 'sh'],
       onOutput: (child, stdout) => {
