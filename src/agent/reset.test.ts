@@ -223,6 +223,8 @@ describe('a node that is reset', () => {
       // The boot's.
       [paths.bootResultPath]: 'stays',
       [paths.lastResultPath]: 'stays',
+      // Nothing is under way when it runs.
+      [paths.downloadsFolder]: 'goes',
       [paths.agentFolder]: 'goes',
       [paths.agentUpdateFolder]: 'goes',
       [paths.agentBootstrapPath]: 'goes',
@@ -250,6 +252,7 @@ describe('a node that is reset', () => {
         textFile(`${paths.generationsFolder}/0.json`, '{}'),
         textFile(paths.imageLockPath, '{}'),
         textFile(paths.lastResultPath, '{}'),
+        textFile(`${paths.downloadsFolder}/part`, ''),
       ]);
       const all = [...known];
       assert.deepEqual(await thereAre(all), all);
