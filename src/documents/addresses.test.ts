@@ -1,21 +1,9 @@
 /** Every field that names a place in a network has the type of an address: what is shown of it goes by that. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { $ZodType } from 'zod/v4/core';
+import { documentSchemas } from '../../test/support/document-schemas.ts';
 import { schemaFields } from '../../test/support/schema-fields.ts';
-import { kinds } from '../config/load.ts';
 import { isAddress, isSecretMap } from '../config/typed.ts';
-import { nodeAgentConfigurationSchema } from './kinds/schema-node-agent.ts';
-import { operatingSystemConfigSchema } from './kinds/operating-system-config/schema.ts';
-
-const schemas: readonly (readonly [kind: string, schema: () => Promise<$ZodType> | $ZodType])[] = [
-  ['NodeConfig', kinds.NodeConfig],
-  ['ImageManifest', kinds.ImageManifest],
-  ['AgentConfig', kinds.AgentConfig],
-  ['Inventory', kinds.Inventory],
-  ['OperatingSystemConfig', () => operatingSystemConfigSchema],
-  ['NodeAgentConfiguration', () => nodeAgentConfigurationSchema],
-];
 
 const names =
   /(?:^|[a-z])(?:url|server|http|https|proxy|registry|reference|host|issuer|mirror|endpoint|upstream|image|domain|dns|nodeIp|address)s?$/i;
@@ -23,7 +11,7 @@ const names =
 /** Named like one, and none: a path inside an image. */
 const others = ['filePathInImage'];
 
-for (const [kind, schemaOf] of schemas)
+for (const [kind, schemaOf] of documentSchemas)
   test(`every address of a ${kind} is one by type`, async () => {
     const missed = new Set<string>();
     for (const { path, schema } of schemaFields(await schemaOf())) {
@@ -35,7 +23,7 @@ for (const [kind, schemaOf] of schemas)
     assert.deepEqual([...missed], []);
   });
 
-for (const [kind, schemaOf] of schemas)
+for (const [kind, schemaOf] of documentSchemas)
   test(`every environment of a ${kind} is one by type`, async () => {
     for (const { path, schema } of schemaFields(await schemaOf()))
       if (path.at(-1) === 'env') assert.ok(isSecretMap([schema]), path.join('.'));

@@ -5,24 +5,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { $ZodType } from 'zod/v4/core';
+import { documentSchemas } from '../../test/support/document-schemas.ts';
 import { documentAround, schemaFields } from '../../test/support/schema-fields.ts';
 import { around, secret, secretAddresses as spellings } from '../../test/support/secret-addresses.ts';
 import { parseManifestLock } from '../artifacts/manifest-lock.ts';
-import { kinds } from '../config/load.ts';
 import { NodekilnError } from '../errors.ts';
 import { parseImageLock } from '../image/image-lock.ts';
 import { checkDocuments } from './check.ts';
-import { nodeAgentConfigurationSchema } from './kinds/schema-node-agent.ts';
-import { operatingSystemConfigSchema } from './kinds/operating-system-config/schema.ts';
-
-const schemas: readonly (readonly [kind: string, schema: () => Promise<$ZodType> | $ZodType])[] = [
-  ['NodeConfig', kinds.NodeConfig],
-  ['ImageManifest', kinds.ImageManifest],
-  ['AgentConfig', kinds.AgentConfig],
-  ['Inventory', kinds.Inventory],
-  ['OperatingSystemConfig', () => operatingSystemConfigSchema],
-  ['NodeAgentConfiguration', () => nodeAgentConfigurationSchema],
-];
 
 type Try = readonly [spelling: string, place: (text: string) => unknown];
 
@@ -35,7 +24,7 @@ const others: readonly Try[] = [
 const tries: readonly Try[] = [...others, ...spellings.slice(1).map((one): Try => [one, (text) => text])];
 
 describe('messages', () => {
-  for (const [kind, schemaOf] of schemas)
+  for (const [kind, schemaOf] of documentSchemas)
     test(`about any field of a ${kind}`, async () => {
       const schema = await schemaOf();
       const found: string[] = [];
