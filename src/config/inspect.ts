@@ -14,7 +14,7 @@ import { resolveNodeConfig } from './resolve.ts';
 import { holdsSecret, looksSecret } from '../model/shown-address.ts';
 import { nodeConfigDocument } from './schema-node.ts';
 import { secretPaths } from './secrets.ts';
-import { inside, isAddress, isSecret, isSecretMap, known, type Known } from './typed.ts';
+import { hasCredentials, inside, isAddress, isSecret, isSecretMap, known, type Known } from './typed.ts';
 
 /** Every problem of every source, and of the NodeConfigs together; empty when all is well. */
 export async function configCheck(sources: readonly DocumentText[]): Promise<Problem[]> {
@@ -107,7 +107,8 @@ function redacting(value: unknown, schemas: Known): unknown {
   }
   if (Array.isArray(value)) return value.map((item, index) => redacting(item, inside(schemas, index)));
   if (!isMap(value)) return value;
-  const isFree = schemas.length === 0 || schemas.some(({ _zod: { def } }) => def.type === 'unknown');
+  const isFree =
+    schemas.length === 0 || hasCredentials(schemas) || schemas.some(({ _zod: { def } }) => def.type === 'unknown');
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => {
       const types = inside(schemas, key);

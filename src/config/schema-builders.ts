@@ -30,6 +30,7 @@ import { resourceKinds } from '../model/resources.ts';
 import { addressForms, type AddressKind } from './address.ts';
 import { durationPattern } from './duration.ts';
 import {
+  credentialMapChecks,
   absolutePathPattern,
   addressChecks,
   always,
@@ -232,6 +233,11 @@ export function accountId(what: string) {
 /** A map whose values belong to somebody else's schema. `format`: of the file that it goes into. */
 export function freeMap(format: 'json' | 'toml' = 'json') {
   return record(string(), unknown(), { error: wantsForm('a map') }).check(check<unknown>(writable(format)));
+}
+
+/** Settings of containerd, in which registries may have credentials. */
+export function containerdSettings() {
+  return freeMap('toml').check(marked<Record<string, unknown>>(credentialMapChecks));
 }
 
 /** Name of an environment variable. */

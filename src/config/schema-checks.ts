@@ -119,6 +119,9 @@ export const addressChecks = new WeakSet<object>();
 /** The same of maps whose values are for programs alone. */
 export const secretMapChecks = new WeakSet<object>();
 
+/** The same of maps in which secrets are known by their names. */
+export const credentialMapChecks = new WeakSet<object>();
+
 /** It checks nothing. */
 export function marks(): void {
   // Who asks finds the check itself.

@@ -114,7 +114,10 @@ const unit = fields({
   onChange: opt('What a change of the unit or its inputs does. Default: restart.', oneOf('restart', 'reload', 'none')),
   readiness: opt('How the component says that it is ready, beyond being active.', readiness),
   deadline: opt('From the start being queued to ready. Default: 90s.', timespan),
-  sensitive: opt('Unit file and drop-ins are secret: never shown.', flag()),
+  sensitive: opt(
+    'Unit file and drop-ins are secret: never shown. systemd itself tells every user what `Environment=` says: secrets belong in a file that `EnvironmentFile=` names.',
+    flag(),
+  ),
   ...policy,
   deferrable,
 }).check(check(neverDeferred(isNeverDeferrableUnit, 'name')));

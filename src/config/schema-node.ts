@@ -13,6 +13,7 @@ import {
   anyText,
   asAddress,
   checkedAddress,
+  containerdSettings,
   contentText,
   digest,
   doc,
@@ -196,7 +197,7 @@ const containerd = fields({
   ),
   configuration: opt(
     'Further settings in the structure of containerd’s own config.toml, merged over ours: maps merge, lists replace, null removes.',
-    freeMap('toml'),
+    containerdSettings(),
   ),
   registries: opt('Mirrors of registries; merged by host.', keyedList('host', registry)),
 });

@@ -4,7 +4,9 @@ import { exampleAuthority } from '../../test/support/authority.ts';
 import { schemaFields } from '../../test/support/schema-fields.ts';
 import { configDump, refuseExposed } from './inspect.ts';
 import { parseDocument } from './load.ts';
+import { formatPath } from './paths.ts';
 import { nodeConfigDocument } from './schema-node.ts';
+import { holdsCredential } from '../model/containerd-configuration.ts';
 import { holdsSecret } from '../model/shown-address.ts';
 import { secretPaths } from './secrets.ts';
 
@@ -75,6 +77,36 @@ for (const [address, isSecret] of addresses) {
     assert.equal(holdsSecret(address), isSecret);
   });
 }
+
+/** Below `containerd.configuration`, and where in it the secret is. */
+const settings: readonly (readonly [settings: unknown, secret?: string])[] = [
+  [
+    { plugins: { cri: { registry: { configs: { 'a.example': { auth: { username: 'me', password: 'hunter2' } } } } } } },
+    'plugins.cri.registry.configs["a.example"].auth.password',
+  ],
+  [{ a: { auth: 'aHVudGVyMg==' } }, 'a.auth'],
+  [{ a: { identitytoken: 'hunter2' } }, 'a.identitytoken'],
+  [{ a: [{ b: [{ Token: 'hunter2' }] }] }, 'a[0].b[0].Token'],
+  [{ header: { Authorization: ['Bearer hunter2'] } }, 'header.Authorization[0]'],
+  [{ a: { secret_key: 'hunter2' } }, 'a.secret_key'],
+  [{ debug: { level: 'info' } }],
+  [{ auth: { username: 'me' } }],
+  [{ plugins: { tokens: { authority: 'a', passwords: 'b' } } }],
+];
+
+for (const [configuration, secret] of settings)
+  test(`credentials in ${JSON.stringify(configuration)}: ${secret ?? 'none'}`, async () => {
+    const spec = { kubernetes: { version: '1.34.3' }, containerd: { configuration } };
+    const text = JSON.stringify({ apiVersion: 'nodekiln.dev/v1alpha1', kind: 'NodeConfig', spec });
+    const loaded = await parseDocument({ file: 'node.json', text }, 'NodeConfig');
+    const paths = secretPaths(loaded.document.spec).map((path) => formatPath(path));
+    assert.deepEqual(paths, secret === undefined ? [] : [`containerd.configuration.${secret}`]);
+    assert.equal(holdsCredential(configuration), secret !== undefined);
+    const dumped = JSON.stringify(configDump([loaded]));
+    assert.equal(/hunter2|aHVudGVyMg/.test(dumped), false);
+    assert.equal(dumped.includes('<redacted>'), secret !== undefined);
+    if (secret !== undefined) assert.throws(() => refuseExposed(loaded, 0o644), { code: 'NK_DOCUMENT_EXPOSED' });
+  });
 
 test('a proxy without a password is no secret', async () => {
   const text = JSON.stringify({

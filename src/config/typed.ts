@@ -2,7 +2,8 @@
  * What a schema says of a value that is walked along with it: whether it is an address, a secret, a map of secrets. Pure.
  */
 import type { $ZodType, $ZodTypes } from 'zod/v4/core';
-import { addressChecks, secretChecks, secretMapChecks } from './schema-checks.ts';
+import { namesCredential } from '../model/containerd-configuration.ts';
+import { addressChecks, credentialMapChecks, secretChecks, secretMapChecks } from './schema-checks.ts';
 
 /** The schemas that a value may be of: several where a form is yet to be chosen, none where nobody says what is there. */
 export type Known = readonly $ZodTypes[];
@@ -16,8 +17,17 @@ export function known(schema: $ZodType): Known {
   return [one];
 }
 
+/** As `secretText` makes one, without the schema library. */
+const secret = [{ _zod: { def: { type: 'string', checks: [{}] } } }] as unknown as Known;
+for (const mark of secret[0]?._zod.def.checks ?? []) secretChecks.add(mark);
+
 /** The schemas of what stands in it under a key or an index. */
 export function inside(schemas: Known, key: string | number): Known {
+  const settings = schemas.filter((one) => hasCredentials([one]));
+  if (settings.length > 0) {
+    if (typeof key === 'number') return schemas;
+    return namesCredential(key) ? [...settings, ...secret] : settings;
+  }
   return schemas.flatMap(({ _zod: { def } }) => {
     if (def.type === 'array') return known(def.element);
     if (def.type === 'record') return known(def.valueType);
@@ -39,6 +49,11 @@ export function isSecret(schemas: Known): boolean {
 /** Its values are secrets. */
 export function isSecretMap(schemas: Known): boolean {
   return isMarked(schemas, secretMapChecks);
+}
+
+/** Nobody but its reader knows what is in it, and there may be credentials, known by their names. */
+export function hasCredentials(schemas: Known): boolean {
+  return isMarked(schemas, credentialMapChecks);
 }
 
 function isMarked(schemas: Known, marks: WeakSet<object>): boolean {

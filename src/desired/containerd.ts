@@ -15,10 +15,10 @@ import type { Facts } from '../model/facts.ts';
 import { refusedRegistries, type ForeignSetting } from './containerd-words.ts';
 import { configurationVersion, hasPluginFolders } from './containerd-version.ts';
 import { differing, keptConfiguration, withSystemdCgroups } from './containerd-kept.ts';
-import { containerdConfigPath, writtenByUs } from '../model/containerd-configuration.ts';
+import { containerdConfigPath, holdsCredential, writtenByUs } from '../model/containerd-configuration.ts';
 import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
 import { base, folder, textFile, type Policy } from './render-items.ts';
-import { proxyVariables, serviceDropIn } from './proxy.ts';
+import { proxyFiles, proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
 import { registryName, registryUrl } from '../model/reference.ts';
 import { holdsSecret } from '../model/shown-address.ts';
@@ -53,6 +53,7 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
     ),
     folder(cniFolder, { scope }),
     ...(network ? [textFile(network.path, network.text, { scope })] : []),
+    ...proxyFiles(spec),
   ];
 }
 
@@ -135,7 +136,7 @@ function containerdConfig(settings: Settings, facts: Facts): Config {
   const changed = differing(kept.settings, whole);
   return {
     text: `${writtenByUs}${tomlText(stable(whole))}`,
-    isSecret: kept.hasSecrets,
+    isSecret: kept.hasSecrets || holdsCredential(configuration),
     remarks: [
       ...kept.remarks,
       ...(changed.length > 0
@@ -288,7 +289,7 @@ export function containerdUnit(spec: NodeSpec): UnitResource {
     enablement: 'enabled',
     state: 'started',
     // Registry and CNI files are read when they are needed; only the configuration itself takes a restart.
-    inputs: [`file:${containerdConfigPath}`],
+    inputs: [`file:${containerdConfigPath}`, ...proxyFiles(spec).map(({ id }) => id)],
     onChange: ownUnitDefaults['containerd.service'].onChange,
     readiness: { type: 'socket', path: containerdSocket },
     deadlineMs: parseDuration(ownUnitDefaults['containerd.service'].deadline),

@@ -78,6 +78,30 @@ test('an address with a secret that a probe or a wait asks is in the plan withou
   }
 });
 
+for (const [values, mode] of [
+  [{ auth: { username: 'user', password: 'hunter2' } }, '0600'],
+  [{ auth: { identitytoken: 'hunter2' } }, '0600'],
+  [{ auth: { username: 'user' } }, '0644'],
+] as const)
+  test(`containerd's configuration with ${JSON.stringify(values)} has the mode ${mode}, from either kind of document`, async () => {
+    const [server, path] = ['io.containerd.grpc.v1.cri', '/etc/containerd/config.toml'];
+    const configuration = { plugins: { [server]: { registry: { configs: { 'a.example': values } } } } };
+    const text = JSON.stringify({
+      apiVersion: 'nodekiln.dev/v1alpha1',
+      kind: 'NodeConfig',
+      spec: { kubernetes: { version: '1.34.3' }, containerd: { configuration } },
+    });
+    const { config } = resolveNodeConfig([await parseDocument({ file: 'x', text }, 'NodeConfig')]);
+    const plugins = [{ path: [server, 'registry', 'configs', 'a.example'], values }];
+    const containerd = { sandboxImage: 'registry.example/pause:1', plugins };
+    const osc = await renderOsc(oscOf({ criConfig: { name: 'containerd', containerd } }));
+    for (const desired of [renderNode(config, exampleFacts), osc]) {
+      const { entry } = fileIn(desired, path);
+      assert.ok(entry.type === 'file' && 'text' in entry.content);
+      assert.deepEqual([entry.mode, typeof entry.content.text], [mode, mode === '0600' ? 'object' : 'string']);
+    }
+  });
+
 for (const [address, mode] of [
   ['https://user:hunter2@mirror.example', '0600'],
   ['https://mirror.example?hunter2', '0600'],

@@ -6,7 +6,7 @@
 import { parse } from 'smol-toml';
 import { asNodekilnError } from '../errors.ts';
 import { textOf } from '../model/bytes.ts';
-import { containerdConfigPath, writtenByUs } from '../model/containerd-configuration.ts';
+import { containerdConfigPath, namesCredential, writtenByUs } from '../model/containerd-configuration.ts';
 import type { Facts } from '../model/facts.ts';
 import { basename, dirname, resolve } from '../model/path.ts';
 import { generationsFolder } from '../model/state-paths.ts';
@@ -182,11 +182,9 @@ function parsed(content: string): Found[string] {
   }
 }
 
-const secretKey = /^(?:password|auth|identitytoken|token|secret.*|authorization)$/i;
-
-/** Credentials of registries are known by their names, and shown nowhere. */
+/** Credentials are shown nowhere. */
 function withoutSecrets(value: unknown, key = ''): unknown {
-  if (typeof value === 'string') return secretKey.test(key) ? { sensitive: value } : value;
+  if (typeof value === 'string') return namesCredential(key) ? { sensitive: value } : value;
   if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, key));
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutSecrets(inner, name)]));

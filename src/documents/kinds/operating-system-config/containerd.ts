@@ -17,7 +17,7 @@ import { environmentLine, unitText } from '../../../desired/systemd-text.ts';
 import { tomlText } from '../../../desired/toml.ts';
 import { itemDefaults } from '../../../config/defaults.ts';
 import { isMap, type Path } from '../../../config/paths.ts';
-import { containerdConfigPath } from '../../../model/containerd-configuration.ts';
+import { containerdConfigPath, holdsCredential } from '../../../model/containerd-configuration.ts';
 import type { Facts } from '../../../model/facts.ts';
 import { join } from '../../../model/path.ts';
 import type { FileResource, TransferSettings } from '../../../model/resources.ts';
@@ -53,11 +53,10 @@ export function addContainerdFiles(
   );
   for (const { message } of unreadTables(configuration, facts)) report([...at, 'plugins'], message);
   add(
-    textFile(
-      containerdConfigPath,
-      tomlText(stable({ imports: [`${importsFolder}/*.toml`], ...configuration })),
-      common,
-    ),
+  const text = tomlText(stable({ imports: [`${importsFolder}/*.toml`], ...configuration }));
+    holdsCredential(configuration)
+      ? textFile(containerdConfigPath, { sensitive: text }, { ...common, mode: '0600' })
+      : textFile(containerdConfigPath, text, common),
     at,
   );
   for (const [index, registry] of (containerd.registries ?? []).entries()) {

@@ -30,7 +30,7 @@ import {
   doc,
   fields,
   flag,
-  freeMap,
+  containerdSettings,
   list,
   matching,
   oneOf,
@@ -159,7 +159,7 @@ const registry = fields({
 const plugin = fields({
   op: opt('Default: add.', oneOf('add', 'remove')),
   path: doc('Names of the tables below `plugins`.', list(text('the name of a table')).check(check(namesTable))),
-  values: opt('What the table gets.', freeMap('toml')),
+  values: opt('What the table gets.', containerdSettings()),
 }).check(check(removesWithoutValues));
 
 const containerd = fields({
