@@ -159,10 +159,11 @@ describe('plan', () => {
   });
 
   test('shows no secret', async () => {
-    const secret = 'spec: {kubernetes: {version: 1.34.3}, files: [{path: /a, content: hunter2, sensitive: true}]}';
+    const files = '[{path: /a, content: hunter2, sensitive: true}, {path: /b, content: hunter2, mode: "0640"}]';
+    const secret = `spec: {kubernetes: {version: 1.34.3}, files: ${files}}`;
     const document = { file: 'a.yaml', text: `apiVersion: nodekiln.dev/v1alpha1\nkind: NodeConfig\n${secret}\n` };
     const report = await surface.plan({ documents: [document] });
-    assert.ok(report.changes.some(({ id }) => id === 'file:/a'));
+    for (const path of ['/a', '/b']) assert.ok(report.changes.some(({ id }) => id === `file:${path}`));
     const digest = createHash('sha256').update('hunter2').digest('hex');
     for (const shown of ['hunter2', digest]) assert.ok(!JSON.stringify(report).includes(shown));
   });

@@ -67,6 +67,7 @@ export { renderImage } from './desired/render-image.ts';
 export type { RenderImageOptions } from './desired/render-image.ts';
 export type {
   ActionResource,
+  Address,
   BinaryResource,
   ClaimSource,
   ContainerImageResource,

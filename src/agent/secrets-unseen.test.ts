@@ -6,16 +6,8 @@ import { playPool, poolKey, secretOf, type PlayedAgent } from '../../test/suppor
 import { textOf } from '../model/bytes.ts';
 import { nodeDocument } from '../../test/support/memory-node.ts';
 import { inlineFile, oscOf, type Json } from '../../test/support/osc.ts';
+import { elsewhere, marker, secretOsc, secretSpec, traces } from '../../test/support/secret-documents.ts';
 
-const marker = 'hunter2hunter2hunter2';
-const traces = [
-  marker,
-  ...[0, 1, 2].map((shift) =>
-    Buffer.from(`${' '.repeat(shift)}${marker}`)
-      .toString('base64')
-      .slice(4, -4),
-  ),
-];
 const tokenPath = '/var/lib/one/token';
 const secretPath = '/etc/secret';
 
@@ -29,7 +21,10 @@ async function saidOf(
 ): Promise<Readonly<Record<string, string>>> {
   agent = await playPool(secretOf(data, annotations), {
     spec: { tokens: [{ secret: 'kube-system/one', path: tokenPath }], tokensPeriod: '1m' },
-    prepare: (cluster) => {
+    prepare: (cluster, machine) => {
+      machine.program('tell', ({ options }) => ({ status: 1, stderr: `${JSON.stringify(options.env)} ${elsewhere}` }));
+      machine.units.behave('open.service', { start: 'fail', log: [`cannot GET ${elsewhere}`] });
+      machine.units.behave('secret.service', { start: 'fail', log: [marker] });
       cluster.put('secrets/kube-system/one', secretOf({ token: marker }));
       cluster.put('secrets/kube-system/named', secretOf({ key: marker }));
     },
@@ -141,6 +136,8 @@ describe('what is in a Secret', () => {
     ],
     ['a key of a NodeConfig that is none', { 'a.json': nodeDocument({ [marker]: 1 }) }],
     ["a value that has no document's name", { token: marker }],
+    ['all that a NodeConfig may say in secret', { 'a.json': nodeDocument(secretSpec) }],
+    ['all that an OperatingSystemConfig may say in secret', { 'osc.yaml': JSON.stringify(secretOsc) }],
   ] as const)
     it(`is not said of ${what}`, () => unseen(data));
 

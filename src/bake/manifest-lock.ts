@@ -15,6 +15,7 @@ import { installActions } from '../desired/packages.ts';
 import { addressNotShown, shownAddress } from '../model/shown-address.ts';
 import { reveal } from '../model/resources.ts';
 import type {
+  Address,
   ArtifactLocation,
   BinaryResource,
   DesiredState,
@@ -88,7 +89,7 @@ function describeLocation(from: ArtifactLocation, base: string): string {
     case 'oci-layout':
       return `${from.type} ${locationIn(from.path, base)}${'tag' in from && from.tag !== undefined ? `:${from.tag}` : ''}`;
     case 'url':
-      return `url ${withoutSecrets(reveal(from.url))}`;
+      return `url ${withoutSecrets(from.url)}`;
     case 'oci':
       return `oci ${from.reference}${from.file === undefined ? '' : ` file ${from.file}`}`;
     case 'own':
@@ -103,7 +104,8 @@ function describeLocation(from: ArtifactLocation, base: string): string {
 }
 
 /** Neither user nor password nor query: those may be secrets, and may change from day to day. */
-function withoutSecrets(url: string): string {
+function withoutSecrets(address: Address): string {
+  const url = reveal(address);
   if (!URL.canParse(url) || shownAddress(url) === addressNotShown) return addressNotShown;
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;

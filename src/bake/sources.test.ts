@@ -1,7 +1,10 @@
-/** One bake from every kind of source, all of them real servers: twice, frozen, and after a tag has moved. */
+/**
+ * One bake from every kind of source, all of them real servers, at addresses with passwords: twice, frozen, and after a tag has
+ * moved.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { dnfRepository, flatRepository, makeKey, signRpm } from '../../test/servers/packages.ts';
@@ -32,6 +35,8 @@ describe('a bake from every source', () => {
   let registry: TestRegistry;
   let web: WebServer;
   let bundle = '';
+  /** All that was printed. */
+  let said = '';
   const program = (seed: number): Buffer => programBytes(30_000, seed);
 
   before(async () => {
@@ -67,6 +72,7 @@ describe('a bake from every source', () => {
     );
     await registry.push({ repository: 'k/kube-proxy', tag: 'v1.34.3', ...image([layer]) });
     await writeLayout(join(folder, 'layout'), [{ ...artifact({ bridge: program(60) }), tag: 'v1.9.0' }]);
+    const address = web.url.replace('//', '//user:hunter2@');
     writeFileSync(
       manifest,
       `apiVersion: nodekiln.dev/v1alpha1
@@ -76,13 +82,13 @@ spec:
   components:
     - name: kubelet
       action: cache
-      builds: [{ version: 1.34.3, source: { type: apt, url: "${web.url}/apt", suite: /, signedBy: keys/packages.asc } }]
+      builds: [{ version: 1.34.3, source: { type: apt, url: "${address}/apt", suite: /, signedBy: keys/packages.asc } }]
     - name: kubectl
       action: cache
-      builds: [{ version: 1.34.3, source: { type: dnf, url: "${web.url}/rpm", keys: [keys/packages.asc], package: kubernetes-client } }]
+      builds: [{ version: 1.34.3, source: { type: dnf, url: "${address}/rpm", keys: [keys/packages.asc], package: kubernetes-client } }]
     - name: crictl
       action: cache
-      builds: [{ version: 1.34.0, source: { type: tarball, url: "${web.url}/{tool}-{version}.tgz", member: crictl } }]
+      builds: [{ version: 1.34.0, source: { type: tarball, url: "${address}/{tool}-{version}.tgz?sig=hunter2", member: crictl } }]
     - name: provider
       action: cache
       builds: [{ version: 1.34.1, source: { type: file, reference: "${registry.host}/k/{tool}:{tag}", plainHttp: true } }]
@@ -93,6 +99,7 @@ spec:
       action: cache
       builds: [{ version: 1.9.0, source: { type: file, layout: layout, tag: "{tag}" } }]
 `,
+      { mode: 0o600 },
     );
   });
   after(async () => {
@@ -101,11 +108,20 @@ spec:
     removeFolder(folder);
   });
 
+  async function nodekiln(...args: string[]): Promise<{ readonly status: number; readonly stdout: string }> {
+    const { status, stdout, stderr } = await tryRun([nodeBinary, nodeFlag, bundle, ...args]);
+    said += `${stdout}${stderr}`;
+    return { status, stdout };
+  }
   async function bake(...args: string[]): Promise<Envelope & { status: number }> {
-    const argv = [nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', root, '--json', ...args];
-    const { status, stdout } = await tryRun(argv);
+    const { status, stdout } = await nodekiln('bake', manifest, '--root', root, '--json', ...args);
     return { status, ...(JSON.parse(stdout) as Envelope) };
   }
+  const emptyRoot = (): void =>
+    void execFileSync('rm', [
+      '-rf',
+      ...['opt/bin', 'opt/nodekiln', 'var/lib/nodekiln'].map((path) => join(root, path)),
+    ]);
   const at = (tool: string, key: string): Buffer => readFileSync(join(root, `opt/bin/${tool}-${key}`));
   const locked = () => parseManifestLock(readFileSync(join(folder, 'image.lock.json'), 'utf8'), 'lock').artifacts;
 
@@ -133,11 +149,36 @@ spec:
 
   it('refuses what a moved tag leads to, in a new root', async () => {
     await registry.push({ repository: 'k/provider', tag: 'v1.34.1', ...artifact({ provider: program(41) }) });
-    execFileSync('rm', ['-rf', join(root, 'opt/bin'), join(root, 'opt/nodekiln'), join(root, 'var/lib/nodekiln')]);
+    emptyRoot();
     const refused = await bake('--frozen');
     assert.equal(refused.ok, false);
     assert.ok(['NK_ARTIFACT_DIGEST', 'NK_CHECK_DIFFERENCES'].includes(refused.error?.code ?? ''), refused.error?.code);
     assert.deepEqual((await bake('--update-lock')).error, null);
     assert.deepEqual(at('provider', '1.34.1'), program(41));
+  });
+
+  it('tells no password of an address, and leaves none to others', async () => {
+    const missing = join(folder, 'missing.yaml');
+    writeFileSync(missing, readFileSync(manifest, 'utf8').replaceAll(/(127\.0\.0\.1:\d+)\//g, '$1/none/'), {
+      mode: 0o600,
+    });
+    emptyRoot();
+    for (const argv of [
+      ['bake', missing, '--root', root, '--update-lock'],
+      ['bake', manifest, '--root', root],
+      ['verify', '--root', root],
+      ['verify', '--root', root, '--json'],
+      ['status', '--root', root, '--json'],
+      ['config', 'dump', manifest],
+      ['manifest', 'resolve', manifest, '--json'],
+    ])
+      await nodekiln(...argv);
+    assert.match(said, /\/none\//, 'what failed is said');
+    assert.doesNotMatch(said, /hunter2/);
+    const held = execFileSync('grep', ['-rlE', 'hunter2', root], { encoding: 'utf8' }).trim().split('\n');
+    assert.ok(held.length > 0);
+    for (const path of held) assert.equal(statSync(path).mode & 0o777, 0o600, path);
+    for (const lock of [join(folder, 'image.lock.json'), join(root, 'opt/nodekiln/image.lock.json')])
+      assert.doesNotMatch(readFileSync(lock, 'utf8'), /hunter2/);
   });
 });

@@ -21,7 +21,7 @@ import { isIdentityPath, isIdentityUnit } from './identity.ts';
 import { fileForms } from './item-checks.ts';
 import type { NodeSpecDocument } from './schema-node.ts';
 import type { BinarySourcesDocument, TransferDocument } from './schema-sources.ts';
-import { holdsSecret } from '../model/shown-address.ts';
+import { addressOf } from '../model/shown-address.ts';
 
 export type Item<List> = List extends readonly (infer Element)[] ? Element : never;
 export type Section<Key extends keyof NodeSpecDocument> = NonNullable<NodeSpecDocument[Key]>;
@@ -33,13 +33,8 @@ function secret(text: string, isSecret: boolean): MaybeSecret {
   return isSecret ? { sensitive: text } : text;
 }
 
-/** Addresses may hold passwords or signatures. */
-function address(text: string): MaybeSecret {
-  return secret(text, holdsSecret(text));
-}
-
 function maybeAddress(text: string | undefined): MaybeSecret | undefined {
-  return text && address(text);
+  return text && addressOf(text);
 }
 
 export function sensitive(text: string | undefined): SensitiveText | undefined {
@@ -223,7 +218,7 @@ export type BinarySourcesItem = Omit<BinarySourcesDocument, 'tarball'> & { reado
 export type TransferItem = Omit<TransferDocument, 'proxy'> & { readonly proxy?: SensitiveText };
 
 const tarballCompletion: Completion<TarballDocument, TarballItem> = {
-  url: address,
+  url: addressOf,
   type: kept,
   member: kept,
   digest: kept,
@@ -294,7 +289,7 @@ export type ExtensionItem = Omit<With<ExtensionDocument, 'tools'>, 'url' | 'tarb
 };
 
 const extensionTarballCompletion: Completion<ExtensionTarballDocument, ExtensionTarballItem> = {
-  url: address,
+  url: addressOf,
   member: kept,
   digest: kept,
 };

@@ -201,7 +201,7 @@ const actions: readonly Feature[] = [
       'action:a': {
         is: {
           guard: { type: 'command', argv: ['test', '-e', '/b'] },
-          env: { C: 'd' },
+          env: { C: { sensitive: 'd' } },
           timeoutMs: 120_000,
           importance: 'bestEffort',
         },

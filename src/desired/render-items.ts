@@ -19,6 +19,7 @@ import type {
   UnitResource,
 } from '../model/resources.ts';
 import { isResourceId, isSensitive, reveal } from '../model/resources.ts';
+import { addressOf } from '../model/shown-address.ts';
 
 /**
  * For each kind of resource, what renders the items of a document that ask for one, by the name of the list they stand in;
@@ -192,7 +193,7 @@ function readinessOf(item: UnitItem['readiness']): Readiness {
   if (!item) return { type: 'active' };
   const { http, socket, ...rest } = item;
   nothingLeft(rest);
-  if (http !== undefined) return { type: 'http', url: http };
+  if (http !== undefined) return { type: 'http', url: addressOf(http) };
   if (socket !== undefined) return { type: 'socket', path: socket };
   return { type: 'active' };
 }
@@ -211,7 +212,9 @@ export function actionOf(item: ActionItem, origin: string | undefined): ActionRe
     ...base({ ...policy, origin }),
     argv,
     guard: guardOf(guard),
-    ...(env && { env }),
+    ...(env && {
+      env: Object.fromEntries(Object.entries(env).map(([variable, value]) => [variable, { sensitive: value }])),
+    }),
     timeoutMs: parseDuration(timeout),
   };
 }

@@ -13,7 +13,7 @@ import type { BinarySourcesItem, ToolItem, TransferItem } from '../config/comple
 import { nothingLeft } from '../config/completion.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { ManifestSource, RepositoryDocument } from '../config/schema-sources.ts';
-import { holdsSecret } from '../model/shown-address.ts';
+import { addressOf } from '../model/shown-address.ts';
 import { expandTemplate } from '../config/template.ts';
 import type { TemplateValues } from '../config/template.ts';
 import type { Facts } from '../model/facts.ts';
@@ -272,7 +272,7 @@ function manifestLocation(
 /** An address is a URL or an OCI reference; they cannot be mistaken for each other. */
 export function addressed(address: string): Extract<ArtifactLocation, { type: 'url' | 'oci' }> {
   if (asReference(address)) return { type: 'oci', reference: address };
-  return { type: 'url', url: holdsSecret(address) ? { sensitive: address } : address };
+  return { type: 'url', url: addressOf(address) };
 }
 
 interface OciDocument {
@@ -338,7 +338,7 @@ function packageOf(
         type: 'deb',
         from: {
           type,
-          url: expandTemplate(url, values),
+          url: addressOf(expandTemplate(url, values)),
           suite: expandTemplate(suite, values),
           components,
           package: packageName,
@@ -354,7 +354,7 @@ function packageOf(
         type: 'rpm',
         from: {
           type,
-          url: expandTemplate(url, values),
+          url: addressOf(expandTemplate(url, values)),
           package: packageName,
           keys: keys.map(keyAt),
           ...(repositorySigned === true && { repositorySigned }),
@@ -389,5 +389,5 @@ function mirrorOf({
   ...rest
 }: TransferMirror): NonNullable<TransferSettings['mirrors']>[number] {
   nothingLeft(rest);
-  return { host, url, ...(overridePath === true && { overridePath }) };
+  return { host, url: addressOf(url), ...(overridePath === true && { overridePath }) };
 }

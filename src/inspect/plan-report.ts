@@ -118,7 +118,10 @@ function unitsBeforeGoal({ schedule: { steps, goal } }: Decision): UnitBeforeGoa
   }));
 }
 
-/** Content is named by its digest; of sensitive content even that would allow guessing. Addresses without their secrets. */
+/**
+ * Content is named by its digest; of sensitive content, and of what others cannot read on the host, even that would allow
+ * guessing. Addresses without their secrets.
+ */
 export function shownAction(action: StepAction): unknown {
   if (action.do === 'ready' && action.readiness.type === 'http')
     return { ...action, readiness: { ...action.readiness, url: shownAddress(action.readiness.url) } };
@@ -126,5 +129,6 @@ export function shownAction(action: StepAction): unknown {
     return { ...action, servers: action.servers.map((server) => ({ ...server, url: shownAddress(server.url) })) };
   if (action.do !== 'write' || action.entry.type !== 'file') return action;
   const { content, digest, ...entry } = action.entry;
-  return { ...action, entry: content.sensitive ? { ...entry, sensitive: true } : { ...entry, digest } };
+  const isHidden = content.sensitive || (entry.mode & 0o004) === 0;
+  return { ...action, entry: isHidden ? { ...entry, sensitive: true } : { ...entry, digest } };
 }

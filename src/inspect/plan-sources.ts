@@ -3,7 +3,6 @@
  * Addresses without credentials and queries. Pure.
  */
 import { shownAddress } from '../model/shown-address.ts';
-import { reveal } from '../model/resources.ts';
 import type { ArtifactLocation, BinaryResource, ExtensionResource, ExtensionSource } from '../model/resources.ts';
 import type { Change } from '../model/steps.ts';
 
@@ -63,7 +62,7 @@ function shownExtension(source: ExtensionSource): string {
     case 'registry':
       return source.reference;
     case 'url':
-      return shownAddress(reveal(source.url));
+      return shownAddress(source.url);
     case 'tarball':
       return shownLocation(source.from);
   }
@@ -99,7 +98,7 @@ export function shownLocation(from: ArtifactLocation): string {
     case 'folder':
       return from.path;
     case 'url':
-      return shownAddress(reveal(from.url));
+      return shownAddress(from.url);
     case 'own':
       return 'nodekiln itself';
     case 'oci':

@@ -58,9 +58,11 @@ export function createDownloads(host: Host, limit = defaultLimit): Downloads {
 
   const mirrorsOf = (transfer: TransferSettings): Promise<RegistryMirror[]> =>
     Promise.all(
-      (transfer.mirrors ?? []).map(async ({ caFiles, ...mirror }) =>
-        caFiles === undefined ? mirror : { ...mirror, client: await clientFor(transfer, caFiles) },
-      ),
+      (transfer.mirrors ?? []).map(async ({ caFiles, url, ...mirror }) => ({
+        ...mirror,
+        url: reveal(url),
+        ...(caFiles && { client: await clientFor(transfer, caFiles) }),
+      })),
     );
 
   const contextFor = async ({

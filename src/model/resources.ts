@@ -73,6 +73,9 @@ export interface SensitiveText {
   readonly sensitive: string;
 }
 
+/** A place in a network: sensitive when it has a user, password, query or fragment, and shown without these. */
+export type Address = string | SensitiveText;
+
 /** Content that stands in the document itself. */
 export type InlineContent = { readonly text: string | SensitiveText } | { readonly base64: string | SensitiveText };
 
@@ -115,7 +118,7 @@ export interface FileResource extends ResourceBase {
 /** Servers that must answer, whatever they say, until a deadline that counts from the first question. */
 export interface Reachability {
   readonly servers: readonly {
-    readonly url: string;
+    readonly url: Address;
     /** Paths of certificates (PEM) trusted for it instead of the machine's. */
     readonly caFiles?: readonly string[];
   }[];
@@ -132,7 +135,7 @@ export interface DropIn {
 export type Readiness =
   | { readonly type: 'active' }
   /** GET answers 200. `http://127.0.0.1:10248/healthz` */
-  | { readonly type: 'http'; readonly url: string }
+  | { readonly type: 'http'; readonly url: Address }
   /** A Unix socket accepts connections. */
   | { readonly type: 'socket'; readonly path: string };
 
@@ -168,8 +171,7 @@ export type ArtifactLocation =
   | { readonly type: 'folder'; readonly path: string }
   /** The program that works itself, wherever it runs from: its bundle, or the runtime under it. */
   | { readonly type: 'own'; readonly part: 'script' | 'executable' }
-  /** Sensitive when it holds a password or a query. */
-  | { readonly type: 'url'; readonly url: string | SensitiveText }
+  | { readonly type: 'url'; readonly url: Address }
   | {
       readonly type: 'oci';
       readonly reference: string;
@@ -182,7 +184,7 @@ export type ArtifactLocation =
   | { readonly type: 'image-layout'; readonly path: string; readonly tag?: string }
   | {
       readonly type: 'apt';
-      readonly url: string;
+      readonly url: Address;
       readonly suite: string;
       readonly components: readonly string[];
       readonly package: string;
@@ -191,7 +193,7 @@ export type ArtifactLocation =
     }
   | {
       readonly type: 'dnf';
-      readonly url: string;
+      readonly url: Address;
       readonly package: string;
       /** Paths of keys, or armoured keys. */
       readonly keys: readonly string[];
@@ -215,7 +217,7 @@ export interface TransferSettings {
   /** Servers asked before a registry, in order. `host` as in references, `_default` for all registries. */
   readonly mirrors?: readonly {
     readonly host: string;
-    readonly url: string;
+    readonly url: Address;
     readonly overridePath?: boolean;
     /** Paths of certificates (PEM) trusted for this server instead of the machine's. */
     readonly caFiles?: readonly string[];
@@ -300,8 +302,7 @@ export type ExtensionSource =
       readonly plainHttp?: boolean;
       readonly signature?: SignatureRequirement;
     }
-  /** Sensitive when it holds a password or a query. */
-  | { readonly type: 'url'; readonly url: string | SensitiveText }
+  | { readonly type: 'url'; readonly url: Address }
   /** An archive with the programs, of which an extension is made. `members`: tool → path inside. */
   | {
       readonly type: 'tarball';
@@ -350,7 +351,8 @@ export interface ActionResource extends ResourceBase {
   readonly guard:
     | { readonly type: 'path'; readonly path: string }
     | { readonly type: 'command'; readonly argv: readonly string[] };
-  readonly env?: Readonly<Record<string, string>>;
+  /** What a document says is sensitive, and what the command says of it is not told. */
+  readonly env?: Readonly<Record<string, string | SensitiveText>>;
   /** For everything, further attempts included. */
   readonly timeoutMs: number;
   /** What it is, for people, where the command does not say so: `apt-get install of runc`. */

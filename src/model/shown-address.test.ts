@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { addressNotShown, holdsSecret, looksSecret, shownAddress } from './shown-address.ts';
+import { addressNotShown, addressOf, holdsSecret, looksSecret, shownAddress, shownText } from './shown-address.ts';
 
 /** Each as somebody may write it, and what is shown of it; `hunter2` is the secret. */
 const secrets: readonly (readonly [address: string, shown: string])[] = [
@@ -53,11 +53,15 @@ describe('what is shown of an address', () => {
       assert.equal(shownAddress(address), shown);
       assert.ok(!shown.includes('hunter2') && !shown.includes('ter2'));
       assert.ok(holdsSecret(address));
+      assert.deepEqual([addressOf(address), shownAddress(addressOf(address))], [{ sensitive: address }, shown]);
+      if (!/:\/\//.test(address) || /\s/.test(address)) return;
+      assert.equal(shownText(`GET "${address}" and ${address}`), `GET "${shown}" and ${shown}`);
     });
 
   for (const address of harmless)
     test(`${address || 'nothing'} as it is`, () => {
       assert.ok(!holdsSecret(address) && !looksSecret(address));
+      assert.deepEqual([addressOf(address), shownText(`${address}, it says`)], [address, `${address}, it says`]);
       if (URL.canParse(address)) assert.equal(shownAddress(address), address);
     });
 });

@@ -4,17 +4,31 @@
  * Shown are scheme, host, port and path. User, password, query and fragment may be secrets (signed addresses have their
  * signature there), and so may all of a text that cannot be told apart: no part of it is shown.
  */
+import { reveal, type Address } from './resources.ts';
 
 /** In place of one that cannot be told apart. */
 export const addressNotShown = 'an address that is none';
 
+/** As resources have it. */
+export function addressOf(text: string): Address {
+  return holdsSecret(text) ? { sensitive: text } : text;
+}
+
 /** Without user, password, query and fragment. */
-export function shownAddress(address: string): string {
+export function shownAddress(of: Address): string {
+  const address = reveal(of);
   if (!mayHoldSecret(address)) return URL.canParse(address) ? address : addressNotShown;
   const parts = partsOf(address);
   if (!parts) return addressNotShown;
   const { head, url } = parts;
   return `${head}${url.host}${url.pathname}${url.search === '' ? '' : '?…'}${url.hash === '' ? '' : '#…'}`;
+}
+
+/** What a program said, with each address in it as it is shown. */
+export function shownText(text: string): string {
+  return text.replaceAll(/\b[a-z][a-z0-9+.-]*:\/\/[^\s"<>]+/gi, (address) =>
+    holdsSecret(address) ? shownAddress(address) : address,
+  );
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Brings the operating system to another version, by the command that documents name. It may reboot the machine meanwhile. */
 import { NodekilnError } from '../../errors.ts';
 import type { Clock, Exec } from '../../host/port.ts';
+import { shownText } from '../../model/shown-address.ts';
 
 interface Updating {
   readonly exec: Exec;
@@ -34,7 +35,7 @@ export async function updateSystem(
     if (!isPassing || clock.monotonic() + againMs > untilMs)
       throw new NodekilnError(
         'NK_UPDATE_FAILED',
-        `${program} could not update the operating system: it ended with ${status}${lastLines(output)}`,
+        `${program} could not update the operating system: it ended with ${status}${lastLines(shownText(output))}`,
       );
     await clock.sleep(againMs, signal);
   }

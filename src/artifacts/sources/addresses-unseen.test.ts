@@ -16,6 +16,7 @@ describe('a fetch', () => {
   const host = createLinuxHost();
   const answers: Record<string, (response: ServerResponse) => unknown> = {
     '/absent': (response) => response.writeHead(404).end(),
+    '/refused': (response) => response.writeHead(403, 'no https://user:hunter2@a.example/b?sig=hunter2').end(),
     '/broken': (response) => response.writeHead(500, { 'retry-after': '0' }).end(),
     '/cut': (response) => response.writeHead(200, { 'content-length': '100' }).write('x', () => response.destroy()),
     '/around': (response) => response.writeHead(302, { location: '/around?sig=hunter2#hunter2' }).end(),
@@ -64,7 +65,7 @@ describe('a fetch', () => {
     `http://127.0.0.1:${port}${path}#hunter2`,
   ];
 
-  for (const path of ['/absent', '/broken', '/cut', '/around'])
+  for (const path of ['/absent', '/refused', '/broken', '/cut', '/around'])
     it(`that ends at ${path}`, async () => {
       for (const url of own(path)) assert.doesNotMatch(await said({ type: 'http', url }), secret);
     });

@@ -10,6 +10,7 @@ import { NodekilnError, type ErrorCode } from '../../errors.ts';
 import type { Clock, Download, Files, HttpHeaders, HttpResponse, StagedFile } from '../../host/port.ts';
 import { basename, dirname } from '../../model/path.ts';
 import { retryAfterMs } from '../../model/retry-after.ts';
+import { shownText } from '../../model/shown-address.ts';
 import { shownUrl } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
 import { openPart } from './parts.ts';
@@ -232,7 +233,7 @@ class Transfer {
   }
 
   async #refusal({ status, reason, headers }: Download, before: number): Promise<Error> {
-    const said = `the server answered ${status}${reason ? ` ${reason}` : ''}`;
+    const said = `the server answered ${status}${reason ? ` ${shownText(reason)}` : ''}`;
     switch (status) {
       case 404:
       case 410:

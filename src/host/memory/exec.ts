@@ -53,7 +53,9 @@ async function runProgram(
   const durationMs = result.durationMs ?? 0;
   await clock.sleep(Math.min(durationMs, options.timeoutMs), options.signal);
   if (durationMs > options.timeoutMs)
-    throw new NodekilnError('NK_TIMEOUT', `${name} did not end within ${options.timeoutMs} ms`);
+    throw new NodekilnError('NK_TIMEOUT', `${name} did not end within ${options.timeoutMs} ms`, {
+      lines: (result.stderr ?? '').split('\n').filter(Boolean).slice(-10),
+    });
   const kept = options.maxOutput ?? 64 * 1024;
   return {
     status: result.status ?? 0,

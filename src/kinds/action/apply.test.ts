@@ -58,6 +58,27 @@ describe('an action', () => {
     assert.deepEqual([error?.lines.length, error?.lines.at(-1)], [20, 'line 29']);
   });
 
+  for (const [value, line, told] of [
+    ['hunter2', 'TOKEN=hunter2 is wrong', 'TOKEN=<redacted> is wrong'],
+    ['hunter2', 'hunter2, hunter2', '<redacted>, <redacted>'],
+    ['hunter2\nhunter3', 'hunter3', '<redacted>'],
+    ['http://u:hunter2@proxy', 'CONNECT http://u:hunter2@proxy/a', 'CONNECT <redacted>/a'],
+    ['abc', 'abc', 'abc'],
+    ['', 'nothing', 'nothing'],
+    ['x', 'GET https://u:p@a.example/b?sig=c: 404', 'GET https://a.example/b?… 404'],
+    ['x', 'curl: (6) "https://u:p@a.example/b", \'//a?b\'', 'curl: (6) "https://a.example/b", \'//a?b\''],
+    ['x', "GET 'https://u:p'q@a.example/b'", "GET 'https://a.example/b'"],
+    ['x', 'https://a.example/b is down', 'https://a.example/b is down'],
+  ] as const)
+    test(`that fails tells without what it was given in secret: ${line}`, async () => {
+      for (const how of [{ status: 1 }, { status: 0 }, { durationMs: 10_000 }]) {
+        engine.machine.program('mark', () => ({ ...how, stderr: line }));
+        const env = { TOKEN: { sensitive: value }, LONG: { sensitive: `${value}-and-more` }, LANG: 'down' };
+        const { error } = await engine.apply([marks({ env, timeoutMs: 2000 })]);
+        assert.deepEqual(error?.lines, [told], JSON.stringify(how));
+      }
+    });
+
   test('that succeeds and leaves its guard unmet has failed', async () => {
     engine.machine.program('mark', () => ({}));
     const { error } = await engine.apply([marks()]);

@@ -1,5 +1,7 @@
 /** Effects of `action` resources: the command, then its guard again: a command that leaves its guard unmet has failed. */
-import type { ActionResource } from '../../model/resources.ts';
+import { isSensitive, reveal, type ActionResource } from '../../model/resources.ts';
+import { redacted } from '../../model/secret-value.ts';
+import { shownText } from '../../model/shown-address.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { ExecResult, Host } from '../../host/port.ts';
 import type { ActionObservation } from '../../model/steps.ts';
@@ -29,7 +31,7 @@ const pausesMs = [2_000, 5_000, 10_000, 20_000];
 export async function performAction(context: PerformContext, resource: ActionResource): Promise<void> {
   const name = resource.title ?? resource.argv[0] ?? '';
   const { result, attempts } = await runAgain(context, resource, name);
-  const lines = linesOf(result).slice(-20);
+  const lines = linesOf(result).slice(-20).map(teller(resource));
   const refuse = (why: string): NodekilnError =>
     new NodekilnError('NK_ACTION_FAILED', `${name} ${why}`, { resource: resource.id, lines });
   if (result.status === commandNotFound && resource.packageManager)
@@ -60,7 +62,7 @@ async function runAgain(
     const result = await exec
       .run(resource.argv, {
         timeoutMs: Math.max(1, deadline - clock.monotonic()),
-        ...(resource.env && { env: resource.env }),
+        ...(resource.env && { env: revealed(resource.env) }),
         ...(signal && { signal }),
       })
       .catch((thrown: unknown) => {
@@ -71,20 +73,35 @@ async function runAgain(
     const pauseMs = pausesMs[attempts - 1];
     if (reason === undefined || pauseMs === undefined || clock.monotonic() + pauseMs >= deadline)
       return { result, attempts };
-    context.progress(`${name} is tried again in ${pauseMs / 1000} s: ${reason}`);
+    context.progress(`${name} is tried again in ${pauseMs / 1000} s: ${teller(resource)(reason)}`);
     await clock.sleep(pauseMs, signal);
   }
 }
 
 /** A deadline's error that says what was carried out rather than which program. */
-function named(thrown: unknown, { id, timeoutMs }: ActionResource, name: string): unknown {
+function named(thrown: unknown, resource: ActionResource, name: string): unknown {
   if (!(thrown instanceof NodekilnError) || thrown.code !== 'NK_TIMEOUT') return thrown;
-  const { lines } = thrown;
-  return new NodekilnError('NK_TIMEOUT', `${name} did not end within ${timeoutMs / 1000} s`, {
-    cause: thrown,
-    resource: id,
-    lines,
+  return new NodekilnError('NK_TIMEOUT', `${name} did not end within ${resource.timeoutMs / 1000} s`, {
+    resource: resource.id,
+    lines: thrown.lines.map(teller(resource)),
   });
+}
+
+function revealed(env: NonNullable<ActionResource['env']>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, reveal(value)]));
+}
+
+/** What is shorter is no secret, and would be found in many a word. */
+const shortestSecret = 4;
+
+/** Tells a line of a command without what a document gave it in secret. */
+function teller({ env = {} }: ActionResource): (line: string) => string {
+  const secrets = Object.values(env)
+    .filter(isSensitive)
+    .flatMap(({ sensitive }) => sensitive.split('\n'))
+    .filter((part) => part.length >= shortestSecret)
+    .sort((a, b) => b.length - a.length);
+  return (line) => shownText(secrets.reduce((text, part) => text.replaceAll(part, redacted), line));
 }
 
 function linesOf({ stdout, stderr }: ExecResult): string[] {

@@ -133,7 +133,7 @@ function sourceSpec(
     case 'apt':
     case 'dnf': {
       const { architecture = host.program.architecture, version } = resource;
-      return { ...from, version, architecture, ...expected };
+      return { ...from, url: reveal(from.url), version, architecture, ...expected };
     }
     case 'path':
     case 'folder':

@@ -2,7 +2,7 @@
 import { NodekilnError } from '../../errors.ts';
 import { NetError, type Host } from '../../host/port.ts';
 import { textOf } from '../../model/bytes.ts';
-import type { Reachability } from '../../model/resources.ts';
+import { reveal, type Reachability } from '../../model/resources.ts';
 import { shownAddress } from '../../model/shown-address.ts';
 import type { PerformContext } from '../performer.ts';
 
@@ -39,7 +39,7 @@ async function silence(
   try {
     const ca = caFiles && (await certificates(host, caFiles));
     await host.net.request({
-      url,
+      url: reveal(url),
       timeoutMs: answerMs,
       ...(ca !== undefined && { tls: { ca } }),
       ...(signal && { signal }),

@@ -5,6 +5,7 @@
  */
 import { count } from '../../model/count.ts';
 import { isSensitive, type UnitResource } from '../../model/resources.ts';
+import { shownText } from '../../model/shown-address.ts';
 import { NodekilnError } from '../../errors.ts';
 import { readBootId } from '../../host/boot-id.ts';
 import { orAborted } from '../../host/deadline.ts';
@@ -250,7 +251,7 @@ function logOf(host: Host, unit: string): Promise<string[]> {
 
 /** What a unit says may hold what its own text does: of a secret one, and of one that is not known any more, nothing is told. */
 function shown(context: PerformContext, unit: string, lines: readonly string[]): string[] {
-  if (lines.length === 0 || !mayBeSecret(context, unit)) return [...lines];
+  if (lines.length === 0 || !mayBeSecret(context, unit)) return lines.map(shownText);
   return [`what it said is not told, because it may be secret: journalctl -u ${unit}`];
 }
 

@@ -1,6 +1,6 @@
 /** Whether a component answers, by its own word for being ready. */
 import type { Net } from '../../host/port.ts';
-import type { Readiness } from '../../model/resources.ts';
+import { reveal, type Readiness } from '../../model/resources.ts';
 import { shownAddress } from '../../model/shown-address.ts';
 
 export interface ProbeOptions {
@@ -21,7 +21,7 @@ export async function probeReadiness(
       return (await net.socketAnswers(readiness.path, timeoutMs)) ? undefined : `nothing answers at ${readiness.path}`;
     case 'http':
       try {
-        const response = await net.request({ url: readiness.url, timeoutMs, ...(signal && { signal }) });
+        const response = await net.request({ url: reveal(readiness.url), timeoutMs, ...(signal && { signal }) });
         return response.status === 200 ? undefined : `${shownAddress(readiness.url)} answers ${response.status}`;
       } catch {
         return `nothing answers at ${shownAddress(readiness.url)}`;

@@ -21,6 +21,7 @@ import { containerdConfigPath, holdsCredential } from '../../../model/containerd
 import type { Facts } from '../../../model/facts.ts';
 import { join } from '../../../model/path.ts';
 import type { FileResource, TransferSettings } from '../../../model/resources.ts';
+import { addressOf } from '../../../model/shown-address.ts';
 import { placesOfPlugin } from '../../../desired/containerd-places.ts';
 import type { OscContainerd, OscPlugin, OscRegistry, OscSpec } from './schema.ts';
 
@@ -52,8 +53,8 @@ export function addContainerdFiles(
     { facts, report },
   );
   for (const { message } of unreadTables(configuration, facts)) report([...at, 'plugins'], message);
-  add(
   const text = tomlText(stable({ imports: [`${importsFolder}/*.toml`], ...configuration }));
+  add(
     holdsCredential(configuration)
       ? textFile(containerdConfigPath, { sensitive: text }, { ...common, mode: '0600' })
       : textFile(containerdConfigPath, text, common),
@@ -153,7 +154,7 @@ function hostsPath(registry: OscRegistry): string {
 function fileOfHosts(registry: OscRegistry, facts: Facts, policy: Policy): FileResource {
   const [path, about] = [hostsPath(registry), hostsOf(registry)];
   if (registry.readinessProbe !== true) return hostsFile(path, about, { facts, ...policy });
-  const servers = (registry.hosts ?? []).map((host) => ({ url: host.url, ...trustOf(registry, host) }));
+  const servers = (registry.hosts ?? []).map((host) => ({ url: addressOf(host.url), ...trustOf(registry, host) }));
   return {
     ...hostsFile(path, about, { facts, ...policy, deferrable: true, importance: 'bestEffort' }),
     onceReachable: { servers, deadlineMs: probeDeadlineMs },
@@ -184,11 +185,11 @@ export function mirrorsOf(containerd: OscContainerd | undefined, byDigest: boole
     return [
       ...able.map(({ url, overridePath, caCerts }) => ({
         host: upstream,
-        url,
+        url: addressOf(url),
         ...(overridePath === true && { overridePath }),
         ...trustOf(registry, { caCerts }),
       })),
-      ...(server === undefined ? [] : [{ host: upstream, url: server }]),
+      ...(server === undefined ? [] : [{ host: upstream, url: addressOf(server) }]),
     ];
   });
 }
