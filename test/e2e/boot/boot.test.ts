@@ -103,6 +103,29 @@ describe('a baked machine', { concurrency: 1 }, () => {
     assert.match(await host.check([program, 'status']), /last boot +converged/);
   });
 
+  test('tells nobody the password of its proxy but those who need it', { timeout: 120_000 }, async () => {
+    const proxy = 'http://user:hunter2%40$a@127.0.0.1:3128';
+    const services = ['containerd.service', 'kubelet.service'];
+    const variables = async (service: string): Promise<string[]> => {
+      const pid = (await host.check(['systemctl', 'show', '--value', '--property=MainPID', service])).trim();
+      return (await host.check(['cat', `/proc/${pid}/environ`])).split('\0');
+    };
+    const withProxy = (await example()).replace('network:\n', `network:\n    proxy: { http: "${proxy}" }\n`);
+    await host.writeFile(document, `${withProxy.trimEnd()}\n${units}`, { mode: 0o600 });
+    await host.check([program, 'boot'], { timeoutMs: 90_000 });
+    assert.doesNotMatch(await host.check(['systemctl', 'show', ...services]), /hunter2/);
+    const search =
+      'find / -xdev -type f -perm -o=r -newer /etc/kubernetes/kubelet.yaml -exec grep -l hunter2 {} +; true';
+    assert.equal(await host.check(['sh', '-c', search]), '');
+    for (const service of services) assert.ok((await variables(service)).includes(`HTTP_PROXY=${proxy}`), service);
+
+    await host.writeFile(document, `${(await example()).trimEnd()}\n${units}`, { mode: 0o600 });
+    await host.check([program, 'boot'], { timeoutMs: 90_000 });
+    for (const service of services)
+      assert.ok(!(await variables(service)).some((variable) => variable.startsWith('HTTP_PROXY')), service);
+    assert.notEqual((await host.exec(['test', '-e', '/etc/kubernetes/proxy.env'])).status, 0);
+  });
+
   test('has its programs on the PATH of login shells and sudo', { timeout: 60_000 }, async () => {
     const version = /^Client Version: v1\.32/m;
     const named = 'kubectl version --client && nodekiln --version';
