@@ -55,7 +55,7 @@ export const agentVerb: Verb = {
         ...(kubeconfig !== undefined && { kubeconfig }),
         once,
         signal: call.signal,
-        onEvent: (event) => tell(call, event),
+        onEvent: (event) => tell(call, event, once),
       });
     } catch (thrown) {
       if (once || !call.signal.aborted) throw thrown;
@@ -64,7 +64,7 @@ export const agentVerb: Verb = {
   },
 };
 
-function tell(call: Call, event: AgentEvent): void {
+function tell(call: Call, event: AgentEvent, once: boolean): void {
   switch (event.type) {
     case 'watching':
       call.emit('AgentWatching', { data: { source: event.source }, text: oneLine(`watching ${event.source}`) });
@@ -73,7 +73,7 @@ function tell(call: Call, event: AgentEvent): void {
       call.onEvent(event.event);
       return;
     case 'reconciled':
-      call.emit('AgentReport', reportAnswer(call, event.report));
+      call.emit('AgentReport', reportAnswer(call, event.report, once));
       return;
     case 'notice': {
       const { type, reason, message } = event.notice;
@@ -104,7 +104,7 @@ function tell(call: Call, event: AgentEvent): void {
   }
 }
 
-function reportAnswer({ terminal }: Call, report: AgentReport): Answer {
+function reportAnswer({ terminal }: Call, report: AgentReport, once: boolean): Answer {
   const error = errorFrom(report.error);
   const generation = report.generation === undefined ? '' : ` (generation ${report.generation})`;
   const impact = report.impact.map(({ effect, unit }) => `  ${effect} ${unit}`);
@@ -114,7 +114,8 @@ function reportAnswer({ terminal }: Call, report: AgentReport): Answer {
       : `${report.outcome} in ${formatDuration(report.durationMs)}: ${count(report.changes, 'resource')} changed${generation}`;
   return {
     data: { ...report, ...(error && { error: error.toJSON() }) },
-    text: [lines(head, ...impact), ...(error ? [formatError(error, terminal.style)] : [])].join('\n'),
+    // Of a single run it is how the verb ends, which says it.
+    text: [lines(head, ...impact), ...(error && !once ? [formatError(error, terminal.style)] : [])].join('\n'),
     ...(error && { error }),
     ...((error ?? report.changes > 0) && {
       fields: {

@@ -41,7 +41,7 @@ const places: readonly Place[] = [
   },
   {
     name: 'a disk that is full for our own state',
-    make: 'mkdir -p var/lib && mount -t tmpfs -o size=12k tmpfs var/lib',
+    make: 'mkdir -p var/lib && mount -t tmpfs -o size=12k,mode=0755 tmpfs var/lib',
     end: 'mount -o remount,size=8m var/lib',
     said: /var\/lib\/nodekiln/,
   },
