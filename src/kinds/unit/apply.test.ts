@@ -434,6 +434,8 @@ describe('a service of which systemd knows no more than that its process was sta
   const ofType = (type: string, rest = ''): string => text().replace('ExecStart', `Type=${type}\n${rest}ExecStart`);
   const once = (afterMs: number, status: number) => ({ exit: { afterMs, status } });
 
+  const late = ({ start }: { readonly start: number }) => (start === 1 ? { ...once(40, 1), restartMs: 60_000 } : {});
+  const waiting = /does not stay active: it is activating \(auto-restart\)/;
   for (const [what, content, behaviour, said] of [
     ['ends at once', ofType('simple'), once(5, 1), /it failed \(exit-code, exit status 1\)/],
     ['ends a little later', ofType('exec'), once(400, 7), /it failed \(exit-code, exit status 7\)/],
@@ -441,6 +443,7 @@ describe('a service of which systemd knows no more than that its process was sta
     ['ends when nothing has asked for it yet', ofType('idle'), once(30, 2), /it failed/],
     ['whose daemon ends', ofType('forking'), once(60, 3), /it failed/],
     ['restarts in a loop', ofType('simple', 'Restart=always\nRestartSec=100ms\n'), once(10, 1), /restarts in a loop/],
+    ['waits to be started again', ofType('simple', 'Restart=always\n'), late, waiting],
   ] as const)
     test(`is no success when it ${what}`, async () => {
       machine.units.behave('a.service', behaviour);

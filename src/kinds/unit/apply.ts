@@ -128,6 +128,8 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
   const first = await host.units.get(action.unit);
   let lastProblem = 'its job is still queued';
   let lastExit = 0;
+  /** Since when it has ended and systemd lets it be until its next start, without a look at it in between. */
+  let waitsSince: number | undefined;
 
   for (let pause = probeMinMs; ; pause = Math.min(pause * 1.5, probeMaxMs)) {
     context.signal?.throwIfAborted();
@@ -153,6 +155,10 @@ export async function performReady(context: PerformContext, action: ActionOf<'re
       lastProblem = problem;
     } else {
       lastProblem = `it is ${status.activeState} (${status.subState})`;
+      const waits = ended === 'done' && saysNothing(status, action) && status.subState.startsWith('auto-restart');
+      waitsSince = waits ? (waitsSince ?? host.clock.monotonic()) : undefined;
+      if (waitsSince !== undefined && host.clock.monotonic() - waitsSince >= steadyDeadlineMs)
+        throw await unitError(context, action.unit, `it does not stay active: ${lastProblem}`);
     }
     if (host.clock.monotonic() + pause > deadline) {
       throw await unitError(

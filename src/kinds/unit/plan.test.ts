@@ -219,6 +219,12 @@ describe('a unit that should run', () => {
       'restart',
     ],
     ['is started, not reloaded, when it does not run', vendor({ onChange: 'reload' }), idle, 'start'],
+    [
+      'is started anew, not reloaded, while it waits for its restart',
+      vendor({ onChange: 'reload' }),
+      { ...running, activeState: 'activating', restartWaits: true },
+      'restart',
+    ],
     ['goes on when it is enabled', vendor(), { ...running, enablement: 'disabled' }, undefined],
     ['goes on when systemd has yet to read it', vendor(), { ...running, stale: true }, undefined],
     ['is not started where no systemd runs', unit('a.service'), { ...freshUnit, live: false }, undefined],

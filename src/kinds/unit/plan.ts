@@ -183,7 +183,7 @@ function startSteps(
   if (!starts) return [];
   const { observed, touched, facets } = change;
   const reloads = resource.onChange === 'reload' && !facets.includes('definition') && !owesStart(touched);
-  const effect = !isRunning(observed.activeState) ? 'start' : reloads ? 'reload' : 'restart';
+  const effect = !isRunning(observed.activeState) ? 'start' : reloads && isUp(observed) ? 'reload' : 'restart';
   return [
     {
       ...base,

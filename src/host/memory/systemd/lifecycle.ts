@@ -87,7 +87,7 @@ export function ended(
   unit.subState = 'auto-restart';
   // Of a service that fails while it starts, systemd ends the job at the first failure.
   if (unit.job?.type !== 'stop') unit.job?.settle(clean ? 'done' : 'failed');
-  later(manager, unit, restartDelayMs, () => {
+  later(manager, unit, unit.behaviour.restartMs ?? restartDelayMs, () => {
     unit.restarts += 1;
     activate(manager, unit, true);
   });

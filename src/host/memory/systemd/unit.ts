@@ -13,6 +13,8 @@ export interface UnitBehaviour {
   readonly start?: 'ok' | 'fail' | 'hang';
   /** Until it is ready, or fails. */
   readonly startMs?: number;
+  /** From its end to its next start, where systemd starts it again. */
+  readonly restartMs?: number;
   /** It ends by itself so long after it became active. */
   readonly exit?: { readonly afterMs: number; readonly status: number };
   readonly stopMs?: number;
