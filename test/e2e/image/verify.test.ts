@@ -395,7 +395,9 @@ function identityCases(): Case[] {
     ...traces
       .filter((trace) => trace.class === 'identity')
       .map((trace): Case => {
-        const paths = trace.patterns.map((pattern) => pattern.replace(/\*\*$/, 'x').replaceAll('*', 'x'));
+        const paths = trace.patterns.map((pattern) =>
+          pattern.replace(/^~/, '/root').replace(/\*\*$/, 'x').replaceAll('*', 'x'),
+        );
         return {
           name: `${trace.title} are left`,
           breaks: () => addedEach(paths),
