@@ -4,6 +4,9 @@
  * takes Nodes away.
  */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { filledPath, filledTemplate, podNetworkTemplatePath } from '../../../src/desired/pod-network.ts';
@@ -26,6 +29,12 @@ const pairs = [
 const nodePath = (name: string): string => `/api/v1/nodes/${name}`;
 const podsPath = '/api/v1/namespaces/default/pods';
 const somebodys = '198.51.100.0/24';
+/** As on hosts with systemd-resolved: a stub that only the host itself reaches, and beside it what pods are to use. */
+const resolvers = {
+  'etc/resolv.conf': 'nameserver 127.0.0.53\noptions edns0 trust-ad\n',
+  'etc/tmpfiles.d/resolve.conf':
+    'd /run/systemd/resolve\nf /run/systemd/resolve/resolv.conf 0644 root root - nameserver 192.0.2.53\\nsearch example.org\\n\n',
+};
 
 interface Node extends KubeObject {
   readonly spec: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
@@ -73,6 +82,7 @@ describe('pods of hosts in a real cluster', { concurrency: 1 }, () => {
       spec: {
         nodeName: node,
         terminationGracePeriodSeconds: 1,
+        dnsPolicy: 'Default',
         containers: [{ name: 'web', image: 'lab.nodekiln.dev/web:1', imagePullPolicy: 'Never' }],
       },
     });
@@ -106,10 +116,16 @@ describe('pods of hosts in a real cluster', { concurrency: 1 }, () => {
     for (const suite of Object.values(suites)) await bakedRoot(console.error, suite);
     lab = await openLab();
     cluster = await openCluster(lab, { progress: console.error });
+    const folder = await mkdtemp(join(tmpdir(), 'nodekiln-resolvers-'));
+    const files = Object.fromEntries(
+      Object.entries(resolvers).map(([path], index) => [path, join(folder, `${index}`)]),
+    );
+    for (const [path, text] of Object.entries(resolvers)) await writeFile(files[path] ?? '', text);
     for (const name of names) {
       const own = joinDocument(cluster, { token: await cluster.newToken(), spec: { boot: { goal: 'ready' } } });
-      hosts[name] = await bakedNode(lab, { name, suite: suites[name], network: true, document: own });
+      hosts[name] = await bakedNode(lab, { name, suite: suites[name], network: true, document: own, files });
     }
+    await rm(folder, { recursive: true });
     await Promise.all(names.map((name) => hosts[name].start()));
   });
   after(() => lab?.close());
@@ -132,6 +148,13 @@ describe('pods of hosts in a real cluster', { concurrency: 1 }, () => {
       assert.equal(await fetched('web-old', await addressOf('web-new')), '', 'nobody made routes');
     },
   );
+
+  test('ask the resolver that the host asks, not its stub', { timeout: 60_000 }, async () => {
+    for (const name of names) {
+      const seen = await cluster.kubectl(['exec', `web-${name}`, '--', 'cat', '/etc/resolv.conf']);
+      assert.deepEqual(seen.trim().split('\n').sort(), ['nameserver 192.0.2.53', 'search example.org'], seen);
+    }
+  });
 
   test('reach each other once agents keep routes; nothing restarts for it', { timeout: 120_000 }, async () => {
     const [first] = names;
