@@ -125,8 +125,18 @@ export function groupProcesses(...names: readonly string[]): readonly number[] {
   return [...found];
 }
 
+/** Of version 1, a process that a runtime has frozen, and died before it thawed it, hears no SIGKILL. */
+async function thaw(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  if (entries.some(({ name }) => name === 'freezer.state'))
+    await writeFile(join(folder, 'freezer.state'), 'THAWED').catch(() => undefined);
+  for (const entry of entries) if (entry.isDirectory()) await thaw(join(folder, entry.name));
+}
+
 /** Kills what is left in the groups and removes them. */
 export async function removeGroups(...names: readonly string[]): Promise<void> {
+  for (const hierarchy of hierarchies())
+    if (hierarchy.options.includes('freezer')) await thaw(join(hierarchy.path, ...names));
   for (let tries = 0; tries < 200; tries += 1) {
     const left = groupProcesses(...names).filter((pid) => pid !== process.pid);
     for (const pid of left) {

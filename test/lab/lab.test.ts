@@ -320,6 +320,23 @@ describe('nothing of a lab stays behind', () => {
     await rm(cache, { recursive: true });
   });
 
+  test('nothing stays when something is frozen, as by a runtime that died', async () => {
+    const child = await openElsewhere();
+    const frozen = spawn('sleep', ['1000'], { stdio: 'ignore' });
+    const all = hierarchies();
+    const freezer = all.find(({ options }) => options.includes('freezer')) ?? all.find(({ version }) => version === 2);
+    assert.ok(freezer && frozen.pid !== undefined);
+    const group = join(freezer.path, labGroup(child.id), 'frozen');
+    await mkdir(group);
+    await writeFile(join(group, 'cgroup.procs'), String(frozen.pid));
+    await (freezer.version === 1
+      ? writeFile(join(group, 'freezer.state'), 'FROZEN')
+      : writeFile(join(group, 'cgroup.freeze'), '1'));
+    child.process.kill('SIGKILL');
+    await assertGone(child);
+    assert.equal(frozen.signalCode ?? (await once(frozen, 'exit'))[1], 'SIGKILL');
+  });
+
   test('nothing stays when the opener throws', async () => {
     const child = await openElsewhere(`setTimeout(() => { throw new Error('on purpose') }, 100);`);
     await assertGone(child);
