@@ -65,31 +65,6 @@ describe('a login shell', () => {
 describe('another shell', () => {
   const csh = { path: cshPath('/etc/profile.d'), readers: { csh: '/etc/profile.d' } } as const;
   const fish = { path: fishPath, readers: { fish: true } } as const;
-  const cases: readonly (readonly [before: string, targets: readonly string[], path: string])[] = [
-    ['/usr/bin:/bin', [], '/usr/bin:/bin:/opt/bin'],
-    ['/opt/bin:/usr/bin:/bin', [], '/opt/bin:/usr/bin:/bin'],
-    ['/usr/bin:/opt/bin2', [], '/usr/bin:/opt/bin2:/opt/bin'],
-    ['/bin', ['/opt/k8s/bin/kubectl', '/usr/local/bin/crictl'], '/bin:/opt/bin:/opt/k8s/bin'],
-  ];
-  for (const [shell, { path: at, readers }, end] of [
-    ['tcsh', csh, 'if ( $?nodekiln_folder ) echo left'],
-    ['bsd-csh', csh, 'if ( $?nodekiln_folder ) echo left'],
-    ['fish', fish, 'set -q nodekiln_folder; and echo left'],
-  ] as const)
-    for (const [before, targets, path] of cases)
-      it(
-        `${shell} makes ${path} of ${before}`,
-        { skip: !['/bin', '/usr/bin'].some((bin) => existsSync(join(bin, shell))) && `no ${shell} here` },
-        () => {
-          const file = join(folder, 'profile');
-          writeFileSync(file, written({ targets, readers })[at] ?? '');
-          const set = shell === 'fish' ? `set -gx PATH ${before.replaceAll(':', ' ')}` : `setenv PATH ${before}`;
-          const script = `${set}\nsource ${file}\n${end}\n/usr/bin/printenv PATH\n`;
-          const argv = shell === 'fish' ? ['--no-config'] : ['-f'];
-          assert.equal(execFileSync(shell, argv, { encoding: 'utf8', input: script }), `${path}\n`);
-        },
-      );
-
   const debianLogin = 'if (-e /etc/csh/login.d && `/bin/ls /etc/csh/login.d` != "") then\n';
   for (const [name, text, place] of [
     ['Debian', debianLogin, '/etc/csh/login.d'],
