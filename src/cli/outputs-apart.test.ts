@@ -12,11 +12,12 @@ const files = {
   'components.json': '{"Packages": []}',
   'inventory.json': '{"apiVersion":"nodekiln.dev/v1alpha1","kind":"Inventory","spec":{}}',
   'images.yaml': 'apiVersion: nodekiln.dev/v1alpha1\nkind: ToolsImages\nspec: { images: [] }\n',
+  'sub/kept': '',
   'root/etc/os-release': 'ID=debian\nVERSION_ID=12\n',
 };
 const cases = [
   ['artifact extract m --to m', 'what is read'],
-  ['artifact extract m --to ./root/../m', 'what is read'],
+  ['artifact extract m --to ./sub/../m', 'what is read'],
   ['artifact extract m --to same', 'what is read'],
   ['artifact extract m --to linked', 'what is read'],
   ['artifact extract linked --to m', 'what is read'],
