@@ -66,8 +66,8 @@ async function makeFolder(
     });
   } catch (thrown) {
     const cause = thrown instanceof Error && errnoOf(thrown.cause) !== undefined ? thrown.cause : thrown;
-    // Somebody else made it meanwhile and put something into it.
-    if (errnoOf(cause) !== 'ENOTEMPTY' && errnoOf(cause) !== 'EEXIST') throw cause;
+    // Somebody else made it meanwhile and put something into it, or something else: who asked for it looks.
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoOf(cause) ?? '')) throw cause;
   }
   return changed.add(parent);
 }

@@ -15,7 +15,7 @@ import { basename, dirname, join, normalize } from '../model/path.ts';
 import { exposureOf, isFixed, isOthers, isWritableByMore, type Exposure, type Passed } from '../model/trust.ts';
 import type { Descriptor, Disk, Look } from './disk.ts';
 import { makeFolders } from './folders.ts';
-import { unsafe } from './unsafe.ts';
+import { exchanged, unsafe } from './unsafe.ts';
 
 const maxSymlinks = 40;
 
@@ -39,12 +39,12 @@ export interface Places {
   target(path: string): Promise<string>;
   /** What it leads to, for reading. */
   open(path: string): Promise<Descriptor>;
-  /** The entry itself, its folder made when missing; `touched` collects the folders to sync. */
+  /** The entry itself, its folder made when missing; `touched` collects the folders to sync. NK_PATH_UNSAFE when that does not stay. */
   made(path: string, touched: Set<string>): Promise<string>;
   /** Folders have changed: they are looked up anew. */
   forget(): void;
   release(): Promise<void>;
-  /** The error with names for people in place of what is held. */
+  /** The error with names for people in place of what is held; NK_PATH_UNSAFE for what is missing in a folder that was made. */
   named(thrown: unknown): unknown;
 }
 
@@ -139,10 +139,10 @@ function withoutWrite<Of extends { readonly mode: number }>(entry: Of): Of {
 
 function holdPlaces(about: About): Places {
   const { disk } = about;
-  const held: { readonly descriptor: Descriptor; readonly name: string }[] = [];
-  const hold = async ({ real, name }: Reached): Promise<Reached> => {
+  const held: Held[] = [];
+  const hold = async ({ real, name }: Reached, isMade = false): Promise<Reached> => {
     const descriptor = await disk.open(real, 'name');
-    held.push({ descriptor, name });
+    held.push({ descriptor, name, isMade });
     const found = await descriptor.stat();
     if (found.type === 'symlink') throw refused(about, name, found);
     return { real: `/proc/self/fd/${descriptor.fd}`, name, found };
@@ -167,7 +167,11 @@ function holdPlaces(about: About): Places {
       const make = async ({ real, name }: Reached): Promise<void> => {
         for (const changed of await makeFolders(disk, real, { name })) touched.add(changed);
       };
-      const making = walks(about, { hold, make });
+      const holdMade = (at: Reached): Promise<Reached> =>
+        hold(at, true).catch((thrown: unknown) => {
+          throw errnoOf(thrown) === 'ENOENT' ? exchanged(inRoot(about.root, at.name), thrown) : thrown;
+        });
+      const making = walks(about, { hold: holdMade, make });
       return (await entryIn((folder) => once(folder, making), path)).real;
     },
     forget: () => folders.clear(),
@@ -175,10 +179,27 @@ function holdPlaces(about: About): Places {
       await Promise.all(held.splice(0).map(({ descriptor }) => descriptor.close()));
     },
     named: (thrown) => {
+      const gone = held.find(
+        ({ descriptor, isMade }) => isMade && isMissingIn(`/proc/self/fd/${descriptor.fd}`, thrown),
+      );
       for (const { descriptor, name } of held) rename(thrown, `/proc/self/fd/${descriptor.fd}`, name);
-      return thrown;
+      return gone ? exchanged(inRoot(about.root, gone.name), thrown) : thrown;
     },
   };
+}
+
+interface Held {
+  readonly descriptor: Descriptor;
+  readonly name: string;
+  /** To be written to. */
+  readonly isMade: boolean;
+}
+
+function isMissingIn(folder: string, thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false;
+  if (errnoOf(thrown) !== 'ENOENT') return isMissingIn(folder, thrown.cause);
+  const paths = ['path' in thrown ? thrown.path : undefined, 'dest' in thrown ? thrown.dest : undefined];
+  return paths.some((path) => typeof path === 'string' && path.startsWith(`${folder}/`));
 }
 
 function rename(thrown: unknown, from: string, to: string): void {
@@ -271,7 +292,7 @@ async function walk(
 
 /** One component further, as it is: a link is not followed. */
 async function step(
-  { disk }: About,
+  { disk, root }: About,
   { hold, make }: Walking,
   { above, part }: { readonly above: Reached; readonly part: string },
 ): Promise<Reached> {
@@ -284,7 +305,7 @@ async function step(
   }
   if (!found) {
     // Others may put something there meanwhile: it is not looked for any more.
-    if (hold && isOthers(above.found, disk.self)) throw noEntry(at.name);
+    if (hold && isOthers(above.found, disk.self)) throw make ? exchanged(inRoot(root, at.name)) : noEntry(at.name);
     return at;
   }
   const next = { ...at, found };

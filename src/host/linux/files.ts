@@ -158,7 +158,9 @@ function writing(
     place: (source, target, attributes) =>
       holding(resolver, async (places) => {
         const touched = new Set<string>();
-        const from = await places.target(source);
+        const from = await places.target(source).catch((thrown: unknown) => {
+          throw writeError('place', target, thrown);
+        });
         const to = await locate({ disk, places, touched }, target);
         const method = await placeFile(disk, { from, to, path: target, attributes, touched });
         await syncFolders(disk, [...touched]);
@@ -194,8 +196,9 @@ async function fileIn(about: About, folder: string, begin: (real: string) => Pro
       digest.update(await staged.read(position, readSize));
     return hashed({ staged, folder, places }, digest);
   } catch (thrown) {
+    const named = places.named(thrown);
     await places.release();
-    throw places.named(thrown);
+    throw named;
   }
 }
 

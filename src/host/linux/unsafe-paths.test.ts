@@ -347,22 +347,22 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
     });
   }
 
-  /** As the stranger: now a folder has the name, now a link to elsewhere. */
+  /** As the stranger: now a folder has the name, now a link to elsewhere, at once (renameat2(2)) or with nothing between. */
   const swapping = `
-    const { mkdirSync, renameSync, symlinkSync, writeFileSync } = require('node:fs');
-    const [path, to] = process.argv.slice(1);
-    process.umask(0);
-    mkdirSync(path + '/kept', { recursive: true });
-    writeFileSync(path + '/f', 'theirs');
-    symlinkSync(to, path + '.link');
-    process.stdout.write('begun');
-    for (;;) {
-      for (const [from, away] of [[path, path + '.away'], [path + '.link', path], [path, path + '.link'], [path + '.away', path]])
-        try { renameSync(from, away); } catch {}
+    my ($path, $to) = @ARGV;
+    umask 0;
+    mkdir $path; mkdir "$path/kept";
+    open(my $file, '>', "$path/f"); print $file 'theirs'; close $file;
+    symlink $to, "$path.link";
+    syswrite STDOUT, 'begun';
+    for (my ($away, $link) = ("$path.away", "$path.link"); ; ) {
+      syscall(316, -100, $path, -100, $link, 2) for 1 .. 4;
+      rename $path, $away;
+      rename($away, $path) or rename($path, $path . rand) && rename($away, $path);
     }`;
 
   async function whileSwapped(path: string, work: () => Promise<void>): Promise<void> {
-    const swapper = spawn(process.execPath, ['-e', swapping, path, outside], {
+    const swapper = spawn('perl', ['-e', swapping, path, outside], {
       uid: stranger,
       gid: stranger,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -376,6 +376,8 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
     }
   }
 
+  /** What they write lies there, or the link is told; where they write from, it may be gone just then. */
+  const writes = ['file', 'file below a new folder', 'folder', 'attributes', 'link', 'staged', 'placed', 'moved'];
   const rounds = 150;
   test(`nothing lands outside while the folder is exchanged, in ${rounds} rounds of each work`, async () => {
     const unchanged = await snapshotTree(outside, ['/']);
@@ -384,9 +386,10 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
       const [name, files, path] = views[view] ?? assert.fail();
       let done = 0;
       await whileSwapped(join(folder, 'd'), async () => {
-        for (const work of Object.values(works)) {
+        for (const [of, work] of Object.entries(works)) {
           for (let round = 0; round < rounds; round += 1) {
             const found = await work(files, `${path}/d`).catch((thrown: unknown) => {
+              if (writes.includes(of)) assert.equal(errnoOf(thrown), 'NK_PATH_UNSAFE', `${of}: ${String(thrown)}`);
               if (!refusals.includes(errnoOf(thrown) ?? '')) throw thrown;
               return undefined;
             });
