@@ -125,14 +125,17 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
   /** A folder of the stranger's in a root of its own: files of the root, files of the machine, and how each calls the folder. */
-  function place(): { readonly folder: string; readonly views: readonly [string, Files, string][] } {
+  function place(disk: Disk = nodeDisk): {
+    readonly folder: string;
+    readonly views: readonly [string, Files, string][];
+  } {
     counter += 1;
     const top = join(scratch, String(counter));
     const folder = join(top, 'srv/app');
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(top, 'source'), 'source');
     chownSync(folder, stranger, stranger);
-    const machine = createLinuxFiles('/');
+    const machine = createLinuxFiles('/', disk);
     // The machine's paths below the same top, so that both do the same work.
     const below = (path: string): string => (path.startsWith(top) ? path : top + path);
     const asMachine = new Proxy(machine, {
@@ -149,7 +152,7 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
     return {
       folder,
       views: [
-        ['a root folder', createLinuxFiles(top), '/srv/app'],
+        ['a root folder', createLinuxFiles(top, disk), '/srv/app'],
         ['the machine', asMachine, folder],
       ],
     };
@@ -234,6 +237,38 @@ describe('where others may write', { skip: process.getuid?.() === 0 ? false : 'r
       assert.deepEqual(await snapshotTree(outside, ['/']), unchanged);
     });
   }
+
+  for (const work of ['file', 'folder', 'link', 'staged', 'temporary folder', 'placed', 'moved'])
+    test(`a folder that goes while it is written to is told: ${work}`, async () => {
+      let path = '';
+      const inIt = (name: unknown): boolean => typeof name === 'string' && /\/fd\/\d+\/(?!d$)[^/]+$/.test(name);
+      const makes = ['mkdir', 'symlink', 'copy', 'reflink', 'link', 'rename'];
+      const disk = new Proxy(nodeDisk, {
+        get: (of, name: string) => {
+          const call: unknown = Reflect.get(of, name);
+          if (typeof call !== 'function') return call;
+          return (...given: unknown[]): unknown => {
+            const isMaking = name === 'open' ? given[1] === 'create' : makes.includes(name);
+            if (isMaking && given.some(inIt)) rmSync(path, { recursive: true, force: true });
+            return Reflect.apply(call, of, given);
+          };
+        },
+      });
+      const { folder, views } = place(disk);
+      path = join(folder, 'd');
+      writeFileSync(join(folder, '../../source'), 'source');
+      for (const [view, files, at] of views) {
+        mkdirSync(path);
+        chownSync(path, stranger, stranger);
+        await assert.rejects(works[work]!(files, `${at}/d`), (thrown) => {
+          assert.ok(thrown instanceof NodekilnError);
+          assert.equal(thrown.code, 'NK_PATH_UNSAFE', `${view}: ${thrown.message}`);
+          assert.match(thrown.message, /srv\/app\/d was removed or exchanged/);
+          return true;
+        });
+        assert.ok(!existsSync(path));
+      }
+    });
 
   const unsafe: Readonly<Record<string, (folder: string) => void>> = {
     'root’s link in a folder of a stranger': (folder) => symlinkSync(outside, join(folder, 'd')),
