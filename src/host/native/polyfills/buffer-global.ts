@@ -1,0 +1,3 @@
+import { Buffer } from './buffer.ts';
+
+Object.assign(globalThis, { Buffer });

@@ -1,0 +1,69 @@
+/** Our own process, by the host program. */
+import { readInput } from '../read-input.ts';
+import type { EndSignal, Output, Program } from '../port.ts';
+import { about } from './about.ts';
+import { begin, exit, later, now } from './crossing.ts';
+import { fstatSync } from './node/fs.ts';
+
+/** In the place of Node's in the host program. */
+export const program: Program = {
+  pid: about.pid,
+  owner: { uid: about.uid, gid: about.gid },
+  arguments: about.arguments,
+  environment: about.environment,
+  workingDirectory: about.folder,
+  executable: about.executable,
+  script: undefined,
+  architecture: about.architecture,
+  processors: about.processors,
+  startedMs: about.startedMs,
+  readInput: (path) => readInput(path),
+  stdout: outputOn(1),
+  stderr: outputOn(2),
+  onSignal: (listener) => {
+    const listening = begin('signals', [JSON.stringify(endSignals)], (signal: EndSignal) => listener(signal));
+    listening.ref(false);
+    listening.done.catch(() => undefined);
+    return () => listening.cancel();
+  },
+  saveMemory: (yes) => now('saveMemory', yes),
+  exit: (status) => exit(status),
+  endBy: (signal) => {
+    now('endBy', signal);
+    // It comes when the system next schedules us.
+    return new Promise(() => setInterval(() => undefined, 1000));
+  },
+};
+
+const endSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const satisfies readonly EndSignal[];
+
+function outputOn(fd: number): Output {
+  const columns = (): number | undefined => now('terminal', fd);
+  /** One after the other. */
+  let before = Promise.resolve();
+  return {
+    get terminal() {
+      const wide = columns();
+      return wide === undefined
+        ? undefined
+        : { columns: wide, live: () => Promise.reject(new Error('no live lines here')) };
+    },
+    get colours() {
+      const forced = about.environment['FORCE_COLOR'];
+      if (forced !== undefined) return forced !== '0';
+      return columns() !== undefined && about.environment['NO_COLOR'] === undefined;
+    },
+    get journal() {
+      const wanted = about.environment['JOURNAL_STREAM'];
+      if (wanted === undefined) return false;
+      const { dev, ino } = fstatSync(fd);
+      return wanted === `${dev}:${ino}`;
+    },
+    write: (text) =>
+      (before = before.then(() => writeAll(fd, now('utf8', text.toWellFormed()))).catch(() => undefined)),
+  };
+}
+
+async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await later<number>('write', fd, bytes.subarray(done), -1);
+}

@@ -1,0 +1,105 @@
+/**
+ * Builds the host program: `node tools/native.ts ENTRY OUT [arm64]`. TypeScript to one bundle (esbuild), the bundle to bytecode
+ * (`native/cmd/compile`), both into a static executable (`go build`). What the sources take from Node comes from
+ * `src/host/native/node`, which stands on the host program's own calls.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build, type Plugin } from 'esbuild';
+
+const root = join(import.meta.dirname, '..');
+const native = join(root, 'src/host/native');
+
+/** Modules of ours and of others that have another form in the host program. */
+const replaced: Readonly<Record<string, string>> = {
+  'src/disk/node-disk.ts': 'src/host/native/disk.ts',
+  'src/host/program.ts': 'src/host/native/program.ts',
+  'src/host/linux/archives/decompress.ts': 'src/host/native/decompress.ts',
+};
+const packages: Readonly<Record<string, string>> = {
+  'node:assert/strict': join(root, 'test/native/assert.ts'),
+  'node:child_process': join(native, 'node/child_process.ts'),
+  'node:crypto': join(native, 'node/crypto.ts'),
+  'node:events': join(native, 'node/events.ts'),
+  'node:fs': join(native, 'node/fs.ts'),
+  'node:fs/promises': join(native, 'node/fs-promises.ts'),
+  'node:http': join(native, 'node/http.ts'),
+  'node:https': join(native, 'node/http.ts'),
+  'node:net': join(native, 'node/net.ts'),
+  'node:os': join(native, 'node/os.ts'),
+  'node:path': join(root, 'src/model/path.ts'),
+  'node:sqlite': join(native, 'node/sqlite.ts'),
+  'node:timers/promises': join(native, 'node/timers-promises.ts'),
+  'node:tls': join(native, 'node/tls.ts'),
+  'node:tty': join(native, 'node/tty.ts'),
+  'node:url': join(native, 'node/url.ts'),
+  'node:util': join(native, 'node/util.ts'),
+  'node:zlib': join(root, 'test/native/zlib.ts'),
+  'dbus-native': join(native, 'dbus.ts'),
+  '@sigstore/bundle': join(native, 'sigstore.ts'),
+  '@sigstore/protobuf-specs': join(native, 'sigstore.ts'),
+  '@sigstore/verify': join(native, 'sigstore.ts'),
+};
+
+const platform: Plugin = {
+  name: 'platform',
+  setup: (builder) => {
+    builder.onResolve({ filter: /^node:|^dbus-native$|^@sigstore\// }, ({ path, importer }) => {
+      const found = packages[path];
+      return found === undefined
+        ? { errors: [{ text: `${path} of ${importer} is not in the host program` }] }
+        : { path: found };
+    });
+    builder.onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+      const whole = join(resolveDir, path);
+      const other = replaced[whole.slice(root.length + 1)];
+      return other === undefined ? undefined : { path: join(root, other) };
+    });
+  },
+};
+
+/** The bundle of an entry, with a source map. */
+export async function bundle(entry: string, outfile: string): Promise<void> {
+  await build({
+    stdin: {
+      // In this order.
+      contents: [join(native, 'polyfills/all.ts'), join(native, 'polyfills/buffer-global.ts'), entry]
+        .map((file) => `import ${JSON.stringify(file)};`)
+        .join('\n'),
+      resolveDir: root,
+      sourcefile: 'entry.js',
+    },
+    outfile,
+    absWorkingDir: root,
+    bundle: true,
+    plugins: [platform],
+    alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+    format: 'iife',
+    target: 'es2024',
+    treeShaking: true,
+    minify: true,
+    keepNames: false,
+    legalComments: 'none',
+    sourcemap: 'external',
+    sourcesContent: false,
+    logLevel: 'warning',
+  });
+}
+
+async function main([entry, out, arch = 'amd64']: readonly string[]): Promise<void> {
+  if (entry === undefined || out === undefined) throw new Error('ENTRY OUT [arm64]');
+  const folder = join(root, 'native');
+  const file = (name: string): string => join(folder, 'program', name);
+  const go = (args: readonly string[], env: NodeJS.ProcessEnv = {}): void =>
+    void execFileSync('go', args, { cwd: folder, stdio: 'inherit', env: { ...process.env, CGO_ENABLED: '0', ...env } });
+  await bundle(join(root, entry), file('program.js'));
+  writeFileSync(file('program.map.gz'), gzipSync(readFileSync(file('program.js.map')), { level: 9 }));
+  go(['run', './cmd/compile', file('program.js'), file('program.bin')]);
+  go(['build', '-trimpath', '-ldflags', '-s -w -buildid=', '-o', resolve(out), '.'], { GOARCH: arch });
+}
+
+if (import.meta.main) await main(process.argv.slice(2));
