@@ -15,6 +15,7 @@ const native = join(root, 'src/host/native');
 /** Modules of ours and of others that have another form in the host program. */
 const replaced: Readonly<Record<string, string>> = {
   'src/disk/node-disk.ts': 'src/host/native/disk.ts',
+  'src/model/bytes.ts': 'src/host/native/bytes.ts',
   'src/host/program.ts': 'src/host/native/program.ts',
   'src/host/linux/archives/decompress.ts': 'src/host/native/decompress.ts',
 };
@@ -52,10 +53,10 @@ const platform: Plugin = {
         ? { errors: [{ text: `${path} of ${importer} is not in the host program` }] }
         : { path: found };
     });
-    builder.onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+    builder.onResolve({ filter: /^\./ }, ({ path, resolveDir, importer }) => {
       const whole = join(resolveDir, path);
       const other = replaced[whole.slice(root.length + 1)];
-      return other === undefined ? undefined : { path: join(root, other) };
+      return other === undefined || importer === join(root, other) ? undefined : { path: join(root, other) };
     });
   },
 };

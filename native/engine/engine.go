@@ -178,8 +178,7 @@ func (e *Engine) Load(bytecode []byte) error {
 	if isException(function) {
 		return e.exception()
 	}
-	_, err := e.run(func() lib.TJSValue { return lib.XJS_EvalFunction(e.tls, e.context, function) })
-	return err
+	return e.do(func() lib.TJSValue { return lib.XJS_EvalFunction(e.tls, e.context, function) })
 }
 
 // Eval runs a text.
@@ -194,9 +193,13 @@ func (e *Engine) Call(function string, arguments ...Value) (Value, error) {
 
 // Do calls a global function whose result is nobody's, as a promise.
 func (e *Engine) Do(function string, arguments ...Value) error {
+	return e.do(e.calling(function, arguments))
+}
+
+func (e *Engine) do(call func() lib.TJSValue) error {
 	e.enter()
 	defer e.leave()
-	result := e.calling(function, arguments)()
+	result := call()
 	if isException(result) {
 		return e.exception()
 	}

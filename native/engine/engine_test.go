@@ -117,7 +117,7 @@ func TestLimits(t *testing.T) {
 		"pattern":    `/^(a+)+$/.test('a'.repeat(40) + 'b')`,
 		"caught":     `for (;;) try { for (;;); } catch {}`,
 		"recursion":  `const f = () => f() + 1; f()`,
-		"memory":     `const all = []; for (;;) all.push('x'.repeat(1 << 20))`,
+		"memory":     `(() => { const all = []; for (;;) all.push('x'.repeat(1 << 20) + all.length) })()`,
 		"levels":     `JSON.parse('['.repeat(100_000) + ']'.repeat(100_000))`,
 		"rejections": `const again = () => Promise.reject().catch(again); again(); 0`,
 	} {

@@ -1,6 +1,7 @@
 package surface
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -88,6 +89,10 @@ var signalWaits = map[string]loop.Wait{
 
 // Text that is no UTF-8 is undefined: what becomes of it is TypeScript's to say.
 var textNows = map[string]loop.Now{
+	// compare(bytes, bytes) is below, at or above 0 as the first are smaller, the same or larger.
+	"compare": func(v loop.Values) (engine.Value, error) {
+		return float64(bytes.Compare(v.Bytes(0), v.Bytes(1))), nil
+	},
 	"utf8": func(v loop.Values) (engine.Value, error) { return []byte(v.Text(0)), nil },
 	"text": func(v loop.Values) (engine.Value, error) {
 		if data := v.Bytes(0); utf8.Valid(data) {

@@ -22,8 +22,9 @@ function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
-  if (a instanceof Set && b instanceof Set) return same([...a], [...b]);
-  if (a instanceof Map && b instanceof Map) return same([...a], [...b]);
+  if (a instanceof Set && b instanceof Set) return a.size === b.size && [...a].every((each) => b.has(each));
+  if (a instanceof Map && b instanceof Map)
+    return a.size === b.size && [...a].every(([key, value]) => b.has(key) && same(value, b.get(key)));
   const keys = Object.keys(a);
   return (
     keys.length === Object.keys(b).length &&

@@ -1,5 +1,6 @@
 /** What is left of Node's Buffer in the sources. */
 import { latin1Of, textOf } from '../../../model/bytes.ts';
+import { now } from '../crossing.ts';
 
 type Encoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1' | 'ascii' | 'binary';
 
@@ -63,11 +64,7 @@ export class Buffer extends Uint8Array<ArrayBuffer> {
     return typeof value === 'string' ? encoder.encode(value).length : value.byteLength;
   }
   static compare(a: Uint8Array, b: Uint8Array): number {
-    for (let at = 0; at < Math.min(a.length, b.length); at += 1) {
-      const difference = (a[at] ?? 0) - (b[at] ?? 0);
-      if (difference !== 0) return Math.sign(difference);
-    }
-    return Math.sign(a.length - b.length);
+    return now<number>('compare', a, b);
   }
 
   override toString(encoding: Encoding = 'utf8', start = 0, end = this.length): string {
@@ -79,8 +76,8 @@ export class Buffer extends Uint8Array<ArrayBuffer> {
   equals(other: Uint8Array): boolean {
     return Buffer.compare(this, other) === 0;
   }
-  compare(other: Uint8Array): number {
-    return Buffer.compare(this, other);
+  compare(other: Uint8Array, start = 0, end = other.length, ownStart = 0, ownEnd = this.length): number {
+    return Buffer.compare(this.subarray(ownStart, ownEnd), other.subarray(start, end));
   }
   override subarray(start?: number, end?: number): Buffer {
     return Buffer.over(super.subarray(start, end));
@@ -117,6 +114,10 @@ export class Buffer extends Uint8Array<ArrayBuffer> {
   }
   readUInt8(at = 0): number {
     return this.#view(at, 1).getUint8(0);
+  }
+  writeUInt8(value: number, at = 0): number {
+    this[at] = value;
+    return at + 1;
   }
   readUInt16LE(at = 0): number {
     return this.#view(at, 2).getUint16(0, true);
