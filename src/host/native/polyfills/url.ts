@@ -76,7 +76,7 @@ class Failure extends Error {}
 
 const forbiddenInHost = /[\0\t\n\r #/:<>?@[\\\]^|]/;
 // eslint-disable-next-line no-control-regex -- They are what is forbidden.
-const forbiddenInDomain = /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7F]/;
+const forbiddenInDomain = /[\0-\x20#%/:<>?@[\\\]^|\x7F]/;
 
 function parseHost(text: string, opaque: boolean): string {
   if (text.startsWith('[')) {
@@ -478,7 +478,8 @@ export class URL {
   }
   get searchParams(): URLSearchParams {
     if (!this.#params) {
-      this.#params = new URLSearchParams(this.#parts.query ?? '');
+      this.#params = new URLSearchParams();
+      this.#params.reset(this.#parts.query ?? '');
       this.#params.onChange = (query) => (this.#parts.query = query === '' ? null : query);
     }
     return this.#params;
