@@ -4,7 +4,8 @@
  * `src/host/native/node`, which stands on the host program's own calls.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build, type Plugin } from 'esbuild';
@@ -94,13 +95,22 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
 async function main([entry, out, arch = 'amd64']: readonly string[]): Promise<void> {
   if (entry === undefined || out === undefined) throw new Error('ENTRY OUT [arm64]');
   const folder = join(root, 'native');
-  const file = (name: string): string => join(folder, 'program', name);
   const go = (args: readonly string[], env: NodeJS.ProcessEnv = {}): void =>
     void execFileSync('go', args, { cwd: folder, stdio: 'inherit', env: { ...process.env, CGO_ENABLED: '0', ...env } });
-  await bundle(join(root, entry), file('program.js'));
-  writeFileSync(file('program.map.gz'), gzipSync(readFileSync(file('program.js.map')), { level: 9 }));
-  go(['run', './cmd/compile', file('program.js'), file('program.bin')]);
-  go(['build', '-trimpath', '-ldflags', '-s -w -buildid=', '-o', resolve(out), '.'], { GOARCH: arch });
+  // What is embedded lies elsewhere, so that two builds do not meet.
+  const made = mkdtempSync(join(tmpdir(), 'nodekiln-native-'));
+  try {
+    const file = (name: string): string => join(made, name);
+    await bundle(join(root, entry), file('program.js'));
+    writeFileSync(file('program.map.gz'), gzipSync(readFileSync(file('program.js.map')), { level: 9 }));
+    go(['run', './cmd/compile', file('program.js'), file('program.bin')]);
+    const embedded = ['program.bin', 'program.map.gz'].map((name) => [join(folder, 'program', name), file(name)]);
+    writeFileSync(file('overlay.json'), JSON.stringify({ Replace: Object.fromEntries(embedded) }));
+    const flags = ['-trimpath', '-ldflags', '-s -w -buildid=', '-overlay', file('overlay.json')];
+    go(['build', ...flags, '-o', resolve(out), '.'], { GOARCH: arch });
+  } finally {
+    rmSync(made, { recursive: true });
+  }
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -187,7 +187,9 @@ const started = fc.sample(
   { numRuns: 4000, seed: 2 },
 );
 const queries = fc.sample(
-  fc.array(fc.constantFrom('a', 'b', '=', '&', '+', '%20', '%zz', '%c3%bc', '?', ' ', '%ff', '*', '~'), { maxLength: 8 }),
+  fc.array(fc.constantFrom('a', 'b', '=', '&', '+', '%20', '%zz', '%c3%bc', '?', ' ', '%ff', '*', '~'), {
+    maxLength: 8,
+  }),
   { numRuns: 1000, seed: 3 },
 );
 const units = fc.sample(
