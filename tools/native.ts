@@ -39,6 +39,8 @@ const packages: Readonly<Record<string, string>> = {
   'node:url': join(native, 'node/url.ts'),
   'node:util': join(native, 'node/util.ts'),
   'node:zlib': join(root, 'test/native/zlib.ts'),
+  // Colours that tables have no use for.
+  '@colors/colors/safe': join(native, 'nothing.ts'),
   'dbus-native': join(native, 'dbus.ts'),
   '@sigstore/bundle': join(native, 'sigstore.ts'),
   '@sigstore/protobuf-specs': join(native, 'sigstore.ts'),
@@ -48,7 +50,7 @@ const packages: Readonly<Record<string, string>> = {
 const platform: Plugin = {
   name: 'platform',
   setup: (builder) => {
-    builder.onResolve({ filter: /^node:|^dbus-native$|^@sigstore\// }, ({ path, importer }) => {
+    builder.onResolve({ filter: /^node:|^dbus-native$|^@sigstore\/|^@colors\// }, ({ path, importer }) => {
       const found = packages[path];
       return found === undefined
         ? { errors: [{ text: `${path} of ${importer} is not in the host program` }] }

@@ -42,6 +42,15 @@ export async function readFile(path: string): Promise<Uint8Array> {
   }
 }
 
+export async function writeFile(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
+  try {
+    await file.writeFile(content);
+  } finally {
+    await file.close();
+  }
+}
+
 export async function truncate(path: string, length = 0): Promise<void> {
   const fd = await later<number>('open', path, constants.O_RDWR, 0);
   try {

@@ -8,3 +8,4 @@ export const constants = {
 export const getPriority = (): number => now('priority');
 export const tmpdir = (): string => about.environment['TMPDIR'] ?? '/tmp';
 export const availableParallelism = (): number => about.processors;
+export const homedir = (): string => about.environment['HOME'] ?? '/root';

@@ -1,5 +1,6 @@
 /** What the language does not have and the sources take for granted. Loaded before everything else. */
 import './process.ts';
+import { randomUUID } from '../node/crypto.ts';
 import { AbortController, AbortSignal, DOMException, Event, EventTarget } from './abort.ts';
 import { performance } from './performance.ts';
 import { atob, btoa, TextDecoder, TextEncoder } from './text.ts';
@@ -18,6 +19,7 @@ Object.assign(globalThis, {
   URLSearchParams,
   atob,
   btoa,
+  crypto: { randomUUID },
   performance,
   queueMicrotask,
   setTimeout,
