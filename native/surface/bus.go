@@ -13,7 +13,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -22,20 +21,14 @@ import (
 	"nodekiln.dev/native/loop"
 )
 
-var (
-	busMutex sync.Mutex
-	buses    table[*dbus.Conn]
-)
+var buses table[*dbus.Conn]
 
 var busNows = map[string]loop.Now{
 	"busClose": func(v loop.Values) (engine.Value, error) {
-		busMutex.Lock()
-		defer busMutex.Unlock()
-		conn, err := buses.get(v.Number(0))
+		conn, err := buses.take(v.Number(0))
 		if err != nil {
 			return nil, err
 		}
-		delete(buses.open, v.Number(0))
 		return nil, conn.Close()
 	},
 }
@@ -51,9 +44,8 @@ var busWaits = map[string]loop.Wait{
 		defer conn.Close()
 		signals := make(chan *dbus.Signal, 256)
 		conn.Signal(signals)
-		busMutex.Lock()
 		id := buses.add(conn)
-		busMutex.Unlock()
+		defer func() { _, _ = buses.take(id) }()
 		tell("open", id)
 		for {
 			select {
@@ -77,9 +69,7 @@ var busWaits = map[string]loop.Wait{
 	// busCall(bus, JSON {destination, path, interface, member, signature, body}, ms): JSON, the values of the reply. An error of the
 	// other side has its D-Bus name as the code; ECONNCLOSED, ETIMEDOUT.
 	"busCall": func(ctx context.Context, v loop.Values, _ loop.Tell) (engine.Value, error) {
-		busMutex.Lock()
 		conn, err := buses.get(v.Number(0))
-		busMutex.Unlock()
 		if err != nil {
 			return nil, named{"ECONNCLOSED", "the connection is closed"}
 		}

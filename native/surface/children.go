@@ -47,12 +47,7 @@ var childWaits = map[string]loop.Wait{
 	"childWait": childWait,
 }
 
-// Waits run beside the loop.
-var childrenMutex sync.Mutex
-
 func childOf(v loop.Values) (*running, error) {
-	childrenMutex.Lock()
-	defer childrenMutex.Unlock()
 	return children.get(v.Number(0))
 }
 
@@ -83,8 +78,6 @@ func spawn(v loop.Values) (engine.Value, error) {
 		closeAll(one.stdin, one.stdout, one.stderr)
 		return nil, refused(err, "spawn", program)
 	}
-	childrenMutex.Lock()
-	defer childrenMutex.Unlock()
 	return fmt.Sprint(children.add(one), " ", one.process.Pid), nil
 }
 
@@ -118,11 +111,7 @@ func childWait(ctx context.Context, v loop.Values, tell loop.Tell) (engine.Value
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		childrenMutex.Lock()
-		defer childrenMutex.Unlock()
-		delete(children.open, v.Number(0))
-	}()
+	defer func() { _, _ = children.take(v.Number(0)) }()
 	close := func() { closeAll(one.stdin, one.stdout, one.stderr) }
 	defer close()
 	defer context.AfterFunc(ctx, close)()

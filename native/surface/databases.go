@@ -31,11 +31,10 @@ var databaseNows = map[string]loop.Now{
 		return databases.add(conn), nil
 	},
 	"sqlClose": func(v loop.Values) (engine.Value, error) {
-		conn, err := databases.get(v.Number(0))
+		conn, err := databases.take(v.Number(0))
 		if err != nil {
 			return nil, err
 		}
-		delete(databases.open, v.Number(0))
 		return nil, bySQLite(conn.Close())
 	},
 	"sqlInTransaction": func(v loop.Values) (engine.Value, error) {

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/net/idna"
@@ -28,7 +27,6 @@ type exchange struct {
 
 var (
 	transports table[*http.Transport]
-	netMutex   sync.Mutex
 	exchanges  table[*exchange]
 )
 
@@ -39,29 +37,21 @@ var netNows = map[string]loop.Now{
 		if err != nil {
 			return nil, err
 		}
-		netMutex.Lock()
-		defer netMutex.Unlock()
 		return transports.add(made), nil
 	},
 	"transportClose": func(v loop.Values) (engine.Value, error) {
-		netMutex.Lock()
-		defer netMutex.Unlock()
-		one, err := transports.get(v.Number(0))
+		one, err := transports.take(v.Number(0))
 		if err == nil {
-			delete(transports.open, v.Number(0))
 			one.CloseIdleConnections()
 		}
 		return nil, err
 	},
 	// httpClose(id) ends an exchange wherever it is.
 	"httpClose": func(v loop.Values) (engine.Value, error) {
-		netMutex.Lock()
-		defer netMutex.Unlock()
-		one, err := exchanges.get(v.Number(0))
+		one, err := exchanges.take(v.Number(0))
 		if err != nil {
 			return nil, err
 		}
-		delete(exchanges.open, v.Number(0))
 		one.cancel()
 		// It reads what is left of a body to keep the connection, which may take its time.
 		go one.body.Close()
@@ -80,9 +70,7 @@ var netWaits = map[string]loop.Wait{
 	},
 	// httpRead(id) is the next bytes; undefined at the end.
 	"httpRead": func(_ context.Context, v loop.Values, _ loop.Tell) (engine.Value, error) {
-		netMutex.Lock()
 		one, err := exchanges.get(v.Number(0))
-		netMutex.Unlock()
 		if err != nil {
 			return nil, err
 		}
@@ -151,9 +139,7 @@ func transport(text []byte) (*http.Transport, error) {
 }
 
 func send(ctx context.Context, v loop.Values) (engine.Value, error) {
-	netMutex.Lock()
 	way, err := transports.get(v.Number(0))
-	netMutex.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -201,8 +187,6 @@ func send(ctx context.Context, v loop.Values) (engine.Value, error) {
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
 	_, reason, _ := strings.Cut(response.Status, " ")
-	netMutex.Lock()
-	defer netMutex.Unlock()
 	text, err := json.Marshal(map[string]any{
 		"id": exchanges.add(&exchange{response.Body, cancel}), "status": response.StatusCode, "reason": reason, "headers": headers,
 	})

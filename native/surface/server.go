@@ -35,9 +35,8 @@ type answering struct {
 func (a *answering) finish() { a.once.Do(func() { close(a.done) }) }
 
 var (
-	serverMutex sync.Mutex
-	listeners   table[*listening]
-	answers     table[*answering]
+	listeners table[*listening]
+	answers   table[*answering]
 )
 
 const mostRequestBytes = 1 << 20
@@ -54,8 +53,6 @@ var serverNows = map[string]loop.Now{
 			port = tcp.Port
 		}
 		server := &http.Server{MaxHeaderBytes: v.Int(2), ReadTimeout: time.Duration(v.Int(3)) * time.Millisecond}
-		serverMutex.Lock()
-		defer serverMutex.Unlock()
 		return fmt.Sprint(listeners.add(&listening{listener, server}), " ", port), nil
 	},
 	// respondAbort(request) breaks the connection off.
@@ -72,10 +69,7 @@ var serverNows = map[string]loop.Now{
 var serverWaits = map[string]loop.Wait{
 	// serve(id) tells `request, JSON {method, url, headers}, body` until it is cancelled, which ends its connections.
 	"serve": func(ctx context.Context, v loop.Values, tell loop.Tell) (engine.Value, error) {
-		serverMutex.Lock()
-		one, err := listeners.get(v.Number(0))
-		delete(listeners.open, v.Number(0))
-		serverMutex.Unlock()
+		one, err := listeners.take(v.Number(0))
 		if err != nil {
 			return nil, err
 		}
@@ -116,8 +110,6 @@ var serverWaits = map[string]loop.Wait{
 }
 
 func answerOf(v loop.Values) (*answering, error) {
-	serverMutex.Lock()
-	defer serverMutex.Unlock()
 	return answers.get(v.Number(0))
 }
 
@@ -142,14 +134,8 @@ func handle(ctx context.Context, writer http.ResponseWriter, request *http.Reque
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Time{})
 	one := &answering{conn: conn, out: conn, end: func() error { return nil }, done: make(chan struct{})}
-	serverMutex.Lock()
 	id := answers.add(one)
-	serverMutex.Unlock()
-	defer func() {
-		serverMutex.Lock()
-		defer serverMutex.Unlock()
-		delete(answers.open, id.(float64))
-	}()
+	defer func() { _, _ = answers.take(id) }()
 	if tell(id, string(head), body) {
 		select {
 		case <-one.done:

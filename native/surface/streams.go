@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -23,10 +22,7 @@ type unpacking struct {
 	close func()
 }
 
-var (
-	streamMutex sync.Mutex
-	unpackings  table[*unpacking]
-)
+var unpackings table[*unpacking]
 
 const longestWindow = 128 << 20
 
@@ -36,16 +32,11 @@ var streamNows = map[string]loop.Now{
 		reader, writer := io.Pipe()
 		one := &unpacking{in: writer, close: func() { _ = reader.CloseWithError(errClosed) }}
 		one.out = &lazy{form: v.Text(0), from: reader}
-		streamMutex.Lock()
-		defer streamMutex.Unlock()
 		return unpackings.add(one), nil
 	},
 	"unpackClose": func(v loop.Values) (engine.Value, error) {
-		streamMutex.Lock()
-		defer streamMutex.Unlock()
-		one, err := unpackings.get(v.Number(0))
+		one, err := unpackings.take(v.Number(0))
 		if err == nil {
-			delete(unpackings.open, v.Number(0))
 			one.close()
 		}
 		return nil, err
@@ -87,8 +78,6 @@ var streamWaits = map[string]loop.Wait{
 }
 
 func unpackingOf(v loop.Values) (*unpacking, error) {
-	streamMutex.Lock()
-	defer streamMutex.Unlock()
 	return unpackings.get(v.Number(0))
 }
 

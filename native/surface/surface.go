@@ -9,10 +9,10 @@ import (
 	"io/fs"
 	"maps"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"nodekiln.dev/native/engine"
 	"nodekiln.dev/native/loop"
 )
 
@@ -88,13 +88,16 @@ func again(call func() error) error {
 	}
 }
 
-// table holds what is open by numbers, for TypeScript to name. It belongs to the loop's goroutine unless it says otherwise.
+// table holds what is open by numbers, for TypeScript to name; it may be used from any goroutine.
 type table[T any] struct {
-	open map[float64]T
-	last float64
+	mutex sync.Mutex
+	open  map[float64]T
+	last  float64
 }
 
-func (t *table[T]) add(one T) engine.Value {
+func (t *table[T]) add(one T) float64 {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
 	if t.open == nil {
 		t.open = map[float64]T{}
 	}
@@ -103,10 +106,20 @@ func (t *table[T]) add(one T) engine.Value {
 	return t.last
 }
 
-func (t *table[T]) get(id float64) (one T, err error) {
+func (t *table[T]) get(id float64) (T, error) { return t.look(id, false) }
+
+// take takes it out.
+func (t *table[T]) take(id float64) (T, error) { return t.look(id, true) }
+
+func (t *table[T]) look(id float64, out bool) (one T, err error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
 	one, isOpen := t.open[id]
 	if !isOpen {
 		err = named{"ERR_CLOSED", fmt.Sprintf("%v is not open", id)}
+	}
+	if out {
+		delete(t.open, id)
 	}
 	return one, err
 }

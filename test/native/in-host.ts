@@ -8,14 +8,20 @@ import { exit } from '../../src/host/native/crossing.ts';
 import { expectations, file } from '../conformance/host.ts';
 import { serveHttp } from '../conformance/serve.ts';
 
+/** An expectation that never ends fails alone. */
+const deadlineMs = 20_000;
+
 async function report(name: string, check: () => Promise<void>): Promise<void> {
   const started = performance.now();
   let error: string | undefined;
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`not done within ${deadlineMs} ms`)), deadlineMs);
   try {
-    await check();
+    await Promise.race([check(), late.promise]);
   } catch (thrown) {
     error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}\n${thrown.stack}` : String(thrown);
   }
+  clearTimeout(timer);
   const ms = Math.round((performance.now() - started) * 10) / 10;
   process.stdout.write(
     `${JSON.stringify({ name, ok: error === undefined, ms, ...(error !== undefined && { error }) })}\n`,
