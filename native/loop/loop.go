@@ -217,6 +217,8 @@ func described(err error) []engine.Value {
 func (l *Loop) cancel(values Values) (engine.Value, error) {
 	id := values.Number(0)
 	if one := l.begun[id]; one != nil {
+		// Its end is near, and somebody may wait for it.
+		one.unref = false
 		one.cancel()
 	}
 	for index, one := range l.timers {

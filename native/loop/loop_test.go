@@ -81,6 +81,7 @@ func TestHolds(t *testing.T) {
 		"another type is an error later":      `begin('typed', [1]).done.catch((e) => exitIf(e.code === 'ERR_INVALID_ARG_TYPE'))`,
 		"an operation that is not there":      `try { hostNow('no') } catch (e) { exitIf(/no operation/.test(e.message)) }`,
 		"an id that is no number":             `try { hostBegin('x', 'never') } catch (e) { exitIf(e.code === 'ERR_INVALID_ARG_TYPE') }`,
+		"what is cancelled is waited for":     `const one = begin('never'); hostRef(one.id, false); hostCancel(one.id); one.done.catch(() => hostExit(0))`,
 		"nobody stays for what is not wanted": `const one = begin('never'); hostRef(one.id, false); after(5, () => hostExit(0))`,
 	} {
 		if status, err := run(t, source); status != 0 || err != nil {

@@ -86,7 +86,18 @@ var busWaits = map[string]loop.Wait{
 		}
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(v.Int(2))*time.Millisecond)
 		defer cancel()
-		call := conn.Object(asked.Destination, dbus.ObjectPath(asked.Path)).CallWithContext(ctx, asked.Interface+"."+asked.Member, 0, body...)
+		message := &dbus.Message{Type: dbus.TypeMethodCall, Body: body, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(asked.Path)),
+			dbus.FieldInterface: dbus.MakeVariant(asked.Interface),
+			dbus.FieldMember:    dbus.MakeVariant(asked.Member),
+		}}
+		if asked.Destination != "" {
+			message.Headers[dbus.FieldDestination] = dbus.MakeVariant(asked.Destination)
+		}
+		if len(body) > 0 {
+			message.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+		}
+		call := <-conn.SendWithContext(ctx, message, make(chan *dbus.Call, 1)).Done
 		if call.Err != nil {
 			return nil, ofBus(ctx, conn, call.Err)
 		}
