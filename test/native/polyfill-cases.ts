@@ -36,8 +36,104 @@ function changed(url: URL): unknown {
   return url.href;
 }
 
-export function answers({ urls, queries, texts, bytes, base64 }: Cases): unknown {
+/** What signals and timers do, in the order in which they do it. */
+const scenarios: Readonly<Record<string, (say: (what: unknown) => void) => Promise<void> | void>> = {
+  'a signal fires once, with its reason': (say) => {
+    const controller = new AbortController();
+    controller.signal.addEventListener('abort', ({ type }) => say(type));
+    controller.signal.addEventListener('abort', () => say('once'), { once: true });
+    controller.abort('why');
+    controller.abort('again');
+    say([controller.signal.aborted, controller.signal.reason]);
+    say(attempt(() => controller.signal.throwIfAborted()));
+  },
+  'without a reason it is an AbortError': (say) => {
+    const controller = new AbortController();
+    controller.abort();
+    say(attempt(() => controller.signal.throwIfAborted()));
+    say(attempt(() => AbortSignal.abort().throwIfAborted()));
+    say(controller.signal.reason instanceof DOMException && controller.signal.reason instanceof Error);
+  },
+  'a listener that is removed or given twice': (say) => {
+    const { signal } = new AbortController();
+    const target = new EventTarget();
+    const one = (): void => say('one');
+    target.addEventListener('x', one);
+    target.addEventListener('x', one);
+    target.addEventListener('x', { handleEvent: ({ type }) => say(type) });
+    target.addEventListener('x', () => target.removeEventListener('x', last));
+    const last = (): void => say('not here');
+    target.addEventListener('x', last);
+    say(target.dispatchEvent(new Event('x')));
+    target.removeEventListener('x', one);
+    target.dispatchEvent(new Event('x'));
+    say(signal.aborted);
+  },
+  'a listener that goes with a signal': (say) => {
+    const controller = new AbortController();
+    const target = new EventTarget();
+    target.addEventListener('x', () => say('heard'), { signal: controller.signal });
+    target.dispatchEvent(new Event('x'));
+    controller.abort();
+    target.dispatchEvent(new Event('x'));
+  },
+  'any of several': (say) => {
+    const [a, b] = [new AbortController(), new AbortController()];
+    const any = AbortSignal.any([a.signal, b.signal]);
+    const nested = AbortSignal.any([any]);
+    any.addEventListener('abort', () => say(['any', nested.aborted, any.reason]));
+    nested.addEventListener('abort', () => say(['nested', any.aborted]));
+    b.signal.addEventListener('abort', () => say(['b', any.aborted]));
+    b.abort(7);
+    a.abort(8);
+    say([any.reason, nested.reason, AbortSignal.any([a.signal, b.signal]).reason, AbortSignal.any([]).aborted]);
+  },
+  'a signal by time': async (say) => {
+    const signal = AbortSignal.timeout(5);
+    say(signal.aborted);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    say([signal.aborted, (signal.reason as Error).name, (signal.reason as DOMException).code]);
+    say(attempt(() => AbortSignal.timeout(-1)));
+    say(attempt(() => new (AbortSignal as unknown as new () => unknown)()) !== undefined);
+  },
+  'timers in their order, before them promises': async (say) => {
+    setTimeout(() => say('timer 2'), 2);
+    setTimeout(() => say('timer 1'), 1);
+    setTimeout((a: number, b: number) => say(['values', a, b]), 3, 1, 2);
+    const stopped = setTimeout(() => say('not here'), 1);
+    queueMicrotask(() => say('microtask'));
+    void Promise.resolve().then(() => say('promise'));
+    clearTimeout(stopped);
+    clearTimeout(undefined);
+    say('now');
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  },
+  'an interval until it is stopped': async (say) => {
+    let count = 0;
+    await new Promise<void>((resolve) => {
+      const timer = setInterval(() => {
+        say((count += 1));
+        if (count < 3) return;
+        clearInterval(timer);
+        setTimeout(resolve, 20);
+      }, 2);
+    });
+    say(structuredClone({ a: [1, new Map([[1, { b: 2 }]])], c: null }).a.length);
+  },
+};
+
+async function played(): Promise<unknown> {
+  const said: Record<string, unknown[]> = {};
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    const mine: unknown[] = (said[name] = []);
+    await scenario((what) => void mine.push(what));
+  }
+  return said;
+}
+
+export async function answers({ urls, queries, texts, bytes, base64 }: Cases): Promise<unknown> {
   return {
+    played: await played(),
     urls: urls.map(([url, base]) =>
       attempt(() => [urlParts(new URL(url, base)), changed(new URL(url, base)), URL.canParse(url, base)]),
     ),

@@ -4,5 +4,7 @@ import { readFileSync } from 'node:fs';
 import { answers } from './polyfill-cases.ts';
 
 const file = process.argv[2] ?? '';
-process.stdout.write(JSON.stringify(answers(JSON.parse(new TextDecoder().decode(readFileSync(file))))));
-exit(0);
+void answers(JSON.parse(new TextDecoder().decode(readFileSync(file)))).then((said) => {
+  process.stdout.write(JSON.stringify(said));
+  exit(0);
+});

@@ -133,7 +133,8 @@ export class AbortSignal extends EventTarget {
 
   /** The program does not stay for it. */
   static timeout(ms: number): AbortSignal {
-    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) throw new RangeError(`no such time: ${ms}`);
+    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER))
+      throw Object.assign(new RangeError(`no such time: ${ms}`), { code: 'ERR_OUT_OF_RANGE' });
     const signal = new AbortSignal(key);
     const late = (): void =>
       signal.fire(key, new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
