@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -293,11 +294,11 @@ func events(ctx context.Context, v loop.Values, tell loop.Tell) (engine.Value, e
 	}
 }
 
-// terminal is its columns; undefined where there is none.
+// terminal is its `columns rows`; undefined where there is none.
 func terminal(fd int) engine.Value {
 	size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
 	if err != nil {
 		return nil
 	}
-	return float64(size.Col)
+	return fmt.Sprint(size.Col, size.Row)
 }

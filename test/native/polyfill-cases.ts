@@ -164,6 +164,12 @@ export async function answers({ urls, queries, texts, bytes, base64 }: Cases): P
         pieces + streamed.decode(),
       ];
     }),
-    base64: base64.map((text) => attempt(() => [...atob(text)].map((letter) => letter.charCodeAt(0)))),
+    base64: base64.map((text) =>
+      attempt(() =>
+        atob(text)
+          .split('')
+          .map((letter) => letter.charCodeAt(0)),
+      ),
+    ),
   };
 }

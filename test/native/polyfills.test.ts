@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import fc from 'fast-check';
+import { array, constantFrom, integer, oneof, sample, tuple } from 'fast-check';
 import { buildNative, wanted } from './native.ts';
 import { answers, type Cases } from './polyfill-cases.ts';
 
@@ -131,7 +131,7 @@ const listed = [
   'http://4294967295',
 ];
 
-const piece = fc.constantFrom(
+const piece = constantFrom(
   'a',
   'B',
   '.',
@@ -174,42 +174,38 @@ const piece = fc.constantFrom(
   'C|',
   'localhost',
 );
-const generated = fc.sample(
-  fc.tuple(
-    fc.array(piece, { maxLength: 9 }).map((parts) => parts.join('')),
-    fc.constantFrom(...bases),
+const generated = sample(
+  tuple(
+    array(piece, { maxLength: 9 }).map((parts) => parts.join('')),
+    constantFrom(...bases),
   ),
   { numRuns: 6000, seed: 1 },
 );
-const start = fc.constantFrom('http://', 'https://', 'x://', 'file://', 'http:', '');
-const started = fc.sample(
-  fc.tuple(start, fc.array(piece, { maxLength: 7 })).map(([a, b]) => a + b.join('')),
+const start = constantFrom('http://', 'https://', 'x://', 'file://', 'http:', '');
+const started = sample(
+  tuple(start, array(piece, { maxLength: 7 })).map(([a, b]) => a + b.join('')),
   { numRuns: 4000, seed: 2 },
 );
-const queries = fc.sample(
-  fc.array(fc.constantFrom('a', 'b', '=', '&', '+', '%20', '%zz', '%c3%bc', '?', ' ', '%ff', '*', '~'), {
+const queries = sample(
+  array(constantFrom('a', 'b', '=', '&', '+', '%20', '%zz', '%c3%bc', '?', ' ', '%ff', '*', '~'), {
     maxLength: 8,
   }),
   { numRuns: 1000, seed: 3 },
 );
-const units = fc.sample(
-  fc.array(
-    fc.oneof(
-      fc.integer({ min: 0, max: 0xff }),
-      fc.integer({ min: 0, max: 0xffff }),
-      fc.integer({ min: 0xd7f0, max: 0xe010 }),
-    ),
+const units = sample(
+  array(
+    oneof(integer({ min: 0, max: 0xff }), integer({ min: 0, max: 0xffff }), integer({ min: 0xd7f0, max: 0xe010 })),
     { maxLength: 8 },
   ),
   { numRuns: 2000, seed: 4 },
 );
-const octet = fc.oneof(
-  fc.constantFrom(0xef, 0xbb, 0xbf, 0xc2, 0xc0, 0xe0, 0xed, 0xf0, 0xf4, 0xf5, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0x41, 0xff),
-  fc.integer({ min: 0, max: 255 }),
+const octet = oneof(
+  constantFrom(0xef, 0xbb, 0xbf, 0xc2, 0xc0, 0xe0, 0xed, 0xf0, 0xf4, 0xf5, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0x41, 0xff),
+  integer({ min: 0, max: 255 }),
 );
-const octets = fc.sample(fc.array(octet, { maxLength: 9 }), { numRuns: 4000, seed: 5 });
-const base64 = fc.sample(
-  fc.array(fc.constantFrom('A', 'Q', '=', '+', '/', '-', '_', ' ', '\n', '9', 'z', 'ü', '*'), { maxLength: 8 }),
+const octets = sample(array(octet, { maxLength: 9 }), { numRuns: 4000, seed: 5 });
+const base64 = sample(
+  array(constantFrom('A', 'Q', '=', '+', '/', '-', '_', ' ', '\n', '9', 'z', 'ü', '*'), { maxLength: 8 }),
   { numRuns: 2000, seed: 6 },
 );
 

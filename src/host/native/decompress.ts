@@ -9,7 +9,7 @@ import { unreadable } from '../port/archives.ts';
 import { bufferOf, later, now } from './crossing.ts';
 
 /** In the place of Node's in the host program: everything is in our own process. */
-export function createDecompress(_: { readonly programs: boolean }): Decompress {
+export function createDecompress(): Decompress {
   return (compression, input, what) => {
     if (compression === 'none') return input;
     return compression === 'zstd' ? throughZstd(input, what) : through(compression, input, what);

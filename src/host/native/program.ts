@@ -38,20 +38,18 @@ export const program: Program = {
 const endSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const satisfies readonly EndSignal[];
 
 function outputOn(fd: number): Output {
-  const columns = (): number | undefined => now('terminal', fd);
+  const size = (): readonly number[] | undefined => now<string | undefined>('terminal', fd)?.split(' ').map(Number);
   /** One after the other. */
   let before = Promise.resolve();
   return {
     get terminal() {
-      const wide = columns();
-      return wide === undefined
-        ? undefined
-        : { columns: wide, live: () => Promise.reject(new Error('no live lines here')) };
+      const [columns = 0, rows = 0] = size() ?? [];
+      return columns === 0 ? undefined : { columns, rows, live: () => Promise.reject(new Error('no live lines here')) };
     },
     get colours() {
       const forced = about.environment['FORCE_COLOR'];
       if (forced !== undefined) return forced !== '0';
-      return columns() !== undefined && about.environment['NO_COLOR'] === undefined;
+      return size() !== undefined && about.environment['NO_COLOR'] === undefined;
     },
     get journal() {
       const wanted = about.environment['JOURNAL_STREAM'];

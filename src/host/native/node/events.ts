@@ -62,5 +62,3 @@ export function once(emitter: EventEmitter, name: string): Promise<unknown[]> {
     if (name !== 'error') emitter.once('error', onError);
   });
 }
-
-export default EventEmitter;

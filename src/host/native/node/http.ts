@@ -225,16 +225,16 @@ class ServerResponse extends EventEmitter {
   writeHead(status: number, ...more: readonly (string | Readonly<Record<string, string>>)[]): this {
     const reason = typeof more[0] === 'string' ? more[0] : '';
     const headers = more.find((each) => typeof each === 'object') ?? {};
-    this.#next('respondHead', status, reason, JSON.stringify(Object.entries(headers)));
+    void this.#next('respondHead', status, reason, JSON.stringify(Object.entries(headers)));
     return this;
   }
   write(content: string | Uint8Array): boolean {
-    this.#next('respondWrite', content).then(() => this.emit('drain'));
+    void this.#next('respondWrite', content).then(() => this.emit('drain'));
     return false;
   }
   end(content?: string): this {
-    if (content !== undefined) this.#next('respondWrite', content);
-    this.#next('respondEnd').then(() => this.#close());
+    if (content !== undefined) void this.#next('respondWrite', content);
+    void this.#next('respondEnd').then(() => this.#close());
     return this;
   }
   #next(op: string, ...values: (string | number | Uint8Array)[]): Promise<unknown> {

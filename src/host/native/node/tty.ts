@@ -1,4 +1,4 @@
 /** `node:tty` */
 import { now } from '../crossing.ts';
 
-export const isatty = (fd: number): boolean => now<number | undefined>('terminal', fd) !== undefined;
+export const isatty = (fd: number): boolean => now<string | undefined>('terminal', fd) !== undefined;

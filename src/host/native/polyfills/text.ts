@@ -5,7 +5,7 @@ import { DOMException } from './abort.ts';
 export class TextEncoder {
   readonly encoding = 'utf-8';
   encode(text = ''): Uint8Array {
-    return now('utf8', String(text).toWellFormed());
+    return now('utf8', text.toWellFormed());
   }
 }
 
@@ -136,7 +136,7 @@ declare global {
 }
 
 export function atob(data: string): string {
-  let text = String(data).replaceAll(/[\t\n\f\r ]/g, '');
+  let text = data.replaceAll(/[\t\n\f\r ]/g, '');
   if (text.length % 4 === 0) text = text.replace(/={1,2}$/, '');
   if (text.length % 4 === 1 || /[^A-Za-z0-9+/]/.test(text)) throw invalid();
   const bytes = Uint8Array.fromBase64(text);
@@ -146,7 +146,7 @@ export function atob(data: string): string {
 }
 
 export function btoa(data: string): string {
-  const text = String(data);
+  const text = data;
   const bytes = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);

@@ -35,7 +35,7 @@ const isSpecial = ({ scheme }: Pick<Parts, 'scheme'>): boolean => Object.hasOwn(
 // ── percent-encoding ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 const setOf = (letters: string, more: ReadonlySet<string> = new Set()): ReadonlySet<string> =>
-  new Set([...more, ...letters]);
+  new Set([...more, ...letters.split('')]);
 const inFragment = setOf(' "<>`');
 const inQuery = setOf(' "#<>');
 const inSpecialQuery = setOf("'", inQuery);
