@@ -26,6 +26,8 @@ export const program: Program = {
     listening.done.catch(() => undefined);
     return () => listening.cancel();
   },
+  // The host program ends by itself then, with an error of its own.
+  onIdle: () => undefined,
   saveMemory: (yes) => now('saveMemory', yes),
   exit: (status) => exit(status),
   endBy: (signal) => {
