@@ -4,17 +4,17 @@ class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }
 
-function fail(message: unknown, otherwise: string): never {
+function fail(message: string | Error | undefined, otherwise: string): never {
   throw message instanceof Error
     ? message
-    : new AssertionError(message === undefined ? otherwise : `${String(message)}: ${otherwise}`);
+    : new AssertionError(message === undefined ? otherwise : `${message}: ${otherwise}`);
 }
 
 function shown(value: unknown): string {
   return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? `${each}n` : each)) ?? String(value);
 }
 
-function assert(value: unknown, message?: unknown): asserts value {
+function assert(value: unknown, message?: string | Error): asserts value {
   if (!value) fail(message, `${shown(value)} is not true`);
 }
 
@@ -40,7 +40,7 @@ function checkThrown(thrown: unknown, expected: Expected | undefined): void {
   if (typeof expected === 'function') {
     if (expected.prototype instanceof Error || expected === (Error as unknown))
       return assert(thrown instanceof (expected as new () => unknown), `${String(thrown)} is another error`);
-    return assert((expected as (value: unknown) => boolean)(thrown) === true, `${String(thrown)} was not expected`);
+    return assert((expected as (value: unknown) => boolean)(thrown), `${String(thrown)} was not expected`);
   }
   for (const [key, wanted] of Object.entries(expected)) {
     const found = (thrown as Record<string, unknown>)[key];
@@ -53,20 +53,21 @@ function checkThrown(thrown: unknown, expected: Expected | undefined): void {
   }
 }
 
+// oxlint-disable-next-line import/no-default-export -- as the module that it stands for
 export default Object.assign(assert, {
   ok: assert,
-  fail: (message?: unknown) => fail(message, 'failed'),
-  equal: (a: unknown, b: unknown, message?: unknown) =>
+  fail: (message?: string | Error) => fail(message, 'failed'),
+  equal: (a: unknown, b: unknown, message?: string | Error) =>
     void (Object.is(a, b) || fail(message, `${shown(a)} is not ${shown(b)}`)),
-  notEqual: (a: unknown, b: unknown, message?: unknown) =>
+  notEqual: (a: unknown, b: unknown, message?: string | Error) =>
     void (!Object.is(a, b) || fail(message, `both are ${shown(a)}`)),
-  deepEqual: (a: unknown, b: unknown, message?: unknown) =>
+  deepEqual: (a: unknown, b: unknown, message?: string | Error) =>
     void (same(a, b) || fail(message, `${shown(a)} is not ${shown(b)}`)),
-  notDeepEqual: (a: unknown, b: unknown, message?: unknown) =>
+  notDeepEqual: (a: unknown, b: unknown, message?: string | Error) =>
     void (!same(a, b) || fail(message, `both are ${shown(a)}`)),
-  match: (text: string, pattern: RegExp, message?: unknown) =>
+  match: (text: string, pattern: RegExp, message?: string | Error) =>
     void (pattern.test(text) || fail(message, `${shown(text)} is not ${pattern}`)),
-  doesNotMatch: (text: string, pattern: RegExp, message?: unknown) =>
+  doesNotMatch: (text: string, pattern: RegExp, message?: string | Error) =>
     void (!pattern.test(text) || fail(message, `${shown(text)} is ${pattern}`)),
   throws: (work: () => unknown, expected?: Expected): void => {
     try {

@@ -40,7 +40,8 @@ function errorOf([message, code, path]: readonly [string, string, string]): Erro
   return Object.assign(new Error(message), code !== '' && { code }, path !== '' && { path });
 }
 
-/** What does not wait. The caller knows what comes back. */
+/** What does not wait. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows what comes back
 export function now<Result extends Crossing | void>(op: string, ...values: readonly Crossing[]): Result {
   return hostNow(op, ...values);
 }
@@ -78,7 +79,7 @@ export function later<Result extends Crossing | void>(op: string, ...values: rea
 /** Calls back once, after so many milliseconds. Returns what stops it, and whether the program stays for it. */
 export function afterMs(ms: number, callback: () => void): Pick<Begun<void>, 'cancel' | 'ref'> {
   const id = (last += 1);
-  waiting.set(id, { resolve: callback as (value: never) => void, reject: () => undefined, onPiece: undefined });
+  waiting.set(id, { resolve: callback, reject: () => undefined, onPiece: undefined });
   hostTimer(id, ms);
   return {
     cancel: () => {

@@ -3,7 +3,7 @@ import { about } from '../about.ts';
 import { now } from '../crossing.ts';
 
 export const constants = {
-  signals: new Proxy({} as Record<string, number>, { get: (_, name) => now<number>('signalNumber', String(name)) }),
+  signals: new Proxy({}, { get: (_, name) => now<number>('signalNumber', String(name)) }),
 };
 export const getPriority = (): number => now('priority');
 export const tmpdir = (): string => about.environment['TMPDIR'] ?? '/tmp';

@@ -20,7 +20,9 @@ function bytesOf(text: string, encoding: Encoding): Uint8Array {
         .replaceAll(/[^A-Za-z0-9+/]/g, '');
       return Uint8Array.fromBase64(digits.length % 4 === 1 ? digits.slice(0, -1) : digits);
     }
-    default:
+    case 'latin1':
+    case 'ascii':
+    case 'binary':
       return Uint8Array.from(text, (letter) => letter.charCodeAt(0) & 0xff);
   }
 }

@@ -397,7 +397,7 @@ export class URL {
   #parts: Parts;
   #params: URLSearchParams | undefined;
 
-  constructor(input: unknown, base?: unknown) {
+  constructor(input: string | URL, base?: string | URL) {
     try {
       this.#parts = parse(String(input), base === undefined ? undefined : parse(String(base)));
     } catch (thrown) {
@@ -406,10 +406,10 @@ export class URL {
     }
   }
 
-  static canParse(input: unknown, base?: unknown): boolean {
+  static canParse(input: string | URL, base?: string | URL): boolean {
     return URL.parse(input, base) !== null;
   }
-  static parse(input: unknown, base?: unknown): URL | null {
+  static parse(input: string | URL, base?: string | URL): URL | null {
     try {
       return new URL(input, base);
     } catch {
