@@ -1,40 +1,43 @@
 /** What of clouds, tools and machines sealing takes out of a root, what it leaves, and what it is told to leave. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { diffTrees, snapshotTree } from '../../test/lab/tree.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 import { formatImageLock, imageLockPath, type ImageLock } from '../image/image-lock.ts';
+import { measureSpace } from '../image/space.ts';
 import { traces } from '../image/trace-table.ts';
 import { verifyHost } from '../inspect/verify/verify.ts';
 import { sealImage } from './seal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-traces-'));
-after(() => rmSync(folder, { recursive: true }));
+after(() => void spawnSync('rm', ['-rf', folder]));
 
 function put(root: string, path: string, text = 'of one machine'): void {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), text);
 }
 
+const emptyLock: ImageLock = {
+  apiVersion: 'nodekiln.dev/v1alpha1',
+  kind: 'ImageLock',
+  image: { name: 'x', os: 'debian', release: '12', architecture: 'amd64' },
+  artifacts: [],
+  binaries: [],
+  packages: { manager: 'none', before: [], installed: [] },
+  images: [],
+  units: [],
+  files: [],
+};
+
 function rootWith(paths: readonly string[]): string {
   const root = mkdtempSync(join(folder, 'root-'));
   put(root, '/etc/os-release', 'ID=debian\n');
   put(root, '/etc/machine-id', '');
-  const lock: ImageLock = {
-    apiVersion: 'nodekiln.dev/v1alpha1',
-    kind: 'ImageLock',
-    image: { name: 'x', os: 'debian', release: '12', architecture: 'amd64' },
-    artifacts: [],
-    binaries: [],
-    packages: { manager: 'none', before: [], installed: [] },
-    images: [],
-    units: [],
-    files: [],
-  };
-  put(root, imageLockPath, formatImageLock(lock));
+  put(root, imageLockPath, formatImageLock(emptyLock));
   for (const path of paths) put(root, path);
   put(root, '/etc/passwd', accounts);
   return root;
@@ -293,6 +296,23 @@ describe('traces of a machine', () => {
     }
   });
 
+  it('are found and gone however deep they lie, where no path is long enough', async () => {
+    const root = rootWith(stays);
+    for (const top of [...deep, '/var/log/deep', '/srv/deep', '/run/extensions/deep']) digDown(join(root, top));
+    const dry = await sealImage({ root, dryRun: true });
+    const sealed = await sealImage({ root });
+    assert.deepEqual({ ...dry, dryRun: false }, sealed);
+    for (const top of deep) assert.equal(bytesBelow(join(root, top)), 0, top);
+    assert.ok(sealed.emptied.some((path) => path.length > 2500 && path.endsWith('/f')));
+    assert.equal(bytesBelow(join(root, '/var/log')), 0);
+    assert.equal(bytesBelow(join(root, '/srv/deep')), 4);
+    for (const path of stays) assert.equal(readFileSync(join(root, path), 'utf8'), 'of one machine', path);
+    assert.deepEqual(await checked(root), []);
+    assert.equal((await sealImage({ root })).changed, false);
+    const { totalBytes } = await measureSpace(createLinuxHost({ root }), emptyLock);
+    assert.ok(totalBytes > 0);
+  });
+
   it('stay where they are told to, and verify knows it', async () => {
     const kept = ['/home/ops/.ssh', '/etc/hostname', '/var/lib/waagent/extension', '/var/log/app', '/tmp/a/b'];
     const inKept = [
@@ -326,6 +346,21 @@ describe('traces of a machine', () => {
 });
 
 /** What verify says against the identity of the root. */
+/** Of trees whose paths are longer than a system call takes. */
+const deep = ['/tmp/deep', '/var/tmp/deep', '/var/cache/dnf/deep', '/root/.azure/deep', '/var/lib/kubelet/pods/deep'];
+
+function digDown(top: string): void {
+  const script =
+    'mkdir -p "$1" && cd -P "$1" && for i in $(seq 20); do mkdir "$2" && cd -P "$2"; done && printf deep >f';
+  const { status, stderr } = spawnSync('bash', ['-c', script, 'bash', top, 'ü'.repeat(125)], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+}
+
+function bytesBelow(top: string): number {
+  const { stdout } = spawnSync('find', [top, '-type', 'f', '-printf', '%s\n'], { encoding: 'utf8' });
+  return stdout.split('\n').reduce((sum, size) => sum + Number(size), 0);
+}
+
 async function checked(root: string): Promise<string[]> {
   const host = createLinuxHost({ root });
   try {

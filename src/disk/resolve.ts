@@ -5,7 +5,7 @@
  * A link is followed only where nobody else could have put it: in a folder that other users may write to it is refused,
  * whatever it leads to (the rule of systemd-tmpfiles and of the kernel's protected_symlinks). Folders that others can
  * exchange while we walk are held open, and what lies in them is reached through `/proc/self/fd`: what is swapped meanwhile
- * leads nowhere. Of everything else the path is enough.
+ * leads nowhere. Of everything else the path is enough, unless it is too long for one system call.
  *
  * In: absolute host paths. Out: absolute paths without a symlink except, when asked for, the last component; missing
  * components are kept as they are written. Errors: NK_PATH_UNSAFE; system errors (ELOOP after 40 symlinks, like the kernel).
@@ -18,6 +18,8 @@ import { makeFolders } from './folders.ts';
 import { exchanged, unsafe } from './unsafe.ts';
 
 const maxSymlinks = 40;
+/** Of a path in characters, so that with a name more it is no longer than a system call takes (PATH_MAX), in any script. */
+const longestPath = 1000;
 
 export interface PathResolver {
   readonly root: string;
@@ -231,6 +233,7 @@ function walks(about: About, walking: Walking = {}): Walk {
 
 /** What most paths lead through: folders that nobody else can exchange. */
 function plainFolder({ disk, root }: About, path: string): Reached | undefined {
+  if (root.length + path.length > longestPath) return undefined;
   let name = '/';
   let found = disk.look(name);
   for (const part of (root + path).split('/')) {
@@ -309,7 +312,8 @@ async function step(
     return at;
   }
   const next = { ...at, found };
-  if (!hold || found.type === 'symlink' || isFixed(above.found, found, disk.self)) return next;
+  const isLong = found.type === 'directory' && at.real.length > longestPath;
+  if (!hold || found.type === 'symlink' || (isFixed(above.found, found, disk.self) && !isLong)) return next;
   return hold(next);
 }
 
