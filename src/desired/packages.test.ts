@@ -44,9 +44,11 @@ test('dnf: name and version are one word, and rpm says whether they are there', 
   assert.deepEqual(action.argv.slice(3), ['sh', 'runc', 'containerd-1.7.24']);
   assert.match(action.argv[2] ?? '', /^for program in dnf dnf5 tdnf microdnf yum; do\n/);
   const options =
-    '--assumeyes --refresh --setopt=install_weak_deps=False --setopt=\'*.skip_if_unavailable=False\' --setopt=retries=3 --setopt=timeout=30 "$@"';
-  assert.ok(action.argv[2]?.includes(`dnf | dnf5) set -- install ${options} ;;`));
-  assert.deepEqual(action.guard, { type: 'command', argv: ['rpm', '--query', 'runc', 'containerd-1.7.24'] });
+    '--assumeyes --refresh --setopt=install_weak_deps=False --setopt=*.skip_if_unavailable=False --setopt=retries=3 --setopt=timeout=30';
+  assert.ok(action.argv[2]?.includes(`dnf | dnf5) options='${options}' ;;`));
+  assert.ok(action.guard.type === 'command');
+  assert.deepEqual(action.guard.argv.slice(3), ['sh', 'runc', 'containerd-1.7.24']);
+  assert.match(action.guard.argv[2] ?? '', / && exec rpm --query "\$@"$/);
   assert.deepEqual(action.env, { LC_ALL: 'C.UTF-8' });
   assert.equal(action.title, 'dnf install of runc, containerd-1.7.24');
   assert.deepEqual([action.id, action.kind, action.timeoutMs], ['action:install-runtime', 'action', 900_000]);

@@ -6,6 +6,7 @@
  */
 import { base } from './render-items.ts';
 import type { ActionResource, PackageManager } from '../model/resources.ts';
+import { stateFolder } from '../model/state-paths.ts';
 
 export interface Package {
   readonly name: string;
@@ -17,10 +18,12 @@ export interface Package {
  * Lists of packages age: one action brings them up to date and installs, because an older list names files that the
  * mirrors have dropped.
  *
- * The guard exits 0 when every package, given as `name` or `name=version`, is installed. Names are arguments of
+ * The guard exits 0 when every package, given as `name` or `name=version`, is installed, and none is half-way. Names are arguments of
  * both programs, never part of their text.
  */
 const dpkgGuard = [
+  // Also of a package that another one's installation ran a script of.
+  "dpkg-query --show --showformat='${db:Status-Status}\\n' | grep -qE '^(half-|unpacked|triggers-)' && exit 1",
   'for want in "$@"; do',
   'name=${want%%=*}',
   'have=$(dpkg-query --show --showformat=\'${db:Status-Status} ${Version}\' "$name" 2>/dev/null) || exit 1',
@@ -64,26 +67,66 @@ const aptProgram = (options: { update: string; install: string; dpkg: string }):
 export const dnfPrograms = ['dnf', 'dnf5', 'tdnf', 'microdnf', 'yum'] as const;
 
 /** A repository that is away is a failure: an older package of another one would be taken for the newest. */
-const whole = "--setopt='*.skip_if_unavailable=False'";
+const whole = '--setopt=*.skip_if_unavailable=False';
+
+/** State of the root: what packages there were before an installation, until that has come to its end, and what it needs. */
+const unfinished = `${stateFolder}/rpms`;
+
+/** In the words of rpm, yum, dnf and dnf5. */
+const failedScript = 'scriptlet failed, |lua script failed: |Error in .* scriptlet|scriptlet failure in';
 
 /**
- * Each knows other options. All fetch the lists anew: an older one names files that the mirrors have dropped. 127 without any,
- * as a shell says it.
+ * Each program knows other options. All fetch the lists anew: an older one names files that the mirrors have dropped. 127 without
+ * any, as a shell says it.
+ *
+ * rpm counts a package as installed before its last scripts run, and no program that uses it fails when one of them does: they only
+ * say so. So it is known until the end of an installation what was there before, and the next one begins with what is new or
+ * changed since: what is new goes, without its scripts, and is installed like any other; what has become newer is
+ * installed again.
+ *
+ * rpm's plugin `unshare` wants namespaces for each script, which an installer may not make: every shell script would fail. They are
+ * in namespaces already.
  */
 const dnfProgram = (transfer: string): string =>
   [
     `for program in ${dnfPrograms.join(' ')}; do`,
     'command -v "$program" >/dev/null || continue',
     'case $program in',
-    `dnf | dnf5) set -- install --assumeyes --refresh --setopt=install_weak_deps=False ${whole} ${transfer} "$@" ;;`,
-    'tdnf) set -- install --assumeyes --refresh "$@" ;;',
-    'microdnf) microdnf clean all; set -- install --assumeyes --setopt=install_weak_deps=0 "$@" ;;',
-    `yum) yum --quiet clean expire-cache; set -- install --assumeyes ${transfer} "$@" ;;`,
+    `dnf | dnf5) options='--assumeyes --refresh --setopt=install_weak_deps=False ${whole} ${transfer}' ;;`,
+    "tdnf) options='--assumeyes --refresh' ;;",
+    "microdnf) microdnf clean all; options='--assumeyes --setopt=install_weak_deps=0' ;;",
+    `yum) yum --quiet clean expire-cache; options='--assumeyes ${transfer}' ;;`,
     'esac',
-    'exec "$program" "$@"',
+    'set -f',
+    `mkdir -p ${unfinished}/rpm && cd ${unfinished} && exec 9<. || exit`,
+    '! command -v flock >/dev/null || flock 9',
+    "echo '%__transaction_unshare %{nil}' >rpm/macros",
+    'export XDG_CONFIG_HOME="$PWD"',
+    "rpms() { rpm --query --all --queryformat '%{NAME} %{VERSION}-%{RELEASE} %{INSTALLTID}\\n' | grep -v '^gpg-pubkey ' | sort; }",
+    'run() {',
+    '{ "$program" "$@" 2>&1; echo "$?" >status; } | tee said',
+    'read -r status <status',
+    '[ "$status" -eq 0 ] || exit "$status"',
+    `! grep -E '${failedScript}' said >&2 || exit 1`,
+    '}',
+    'if [ -e before ]; then',
+    'new= newer=',
+    'for name in $(rpms | comm -13 before - | cut -d" " -f1 | sort -u); do',
+    'if cut -d" " -f1 before | grep -qxF -- "$name"; then newer="$newer $name"; else new="$new $name"; fi',
+    'done',
+    '[ -z "$new" ] || rpm --erase --allmatches --nodeps --noscripts $new || exit',
+    '[ -z "$newer" ] || run reinstall $options $newer',
+    'fi',
+    'rpms >all && mv all before || exit',
+    `trap '[ "$(rpms)" != "$(cat before)" ] || rm -r ${unfinished}' EXIT`,
+    'run install $options "$@"',
+    `trap - EXIT; exec rm -r ${unfinished}`,
     'done',
     `echo 'there is none of ${dnfPrograms.join(', ')}' >&2; exit 127`,
   ].join('\n');
+
+/** Exits 0 when every package is installed, and no installation is unfinished. */
+const rpmGuard = `[ ! -e ${unfinished} ] && exec rpm --query "$@"`;
 
 export function installActions(name: string, manager: PackageManager, packages: readonly Package[]): ActionResource[] {
   const common = {
@@ -132,7 +175,7 @@ export function installActions(name: string, manager: PackageManager, packages: 
         {
           ...common,
           argv: ['sh', '-c', program, 'sh', ...wanted],
-          guard: { type: 'command', argv: ['rpm', '--query', ...wanted] },
+          guard: { type: 'command', argv: ['sh', '-c', rpmGuard, 'sh', ...wanted] },
           env: { LC_ALL: 'C.UTF-8' },
           title: `dnf install of ${wanted.join(', ')}`,
         },

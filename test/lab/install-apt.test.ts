@@ -31,6 +31,14 @@ const specs: Readonly<Record<string, Partial<PackageSpec>>> = {
   'hangs-after': { scripts: { postinst: hung('hangs-after') } },
   needs: { fields: { Depends: 'plain' } },
   fails: { scripts: { postinst: script('echo "the licence is not accepted" >&2; exit 3') } },
+  'fails-for-another': {
+    scripts: {
+      triggers: 'interest-noawait /usr/bin/plain\n',
+      postinst: script(
+        '[ ! -e /usr/bin/plain ] || [ -e /let-go ] || { echo "the licence is not accepted" >&2; exit 3; }',
+      ),
+    },
+  },
   'asks-input': { scripts: { postinst: script('echo "Continue? [y/n]"; read answer; [ "$answer" = y ]') } },
   'asks-terminal': { scripts: { postinst: script('echo "Password:" > /dev/tty; read answer < /dev/tty') } },
   'asks-debconf': {
@@ -207,6 +215,22 @@ for (const suite of ['bookworm', 'trixie'] as const)
         assert.deepEqual(made.progress, []);
         await tryRun(['chroot', made.root, 'dpkg', '--force-all', '--purge', name]);
       });
+
+    test('fails with the script of another package that it has run, until that does not', async () => {
+      await rm(join(made.root, 'let-go'), { force: true });
+      await install('fails-for-another');
+      const wanted = action([{ name: 'plain' }]);
+      for (let times = 0; times < 2; times++) {
+        assert.match((await refused(made.install(wanted))).lines.join('\n'), /the licence is not accepted/);
+        assert.match(await state('plain'), /ok installed$/);
+        assert.match(await state('fails-for-another'), /half-configured$/);
+        assert.equal(await made.isDone(wanted), false);
+      }
+      await writeFile(join(made.root, 'let-go'), '');
+      await made.install(wanted);
+      assert.equal(await made.isDone(wanted), true);
+      await inside('apt-get', 'purge', '--yes', 'plain', 'fails-for-another');
+    });
 
     for (const [name, says] of [
       ['wants-what-nobody-has', /nobody-has-it/],

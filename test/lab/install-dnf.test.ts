@@ -3,7 +3,8 @@
  * microdnf and yum are in no Debian: what they are asked is written down.
  */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -17,15 +18,51 @@ import { installPrerequisites } from './prerequisites.ts';
 import { derivedRoot } from './root.ts';
 import { run, tryRun } from './run.ts';
 
-/** Scripts are in rpm's own Lua: these roots have no shell that a package of rpm would know of. */
-const lua = (text: string): Readonly<Record<string, string>> => ({ '%post -p <lua>': text });
+/** In rpm's own Lua, until it may succeed; then it leaves a trace. */
+const lua = (section: string, trigger = ''): Readonly<Record<string, string>> => ({
+  [`${section} -p <lua>${trigger}`]:
+    'if not posix.stat("/let-go") then error("the licence is not accepted") end\nposix.mkdir("/ran")',
+});
+const shell = (text: string): Readonly<Record<string, string>> => ({ '%post -p /bin/sh': `${text}; mkdir /ran` });
 const specs: Readonly<Record<string, Partial<PackageSpec>>> = {
   plain: {},
+  newer: {},
   later: { version: '2' },
   dated: { epoch: 3 },
-  fails: { scripts: lua('error("the licence is not accepted")') },
-  hangs: { scripts: lua('os.execute("sleep 600")') },
+  hangs: {
+    scripts: { '%post -p <lua>': 'if not posix.stat("/let-go") then os.execute("sleep 600") end\nposix.mkdir("/ran")' },
+  },
+  needs: { fields: { Requires: 'fails' } },
+  /** These roots have no package of rpm with a shell. */
+  shell: { fields: { Provides: '/bin/sh, /bin/nothing' } },
+  fails: { scripts: lua('%post') },
+  'fails-in-shell': { scripts: shell('[ -e /let-go ] || exit 3') },
+  'fails-by-signal': { scripts: shell('[ -e /let-go ] || kill -9 $$') },
+  'fails-without-interpreter': { scripts: { '%post -p /bin/nothing': 'mkdir /ran' } },
+  'fails-at-the-end': { scripts: lua('%posttrans') },
+  'fails-for-another': { scripts: lua('%triggerin', ' -- plain'), fields: { Requires: 'plain' } },
+  'fails-for-files': { scripts: lua('%filetriggerin', ' -- /usr/bin') },
+  'fails-for-files-at-the-end': { scripts: lua('%transfiletriggerin', ' -- /usr/bin') },
+  'fails-before': { scripts: lua('%pre') },
+  'fails-before-all': { scripts: lua('%pretrans') },
 };
+/** Of these there is a second version. */
+const second: Readonly<Record<string, Partial<PackageSpec>>> = { newer: { scripts: lua('%post') } };
+
+/** Scripts that fail, and what is said of it. */
+const failing: readonly [name: string, says: RegExp][] = [
+  ['fails', /lua script failed: .*the licence is not accepted/],
+  ['needs', /the licence is not accepted/],
+  ['fails-in-shell', /%post\(fails-in-shell-1-1\.x86_64\) scriptlet failed, exit status 3/],
+  ['fails-by-signal', /scriptlet failed, signal 9/],
+  ['fails-without-interpreter', /scriptlet failed, exit status 127/],
+  ['fails-at-the-end', /%posttrans.*the licence is not accepted/],
+  ['fails-for-another', /%triggerin.*the licence is not accepted/],
+  ['fails-for-files', /%filetriggerin.*the licence is not accepted/],
+  ['fails-for-files-at-the-end', /%transfiletriggerin.*the licence is not accepted/],
+  ['fails-before', /%pre.*the licence is not accepted/],
+  ['fails-before-all', /%pretrans.*the licence is not accepted/],
+];
 
 const www = await mkdtemp(join(tmpdir(), 'nodekiln-www-'));
 after(() => rm(www, { recursive: true, force: true }));
@@ -35,7 +72,11 @@ before(async () => {
   await installPrerequisites(console.error);
   key = await makeKey(join(www, 'key'), 'publisher');
   await mkdir(join(www, 'repository'));
-  for (const [name, spec] of Object.entries(specs)) {
+  const all = [
+    ...Object.entries(specs),
+    ...Object.entries(second).map(([name, spec]) => [name, { version: '2', ...spec }] as const),
+  ];
+  for (const [name, spec] of all) {
     const files = { [`usr/bin/${name}`]: '#!/bin/sh\n' };
     const path = buildRpm(join(www, 'repository'), { name, version: '1', files, scripts: {}, ...spec });
     await signRpm(path, key);
@@ -87,7 +128,9 @@ for (const [program, suite, packages] of [
     const forget = async (...names: readonly string[]): Promise<void> => {
       made.trouble = () => undefined;
       made.onPause = () => undefined;
-      await tryRun(['chroot', made.root, 'rpm', '--erase', ...names]);
+      for (const name of names) await tryRun(['chroot', made.root, 'rpm', '--erase', '--noscripts', '--nodeps', name]);
+      for (const path of ['let-go', 'ran', 'bin/nothing', 'var/lib/nodekiln/rpms'])
+        await rm(join(made.root, path), { recursive: true, force: true });
       await rm(join(made.root, 'var/cache/dnf'), { recursive: true, force: true });
     };
     const refused = async (work: Promise<void>): Promise<NodekilnError> => {
@@ -143,6 +186,47 @@ for (const [program, suite, packages] of [
         assert.match(error.lines.join('\n'), says);
         await forget(name);
       });
+
+    for (const [name, says] of failing)
+      test(`fails with a script of a package that ${name}, until that does not`, async () => {
+        made.onPause = () => assert.fail('there is nothing to wait for');
+        const wanted = action([{ name, version: '1' }]);
+        for (let times = 0; times < 2; times++) {
+          const error = await refused(made.install(wanted));
+          assert.equal(error.message, `dnf install of ${name}-1 ended with exit status 1`);
+          assert.match(error.lines.join('\n'), says);
+          assert.equal(await made.isDone(wanted), false);
+        }
+        await writeFile(join(made.root, 'let-go'), '');
+        await symlink('sh', join(made.root, 'bin/nothing'));
+        await made.install(wanted);
+        assert.ok(existsSync(join(made.root, 'ran')), 'the script has not run');
+        assert.equal(existsSync(join(made.root, 'var/lib/nodekiln/rpms')), false);
+        await forget(name, 'fails', 'plain', 'shell');
+      });
+
+    test('fails with a script of a newer version, and installs that again', async () => {
+      await made.install(action([{ name: 'newer', version: '1-1' }]));
+      const wanted = action([{ name: 'newer', version: '2-1' }]);
+      await refused(made.install(wanted));
+      await run(['chroot', made.root, 'rpm', '--query', 'newer-2-1']);
+      assert.equal(await made.isDone(wanted), false);
+      await writeFile(join(made.root, 'let-go'), '');
+      await made.install(wanted);
+      assert.ok(existsSync(join(made.root, 'ran')), 'the script has not run');
+      await forget('newer');
+    });
+
+    test('takes up what was killed while a script ran', async () => {
+      const wanted = action([{ name: 'hangs' }], { timeoutMs: 15_000 });
+      assert.equal((await refused(made.install(wanted))).code, 'NK_TIMEOUT');
+      await run(['chroot', made.root, 'rpm', '--query', 'hangs']);
+      assert.equal(await made.isDone(wanted), false);
+      await writeFile(join(made.root, 'let-go'), '');
+      await install('hangs', 'later');
+      assert.ok(existsSync(join(made.root, 'ran')), 'the script has not run');
+      await forget('hangs', 'later');
+    });
 
     test('has its time, and says how far it came', async () => {
       const error = await refused(made.install(action([{ name: 'hangs' }], { timeoutMs: 15_000 })));

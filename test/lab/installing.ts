@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createLinuxHost } from '../../src/host/linux/host.ts';
-import { performAction } from '../../src/kinds/action/apply.ts';
+import { observeAction, performAction } from '../../src/kinds/action/apply.ts';
 import type { PerformContext } from '../../src/kinds/performer.ts';
 import type { ActionResource } from '../../src/model/resources.ts';
 import { run } from './run.ts';
@@ -26,6 +26,8 @@ export interface InstallingRoot {
   readonly progress: readonly string[];
   /** Throws what a step would. */
   install(action: ActionResource, signal?: AbortSignal): Promise<void>;
+  /** What its guard says. */
+  isDone(action: ActionResource): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export async function installingRoot(base: string, www: string): Promise<Install
       } satisfies Partial<PerformContext>;
       await performAction(context as unknown as PerformContext, action);
     },
+    isDone: async (action) => (await observeAction(host, action)).done,
     close: async () => {
       server.closeAllConnections();
       server.close();

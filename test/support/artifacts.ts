@@ -14,7 +14,7 @@ export interface PackageSpec {
   readonly architecture?: string;
   /** Path inside the package → content. */
   readonly files: Readonly<Record<string, string | Buffer>>;
-  /** More fields of a .deb's control file. */
+  /** More fields of a .deb's control file, or of a .rpm's head. */
   readonly fields?: Readonly<Record<string, string>>;
   /** Scripts and conffiles of a .deb, sections of a .rpm, by name. Default: one that leaves a trace on this machine. */
   readonly scripts?: Readonly<Record<string, string>>;
@@ -133,6 +133,7 @@ export function buildRpm(folder: string, spec: PackageSpec, compression: keyof t
     'Summary: made by a test',
     'License: none',
     'AutoReqProv: no',
+    ...Object.entries(spec.fields ?? {}).map(([key, value]) => `${key}: ${value}`),
     '%description',
     'made by a test',
     '%install',

@@ -158,8 +158,9 @@ describe('an action that may do better a little later', () => {
 
   test('is not run again where it is no package manager’s', async () => {
     const { packageManager: _, ...once } = install;
-    engine.machine.program('sh', () => ({ status: 1, stderr: 'Curl error (28)' }));
+    let count = 0;
+    engine.machine.program('sh', () => ({ status: 1, stderr: `Curl error (28) ${count++}` }));
     await engine.apply([once]);
-    assert.equal(engine.effects().filter((effect) => effect.startsWith('exec sh')).length, 1);
+    assert.equal(count, 1);
   });
 });
