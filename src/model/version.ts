@@ -36,20 +36,20 @@ export interface Version {
 type Mutable = { -readonly [Key in keyof Version]: Version[Key] };
 
 const maxLength = 256;
-const prereleaseWord = /^(?:(?:alpha|beta|rc|pre|preview|dev|snapshot|nightly|canary)(?:[.\d].*)?|[ab]\d.*)$/i;
+const prereleaseWord = /^(?:(?:alpha|beta|rc|pre|preview|dev|snapshot|nightly|canary)(?:[.\d].*)?|ec\.\d.*|[ab]\d.*)$/i;
 /** What vendors of Kubernetes and build systems append: whose build it is, of which commit. */
 const buildWord =
-  /^(?:(?:k3s|rke2r|rancher)\d|(?:k0s|eks|gke|aks|do|tke|aliyun|alicloud|iks|vmware|tkg|vkr|okd|scos|talos|gardener|oke|lke|cce|ce|ee|mirantis|mke|pmk|d2iq|nkp|flannel|build|git|dirty|unknown)(?:[.\d]|$))/i;
+  /^(?:(?:k3s|rke2r|rancher|hardened|ck)\d|(?:k0s|eks|eksbuild|gke|aks|do|tke|vke|aliyun|alicloud|iks|vmware|tkg|vkr|okd|openshift|scos|talos|gardener|oke|lke|cce|ce|ee|mirantis|mke|pmk|d2iq|nkp|flannel|build|git|dirty|unknown)(?:[.\d]|$))/i;
 /** A commit, shortened or not; a number alone is a date or a revision, letters alone are a word. */
 const commit = /^(?:g[0-9a-f]{7,40}|(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40})$/;
-/** These count on in numbers of their own: `eks-1-28-40`, `mirantis-1`, `rancher1-1`. */
-const countingBuild = /^(?:eks|mirantis|rancher\d+)$/;
+/** These count on in numbers of their own: `eks-1-28-40`, `mirantis-1`, `rancher1-1`, `nightly-20241128-2100`. */
+const countingBuild = /^(?:eks|mirantis|rancher\d+|nightly)$/;
 /** Revisions that begin with a letter: of Azure, of PPAs, of Alpine and Gentoo, of ISC. */
 const revisionWord = /^(?:u|ppa|r|p)\d/;
 const repackMark = /^(ds|dfsg|repack)[\d.]*$/;
 const codename =
   '(?:noble|jammy|focal|bionic|xenial|trusty|lunar|mantic|oracular|plucky|questing|resolute|stretch|buster|bullseye|bookworm|trixie|forky|sid)';
-const distroName = `(?:ubuntu|debian|deb|azl|azlinux|azurelinux|cm|mariner|el|rhel|centos|fc|fedora|amzn|suse|sles|opensuse|flatcar|bpo|(?:sle|lp|bp|oe|ky|ph|ol|al|an|tl|mga)(?=\\d)|(?:ubuntu-|debian-)?${codename})`;
+const distroName = `(?:ubuntu|debian|deb|azl|azlinux|azurelinux|cm|mariner|el|rhel|centos|fc|fedora|amzn|suse|sles|opensuse|flatcar|alpine|photon|raspbian|bpo|(?:sle|lp|bp|oe|ky|ph|ol|al|an|tl|mga)(?=\\d)|(?:ubuntu-|debian-)?${codename})`;
 const distroPart = new RegExp(
   `^(\\d[\\d.]*?)?[-.+~]?(${distroName}(?:\\.?\\d+(?:[._]\\d+)*)?(?!\\d)(?:~${codename})?)(?:[.+~-]?(u?\\d[\\w.+~]*))?$`,
 );
@@ -66,11 +66,13 @@ export function parseVersion(text: string): Version {
 
   // One letter may end upstream, as in 1.1.1w.
   const head = /^(?:(\d{1,9}):)?[vV]?(\d+(?:\.\d+)*(?:[a-z](?![A-Za-z\d.]))?)/;
-  const [whole = '', epoch, upstream = ''] = head.exec(text) ?? [];
+  // Releases of EKS Distro are named v1-29-eks-10.
+  const [whole = '', epoch, number = ''] = /^()v(\d+-\d+)(?=-eks-)/.exec(text) ?? head.exec(text) ?? [];
+  const upstream = number.replace('-', '.');
   if (upstream === '') throw invalid(text, 'does not begin with a dotted number');
 
   const version: Mutable = { upstream };
-  if (epoch !== undefined) version.epoch = Number(epoch);
+  if (epoch) version.epoch = Number(epoch);
 
   let rest = text.slice(whole.length);
   const arch = archSuffix.exec(rest);
@@ -88,6 +90,8 @@ function parseSuffixes(version: Mutable, suffixes: string, text: string): void {
   let rest = prereleaseWord.test(beginning(suffixes, /^[A-Za-z][^-~+_]*/)) ? `-${suffixes}` : suffixes;
   // Labels and names of images cannot hold a plus sign: VMware writes three hyphens, 1.28.4---vmware.1.
   rest = rest.replace(/---(?=[A-Za-z])/, '+');
+  // Python and Ruby write 1.30.0.dev3, 2.0.0.rc1.
+  if (rest.startsWith('.') && prereleaseWord.test(beginning(rest.slice(1), /[^-~+_^]*/))) rest = `-${rest.slice(1)}`;
   // OpenSSH counts its portable releases so: 9.2p1.
   if (/^p\d+(?![\w.])/.test(rest)) rest = `+${rest}`;
   while (rest !== '') {

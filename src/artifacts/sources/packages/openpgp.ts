@@ -1,6 +1,6 @@
 /**
- * OpenPGP signatures of repositories and packages, by gpgv: the program apt itself trusts for this, in its machine-readable
- * form (`--status-fd`, GnuPG's doc/DETAILS). A signature counts when it is good, made by one of the keys given, neither
+ * OpenPGP signatures of repositories and packages, by gpgv, which apt trusted until Debian 12, in its machine-readable form
+ * (`--status-fd`, GnuPG's doc/DETAILS). A signature counts when it is good, made by one of the keys given, neither
  * expired nor revoked (the key's state counts, too), with a digest that is not weak.
  *
  * Errors: NK_SIGNATURE with what was found, NK_TOOL_MISSING.
