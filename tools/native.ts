@@ -4,11 +4,14 @@
  * `src/host/native/node`, which stands on the host program's own calls.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build, type Plugin } from 'esbuild';
+import { plainSchemas } from './schemas/plugin.ts';
 
 const root = join(import.meta.dirname, '..');
 const native = join(root, 'src/host/native');
@@ -41,16 +44,16 @@ const packages: Readonly<Record<string, string>> = {
   'node:zlib': join(root, 'test/native/zlib.ts'),
   // Colours that tables have no use for.
   '@colors/colors/safe': join(native, 'nothing.ts'),
+  // Signatures by identity are verified by sigstore's own library.
+  crypto: join(native, 'node/crypto-whole.ts'),
+  util: join(native, 'node/util.ts'),
   'dbus-native': join(native, 'dbus.ts'),
-  '@sigstore/bundle': join(native, 'sigstore.ts'),
-  '@sigstore/protobuf-specs': join(native, 'sigstore.ts'),
-  '@sigstore/verify': join(native, 'sigstore.ts'),
 };
 
 const platform: Plugin = {
   name: 'platform',
   setup: (builder) => {
-    builder.onResolve({ filter: /^node:|^dbus-native$|^@sigstore\/|^@colors\// }, ({ path, importer }) => {
+    builder.onResolve({ filter: /^node:|^crypto$|^util$|^dbus-native$|^@colors\// }, ({ path, importer }) => {
       const found = packages[path];
       return found === undefined
         ? { errors: [{ text: `${path} of ${importer} is not in the host program` }] }
@@ -78,7 +81,7 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     outfile,
     absWorkingDir: root,
     bundle: true,
-    plugins: [platform],
+    plugins: [plainSchemas, platform],
     alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     platform: 'neutral',
     mainFields: ['module', 'main'],
@@ -94,8 +97,37 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
   });
 }
 
-async function main([entry, out, arch = 'amd64']: readonly string[]): Promise<void> {
-  if (entry === undefined || out === undefined) throw new Error('ENTRY OUT [arm64]');
+const output = join(root, 'dist', 'nodekiln-native');
+
+/** The program of hosts for this machine's architecture, `dist/nodekiln-native`. Rebuilt only when a source changed; its path. */
+export async function buildHostProgram(): Promise<string> {
+  const digest = await sourceDigest();
+  const stamp = `${output}.stamp`;
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return output;
+  mkdirSync(join(root, 'dist'), { recursive: true });
+  await buildNative('src/cli/main.ts', `${output}.${process.pid}`, process.arch === 'arm64' ? 'arm64' : 'amd64');
+  renameSync(`${output}.${process.pid}`, output);
+  writeFileSync(stamp, digest);
+  return output;
+}
+
+const sources = [
+  'src/**/*.{ts,json}',
+  'native/**/*.go',
+  'native/go.*',
+  'tools/{native.ts,schemas/*.ts}',
+  'package-lock.json',
+];
+
+async function sourceDigest(): Promise<string> {
+  const files: string[] = [];
+  for await (const file of glob(sources, { cwd: root })) if (!/[._]test\.(?:ts|go)$/.test(file)) files.push(file);
+  const hash = createHash('sha256');
+  for (const file of files.sort()) hash.update(file).update(readFileSync(join(root, file)));
+  return hash.digest('hex');
+}
+
+async function buildNative(entry: string, out: string, arch: string): Promise<void> {
   const folder = join(root, 'native');
   const go = (args: readonly string[], env: NodeJS.ProcessEnv = {}): void =>
     void execFileSync('go', args, { cwd: folder, stdio: 'inherit', env: { ...process.env, CGO_ENABLED: '0', ...env } });
@@ -115,4 +147,8 @@ async function main([entry, out, arch = 'amd64']: readonly string[]): Promise<vo
   }
 }
 
-if (import.meta.main) await main(process.argv.slice(2));
+if (import.meta.main) {
+  const [entry, out, arch = 'amd64'] = process.argv.slice(2);
+  if (entry === undefined || out === undefined) throw new Error('ENTRY OUT [arm64]');
+  await buildNative(entry, out, arch);
+}

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -83,21 +84,28 @@ var keyNows = map[string]loop.Now{
 		sum := sha256.Sum256(content)
 		return key.Sign(rand.Reader, sum[:], crypto.SHA256)
 	},
-	// keyVerify(public key, content, signature): ECDSA and RSA (PKCS #1) over SHA-256, Ed25519.
+	// keyVerify(public key, digest, content, signature): ECDSA and RSA (PKCS #1) over the digest, Ed25519.
 	"keyVerify": func(v loop.Values) (engine.Value, error) {
 		public, err := x509.ParsePKIXPublicKey(v.Bytes(0))
 		if err != nil {
 			return nil, err
 		}
-		content, signature := v.Bytes(1), v.Bytes(2)
-		sum := sha256.Sum256(content)
+		content, signature := v.Bytes(2), v.Bytes(3)
+		if key, hashes := public.(ed25519.PublicKey); hashes {
+			return ed25519.Verify(key, content, signature), nil
+		}
+		digest := digests[v.Text(1)]
+		if digest == 0 {
+			return nil, named{"ERR_CRYPTO_INVALID_DIGEST", "no digest for signatures " + v.Text(1)}
+		}
+		running := digest.New()
+		running.Write(content)
+		sum := running.Sum(nil)
 		switch key := public.(type) {
 		case *rsa.PublicKey:
-			return rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature) == nil, nil
+			return rsa.VerifyPKCS1v15(key, digest, sum, signature) == nil, nil
 		case *ecdsa.PublicKey:
-			return ecdsa.VerifyASN1(key, sum[:], signature), nil
-		case ed25519.PublicKey:
-			return ed25519.Verify(key, content, signature), nil
+			return ecdsa.VerifyASN1(key, sum, signature), nil
 		}
 		return false, nil
 	},
@@ -115,6 +123,10 @@ var keyNows = map[string]loop.Now{
 		one, by, err := certificates(v)
 		return err == nil && by.CheckSignature(one.SignatureAlgorithm, one.RawTBSCertificate, one.Signature) == nil, err
 	},
+}
+
+var digests = map[string]crypto.Hash{
+	"sha224": crypto.SHA224, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512,
 }
 
 var errNoKey = errors.New("no key in PEM")

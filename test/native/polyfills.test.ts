@@ -229,7 +229,7 @@ describe('in the host program', { skip: !wanted }, () => {
     const [program, file] = [join(folder, 'polyfills'), join(folder, 'cases.json')];
     buildNative('polyfills.ts', program);
     writeFileSync(file, JSON.stringify(cases));
-    told = JSON.parse(execFileSync(program, [file], { encoding: 'utf8', maxBuffer: 2 ** 28 }));
+    told = JSON.parse(execFileSync(program, ['polyfills', file], { encoding: 'utf8', maxBuffer: 2 ** 28 }));
     expected = JSON.parse(JSON.stringify(await answers(cases)));
   });
   let expected: typeof told;

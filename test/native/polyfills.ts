@@ -1,10 +1,16 @@
-/** Answers what `polyfills.test.ts` asks, in the host program: `polyfills CASES`, a file of JSON; JSON on stdout. */
-import { exit } from '../../src/host/native/crossing.ts';
+/**
+ * Answers what tests ask, in the host program: `polyfills FILE` those of `polyfills.test.ts`, `signatures FILE` those of
+ * `signatures.test.ts`; JSON from a file, and on stdout.
+ */
 import { readFileSync } from 'node:fs';
-import { answers } from './polyfill-cases.ts';
+import { exit } from '../../src/host/native/crossing.ts';
+import { answers, type Cases } from './polyfill-cases.ts';
+import { verdicts, type Signed } from './signature-cases.ts';
 
-const file = process.argv[2] ?? '';
-void answers(JSON.parse(new TextDecoder().decode(readFileSync(file)))).then((said) => {
+const [mode, file = ''] = process.argv.slice(2);
+const asked: unknown = JSON.parse(new TextDecoder().decode(readFileSync(file)));
+const answer = mode === 'signatures' ? verdicts(asked as Signed) : answers(asked as Cases);
+void answer.then((said) => {
   process.stdout.write(JSON.stringify(said));
   exit(0);
 });

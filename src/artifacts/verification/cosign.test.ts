@@ -1,10 +1,9 @@
 /** Signatures by keys and by identities, on a real registry and in a layout; each way in which they must not count. */
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fulcioHandler, initializeCA, initializeCTLog, initializeTLog } from '@sigstore/mock';
 import {
   artifact,
   describe as describeBlob,
@@ -23,22 +22,10 @@ import { createHttpClient } from '../sources/http-client.ts';
 import { fetchArtifact } from '../sources/table.ts';
 import type { SourceSpec } from '../sources/source.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
+import { createServices, identity, issuer, pem, signKeyless } from '../../../test/support/sigstore.ts';
 import { verifyArtifact } from './cosign.ts';
 
 const config = Buffer.from('{}');
-const identity = 'https://github.example/team/kubelet/.github/workflows/release.yaml@refs/tags/v1';
-const issuer = 'https://token.example';
-const pem = (key: KeyObject): string =>
-  key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }).toString();
-
-interface LoggedEntry {
-  readonly body: string;
-  readonly integratedTime: number;
-  readonly logIndex: number;
-  readonly logID: string;
-  readonly verification: { readonly signedEntryTimestamp: string };
-}
-
 /** What cosign signs. */
 function payloadFor(digest: string): Buffer {
   return Buffer.from(
@@ -265,65 +252,19 @@ describe('signatures', () => {
       [ours, others] = [await services(), await services()];
     });
 
-    /** A certificate authority, its log and a transparency log, and the trusted root that names them. */
-    async function services(clock?: Date) {
-      const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
-      const ctLog = await initializeCTLog(pair(), clock);
-      const ca = await initializeCA(pair(), ctLog, clock);
-      const tLog = await initializeTLog('https://log.example', pair(), clock);
-      const bytes = (view: ArrayBufferView): string =>
-        Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('base64');
-      const validFor = { start: '2020-01-01T00:00:00Z' };
-      const log = (key: Buffer, logId: string) => ({
-        baseUrl: 'https://log.example',
-        hashAlgorithm: 'SHA2_256',
-        publicKey: { rawBytes: key.toString('base64'), keyDetails: 'PKIX_ECDSA_P256_SHA_256', validFor },
-        logId: { keyId: logId },
-      });
-      const root = {
-        mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
-        tlogs: [log(tLog.publicKey, createHash('sha256').update(tLog.publicKey).digest('base64'))],
-        certificateAuthorities: [
-          {
-            subject: { organization: 'test', commonName: 'test' },
-            uri: 'https://ca.example',
-            certChain: { certificates: [{ rawBytes: bytes(ca.rootCertificate) }] },
-            validFor,
-          },
-        ],
-        ctlogs: [log(ctLog.publicKey, bytes(ctLog.logID))],
-        timestampAuthorities: [],
-      };
+    async function services() {
+      const made = await createServices();
       const path = join(folder, `root-${count++}.json`);
-      writeFileSync(path, JSON.stringify(root));
-      return { ca, tLog, path };
+      writeFileSync(path, made.trustedRoot);
+      return { ...made, path };
     }
 
     /** What `cosign sign` without a key leaves. */
     const keyless =
       ({ ca, tLog }: Services, more: { log?: boolean; payload?: (digest: string) => Buffer } = {}) =>
       async (digest: string) => {
-        const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-        const claims = Buffer.from(JSON.stringify({ sub: identity, iss: issuer })).toString('base64url');
-        const answer = await fulcioHandler(ca).fn(
-          JSON.stringify({
-            credentials: { oidcIdentityToken: `eyJhbGciOiJub25lIn0.${claims}.` },
-            publicKeyRequest: { publicKey: { content: pem(publicKey) } },
-          }),
-        );
-        const issued = JSON.parse(answer.response as string) as Record<string, { chain: { certificates: string[] } }>;
-        const [certificate = '', ...chain] = Object.values(issued)[0]?.chain.certificates ?? [];
         const payload = (more.payload ?? payloadFor)(digest);
-        const signature = sign('sha256', payload, privateKey).toString('base64');
-        const logged = await tLog.log({
-          kind: 'hashedrekord',
-          apiVersion: '0.0.1',
-          spec: {
-            data: { hash: { algorithm: 'sha256', value: digestOf(payload).slice('sha256:'.length) } },
-            signature: { content: signature, publicKey: { content: Buffer.from(certificate).toString('base64') } },
-          },
-        });
-        const [entry] = Object.values<LoggedEntry>(logged as Record<string, LoggedEntry>);
+        const { certificate, chain, signature, entry } = await signKeyless({ ca, tLog }, payload);
         const bundle = {
           SignedEntryTimestamp: entry?.verification.signedEntryTimestamp,
           Payload: {

@@ -63,7 +63,7 @@ class KeyObject {
   export({ format }: { readonly type: string; readonly format: string }): string | Uint8Array {
     if (this.secret !== '') return this.secret;
     if (format === 'der') return bufferOf(this.der);
-    return `-----BEGIN PUBLIC KEY-----\n${this.der.toBase64().replaceAll(/.{64}/g, '$&\n')}\n-----END PUBLIC KEY-----\n`;
+    return pem('PUBLIC KEY', this.der);
   }
 }
 
@@ -91,9 +91,20 @@ export function createPrivateKey(pem: string): KeyObject {
   return new KeyObject(pem, now('keyPublic', pem));
 }
 
-export function createPublicKey(from: string | KeyObject | { readonly key: Uint8Array }): KeyObject {
+interface Der {
+  readonly key: Uint8Array;
+  readonly type?: 'spki' | 'pkcs1';
+}
+
+export function createPublicKey(from: string | KeyObject | Der): KeyObject {
   if (typeof from === 'string') return new KeyObject('', now('keyRead', from));
-  return new KeyObject('', from instanceof KeyObject ? from.der : from.key);
+  if (from instanceof KeyObject) return new KeyObject('', from.der);
+  if (from.type === 'pkcs1') return createPublicKey(pem('RSA PUBLIC KEY', from.key));
+  return new KeyObject('', from.key);
+}
+
+function pem(label: string, der: Uint8Array): string {
+  return `-----BEGIN ${label}-----\n${der.toBase64().replaceAll(/.{64}/g, '$&\n')}\n-----END ${label}-----\n`;
 }
 
 export function sign(_digest: string | undefined, content: Uint8Array, key: string | KeyObject): Uint8Array {
@@ -101,12 +112,18 @@ export function sign(_digest: string | undefined, content: Uint8Array, key: stri
 }
 
 export function verify(
-  _digest: string | undefined,
+  digest: string | undefined,
   content: Uint8Array,
   key: KeyObject,
   signature: Uint8Array,
 ): boolean {
-  return now('keyVerify', key.der, content, signature);
+  return now('keyVerify', key.der, digest ?? 'sha256', content, signature);
+}
+
+/** In a time that says nothing of where they differ. */
+export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) throw new RangeError('Input buffers must have the same byte length');
+  return a.reduce((difference, byte, index) => difference | (byte ^ (b[index] ?? 0)), 0) === 0;
 }
 
 export class X509Certificate {

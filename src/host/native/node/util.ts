@@ -12,3 +12,15 @@ export function promisify<Values extends unknown[], Result>(
       }),
     );
 }
+
+/** Of plain data. */
+export function isDeepStrictEqual(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  const keys = Object.keys(a);
+  return (
+    Object.getPrototypeOf(a) === Object.getPrototypeOf(b) &&
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && isDeepStrictEqual(a[key as never], b[key as never]))
+  );
+}

@@ -136,6 +136,9 @@ export class Buffer extends Uint8Array<ArrayBuffer> {
   readBigUInt64LE(at = 0): bigint {
     return this.#view(at, 8).getBigUint64(0, true);
   }
+  readBigInt64BE(at = 0): bigint {
+    return this.#view(at, 8).getBigInt64(0);
+  }
   readBigUInt64BE(at = 0): bigint {
     return this.#view(at, 8).getBigUint64(0);
   }

@@ -1,0 +1,2 @@
+/** `node:crypto` as CommonJS asks for it. */
+export * as default from './crypto.ts';
