@@ -113,9 +113,10 @@ async function configuration(file: string | undefined): Promise<Partial<ToolsIma
     throw thrown;
   });
   if (!source) return {};
-  const [{ parseAs }, { settingsOf, toolsImageConfig }] = await Promise.all([
+  const [{ parseAs }, { settingsOf }, { toolsImageConfig }] = await Promise.all([
     import('../config/parse-as.ts'),
     import('../tools-image/settings.ts'),
+    import('../tools-image/schema-settings.ts'),
   ]);
   return settingsOf(await parseAs(source, toolsImageConfig, 'ToolsImageConfig'));
 }

@@ -5,14 +5,13 @@
  * NK_CLUSTER_CLOCK when there is no answer; NK_SOURCE_UNAVAILABLE for everything else that goes wrong. What the server
  * answered is not quoted, and credentials never appear.
  */
-import { looseObject, nullish, string } from 'zod/mini';
 import type { HttpResponse } from '../host/port.ts';
 import { isMinorOfVersion } from '../model/minor.ts';
 import { unusableServer } from './client.ts';
 import type { KubeClient } from './client.ts';
+import { serverVersionSchema } from './schema.ts';
 
 const maxBytes = 64 * 1024;
-const schema = looseObject({ gitVersion: nullish(string()), major: nullish(string()), minor: nullish(string()) });
 
 /** `v1.31.1+k3s1`, as the server says it. */
 export async function serverVersion(client: KubeClient, timeoutMs: number): Promise<string> {
@@ -35,7 +34,7 @@ function versionIn({ status, body }: HttpResponse): Reading {
   } catch {
     return { problem: 'answered with what is not JSON' };
   }
-  const { data } = schema.safeParse(value);
+  const { data } = serverVersionSchema.safeParse(value);
   const version = data?.gitVersion ?? `${data?.major ?? ''}.${data?.minor ?? ''}`;
   return isMinorOfVersion(version) ? { version } : { problem: 'answered without a version' };
 }

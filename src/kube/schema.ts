@@ -58,3 +58,10 @@ export const printedCredential = looseObject({
     expirationTimestamp: nullish(string()),
   }),
 });
+
+/** What an API server says of itself. */
+export const serverVersionSchema = looseObject({
+  gitVersion: nullish(string()),
+  major: nullish(string()),
+  minor: nullish(string()),
+});

@@ -3,34 +3,15 @@
  * the last good document: the document as received, when it came, and when the next attempt is due after failures.
  * A file that cannot be read, is damaged or belongs to another address is as good as none.
  */
-import { int, literal, nullable, object, optional, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { createDigest } from '../host/digest.ts';
 import type { Files } from '../host/port.ts';
 import { readMetadata } from './metadata.ts';
+import { metadataRecord } from './schema-cache.ts';
 import { join } from '../model/path.ts';
 import { bytesOf, textOf } from '../model/bytes.ts';
 
-const schema = object({
-  version: literal(1),
-  location: string(),
-  /** The last good document and the times, in milliseconds since the epoch, at which it came and was last confirmed. */
-  good: nullable(
-    object({
-      json: string(),
-      fetchedAt: int(),
-      etag: optional(string()),
-      /** How many of its entries could not be read when it came; more of them are damage of ours. */
-      passedOver: optional(int()),
-    }),
-  ),
-  /** Attempts that failed since; the last one's message. */
-  failures: int(),
-  failedAt: int(),
-  error: string(),
-});
-
-export type MetadataRecord = Infer<typeof schema>;
+export type MetadataRecord = Infer<typeof metadataRecord>;
 
 export interface Owner {
   readonly uid: number;
@@ -51,7 +32,7 @@ export function cacheFile(folder: string, location: string): string {
 export async function readRecord(files: Files, file: string, location: string): Promise<MetadataRecord> {
   try {
     const content = await files.read(file);
-    const record = schema.parse(JSON.parse(textOf(content) ?? 'null'));
+    const record = metadataRecord.parse(JSON.parse(textOf(content) ?? 'null'));
     if (record.location !== location) return emptyRecord(location);
     const { good } = record;
     const isAsItCame = good === null || readMetadata(good.json, file).passedOver.length === (good.passedOver ?? 0);

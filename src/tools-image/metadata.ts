@@ -9,47 +9,16 @@
  * is not listed; keys that are not known are passed over unread. An entry that cannot be read costs that entry and no
  * other: it is passed over and named, by those who use a document. For those who write one on, it must be right.
  */
-import { array, object, nullish, record, refine } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { formatProblem, invalidDocument } from '../config/invalid.ts';
 import { isMap } from '../config/paths.ts';
 import { positionsOf, type PositionNode } from '../config/positions.ts';
 import { scanJson } from '../config/positions-json.ts';
 import { problemsOf, type Issue } from '../config/problems.ts';
-import { matching, text } from '../config/schema-builders.ts';
-import { wants } from '../config/schema-checks.ts';
 import { formatPlace, NodekilnError, type Problem } from '../errors.ts';
-import { digestPattern, revisionPattern, splitTag, tagPattern } from './repository.ts';
-import { isMinorOfVersion, minorOf } from '../model/minor.ts';
-
-const map = { error: wants('a map') };
-const minorKey = matching(/^(?:0|[1-9]\d{0,8})\.(?:0|[1-9]\d{0,8})$/, 'a minor version like "1.31"');
-const version = text('a version like "1.31.1"').check(
-  refine(isMinorOfVersion, { error: wants('a version like "1.31.1"') }),
-);
-const tag = matching(tagPattern, 'a tag, with or without a digest');
-
-const schema = object(
-  {
-    tools: nullish(object({ kubectl: nullish(array(version, { error: wants('a list') })) }, map)),
-    latest: nullish(version),
-    revisionHash: nullish(matching(revisionPattern, 'a part of a tag: letters, digits, ".", "_" and "-"')),
-    deprecations: nullish(record(minorKey, nullish(object({ latestTag: nullish(tag) }, map)), map)),
-    images: nullish(
-      record(
-        minorKey,
-        nullish(
-          object(
-            { tag: nullish(tag), digest: nullish(matching(digestPattern, 'a digest like "sha256:" and 64 digits')) },
-            map,
-          ),
-        ),
-        map,
-      ),
-    ),
-  },
-  map,
-);
+import { splitTag } from './repository.ts';
+import { metadataDocument } from './schema-metadata.ts';
+import { minorOf } from '../model/minor.ts';
 
 /** The document with the missing parts filled by nothing; versions as `major.minor`. */
 export interface ToolsMetadata {
@@ -76,7 +45,7 @@ const mostNamed = 20;
 /** NK_DOCUMENT_SYNTAX, NK_DOCUMENT_INVALID for what is no map and for what nothing can be read of; `where` as below. */
 export function readMetadata(json: string, where: string): ReadMetadata {
   const value = parseJson(json, where);
-  const result = schema.safeParse(value);
+  const result = metadataDocument.safeParse(value);
   if (result.success) return { metadata: normalised(result.data), passedOver: [] };
   const { issues } = result.error;
   if (!isMap(value)) throw invalid(issues, { value, json, where });
@@ -137,8 +106,8 @@ interface Text {
   readonly where: string;
 }
 
-function checked(value: unknown, text: Text): Infer<typeof schema> {
-  const result = schema.safeParse(value);
+function checked(value: unknown, text: Text): Infer<typeof metadataDocument> {
+  const result = metadataDocument.safeParse(value);
   if (result.success) return result.data;
   throw invalid(result.error.issues, { value, ...text });
 }
@@ -171,7 +140,7 @@ function positionTree(json: string): PositionNode {
   }
 }
 
-function normalised(document: Infer<typeof schema>): ToolsMetadata {
+function normalised(document: Infer<typeof metadataDocument>): ToolsMetadata {
   const { latest, revisionHash, tools, deprecations, images } = document;
   return {
     listed: [...new Set((tools?.kubectl ?? []).map(minorOf))],

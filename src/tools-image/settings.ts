@@ -2,25 +2,13 @@
  * Settings of the tools image: what the command line, a ToolsImageConfig document or a caller of the library gives, over
  * the defaults. NK_DOCUMENT_INVALID for a repository or tag that no image reference can be made of.
  */
-import { literal } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { parseDuration } from '../config/duration.ts';
-import {
-  doc,
-  duration,
-  fields,
-  list,
-  matching,
-  numberFrom,
-  oneOf,
-  opt,
-  text,
-  timespan,
-} from '../config/schema-builders.ts';
 import { NodekilnError } from '../errors.ts';
-import { defaultKnownTags, latestPolicies, type LatestPolicy } from './choose.ts';
+import { defaultKnownTags, type LatestPolicy } from './choose.ts';
 import type { Owner } from './cache.ts';
 import { repositoryPattern, tagPattern } from './repository.ts';
+import type { toolsImageConfig } from './schema-settings.ts';
 import { minorOf } from '../model/minor.ts';
 
 /** Where a tools image comes from, and what happens when none is listed. */
@@ -78,33 +66,6 @@ export function completeSettings(settings: ToolsImageSettings): CompleteSettings
 function invalid(what: string, example: string): NodekilnError {
   return new NodekilnError('NK_DOCUMENT_INVALID', `${what} is not valid`, { hint: `Write it like ${example}.` });
 }
-
-export const toolsImageConfig = fields({
-  apiVersion: doc('Version of this schema.', literal('nodekiln.dev/v1alpha1')),
-  kind: doc('Kind of document.', literal('ToolsImageConfig')),
-  spec: doc(
-    'The settings.',
-    fields({
-      repository: opt(
-        'Where the images are.',
-        matching(repositoryPattern, 'a repository like "registry.example/team/tools"'),
-      ),
-      tag: opt('Exactly this tag; nothing is asked then.', matching(tagPattern, 'a tag like "1.31"')),
-      metadata: opt('Address or path of the metadata document.', text('an address or a path')),
-      policy: opt('When nothing is listed. Default: latest.', oneOf(...latestPolicies)),
-      knownTags: opt(
-        'Minor versions whose plain tag exists.',
-        list(matching(/^\d{1,9}\.\d{1,9}$/, 'a minor version like "1.31"')),
-      ),
-      deadline: opt('For the whole request. Default: 2s.', timespan),
-      maxBytes: opt('Largest document. Default: 1048576.', numberFrom(1, 64 * 1024 * 1024)),
-      cacheFor: opt('How long a document counts as fresh. Default: 1h.', duration),
-      retry: opt('After the first failed attempt; doubles. Default: 5s.', timespan),
-      retryMax: opt('At most. Default: 5m.', timespan),
-      cacheFolder: opt('Folder for the last good document.', matching(/^\//, 'an absolute path')),
-    }),
-  ),
-});
 
 /** The part of the settings that a document gives. */
 export function settingsOf({ spec }: Infer<typeof toolsImageConfig>): Partial<ToolsImageSettings> {

@@ -4,7 +4,6 @@
  *
  * Errors: NK_DOCUMENT_SYNTAX, NK_DOCUMENT_KIND, NK_DOCUMENT_INVALID.
  */
-import { array, exactOptional, looseObject, nullable, record, string } from 'zod/mini';
 import type { infer as Infer } from 'zod/mini';
 import { nothingLeft } from '../../config/completion.ts';
 import { foreignDocument } from '../../config/foreign-kind.ts';
@@ -20,42 +19,11 @@ import type {
   PlatformBlock,
   VersionEntry,
 } from './inventory.ts';
+import type { block, entry, image, packageItem } from './schema-agentbaker.ts';
+import { components } from './schema-agentbaker.ts';
 
 const skip = '<SKIP>';
 const neverUpdate = '<DO_NOT_UPDATE>';
-
-const entry = looseObject({
-  latestVersion: exactOptional(nullable(string())),
-  previousLatestVersion: exactOptional(nullable(string())),
-  k8sVersion: exactOptional(string()),
-  renovateTag: exactOptional(string()),
-});
-const entries = array(entry);
-const block = looseObject({
-  versionsV2: exactOptional(nullable(entries)),
-  versions: exactOptional(array(string())),
-  downloadURL: exactOptional(string()),
-});
-const packageItem = looseObject({
-  name: string(),
-  downloadLocation: exactOptional(string()),
-  downloadURIs: record(string(), record(string(), block)),
-});
-const image = looseObject({
-  downloadURL: string(),
-  amd64OnlyVersions: exactOptional(array(string())),
-  multiArchVersionsV2: exactOptional(nullable(entries)),
-  multiArchVersions: exactOptional(array(string())),
-  windowsVersions: exactOptional(entries),
-});
-const gpuImage = looseObject({ downloadURL: string(), gpuVersion: entry });
-const artifact = looseObject({ name: string(), registry: string(), windowsVersions: exactOptional(entries) });
-const components = looseObject({
-  Packages: exactOptional(array(packageItem)),
-  ContainerImages: exactOptional(array(image)),
-  GPUContainerImages: exactOptional(array(gpuImage)),
-  OCIArtifacts: exactOptional(array(artifact)),
-});
 
 /** `file`: for messages. */
 export function importAgentbaker(text: string, file: string): Inventory {
@@ -97,7 +65,12 @@ export function importAgentbaker(text: string, file: string): Inventory {
 
 /** Every list may be missing, but a file that has none of them is no inventory. */
 function refuseOther(data: unknown, file: string): void {
-  const lists = Object.keys(components.def.shape);
+  const lists: readonly (keyof Infer<typeof components>)[] = [
+    'Packages',
+    'ContainerImages',
+    'GPUContainerImages',
+    'OCIArtifacts',
+  ];
   if (isMap(data) && lists.some((list) => Object.hasOwn(data, list))) return;
   throw new NodekilnError(
     'NK_DOCUMENT_KIND',

@@ -2,23 +2,15 @@
  * Container images: by the very digest, every blob in the content store whole, pinned as locked. The store is asked through
  * containerd (`Containers.list`); the blobs are read where containerd keeps them.
  */
-import { array, exactOptional, looseObject, number, string } from 'zod/mini';
 import { asNodekilnError } from '../../errors.ts';
 import type { Files, Host, StoredContainerImage } from '../../host/port.ts';
 import type { ImageLock } from '../../image/image-lock.ts';
 import { subjectOf, type Check } from './check.ts';
+import { index, manifest } from './schema-images.ts';
 import { sha256 } from '../../host/digest.ts';
 import { textOf } from '../../model/bytes.ts';
 
 const blobFolder = '/var/lib/containerd/io.containerd.content.v1.content/blobs';
-
-const descriptor = looseObject({
-  digest: string(),
-  size: number(),
-  platform: exactOptional(looseObject({ os: string(), architecture: string() })),
-});
-const index = looseObject({ manifests: array(descriptor) });
-const manifest = looseObject({ config: descriptor, layers: array(descriptor) });
 
 export interface ImageOptions {
   /** Sizes only: the blobs are not read. */
