@@ -8,9 +8,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { build, type Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
+import type { Verb } from '../src/cli/verb.ts';
 import { plainSchemas } from './schemas/plugin.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -50,6 +51,34 @@ const packages: Readonly<Record<string, string>> = {
   'dbus-native': join(native, 'dbus.ts'),
 };
 
+/** Verbs of the desk: they run on Node alone, and bring half of what hosts have no use for. */
+const deskOnly =
+  /\/src\/cli\/(?:bake|schema|manifest-import|manifest-export|tools-image-resolve|tools-image-publish)\.ts$/;
+
+/** They are described as ever, and say where they run. */
+const withoutDesk: Plugin = {
+  name: 'without-desk',
+  setup: (builder) => {
+    builder.onLoad({ filter: deskOnly }, async ({ path }) => {
+      const [[name, { spec }] = ['', {} as Verb]] = Object.entries((await import(path)) as Record<string, Verb>);
+      const refusal = [
+        'NK_UNSUPPORTED',
+        `nodekiln ${spec.name} is not in the native host program`,
+        { hint: 'Run it with the nodekiln that runs on Node.js: it has every verb.' },
+      ];
+      const values = refusal.map((value) => JSON.stringify(value)).join(', ');
+      return {
+        contents: `import { NodekilnError } from '../errors.ts';
+export const ${name} = {
+  spec: ${JSON.stringify(spec)},
+  run: () => Promise.reject(new NodekilnError(${values})),
+};`,
+        resolveDir: dirname(path),
+      };
+    });
+  },
+};
+
 const platform: Plugin = {
   name: 'platform',
   setup: (builder) => {
@@ -67,9 +96,9 @@ const platform: Plugin = {
   },
 };
 
-/** The bundle of an entry, with a source map. */
-export async function bundle(entry: string, outfile: string): Promise<void> {
-  await build({
+/** The bundle of an entry, with a source map; what went into it. */
+export async function bundle(entry: string, outfile: string): Promise<Metafile> {
+  const { metafile } = await build({
     stdin: {
       // In this order.
       contents: [join(native, 'polyfills/all.ts'), join(native, 'polyfills/buffer-global.ts'), entry]
@@ -81,7 +110,8 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     outfile,
     absWorkingDir: root,
     bundle: true,
-    plugins: [plainSchemas, platform],
+    plugins: [withoutDesk, plainSchemas, platform],
+    metafile: true,
     alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     platform: 'neutral',
     mainFields: ['module', 'main'],
@@ -95,6 +125,7 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     sourcesContent: false,
     logLevel: 'warning',
   });
+  return metafile;
 }
 
 const output = join(root, 'dist', 'nodekiln-native');

@@ -1,7 +1,8 @@
-/** The host program, built from an entry of TypeScript; only where `NODEKILN_HOST=native` asks for it. */
+/** The host program, built from an entry of TypeScript. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
+/** Whether `NODEKILN_HOST=native` asks tests of real hosts for it. */
 export const wanted = process.env['NODEKILN_HOST'] === 'native';
 const root = join(import.meta.dirname, '../..');
 

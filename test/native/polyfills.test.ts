@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { array, constantFrom, integer, oneof, sample, tuple } from 'fast-check';
-import { buildNative, wanted } from './native.ts';
+import { buildNative } from './native.ts';
 import { answers, type Cases } from './polyfill-cases.ts';
 
 const bases = [
@@ -221,7 +221,7 @@ const cases: Cases = {
   base64: base64.map((parts) => parts.join('')),
 };
 
-describe('in the host program', { skip: !wanted }, () => {
+describe('in the host program', () => {
   const folder = mkdtempSync(join(tmpdir(), 'nodekiln-native-'));
   after(() => rmSync(folder, { recursive: true }));
   let told: Readonly<Record<keyof Cases, unknown[]>> & { readonly played: Readonly<Record<string, unknown>> };
