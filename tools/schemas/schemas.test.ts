@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { $ZodType } from 'zod/v4/core';
 import { createChance } from '../../test/support/chance.ts';
+import { hasCredentials, inside, isAddress, isSecret, isSecretMap, known, type Known } from '../../src/config/typed.ts';
 import { buildBundle } from '../build.ts';
 import { Documents } from './documents.ts';
 import { writeSchemas, writtenSchemas } from './write.ts';
@@ -55,6 +56,18 @@ test(`${perPart} documents like each of the others are judged as by zod`, async 
     });
 });
 
+for (const name of ['nodeSpec', 'nodeConfigDocument'])
+  test(`what is secret in a ${name} is known as with zod`, () => {
+    const found = zods.find((one) => one.name === name);
+    assert.ok(found?.plain);
+    const told = meanings(known(found.plain as unknown as $ZodType), known(found.zod));
+    for (const meaning of ['secret', 'address', 'secret map', 'credentials'])
+      assert.ok(
+        told.some((line) => line.endsWith(` ${meaning}`)),
+        `there is no ${meaning}`,
+      );
+  });
+
 test('no zod is in what boots and tends hosts', async () => {
   await buildBundle();
   const { inputs } = JSON.parse(await readFile(new URL('../../dist/nodekiln.meta.json', import.meta.url), 'utf8')) as {
@@ -73,6 +86,26 @@ test('no zod is in what boots and tends hosts', async () => {
     [],
   );
 });
+
+/** What the places below are, a line for each; by both alike. */
+function meanings(plain: Known, zod: Known, path = ''): readonly string[] {
+  const is = { secret: isSecret, address: isAddress, 'secret map': isSecretMap, credentials: hasCredentials };
+  const told = (of: Known): string[] =>
+    Object.entries(is).flatMap(([meaning, ask]) => (ask(of) ? [`${path} ${meaning}`] : []));
+  assert.deepEqual(told(plain), told(zod), path);
+  const keys = zod.flatMap(({ _zod: { def } }): readonly (string | number)[] =>
+    def.type === 'object'
+      ? Object.keys(def.shape)
+      : def.type === 'array'
+        ? [0]
+        : def.type === 'record'
+          ? ['any', 'password']
+          : [],
+  );
+  // What is below credentials is as they are, without end.
+  const below = /\.(?:any|password)$/.test(path) && hasCredentials(zod) ? [] : keys;
+  return [...told(plain), ...below.flatMap((key) => meanings(inside(plain, key), inside(zod, key), `${path}.${key}`))];
+}
 
 /** How many zod took. */
 function compare(

@@ -10,9 +10,14 @@
 import { glob, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { $ZodCheck, $ZodChecks, $ZodType, $ZodTypes } from 'zod/v4/core';
-import { addressChecks, makings, marks, secretChecks, secretMapChecks } from '../../src/config/schema-checks.ts';
+import * as schemaChecks from '../../src/config/schema-checks.ts';
 import * as runtime from './runtime.ts';
 
+const { makings, marks } = schemaChecks;
+/** What a schema may be marked as; by its name. */
+const markings = Object.entries(schemaChecks).filter(
+  (entry): entry is [string, WeakSet<object>] => entry[1] instanceof WeakSet,
+);
 const root = join(import.meta.dirname, '..', '..');
 export const writtenSchemas = join(root, 'dist', 'schemas.mjs');
 
@@ -380,8 +385,7 @@ ok = ${goesOn};
   #type(schema: $ZodType): string {
     const { def } = (schema as $ZodTypes)._zod;
     if (def.type === 'optional' || def.type === 'nullable') return this.#type(def.innerType);
-    const sets = { secretChecks, addressChecks, secretMapChecks };
-    const found = Object.entries(sets).filter(([, set]) => def.checks?.some((check) => set.has(check)));
+    const found = markings.filter(([, set]) => def.checks?.some((check) => set.has(check)));
     const checks = found.map(([name]) => {
       const file = 'src/config/schema-checks.ts';
       const as = this.#imports.get(`${file}#${name}`) ?? name;
