@@ -540,12 +540,19 @@ export function asNodekilnError(thrown: unknown): NodekilnError {
 function refusedBySystem(thrown: unknown): NodekilnError | undefined {
   const known = systemErrors[errnoOf(thrown) ?? ''];
   if (!known || !(thrown instanceof Error)) return undefined;
-  const path = 'path' in thrown && typeof thrown.path === 'string' ? thrown.path : undefined;
+  const path = placeOf(thrown);
   return new NodekilnError('NK_SYSTEM', `${path ?? thrown.message}: ${known.why} (${errnoOf(thrown)})`, {
     hint: known.hint,
     cause: thrown,
     ...(path !== undefined && { place: { file: path } }),
   });
+}
+
+/** Of two paths, where something is put when it is refused for what lies there. */
+function placeOf(thrown: Error): string | undefined {
+  if ('dest' in thrown && typeof thrown.dest === 'string' && /^(?:ENOSPC|EDQUOT|EROFS)$/.test(errnoOf(thrown) ?? ''))
+    return thrown.dest;
+  return 'path' in thrown && typeof thrown.path === 'string' ? thrown.path : undefined;
 }
 
 /** `file:line:column: path` as editors understand it. */

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runCli } from '../../test/run-cli.ts';
 import { lookAtJournal, openJournal } from '../apply/journal.ts';
+import { exitStatus } from '../errors.ts';
 import { sha256 } from '../host/digest.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
 
@@ -102,6 +103,45 @@ describe('looking at a root', () => {
         assert.deepEqual(await everything(root), before, about);
       }
     });
+
+  for (const [name, make] of Object.entries({
+    full: 'mount -t tmpfs -o size=4k tmpfs "$TMPDIR" && ! yes 2>&1 >"$TMPDIR/file" 2>/dev/null',
+    'without inodes': 'mount -t tmpfs -o nr_inodes=1 tmpfs "$TMPDIR"',
+    'read-only': 'mount -t tmpfs -o ro tmpfs "$TMPDIR"',
+    missing: 'rmdir "$TMPDIR"',
+    'a file': 'rmdir "$TMPDIR" && : >"$TMPDIR"',
+  }))
+    it(`sees the same with a folder for temporary files that is ${name}`, async () => {
+      const root = join(folder, `temporary-${name.replaceAll(' ', '-')}`);
+      await cp(baked, root, { recursive: true });
+      await states[2]?.[1](root);
+      const temporary = `${root}.temporary`;
+      await mkdir(temporary);
+      const wrapper = ['unshare', '--mount', 'sh', '-uc', `${make} && exec "$@"`, 'sh'];
+      const args = ['status', '--root', root, '--json'];
+      const there = await runCli({}, args);
+      const { stdout, stderr, status } = await runCli({}, args, { wrapper, env: { TMPDIR: temporary } });
+      assert.deepEqual([stdout, status], [there.stdout, there.status], stderr);
+      assert.ok(!(await readdir('/dev/shm')).some((entry) => entry.startsWith('nodekiln-look-')));
+    });
+
+  it('says where room is missing when no folder for temporary files has any', async () => {
+    const root = join(folder, 'temporary-none');
+    await cp(baked, root, { recursive: true });
+    await states[2]?.[1](root);
+    await mkdir(`${root}.temporary`);
+    const script = `
+      for place in "$TMPDIR" /dev/shm /run; do
+        mount -t tmpfs -o size=4k tmpfs $place && yes >$place/file 2>/dev/null
+      done
+      exec "$@"`;
+    const wrapper = ['unshare', '--mount', 'sh', '-uc', script, 'sh'];
+    const env = { TMPDIR: `${root}.temporary` };
+    const { stderr, status } = await runCli({}, ['status', '--root', root], { wrapper, env });
+    assert.equal(status, exitStatus.state, stderr);
+    assert.match(stderr, /^error NK_STATE_UNUSABLE: .*state\.db: \S+\.temporary\/\S+: no space left/m);
+    assert.match(stderr, /^hint: Free space or inodes/m);
+  });
 
   it('sees what a log holds that nobody has put into the database yet', async () => {
     for (const [name, leave] of states.slice(1, 3)) {

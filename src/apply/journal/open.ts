@@ -52,9 +52,7 @@ export async function makeStateFolders({ files }: Host): Promise<void> {
       await files.write([{ type: 'directory', path, mode: 0o700, uid: 0, gid: 0 }]);
     }
   } catch (cause) {
-    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot make ${stateFolder}: ${asNodekilnError(cause).message}`, {
-      cause,
-    });
+    throw unusable(`cannot make ${stateFolder}`, cause);
   }
 }
 
@@ -74,16 +72,13 @@ export async function openDatabase(host: Host): Promise<Opened> {
   try {
     return { ...(await prepare(host, path)), damaged: false, readOnly: false };
   } catch (cause) {
-    if (!isDamage(cause))
-      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot open ${path}: ${asNodekilnError(cause).message}`, { cause });
+    if (!isDamage(cause)) throw unusable(`cannot open ${path}`, cause);
   }
   try {
     await setAside(host, path);
     return { ...(await prepare(host, path)), damaged: true, readOnly: false };
   } catch (cause) {
-    throw new NodekilnError('NK_STATE_UNUSABLE', `cannot set ${path} aside: ${asNodekilnError(cause).message}`, {
-      cause,
-    });
+    throw unusable(`cannot set ${path} aside`, cause);
   }
 }
 
@@ -104,10 +99,7 @@ export async function lookAtDatabase(host: Pick<Host, 'databases' | 'files'>): P
     database.close();
   } catch (cause) {
     damaged = isDamage(cause);
-    if (!damaged && errnoOf(cause) !== 'SQLITE_CANTOPEN')
-      throw new NodekilnError('NK_STATE_UNUSABLE', `cannot look at ${path}: ${asNodekilnError(cause).message}`, {
-        cause,
-      });
+    if (!damaged && errnoOf(cause) !== 'SQLITE_CANTOPEN') throw unusable(`cannot look at ${path}`, cause);
   }
   const database = await databases.scratch();
   makeTables(database);
@@ -166,6 +158,13 @@ async function prepare(host: Host, path: string): Promise<Tabled> {
     database.close();
     throw thrown;
   }
+}
+
+/** What the system refused has its own remedy. */
+function unusable(what: string, cause: unknown): NodekilnError {
+  const { code, message, hint } = asNodekilnError(cause);
+  const remedy = code === 'NK_SYSTEM' || code === 'NK_FILE_WRITE' || code === 'NK_PATH_UNSAFE' ? { hint } : {};
+  return new NodekilnError('NK_STATE_UNUSABLE', `${what}: ${message}`, { ...remedy, cause });
 }
 
 function isDamage(cause: unknown): boolean {

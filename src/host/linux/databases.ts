@@ -43,9 +43,8 @@ export function createLinuxDatabases(resolver: Pick<PathResolver, 'entry'>): Dat
       if (!existsSync(`${real}-wal`)) return reading(new URL(`${pathToFileURL(real).href}?immutable=1`));
       if (existsSync(`${real}-shm`)) return reading(real);
       // Nobody has it open, and to read the log its index has to be made: beside a copy.
-      const folder = mkdtempSync(join(tmpdir(), 'nodekiln-look-'));
+      const folder = copied(real);
       try {
-        for (const suffix of ['', '-wal']) copyFileSync(real + suffix, join(folder, `copy${suffix}`));
         return reading(join(folder, 'copy'));
       } finally {
         // What is open stays readable.
@@ -58,6 +57,23 @@ export function createLinuxDatabases(resolver: Pick<PathResolver, 'entry'>): Dat
       return databaseOn(new DatabaseSync(':memory:'));
     },
   };
+}
+
+/** Into a folder of its own, wherever one can be: it is small, and gone at once. What the first place said, when none has room. */
+function copied(real: string): string {
+  let refusal: unknown;
+  for (const place of [tmpdir(), '/dev/shm', '/run']) {
+    let folder: string | undefined;
+    try {
+      folder = mkdtempSync(join(place, 'nodekiln-look-'));
+      for (const suffix of ['', '-wal']) copyFileSync(real + suffix, join(folder, `copy${suffix}`));
+      return folder;
+    } catch (thrown) {
+      refusal ??= thrown;
+      if (folder !== undefined) rmSync(folder, { recursive: true });
+    }
+  }
+  throw refusal;
 }
 
 /** What a connection does, with errors by SQLite's own names. `commit` ends a transaction. */
