@@ -2,6 +2,7 @@
  * The queue of the agent: which keys have work, and why. A key that waits is not queued a second time, its reasons add up;
  * one key is never worked on twice at once, and what is added meanwhile follows. Different keys go on beside each other.
  */
+import { isOver } from '../host/deadline.ts';
 import type { Clock } from '../host/port.ts';
 
 export interface Queue<Reason> {
@@ -47,7 +48,7 @@ export function createQueue<Reason>({ clock, signal, work }: QueueOptions<Reason
 
   const start = (key: string, entry: Entry<Reason>): void => {
     if (entry.working || entry.reasons.size === 0 || signal.aborted) return;
-    entry.appointment?.abort();
+    entry.appointment?.abort(isOver);
     entry.appointment = undefined;
     const reasons = [...entry.reasons];
     entry.reasons = new Set();
@@ -60,7 +61,7 @@ export function createQueue<Reason>({ clock, signal, work }: QueueOptions<Reason
   };
 
   const stop = (): void => {
-    for (const { appointment } of entries.values()) appointment?.abort();
+    for (const { appointment } of entries.values()) appointment?.abort(isOver);
     endIfIdle();
   };
   signal.addEventListener('abort', stop, { once: true });
@@ -74,7 +75,7 @@ export function createQueue<Reason>({ clock, signal, work }: QueueOptions<Reason
     },
     addLater(key, ms, reason) {
       const entry = entryOf(key);
-      entry.appointment?.abort();
+      entry.appointment?.abort(isOver);
       const appointment = new AbortController();
       entry.appointment = appointment;
       if (signal.aborted) return;

@@ -2,6 +2,9 @@
 import { asNodekilnError, NodekilnError } from '../errors.ts';
 import type { Clock } from './port.ts';
 
+/** Why what is not needed any more is ended: without a reason Node.js makes an error with a stack for it, each time. */
+export const isOver = 'is over';
+
 export interface Deadline {
   readonly clock: Clock;
   /** From now on; none when undefined. */
@@ -42,7 +45,7 @@ export async function withDeadline<T>(
     throw new NodekilnError('NK_TIMEOUT', late.message, { cause: thrown });
   } finally {
     signal?.removeEventListener('abort', stop);
-    done.abort();
+    done.abort(isOver);
     await timer;
   }
 }
@@ -71,7 +74,7 @@ export async function untilAborted<T>(
     return await Promise.race([work, left.promise]);
   } finally {
     signal.removeEventListener('abort', stop);
-    done.abort();
+    done.abort(isOver);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Effects of units on a machine in memory, in its own time. */
 import assert from 'node:assert/strict';
-import { beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { MemoryMachine } from '../../host/memory/machine.ts';
 import { NodekilnError } from '../../errors.ts';
 import type { Host } from '../../host/port.ts';
@@ -455,6 +455,51 @@ describe('a service of which systemd knows no more than that its process was sta
       // The next run takes it up again, also one that looks at changes only.
       assert.equal(engine.journal.touched().get('unit:a.service')?.done, false);
     });
+
+  const looping = ofType('simple', 'Restart=always\nRestartSec=100ms\n').replace(
+    '[Unit]',
+    '[Unit]\nStartLimitIntervalSec=0',
+  );
+  // What restarts without end would keep the test going.
+  afterEach(() =>
+    machine.units.stop('a.service').then(
+      () => undefined,
+      () => undefined,
+    ),
+  );
+  const upAgain = async (): Promise<void> => {
+    const before = await invocation();
+    while ((await state()) !== 'active' || (await invocation()) === before) await machine.clock.sleep(10);
+  };
+
+  for (const ranMs of [60, 200, 300, 450])
+    test(`is started by the next run too when that finds it up, between two of its runs of ${ranMs} ms`, async () => {
+      machine.units.behave('a.service', once(ranMs, 7));
+      await failing([service({ content: looping })]);
+      await upAgain();
+      engine.effects();
+      assert.equal((await failing([service({ content: looping })])).code, 'NK_UNIT_FAILED');
+      assert.ok(engine.effects().includes('restart a.service'));
+    });
+
+  for (const type of ['simple', 'exec', 'idle', 'forking'])
+    test(`of type ${type} that began to fail in a loop later is no service that runs, whenever it is looked at`, async () => {
+      const content = looping.replace('Type=simple', `Type=${type}`);
+      machine.units.behave('a.service', ({ start }) => once(start === 1 ? 5000 : 300, 7));
+      await engine.applied([service({ content })]);
+      await machine.clock.sleep(5000);
+      await upAgain();
+      assert.equal((await failing([service({ content })])).code, 'NK_UNIT_FAILED');
+    });
+
+  test('that systemd started again once, and that runs since, is left alone', async () => {
+    machine.units.behave('a.service', ({ start }) => (start === 1 ? once(5000, 7) : {}));
+    await engine.applied([service({ content: looping })]);
+    await upAgain();
+    engine.effects();
+    await engine.applied([service({ content: looping })]);
+    assert.deepEqual(engine.effects(), []);
+  });
 
   test('is one when it goes on, and when its first start raced something', async () => {
     await engine.applied([service({ content: ofType('simple') })]);

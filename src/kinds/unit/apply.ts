@@ -40,7 +40,7 @@ export async function observeUnit(
       stale: false,
     };
   }
-  const status = await host.units.get(name);
+  const { status, hasEnded } = await steadyStatus(host, await host.units.get(name));
   return {
     kind: 'unit',
     entries,
@@ -52,8 +52,21 @@ export async function observeUnit(
     transient: isTransient(status),
     succeeded: status.result === 'success' && (status.invocationId !== '' || (await hasRun(context, status))),
     stale: status.needDaemonReload,
-    ...(status.subState.startsWith('auto-restart') && { restartWaits: true }),
+    ...((hasEnded || status.subState.startsWith('auto-restart')) && { restartWaits: true }),
   };
+}
+
+/** What systemd has started again by itself a moment ago may be between two of its failures: it is looked at once more. */
+async function steadyStatus(
+  { clock, units }: Host,
+  status: UnitStatus,
+): Promise<{ readonly status: UnitStatus; readonly hasEnded: boolean }> {
+  const untilSteady = status.activeEnterUsec / 1000 + steadyMs - clock.monotonic();
+  if (status.activeState !== 'active' || (status.restarts ?? 0) === 0 || untilSteady <= 0)
+    return { status, hasEnded: false };
+  await clock.sleep(Math.min(untilSteady, steadyMs));
+  const later = await units.get(status.name);
+  return { status: later, hasEnded: later.invocationId !== status.invocationId };
 }
 
 /**
@@ -195,8 +208,7 @@ async function staysActive(context: PerformContext, action: ActionOf<'ready'>, f
     const status = await host.units.get(action.unit);
     lastExit = status.execMainStatus || lastExit;
     await failIfDead({ context, action, status, result: 'done', restartsBefore, lastExit });
-    const isSame = status.invocationId === since.invocationId && status.mainPid === since.mainPid;
-    if (status.activeState === 'active' && isSame) return;
+    if (status.activeState === 'active' && host.clock.monotonic() >= status.activeEnterUsec / 1000 + steadyMs) return;
     if (host.clock.monotonic() >= deadline)
       throw await unitError(
         context,
