@@ -12,6 +12,7 @@ import { traces } from '../src/image/trace-table.ts';
 import { commonOptions, usageOf, type OptionSpec, type VerbSpec } from '../src/cli/verb.ts';
 import { verbs } from '../src/cli/verbs.ts';
 import { apiPage } from './api.ts';
+import { cleanUpLists, type CleanUpList } from './clean-up-lists.ts';
 
 const folder = join(import.meta.dirname, '..', 'docs', 'reference');
 
@@ -83,7 +84,22 @@ function tracesPage(): string {
     'Traces of a machine',
     'What `nodekiln seal` removes, and why: no other machine may find it (`identity`, which `nodekiln verify` looks for), or it is of no use (`residue`). `*` is any part of a name, a last `**` everything in a folder that itself stays, `~` the home of root and of every account. What a manifest put there stays, and what `--keep` names.',
     ['| what | class | why | where |', '|---|---|---|---|', ...rows].join('\n'),
+    ['## What other clean-up programs do', ...cleanUpLists.map(cleanUpTable)].join('\n\n'),
   );
+}
+
+function cleanUpTable({ program, operations }: CleanUpList): string {
+  const rows = operations.map((operation) => {
+    const gone = 'gone' in operation ? operation.gone.map((path) => `\`${path}\``).join(' ') : '';
+    return `| ${cell(operation.what)} | ${gone} | ${cell(operation.left ?? '')} |`;
+  });
+  return [
+    `### ${program}`,
+    '',
+    '| it takes away | taken away here, for instance | left here, and why |',
+    '|---|---|---|',
+    ...rows,
+  ].join('\n');
 }
 
 function exitCodesPage(): string {

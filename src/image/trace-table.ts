@@ -36,10 +36,13 @@ export const traces: readonly Trace[] = [
   identity('authorized-keys', 'SSH keys that are let in', 'whoever built the image would get into every machine', [
     '~/.ssh/authorized_keys*',
   ]),
-  identity('ssh-client-keys', 'SSH keys of users', 'every machine could log in where the builder could', [
-    '~/.ssh/id_*',
-    '~/.ssh/google_compute_engine*',
-  ]),
+  {
+    // A key has any name.
+    ...identity('ssh-client-keys', 'SSH keys of users', 'every machine could log in where the builder could', [
+      '~/.ssh/*',
+    ]),
+    except: /^(?:authorized_keys.*|known_hosts.*|config|config\.d|environment|rc)$/,
+  },
   identity('host-name', 'host name', 'a kubelet takes it for the name of its Node', ['/etc/hostname', '/etc/HOSTNAME']),
   identity('cloud-init', 'state of cloud-init', 'it would take the next machine for the one it has set up already', [
     '/var/lib/cloud/instance',
@@ -288,6 +291,7 @@ export const traces: readonly Trace[] = [
   ]),
   identity('gcp', 'state of Google’s guest agent', 'it would take the next machine for the one it has set up already', [
     '/etc/instance_id',
+    '/etc/google_instance_id',
     '/etc/default/instance_configs.cfg',
     '/etc/sudoers.d/google_sudoers',
     '/var/lib/google/**',
@@ -421,6 +425,8 @@ export const traces: readonly Trace[] = [
       '/var/lib/fwupd/pki/**',
       '/var/snap/lxd/common/lxd/server.key',
       '/var/lib/bluetooth/**',
+      '/var/lib/fprint/**',
+      ...['cnf', 'crt', 'csr', 'pem', 'srl'].map((kind) => `/etc/Pegasus/*.${kind}`),
     ],
   ),
 
@@ -478,6 +484,9 @@ export const traces: readonly Trace[] = [
     '/var/log/azure-init*',
     '/opt/aws/amazon-cloudwatch-agent/logs/**',
     '/var/lib/rsyslog/imjournal.state',
+    '/var/lib/lastlog/lastlog2.db*',
+    '/var/lib/wtmpdb/wtmp.db*',
+    '/var/named/data/named.run*',
   ]),
   residue(
     'histories',
@@ -527,6 +536,7 @@ export const traces: readonly Trace[] = [
     '/var/spool/exim4/msglog/**',
     '/var/spool/mqueue/**',
     '/var/spool/clientmqueue/**',
+    '/var/lib/dovecot/**',
     '~/dead.letter',
   ]),
   residue('crash-dumps', 'crash dumps', 'they hold what was in memory', [
@@ -540,7 +550,14 @@ export const traces: readonly Trace[] = [
     ...residue('temporary-files', 'temporary files', 'whoever wrote them is gone', ['/tmp/**', '/var/tmp/**']),
     except: /^(systemd-private-.*|\.(X11|ICE|XIM|font)-unix)$/,
   },
-  { ...residue('runtime-files', 'files of /run', 'they hold for one start', ['/run/**']), offlineOnly: true },
+  {
+    ...residue('runtime-files', 'files of one start', 'they hold for that start', [
+      '/run/**',
+      '/var/lib/postfix/master.lock',
+      '/var/spool/postfix/pid/*',
+    ]),
+    offlineOnly: true,
+  },
 ];
 
 function identity(id: string, title: string, why: string, patterns: readonly string[]): Trace {
