@@ -705,6 +705,35 @@ describe('start-up', () => {
         `${library} would be seen`,
       );
   });
+
+  it('of every verb loads of Node what finds out who we are, and that of a boot what its first step needs', async () => {
+    const inputs = await bundledInputs();
+    const ofNode = (roots: readonly string[]): readonly string[] =>
+      [...closure(inputs, roots)].filter((path) => path.startsWith('node:')).sort();
+    assert.deepEqual(ofNode(['src/cli/main.ts']), ['node:fs', 'node:os']);
+    assert.deepEqual(ofNode(['src/cli/main.ts', 'src/cli/boot.ts', 'src/boot/boot.ts']), [
+      'node:child_process',
+      'node:crypto',
+      'node:fs',
+      'node:fs/promises',
+      'node:net',
+      'node:os',
+      'node:path',
+      'node:timers/promises',
+      'node:url',
+      'node:util',
+    ]);
+  });
+
+  it('makes nothing random where no colour is wanted', async () => {
+    const list = `process.on('exit', () => console.log(process.moduleLoadList.filter((name) => /random|webcrypto/.test(name))));`;
+    const loaded = async (env: Readonly<Record<string, string>>): Promise<string> => {
+      const hooked = { env: { NODE_OPTIONS: '--require=./list.cjs', ...env } };
+      return (await runCli({ 'list.cjs': list }, ['config', 'check', 'none.yaml'], hooked)).stdout;
+    };
+    assert.equal(await loaded({}), '[]\n');
+    assert.match(await loaded({ FORCE_COLOR: '1' }), /webcrypto/);
+  });
 });
 
 interface Import {

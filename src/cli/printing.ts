@@ -18,19 +18,26 @@ const renditions: Readonly<Record<Style, readonly [number, number]>> = {
   cyan: [36, 39],
 };
 
-const secret = crypto.randomUUID();
-const marks = new RegExp(`(\u001b${secret}\\d+m)`);
+/** Made for the first colour: what makes it takes milliseconds to load. */
+let marks: { readonly begin: string; readonly pattern: RegExp } | undefined;
+
+function makeMarks(): NonNullable<typeof marks> {
+  const begin = `\u001b${crypto.randomUUID()}`;
+  return { begin, pattern: new RegExp(`(${begin}\\d+m)`) };
+}
 
 export function styler({ colours }: Pick<Output, 'colours'>): Styler {
-  const mark = (rendition: number): string => `\u001b${secret}${rendition}m`;
   return (style, text) => {
+    if (!colours) return text;
+    const { begin } = (marks ??= makeMarks());
     const [on, off] = renditions[style];
-    return colours ? `${mark(on)}${text}${mark(off)}` : text;
+    return `${begin}${on}m${text}${begin}${off}m`;
   };
 }
 
 function besideMarks(text: string, show: (part: string) => string): string {
-  const parts = text.split(marks);
+  if (!marks) return show(text);
+  const parts = text.split(marks.pattern);
   return parts.map((part, index) => (index % 2 === 1 ? part : show(part))).join('');
 }
 
@@ -41,5 +48,6 @@ export function oneLine(text: string): string {
 
 /** As it is written: JSON stays the same value. */
 export function printed(text: string): string {
-  return besideMarks(text, visible).replaceAll(`\u001b${secret}`, '\u001b[');
+  const shown = besideMarks(text, visible);
+  return marks ? shown.replaceAll(marks.begin, '\u001b[') : shown;
 }

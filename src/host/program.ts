@@ -1,9 +1,7 @@
-/** Our own process, by Node. */
+/** Our own process, by Node. Every verb starts with this: what only some of them ask for is loaded when they do. */
 import { fstatSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
 import { asArch } from '../model/arch.ts';
-import { readInput } from './read-input.ts';
 import type { EndSignal, LiveLines, Output, Program } from './port.ts';
 
 /** Opened by who writes first. */
@@ -28,7 +26,7 @@ export const program: Program = {
   get startedMs() {
     return Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
   },
-  readInput: (path) => readInput(path),
+  readInput: async (path) => (await import('./read-input.ts')).readInput(path),
   get stdout() {
     return (outputs.stdout ??= outputOn(process.stdout, 1));
   },
@@ -45,7 +43,8 @@ export const program: Program = {
     };
   },
   onIdle: (listener) => void process.once('beforeExit', () => listener()),
-  saveMemory: (yes) => setFlagsFromString(yes ? '--optimize-for-size' : '--no-optimize-for-size'),
+  saveMemory: (yes) =>
+    process.getBuiltinModule('node:v8').setFlagsFromString(yes ? '--optimize-for-size' : '--no-optimize-for-size'),
   exit: (status) => process.exit(status),
   endBy: (signal) => {
     process.removeAllListeners(signal);

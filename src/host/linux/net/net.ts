@@ -9,7 +9,6 @@ import { NetError } from '../../port/net.ts';
 import type { HttpExchange, HttpRequest, HttpResponse, HttpStream, Net } from '../../port/net.ts';
 import { createAgents, type Agents } from './agents.ts';
 import { download } from './download.ts';
-import { serve } from './serve.ts';
 import { answerOf, asNetError, openExchange, type Deadline } from './exchange.ts';
 import { timerMs } from '../timers.ts';
 
@@ -28,7 +27,7 @@ export function createLinuxNet(): LinuxNet {
     request: (wanted) => request(agents, wanted),
     stream: (wanted) => stream(agents, wanted),
     download: (wanted) => download(agents, wanted),
-    serve,
+    serve: async (at, answer) => (await import('./serve.ts')).serve(at, answer),
     socketAnswers,
     close: () => agents.close(),
   };
