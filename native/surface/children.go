@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,8 +27,8 @@ type running struct {
 var children table[*running]
 
 var childNows = map[string]loop.Now{
-	// spawn(JSON {argv, env, folder}, hasInput) starts a program in a session of its own: `id pid`. Without input it has
-	// /dev/null.
+	// spawn(JSON {argv, env, folder}, input) starts a program in a session of its own: `id pid`. Its standard input is
+	// "null", "pipe" or a descriptor.
 	"spawn": spawn,
 }
 
@@ -67,7 +68,7 @@ func spawn(v loop.Values) (engine.Value, error) {
 	if err != nil {
 		return nil, refused(err, "spawn", program)
 	}
-	one, theirs, err := pipes(v.Bool(1))
+	one, theirs, err := pipes(v.Text(1))
 	defer closeAll(theirs...)
 	if err == nil {
 		one.process, err = os.StartProcess(path, asked.Argv, &os.ProcAttr{
@@ -82,12 +83,21 @@ func spawn(v loop.Values) (engine.Value, error) {
 }
 
 // pipes are our ends, and the program's: standard input, output, error.
-func pipes(hasInput bool) (one *running, theirs []*os.File, err error) {
+func pipes(input string) (one *running, theirs []*os.File, err error) {
 	one, theirs = &running{}, make([]*os.File, 3)
-	if hasInput {
-		theirs[0], one.stdin, err = os.Pipe()
-	} else {
+	switch input {
+	case "null":
 		theirs[0], err = os.Open(os.DevNull)
+	case "pipe":
+		theirs[0], one.stdin, err = os.Pipe()
+	default:
+		var fd int
+		if fd, err = strconv.Atoi(input); err == nil {
+			fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		}
+		if err == nil {
+			theirs[0] = os.NewFile(uintptr(fd), "input")
+		}
 	}
 	if err == nil {
 		one.stdout, theirs[1], err = os.Pipe()

@@ -14,7 +14,10 @@ export const versionVerb: Verb = {
     root: 'never',
   },
   run() {
-    const data = { nodekiln: version, node: process.versions.node, arch: program.architecture };
-    return Promise.resolve({ data, text: `nodekiln ${version} (Node ${data.node}, ${data.arch})` });
+    const { runtime, architecture: arch } = program;
+    return Promise.resolve({
+      data: { nodekiln: version, runtime, arch },
+      text: `nodekiln ${version} (${runtime}, ${arch})`,
+    });
   },
 };

@@ -19,6 +19,7 @@ export const program: Program = {
   get script() {
     return process.argv[1] === undefined ? undefined : realpathSync(process.argv[1]);
   },
+  runtime: `Node ${process.versions.node}`,
   architecture: asArch(process.arch) ?? process.arch,
   get processors() {
     return availableParallelism();

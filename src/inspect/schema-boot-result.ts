@@ -28,6 +28,7 @@ export const bootResult = looseObject({
   apiVersion: literal('nodekiln.dev/v1alpha1'),
   kind: literal('BootResult'),
   nodekilnVersion: string(),
+  runtime: exactOptional(string()),
   bootId: string(),
   unit: exactOptional(string()),
   outcome: oneOf(['converged', 'degraded', 'failed']),

@@ -43,6 +43,7 @@ export function startRecording(clock: Clock, processMs: number): Recording {
       apiVersion: 'nodekiln.dev/v1alpha1',
       kind: 'BootResult',
       nodekilnVersion: version,
+      runtime: host.program.runtime,
       bootId: await readBootId(host.files),
       ...unitOf(host),
       ...part,

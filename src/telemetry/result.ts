@@ -74,6 +74,8 @@ export interface BootResult {
   readonly apiVersion: 'nodekiln.dev/v1alpha1';
   readonly kind: 'BootResult';
   readonly nodekilnVersion: string;
+  /** What carried our TypeScript, as `nodekiln version` says it; absent of what a nodekiln from before that published. */
+  readonly runtime?: string;
   readonly bootId: string;
   /** The systemd unit that ran it; absent of a run by hand, which is no part of the machine’s start. */
   readonly unit?: string;

@@ -11,6 +11,7 @@ import { artifacts } from '../lab/packages.ts';
 import type { Progress } from '../lab/prerequisites.ts';
 import { unpackRoot, type Suite } from '../lab/root.ts';
 import { run, tryRun, type RunResult } from '../lab/run.ts';
+import { exchangeProgram, programStamp } from './host-program.ts';
 
 export const demoFolder = join(import.meta.dirname, '..', '..', 'examples', 'demo');
 export const manifestPath = join(demoFolder, 'image.yaml');
@@ -58,12 +59,7 @@ export async function bakedRoot(progress: Progress = () => undefined, suite: Sui
   const bundle = await buildBundle();
   const about = await artifacts();
   const manifest = await demoManifest(progress);
-  const key = keyHash(
-    await readFile(`${bundle}.stamp`, 'utf8'),
-    await readFile(manifest, 'utf8'),
-    JSON.stringify(about),
-    suite,
-  );
+  const key = keyHash(await programStamp(), await readFile(manifest, 'utf8'), JSON.stringify(about), suite);
   const root = await cached(`baked/${key}`, async (dir) => {
     progress(`baking the demo root of ${suite}`);
     await mkdir(dir, { recursive: true });
@@ -73,6 +69,7 @@ export async function bakedRoot(progress: Progress = () => undefined, suite: Sui
     const lock = `${dir}.lock.json`;
     await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir, '--lock', lock], { timeoutMs: 600_000 });
     await rm(lock, { force: true });
+    await exchangeProgram(dir);
   });
   await forgetOlder('baked', 6);
   return root;

@@ -4,7 +4,6 @@
  */
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { makeImage } from '../e2e/extensions/images.ts';
 import { kubelet } from '../lab/binaries.ts';
 import { cacheFolder } from '../lab/cache.ts';
@@ -15,10 +14,9 @@ import { waitHttp } from '../lab/probe.ts';
 import { derivedRoot } from '../lab/root.ts';
 import { run } from '../lab/run.ts';
 import { StageFailure } from './demo.ts';
+import { placeProgram, programPath as program } from './host-program.ts';
 import type { StageName } from './sabotage.ts';
 
-const node = '/opt/nodekiln/bin/node';
-const program = '/opt/nodekiln/bin/nodekiln.cjs';
 const architecture = process.arch === 'arm64' ? 'arm64' : 'x86-64';
 
 /** The whole of /usr is read-only from the first moment of userspace on, below whatever is merged over it. */
@@ -46,7 +44,7 @@ After=local-fs.target systemd-journald.socket read-only-usr.service nodekiln-lab
 Type=oneshot
 RemainAfterExit=yes
 Environment=NODEKILN_UNIT=%n
-ExecStart=${node} ${nodeFlag} ${program} boot
+ExecStart=${program} boot
 
 [Install]
 WantedBy=multi-user.target
@@ -65,7 +63,6 @@ export async function runImmutable(say: (line: string) => void): Promise<void> {
   try {
     enter('prepare', 'two system extensions with a kubelet each, and a root with containerd alone');
     await installPrerequisites(say);
-    const bundle = await buildBundle();
     const root = await derivedRoot('trixie', { packages: ['containerd', 'runc', 'containernetworking-plugins'] }, say);
     const { dir, kubectl } = await artifacts(say);
     const member = `dpkg-deb --fsys-tarfile ${join(dir, kubectl.forky.file)} | tar -xO ./usr/bin/kubectl`;
@@ -89,9 +86,7 @@ export async function runImmutable(say: (line: string) => void): Promise<void> {
       root,
       seeds: ['/opt', '/var/lib/containerd'],
       prepare: async (disk) => {
-        await mkdir(join(disk, 'opt/nodekiln/bin'), { recursive: true });
-        await cp(nodeBinary, join(disk, node));
-        await cp(bundle, join(disk, program));
+        await placeProgram(disk);
         await cp(work, join(disk, 'opt/extensions'), { recursive: true });
         await mkdir(join(disk, 'etc/nodekiln/conf.d'), { recursive: true });
         await writeFile(join(disk, 'etc/nodekiln/conf.d/10-node.yaml'), documentText('1.34.3'), { mode: 0o600 });
@@ -118,11 +113,11 @@ export async function runImmutable(say: (line: string) => void): Promise<void> {
     enter('tend', 'the next version: one refresh, one restart of kubelet');
     const before = await mergedSince(host);
     await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', documentText('1.34.4'), { mode: 0o600 });
-    const plan = await host.check([node, nodeFlag, program, 'plan', '/etc/nodekiln/conf.d/10-node.yaml']);
+    const plan = await host.check([program, 'plan', '/etc/nodekiln/conf.d/10-node.yaml']);
     say(`$ nodekiln plan\n${indented(plan)}`);
     const merges = (plan.match(/merge extensions/g) ?? []).length;
     if (merges !== 1) throw new Error(`the plan merges ${merges} times`);
-    await host.check([node, nodeFlag, program, 'boot'], { timeoutMs: 120_000 });
+    await host.check([program, 'boot'], { timeoutMs: 120_000 });
     await healthy(host, 'v1.34.4');
     if ((await mergedSince(host)) === before) throw new Error('nothing was merged anew');
     say('Kubernetes v1.34.4 is healthy');
@@ -131,7 +126,7 @@ export async function runImmutable(say: (line: string) => void): Promise<void> {
     await host.check(['rm', '/etc/systemd/system/multi-user.target.wants/nodekiln-boot.service']);
     await host.reboot(60_000);
     await healthy(host, 'v1.34.4');
-    const idle = await host.check([node, nodeFlag, program, 'boot', '--json']);
+    const idle = await host.check([program, 'boot', '--json']);
     if (!(JSON.parse(idle) as { data: { unchanged: boolean } }).data.unchanged)
       throw new Error(`a second boot was not idle: ${idle.slice(0, 2000)}`);
     say('Kubernetes v1.34.4 is healthy after the reboot; a second boot has nothing to do');

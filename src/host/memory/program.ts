@@ -17,6 +17,7 @@ export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgr
     workingDirectory: '/',
     executable: '/opt/nodekiln/bin/node',
     script: '/opt/nodekiln/bin/nodekiln',
+    runtime: 'memory',
     architecture: 'amd64',
     processors: 2,
     startedMs,

@@ -14,6 +14,7 @@ export const program: Program = {
   workingDirectory: about.folder,
   executable: about.executable,
   script: undefined,
+  runtime: 'native',
   architecture: about.architecture,
   processors: about.processors,
   startedMs: about.startedMs,
@@ -46,7 +47,7 @@ function outputOn(fd: number): Output {
   return {
     get terminal() {
       const [columns = 0, rows = 0] = size() ?? [];
-      return columns === 0 ? undefined : { columns, rows, live: () => Promise.reject(new Error('no live lines here')) };
+      return columns === 0 ? undefined : { columns, rows };
     },
     get colours() {
       const forced = about.environment['FORCE_COLOR'];

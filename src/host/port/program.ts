@@ -49,6 +49,8 @@ export interface Program {
   /** Our own files in our own file system, symlinks resolved: what runs us, and what is run, if that is a file of its own. */
   readonly executable: string;
   readonly script: string | undefined;
+  /** What carries our TypeScript: `Node 24.21.0`, `native`. */
+  readonly runtime: string;
   /** Go's name of the processor's architecture; what it says itself when Go has none. */
   readonly architecture: string;
   /** Processors that we may use. */

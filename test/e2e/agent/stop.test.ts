@@ -8,8 +8,14 @@ import { bootedHost, documentWith, startAgent, type Agent } from './agent-host.t
 const limitMs = 1000;
 const port = 8099;
 
-/** Takes connections and says nothing on them. */
-const silentServer = `require('node:net').createServer(() => undefined).listen(${port}, '127.0.0.1')`;
+/** Connections are made, and nobody says anything on them. */
+const silentServer = [
+  'systemd-run',
+  '--unit=silent',
+  `--socket-property=ListenStream=127.0.0.1:${port}`,
+  '/bin/sleep',
+  'infinity',
+];
 
 const hangingUnit = `    - name: agent-hangs.service
       content: |
@@ -47,7 +53,7 @@ describe('SIGTERM', { concurrency: 1 }, () => {
   before(async () => {
     lab = await openLab();
     host = await bootedHost(lab, 'stop');
-    host.spawn(['/opt/nodekiln/bin/node', '--eval', silentServer], { stdio: 'ignore' });
+    await host.check(silentServer);
   });
   after(() => lab?.close());
 

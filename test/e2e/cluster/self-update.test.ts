@@ -3,7 +3,7 @@
  * One that does not start is taken back, said, and not tried again.
  */
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
@@ -11,9 +11,10 @@ import { brotliCompressSync } from 'node:zlib';
 import { stringify } from 'yaml';
 import { version } from '../../../src/model/program.ts';
 import { inlineFile, oscOf } from '../../support/osc.ts';
-import { buildBundle, nodeBinary, nodeFlag } from '../../../tools/build.ts';
+import { buildBundle, nodeFlag } from '../../../tools/build.ts';
 import { agentUnit, nodekiln, putSecret, startAgent, startApprover } from '../../demo/agents.ts';
 import { nodekiln as onThisMachine } from '../../demo/baked.ts';
+import { placeProgram } from '../../demo/host-program.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
 import type { KubeObject } from '../../lab/control-plane/api.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
@@ -85,7 +86,6 @@ const invocation = async (): Promise<string> =>
 
 before(async () => {
   await installPrerequisites(console.error);
-  const bundle = await buildBundle();
   lab = await openLab();
   cluster = await openCluster(lab, { progress: console.error });
   host = await lab.host({
@@ -93,11 +93,8 @@ before(async () => {
     network: true,
     root: await rootFolder('trixie'),
     prepare: async (disk) => {
-      const folder = join(disk, 'opt/nodekiln/bin');
-      await mkdir(folder, { recursive: true });
+      await placeProgram(disk);
       await mkdir(join(disk, 'etc/nodekiln'), { recursive: true });
-      await cp(nodeBinary, join(folder, 'node'));
-      await cp(bundle, join(folder, 'nodekiln'));
     },
   });
   await host.start();

@@ -2,8 +2,9 @@
  * A lab host on which a boot or a tend step is killed and repeated, and everything that counts about it as data: file
  * trees, unit states, the journal. Volatile things are left out here, each with its reason.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { bakedRoot, demoFolder } from '../../demo/baked.ts';
 import type { Lab, LabHost } from '../../lab/lab.ts';
 import { diffTrees, type TreeEntry } from '../../lab/tree.ts';
@@ -57,7 +58,7 @@ export async function snapshot(host: LabHost): Promise<Snapshot> {
       '--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload',
       ...units,
     ]),
-    host.check(['/opt/nodekiln/bin/node', '--disable-warning=ExperimentalWarning', '--eval', journalProgram]),
+    journalOf(host),
   ]);
   return {
     tree,
@@ -65,7 +66,7 @@ export async function snapshot(host: LabHost): Promise<Snapshot> {
       .trim()
       .split('\n\n')
       .map((block) => block.split('\n').sort().join(' ')),
-    journal: JSON.parse(journal) as unknown,
+    journal,
   };
 }
 
@@ -75,35 +76,41 @@ export async function snapshot(host: LabHost): Promise<Snapshot> {
  * agree on the last one. And what kubelet and containerd run with: an end state of files means nothing to a process that
  * was started before it.
  */
-const journalProgram = `
-const { DatabaseSync } = require('node:sqlite');
-const { execFileSync } = require('node:child_process');
-const { readFileSync, readdirSync, readlinkSync } = require('node:fs');
-const folder = '/var/lib/nodekiln';
-const db = new DatabaseSync(folder + '/state.db');
-const all = (sql) => db.prepare(sql).all();
-const names = readdirSync(folder + '/generations');
-const newest = names.map((name) => parseInt(name)).sort((a, b) => b - a)[0];
-const processOf = (unit) => {
-  const pid = execFileSync('systemctl', ['show', '--property=MainPID', '--value', unit], { encoding: 'utf8' }).trim();
+async function journalOf(host: LabHost): Promise<unknown> {
+  const folder = await host.path('/var/lib/nodekiln');
+  const names = await readdir(`${folder}/generations`);
+  const newest = Math.max(...names.map((name) => Number.parseInt(name, 10)));
+  const { claims } = JSON.parse(await readFile(`${folder}/generations/${newest}.json`, 'utf8')) as { claims: unknown };
+  const database = new DatabaseSync(`${folder}/state.db`);
+  try {
+    const all = (sql: string): unknown[] => database.prepare(sql).all();
+    const [last] = all('SELECT max(number) AS number FROM generations') as { number: number }[];
+    return {
+      claims: all('SELECT source, id, resource FROM claims ORDER BY source, id'),
+      touched: all('SELECT id, source, definitions, done, started_with, original FROM touched ORDER BY id'),
+      generation: all('SELECT source, digest, status FROM generations ORDER BY number DESC LIMIT 1'),
+      lastIsBegun: newest === last?.number,
+      temporaries: names.filter((name) => !/^[0-9]+[.]json$/.test(name)),
+      processes: [await processOf(host, 'kubelet.service'), await processOf(host, 'containerd.service')],
+      file: claims,
+    };
+  } finally {
+    database.close();
+  }
+}
+
+async function processOf(host: LabHost, unit: string): Promise<unknown> {
+  const pid = (await host.check(['systemctl', 'show', '--property=MainPID', '--value', unit])).trim();
   if (pid === '0') return 'none';
-  const words = (file) => readFileSync('/proc/' + pid + '/' + file, 'utf8').split('\\0').filter((word) => word !== '');
-  const own = /^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|MEMORY_PRESSURE_\\w+|NOTIFY_SOCKET|FDSTORE)=/;
+  const words = async (file: string): Promise<string[]> =>
+    (await host.readFile(`/proc/${pid}/${file}`)).split('\0').filter((word) => word !== '');
+  const own = /^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|MEMORY_PRESSURE_\w+|NOTIFY_SOCKET|FDSTORE)=/;
   return {
-    program: readlinkSync('/proc/' + pid + '/exe'),
-    arguments: words('cmdline'),
-    environment: words('environ').filter((word) => !own.test(word)).sort(),
+    program: (await host.check(['readlink', `/proc/${pid}/exe`])).trim(),
+    arguments: await words('cmdline'),
+    environment: (await words('environ')).filter((word) => !own.test(word)).sort(),
   };
-};
-console.log(JSON.stringify({
-  claims: all('SELECT source, id, resource FROM claims ORDER BY source, id'),
-  touched: all('SELECT id, source, definitions, done, started_with, original FROM touched ORDER BY id'),
-  generation: all('SELECT source, digest, status FROM generations ORDER BY number DESC LIMIT 1'),
-  lastIsBegun: newest === all('SELECT max(number) AS number FROM generations')[0].number,
-  temporaries: names.filter((name) => !/^[0-9]+[.]json$/.test(name)),
-  processes: ['kubelet.service', 'containerd.service'].map(processOf),
-  file: JSON.parse(readFileSync(folder + '/generations/' + newest + '.json', 'utf8')).claims,
-}));`;
+}
 
 /** What differs between two snapshots, a line each; empty when they are equal. */
 export function differences(wanted: Snapshot, found: Snapshot): string[] {

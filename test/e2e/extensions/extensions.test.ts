@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { exitStatus } from '../../../src/errors.ts';
-import { buildBundle, nodeBinary, nodeFlag } from '../../../tools/build.ts';
+import { nodeBinary } from '../../../tools/build.ts';
+import { placeProgram, programPath as program } from '../../demo/host-program.ts';
 import { kubelet } from '../../lab/binaries.ts';
 import { networkAddress, openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { waitHttp } from '../../lab/probe.ts';
@@ -28,8 +29,6 @@ const listless = `require('node:http').createServer((asked, answer) => {
   });
 }).listen(${listlessPort}, '${networkAddress}')`;
 const architecture = process.arch === 'arm64' ? 'arm64' : 'x86-64';
-const node = '/opt/nodekiln/bin/node';
-const program = '/opt/nodekiln/bin/nodekiln.cjs';
 const refreshes = '/var/log/sysext-refreshes';
 
 /** Notes each refresh. When told to, it fails as one of systemd 252 does: with nothing merged any more. */
@@ -61,11 +60,9 @@ interface Result {
 describe('system extensions', { concurrency: 1 }, () => {
   let work = '';
   let registry: TestRegistry | undefined;
-  let bundle = '';
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'nodekiln-extensions-'));
-    bundle = await buildBundle();
     const [first, second] = [await kubelet('v1.34.3'), await kubelet('v1.34.4')];
     const image = (name: string): string => join(work, name);
     const kubernetes = (from: string) => ({
@@ -129,9 +126,7 @@ describe('system extensions', { concurrency: 1 }, () => {
           network: true,
           seeds: ['/opt', '/var/lib/containerd'],
           prepare: async (disk) => {
-            await mkdir(join(disk, 'opt/nodekiln/bin'), { recursive: true });
-            await cp(nodeBinary, join(disk, node));
-            await cp(bundle, join(disk, program));
+            await placeProgram(disk);
             await cp(join(work, 'local'), join(disk, 'opt/extensions'), { recursive: true });
             await mkdir(join(disk, 'usr/local/bin'), { recursive: true });
             await writeFile(join(disk, 'usr/local/bin/systemd-sysext'), wrapper, { mode: 0o755 });
@@ -191,13 +186,7 @@ describe('system extensions', { concurrency: 1 }, () => {
 
       test('the next version comes from the registry by its tags, with one refresh and one restart of kubelet', async () => {
         const invocation = await kubeletInvocation();
-        const plan = await said([
-          node,
-          nodeFlag,
-          program,
-          'plan',
-          await documentFile(['kubernetes-next', 'folder', 'tool']),
-        ]);
+        const plan = await said([program, 'plan', await documentFile(['kubernetes-next', 'folder', 'tool'])]);
         assert.match(plan, /merge extensions/);
         assert.match(plan, /extension:kubernetes 1\.34\.4\s+local\s+refused\s+\/opt\/extensions holds no/);
         assert.match(plan, /registry\s+next\s+10\.77\.0\.254:5000\/extensions\/kubernetes/);
@@ -236,7 +225,7 @@ describe('system extensions', { concurrency: 1 }, () => {
             { mode: 0o600 },
           );
           const path = '/run/sysext-kill:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-          const killed = await host.exec([node, nodeFlag, program, 'boot', '--json'], { env: { PATH: path } });
+          const killed = await host.exec([program, 'boot', '--json'], { env: { PATH: path } });
           assert.notEqual(killed.status, 0);
           await apply(['kubernetes-next', 'folder', moment === 'before' ? 'tool' : 'tool-next']);
           assert.equal(await said(['/opt/bin/tool']), moment === 'before' ? 'one' : 'two');
@@ -353,7 +342,7 @@ describe('system extensions', { concurrency: 1 }, () => {
       async function apply(names: readonly string[], status = 0): Promise<Result> {
         await host.writeFile('/etc/nodekiln/conf.d/10-node.yaml', documentText(names), { mode: 0o600 });
         await host.exec(['rm', '-f', refreshes]);
-        const result = await host.exec([node, nodeFlag, program, 'boot', '--json'], { timeoutMs: 120_000 });
+        const result = await host.exec([program, 'boot', '--json'], { timeoutMs: 120_000 });
         assert.equal(result.status, status, result.stdout + result.stderr);
         return JSON.parse(result.stdout) as Result;
       }

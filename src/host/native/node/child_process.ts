@@ -6,7 +6,8 @@ import { EventEmitter } from './events.ts';
 interface SpawnOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  readonly stdio?: readonly string[];
+  readonly stdio?: readonly (string | number)[];
+  readonly detached?: boolean;
 }
 
 class Readable extends EventEmitter {
@@ -32,21 +33,25 @@ class Writable extends EventEmitter {
 
 export class ChildProcess extends EventEmitter {
   readonly pid: number | undefined;
+  exitCode: number | null = null;
+  signalCode: string | null = null;
   readonly stdin: Writable | null = null;
   readonly stdout = new Readable();
   readonly stderr = new Readable();
 
   constructor(argv: readonly string[], { env = process.env, cwd = '', stdio = [] }: SpawnOptions) {
     super();
-    const hasInput = stdio[0] === 'pipe';
+    const [input = 'pipe'] = stdio;
     const environment = Object.entries(env).flatMap(([name, value]) =>
       value === undefined ? [] : [`${name}=${value}`],
     );
     try {
       const asked = JSON.stringify({ argv, folder: cwd, env: environment });
-      const [id = 0, pid] = now<string>('spawn', asked, hasInput).split(' ').map(Number);
+      const [id = 0, pid] = now<string>('spawn', asked, input === 'ignore' ? 'null' : String(input))
+        .split(' ')
+        .map(Number);
       this.pid = pid;
-      if (hasInput) this.stdin = new Writable(id);
+      if (input === 'pipe') this.stdin = new Writable(id);
       this.#wait(id);
     } catch (thrown) {
       // Whoever asks listens by then.
@@ -55,18 +60,18 @@ export class ChildProcess extends EventEmitter {
   }
 
   #wait(id: number): void {
-    let end: readonly [number | null, string | null] = [null, null];
     const waiting = begin<undefined>('childWait', [id], (what: string, first: number | Uint8Array, second: string) => {
       if (what === 'exit') {
-        end = second === '' ? [first as number, null] : [null, second];
-        this.emit('exit', ...end);
+        if (second === '') this.exitCode = first as number;
+        else this.signalCode = second;
+        this.emit('exit', this.exitCode, this.signalCode);
       } else {
         const stream = what === 'stdout' ? this.stdout : this.stderr;
         if (!stream.destroyed) stream.emit('data', bufferOf(first as Uint8Array));
       }
     });
     waiting.done.then(
-      () => this.emit('close', ...end),
+      () => this.emit('close', this.exitCode, this.signalCode),
       (thrown: unknown) => {
         if (errnoOf(thrown) !== 'ABORT_ERR') this.emit('error', thrown);
       },

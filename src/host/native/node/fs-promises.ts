@@ -12,8 +12,8 @@ interface FileHandle {
   close(): Promise<void>;
 }
 
-export async function open(path: string, flags: number, mode = 0o666): Promise<FileHandle> {
-  const fd = await later<number>('open', path, flags, mode);
+export async function open(path: string, flags: number | 'r', mode = 0o666): Promise<FileHandle> {
+  const fd = await later<number>('open', path, flags === 'r' ? constants.O_RDONLY : flags, mode);
   return {
     fd,
     stat: async () => statsOf(now('fstat', fd)),

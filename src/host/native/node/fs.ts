@@ -48,8 +48,11 @@ export function fstatSync(fd: number): Stats {
   return statsOf(now('fstat', fd));
 }
 
-/** Undefined is thrown. */
-export function statSync(path: string): Stats {
+export function statSync(
+  path: string,
+  options?: { readonly bigint?: boolean; readonly throwIfNoEntry?: boolean },
+): Stats {
+  if (options?.throwIfNoEntry === false && !existsSync(path)) return undefined as never;
   const found = lstatSync(realpathSync(path));
   if (!found) throw new Error(`${path} is gone`);
   return found;

@@ -22,7 +22,6 @@ interface Way {
 }
 
 export class Agent {
-  maxFreeSockets = 256;
   readonly freeSockets: Readonly<Record<string, never[]>> = {};
   readonly #options: AgentOptions;
   readonly #transports = new Map<string, number>();
@@ -46,6 +45,10 @@ export class Agent {
     const made = now<number>('transport', asked);
     this.#transports.set(asked, made);
     return made;
+  }
+  /** None are kept from now on; what is under way goes on to its end. */
+  set maxFreeSockets(_none: 0) {
+    this.destroy();
   }
   destroy(): void {
     for (const transport of this.#transports.values()) now('transportClose', transport);

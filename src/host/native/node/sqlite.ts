@@ -44,6 +44,7 @@ export class DatabaseSync {
 export class StatementSync {
   readonly #id: number;
   readonly #sql: string;
+  #readsBigInts = false;
   constructor(id: number, sql: string) {
     this.#id = id;
     this.#sql = sql;
@@ -57,13 +58,16 @@ export class StatementSync {
   all(...values: readonly Value[]): Row[] {
     return this.#rows(values, Number.MAX_SAFE_INTEGER);
   }
+  setReadBigInts(yes: boolean): void {
+    this.#readsBigInts = yes;
+  }
   #rows(values: readonly Value[], most: number): Row[] {
     const sent = JSON.stringify(values.map(tagged));
     const told = named(() => now<string>('sqlRows', this.#id, this.#sql, sent, most));
     const [names, ...rows]: [string[], ...unknown[][]] = JSON.parse(told);
     return rows.map((row) => {
       const made: Row = Object.create(null);
-      for (const [index, name] of names.entries()) made[name] = untagged(row[index]);
+      for (const [index, name] of names.entries()) made[name] = untagged(row[index], this.#readsBigInts);
       return made;
     });
   }
@@ -75,10 +79,11 @@ function tagged(value: Value): unknown {
   return typeof value === 'string' ? value.toWellFormed() : value;
 }
 
-function untagged(value: unknown): Value {
+function untagged(value: unknown, asBigInt: boolean): Value {
   if (typeof value !== 'object' || value === null) return value as Value;
   const { i, b = '' } = value as { i?: string; b?: string };
   if (i === undefined) return Uint8Array.fromBase64(b);
+  if (asBigInt) return BigInt(i);
   const number = Number(i);
   if (Number.isSafeInteger(number)) return number;
   throw Object.assign(new RangeError(`Value is too large to be represented as a JavaScript number: ${i}`), {

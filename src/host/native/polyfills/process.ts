@@ -1,6 +1,8 @@
 /** What is left of Node's `process` in the shared sources. */
 import { about } from '../about.ts';
 import { exit, now } from '../crossing.ts';
+import { readFileSync } from '../node/fs.ts';
+import { TextDecoder } from './text.ts';
 
 const process = {
   pid: about.pid,
@@ -16,6 +18,14 @@ const process = {
   cwd: () => about.folder,
   geteuid: () => about.uid,
   getegid: () => about.gid,
+  /** The kernel tells it without setting it. */
+  umask: () =>
+    Number.parseInt(
+      /^Umask:\s*(\d+)$/m.exec(new TextDecoder().decode(readFileSync('/proc/self/status')))?.[1] ?? '22',
+      8,
+    ),
+  getuid: () => about.uid,
+  getgid: () => about.gid,
   kill: (pid: number, signal: string) => now('kill', pid, signal),
   hrtime: { bigint: () => BigInt(Math.round(now<number>('monotonic') * 1000)) * 1000n },
   exit: (status = 0) => exit(status),
