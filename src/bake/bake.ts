@@ -31,13 +31,20 @@ import { refuseWrittenByOthers } from '../documents/sources/folder.ts';
 import { imageManifest } from '../documents/kinds/image-manifest.ts';
 import type { ImageDocument } from '../documents/kinds/kind.ts';
 import type { Facts } from '../model/facts.ts';
-import type { BinaryResource, DesiredState, Resource, ResourceId, SkippedComponent } from '../model/resources.ts';
+import type {
+  ArtifactLocation,
+  BinaryResource,
+  DesiredState,
+  Resource,
+  ResourceId,
+  SkippedComponent,
+} from '../model/resources.ts';
 import { asNodekilnError, NodekilnError, whyRefused } from '../errors.ts';
 import { observeFacts } from '../host/facts.ts';
 import { withFaults } from '../host/faults.ts';
 import { createLinuxContainers } from '../host/linux/containers.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
-import type { Host } from '../host/port.ts';
+import type { Host, Program } from '../host/port.ts';
 import { imageLockPath, sbomPath, type ImageLock, type ImagePackage } from '../image/image-lock.ts';
 import { installedPackages, packageFiles, type PackageFile } from '../image/packages.ts';
 import { spdxDocument } from '../image/sbom.ts';
@@ -506,15 +513,10 @@ function absolute({ program }: Host, path: string): string {
 
 // ── our own program ──────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The program in the image is the one that bakes it: bundle and runtime, by digest. */
+/** The program in the image is the one that bakes it, bundle and runtime, or a host program that it is given; by digest. */
 async function ownProgram({ program, local }: Host): Promise<BinaryResource[]> {
-  if (program.script === undefined) return [];
-  const parts = [
-    { tool: 'nodekiln', part: 'script', path: program.script },
-    { tool: 'node', part: 'executable', path: program.executable },
-  ] as const;
   return Promise.all(
-    parts.map(async ({ tool, part, path }): Promise<BinaryResource> => {
+    partsOf(program).map(async ({ tool, from, path }): Promise<BinaryResource> => {
       const digest = await local.digest(path);
       return {
         kind: 'binary',
@@ -525,11 +527,27 @@ async function ownProgram({ program, local }: Host): Promise<BinaryResource[]> {
         needs: [],
         tool,
         version: digest,
-        sources: [{ type: 'file', role: 'manifest', from: { type: 'own', part }, digest }],
+        sources: [{ type: 'file', role: 'manifest', from, digest }],
         place: { type: 'activate', target: `${programFolder}/${tool}` },
       };
     }),
   );
+}
+
+function partsOf({ environment, script, executable }: Program): readonly ProgramPart[] {
+  const given = environment['NODEKILN_HOST_PROGRAM'];
+  if (given !== undefined) return [{ tool: 'nodekiln', from: { type: 'path', path: given }, path: given }];
+  if (script === undefined) return [];
+  return [
+    { tool: 'nodekiln', from: { type: 'own', part: 'script' }, path: script },
+    { tool: 'node', from: { type: 'own', part: 'executable' }, path: executable },
+  ];
+}
+
+interface ProgramPart {
+  readonly tool: string;
+  readonly from: ArtifactLocation;
+  readonly path: string;
 }
 
 function withProgram(desired: DesiredState, program: readonly BinaryResource[]): DesiredState {

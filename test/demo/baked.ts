@@ -11,7 +11,7 @@ import { artifacts } from '../lab/packages.ts';
 import type { Progress } from '../lab/prerequisites.ts';
 import { unpackRoot, type Suite } from '../lab/root.ts';
 import { run, tryRun, type RunResult } from '../lab/run.ts';
-import { exchangeProgram, programStamp } from './host-program.ts';
+import { bakeEnvironment, programStamp } from './host-program.ts';
 
 export const demoFolder = join(import.meta.dirname, '..', '..', 'examples', 'demo');
 export const manifestPath = join(demoFolder, 'image.yaml');
@@ -32,7 +32,11 @@ export async function nodekiln(
   options: { onLine?: (line: string) => void } = {},
 ): Promise<RunResult> {
   const argv = [nodeBinary, nodeFlag, await buildBundle(), ...args];
-  return tryRun(argv, { timeoutMs: 600_000, ...(options.onLine && { onLine: options.onLine }) });
+  return tryRun(argv, {
+    env: await bakeEnvironment(),
+    timeoutMs: 600_000,
+    ...(options.onLine && { onLine: options.onLine }),
+  });
 }
 
 /**
@@ -67,9 +71,11 @@ export async function bakedRoot(progress: Progress = () => undefined, suite: Sui
     await chmod(dir, 0o755);
     // The packages of each machine's cache are its own: their lock file is not the example's.
     const lock = `${dir}.lock.json`;
-    await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir, '--lock', lock], { timeoutMs: 600_000 });
+    await run([nodeBinary, nodeFlag, bundle, 'bake', manifest, '--root', dir, '--lock', lock], {
+      env: await bakeEnvironment(),
+      timeoutMs: 600_000,
+    });
     await rm(lock, { force: true });
-    await exchangeProgram(dir);
   });
   await forgetOlder('baked', 6);
   return root;

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Timeline } from '../../../src/inspect/timeline.ts';
 import { demoFolder, nodekiln } from '../../demo/baked.ts';
-import { exchangeProgram, programPath as program } from '../../demo/host-program.ts';
+import { programPath as program } from '../../demo/host-program.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { artifacts } from '../../lab/packages.ts';
 import { bakedCopy, type BakedCopy } from '../image/baked-copy.ts';
@@ -174,7 +174,6 @@ async function bake(copy: BakedCopy, said: string): Promise<void> {
   await writeFile(path, changed);
   const baked = await nodekiln(['bake', path, '--root', copy.root]);
   assert.equal(baked.status, 0, baked.stderr);
-  await exchangeProgram(copy.root);
 }
 
 /** Started, and nothing of ours ran. */

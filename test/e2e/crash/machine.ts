@@ -2,7 +2,8 @@
  * A lab host on which a boot or a tend step is killed and repeated, and everything that counts about it as data: file
  * trees, unit states, the journal. Volatile things are left out here, each with its reason.
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { bakedRoot, demoFolder } from '../../demo/baked.ts';
@@ -77,7 +78,10 @@ export async function snapshot(host: LabHost): Promise<Snapshot> {
  * was started before it.
  */
 async function journalOf(host: LabHost): Promise<unknown> {
-  const folder = await host.path('/var/lib/nodekiln');
+  const state = await host.path('/var/lib/nodekiln');
+  // SQLite would follow the host's root to the machine's own.
+  const folder = await mkdtemp(join(tmpdir(), 'nodekiln-crash-journal-'));
+  await cp(state, folder, { recursive: true });
   const names = await readdir(`${folder}/generations`);
   const newest = Math.max(...names.map((name) => Number.parseInt(name, 10)));
   const { claims } = JSON.parse(await readFile(`${folder}/generations/${newest}.json`, 'utf8')) as { claims: unknown };
@@ -96,6 +100,7 @@ async function journalOf(host: LabHost): Promise<unknown> {
     };
   } finally {
     database.close();
+    await rm(folder, { recursive: true });
   }
 }
 
