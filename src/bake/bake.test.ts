@@ -24,7 +24,7 @@ import { copyFile, cp, readdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { diffTrees, snapshotTree, type TreeEntry } from '../../test/lab/tree.ts';
@@ -34,6 +34,7 @@ import { parseManifestLock } from '../artifacts/manifest-lock.ts';
 import { parseImageLock } from '../image/image-lock.ts';
 import { verify } from '../inspect/verify/verify.ts';
 import { exitStatus } from '../errors.ts';
+import { sha256 } from '../host/digest.ts';
 import { sealImage } from './seal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nodekiln-bake-'));
@@ -183,6 +184,36 @@ describe('the lock file of a bake', () => {
     const again = await bake(at);
     assert.deepEqual([again.data.lock?.outcome, again.data.changes], ['unchanged', 0]);
     assert.doesNotMatch(again.text, /has no digest/, 'what the lock holds is not left open');
+  });
+
+  it('names the host program that a bake was given, which takes the place of ours and its Node.js', async () => {
+    const at = place();
+    const given = join(folder, 'host-program');
+    writeFileSync(given, programBytes(100_000, 7));
+    const own = ['node', 'nodekiln'].map((name) => `/opt/nodekiln/bin/${name}`);
+    const asked = { NODEKILN_HOST_PROGRAM: given };
+    for (const [env, wanted] of [
+      [{}, own],
+      [asked, own.slice(1)],
+      [asked, own.slice(1)],
+      [{}, own],
+    ] as const) {
+      const baked = await bake(at, [], env);
+      assert.equal(baked.status, 0, baked.text);
+      assert.deepEqual(
+        readdirSync(join(at.root, 'opt/nodekiln/bin')),
+        wanted.map((path) => basename(path)),
+      );
+      const { binaries } = parseImageLock(readFileSync(join(at.root, 'opt/nodekiln/image.lock.json'), 'utf8'), 'lock');
+      const locked = binaries.filter(({ path }) => dirname(path) === '/opt/nodekiln/bin');
+      assert.deepEqual(
+        locked.map(({ path }) => path),
+        wanted,
+      );
+      const digest = sha256(readFileSync(env === asked ? given : bundle));
+      assert.equal(locked.at(-1)?.digest, digest);
+      assert.equal(sha256(readFileSync(join(at.root, 'opt/nodekiln/bin/nodekiln'))), digest);
+    }
   });
 
   it('of a cache whose index is damaged is the same; the bake says so, and the image can be sealed', async () => {

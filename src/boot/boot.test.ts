@@ -50,6 +50,7 @@ describe('a boot', () => {
       onEvent: () => void published(machine).then((found) => seen.push(found)),
     });
     assert.equal(result?.outcome, 'converged');
+    assert.equal(result.runtime, 'memory');
     assert.deepEqual(await published(machine), JSON.parse(JSON.stringify(result)));
     assert.ok(seen.length > 10 && seen.every((found) => found === undefined), 'nothing of it is there before');
     assert.equal(machine.effects.filter((effect) => effect === written).length, 1);
