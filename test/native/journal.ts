@@ -12,7 +12,13 @@ const path = '/etc/words';
 
 function words(text: string): FileResource {
   return {
-    ...{ kind: 'file', id: `file:${path}`, scope: 'node', deferrable: false, importance: 'required', needs: [], path },
+    kind: 'file',
+    id: `file:${path}`,
+    scope: 'node',
+    deferrable: false,
+    importance: 'required',
+    needs: [],
+    path,
     entry: { type: 'file', content: { text }, mode: '0644', uid: 0, gid: 0 },
   };
 }
