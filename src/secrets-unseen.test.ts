@@ -287,10 +287,11 @@ it('what is said in secret is where it belongs and in our own state, for root al
     [
       '/etc/containerd/certs.d/docker.io/hosts.toml',
       '/etc/containerd/config.toml',
-      '/etc/kubernetes/proxy.env',
       documentPath,
       '/etc/secret',
       '/etc/secret.bin',
+      '/etc/systemd/system/containerd.service.d/50-nodekiln.conf',
+      '/etc/systemd/system/kubelet.service.d/50-nodekiln.conf',
       '/etc/systemd/system/secret.service',
       '/etc/systemd/system/secret.service.d/10-a.conf',
       '/var/lib/nodekiln/generations/1.json',

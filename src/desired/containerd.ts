@@ -18,7 +18,7 @@ import { differing, keptConfiguration, withSystemdCgroups } from './containerd-k
 import { containerdConfigPath, holdsCredential, writtenByUs } from '../model/containerd-configuration.ts';
 import { cniFolder, podNetworkOf, type PodNetwork } from './pod-network.ts';
 import { base, folder, textFile, type Policy } from './render-items.ts';
-import { proxyFiles, proxyVariables, serviceDropIn } from './proxy.ts';
+import { proxyVariables, serviceDropIn } from './proxy.ts';
 import type { FileResource, UnitResource } from '../model/resources.ts';
 import { registryName, registryUrl } from '../model/reference.ts';
 import { holdsSecret } from '../model/shown-address.ts';
@@ -53,7 +53,6 @@ export function containerdFiles(spec: NodeSpec, facts: Facts): FileResource[] {
     ),
     folder(cniFolder, { scope }),
     ...(network ? [textFile(network.path, network.text, { scope })] : []),
-    ...proxyFiles(spec),
   ];
 }
 
@@ -289,7 +288,7 @@ export function containerdUnit(spec: NodeSpec): UnitResource {
     enablement: 'enabled',
     state: 'started',
     // Registry and CNI files are read when they are needed; only the configuration itself takes a restart.
-    inputs: [`file:${containerdConfigPath}`, ...proxyFiles(spec).map(({ id }) => id)],
+    inputs: [`file:${containerdConfigPath}`],
     onChange: ownUnitDefaults['containerd.service'].onChange,
     readiness: { type: 'socket', path: containerdSocket },
     deadlineMs: parseDuration(ownUnitDefaults['containerd.service'].deadline),

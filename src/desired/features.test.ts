@@ -449,30 +449,18 @@ const proxies: readonly Feature[] = [
   {
     said: 'network: {proxy: {http: "http://u:s%40$@a", https: "http://b", noProxy: [c]}}',
     changes: {
-      'file:/etc/kubernetes/proxy.env': {
-        is: {
-          ...usual,
-          entry: {
-            ...fileEntry,
-            mode: '0600',
-            content: { text: { sensitive: `HTTP_PROXY="http://u:s%40${String.raw`\$`}@a"\n` } },
-          },
-        },
-      },
       [containerd]: {
-        is: { inputs: [runtime, 'file:/etc/kubernetes/proxy.env'] },
         adds: [
           'Environment=HTTPS_PROXY=http://b',
+          'Environment=HTTP_PROXY=http://u:s%%40$@a',
           'Environment=NO_PROXY=c',
-          'EnvironmentFile=/etc/kubernetes/proxy.env',
         ],
       },
       [kubelet]: {
-        is: { inputs: [kubeletConfig, 'binary:kubelet', 'file:/etc/kubernetes/proxy.env'] },
         adds: [
           'Environment=HTTPS_PROXY=http://b',
+          'Environment=HTTP_PROXY=http://u:s%%40$@a',
           'Environment=NO_PROXY=c',
-          'EnvironmentFile=/etc/kubernetes/proxy.env',
         ],
       },
     },

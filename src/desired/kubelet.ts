@@ -10,7 +10,7 @@ import type { Facts } from '../model/facts.ts';
 import { clusterAccess, registrationPath, registrationVariable, type ClusterAccess } from './cluster-access.ts';
 import { nodeIpOf, podResolvConf } from './network.ts';
 import { isOfNode, podNetworkTemplatePath } from './pod-network.ts';
-import { proxyFiles, proxyVariables, serviceDropIn } from './proxy.ts';
+import { proxyVariables, serviceDropIn } from './proxy.ts';
 import { base, folder, textFile } from './render-items.ts';
 import type { FileResource, ResourceId, UnitResource } from '../model/resources.ts';
 import { stableJson } from './stable.ts';
@@ -149,7 +149,6 @@ export function kubeletUnit(spec: NodeSpec, facts: Facts): UnitResource {
       // containerd is told the Node's podCIDRs when kubelet starts, and not again.
       ...(isOfNode(spec.network.cni) ? [`file:${podNetworkTemplatePath}` as const] : []),
       ...(access?.inputs ?? []),
-      ...proxyFiles(spec).map(({ id }) => id),
       ...documentFilesIn(spec, [configuration, flags]),
     ],
     ...(access && access.startInputs.length > 0 && { startInputs: access.startInputs }),
