@@ -33,10 +33,11 @@ export const toolsImagePublishVerb: Verb = {
     requireApart({ reads: [file], writes: [output] });
     if (check && output === undefined)
       throw new NodekilnError('NK_USAGE', '--check needs --output: the document to compare with');
-    const [{ createLinuxHost }, { parseAs }, { publish, toolsImages }, { parseMetadata }] = await Promise.all([
+    const [{ createLinuxHost }, { parseAs }, { publish }, { toolsImages }, { parseMetadata }] = await Promise.all([
       import('../host/linux/host.ts'),
       import('../config/parse-as.ts'),
       import('../tools-image/publish.ts'),
+      import('../tools-image/schema-images.ts'),
       import('../tools-image/metadata.ts'),
     ]);
     const [source] = await readDocuments([file]);

@@ -5,7 +5,8 @@ import { NodekilnError } from '../errors.ts';
 import { chooseImage } from './choose.ts';
 import { parseAs } from '../config/parse-as.ts';
 import { parseMetadata } from './metadata.ts';
-import { publish, toolsImages, type ToolsImages } from './publish.ts';
+import { publish } from './publish.ts';
+import { toolsImages, type ToolsImages } from './schema-images.ts';
 
 const digestOf = (n: number): string => `sha256:${n.toString(16).padStart(64, '0')}`;
 

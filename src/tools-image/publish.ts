@@ -7,73 +7,9 @@
  * stays so until it is listed again.
  */
 import { createDigest } from '../host/digest.ts';
-import { check, literal, record } from 'zod/mini';
-import type { infer as Infer } from 'zod/mini';
-import { doc, fields, list, matching, name, opt, text, versionText } from '../config/schema-builders.ts';
-import { wants } from '../config/schema-checks.ts';
 import type { ToolsMetadata } from './metadata.ts';
-import { digestPattern } from './repository.ts';
-import { compareMinors, isMinorOfVersion, minorOf, newestMinor } from '../model/minor.ts';
-
-const image = fields({
-  kubectl: doc('Version of kubectl in the image, which is the cluster version it is for.', versionText),
-  digest: doc('Digest of the image.', matching(digestPattern, 'a digest like "sha256:" and 64 hexadecimal digits')),
-});
-
-type ImageEntry = Infer<typeof image>;
-
-const onePerMinor = check<readonly ImageEntry[]>((payload) => {
-  const seen = new Set<string>();
-  for (const [index, { kubectl }] of payload.value.entries()) {
-    const minor = isMinorOfVersion(kubectl) ? minorOf(kubectl) : undefined;
-    const message =
-      minor === undefined
-        ? 'must have a minor version, like "1.31.1"'
-        : seen.has(minor)
-          ? `is the second image for ${minor}`
-          : undefined;
-    if (message !== undefined)
-      payload.issues.push({ code: 'custom', message, path: [index, 'kubectl'], input: kubectl });
-    if (minor !== undefined) seen.add(minor);
-  }
-});
-
-const spec = fields({
-  images: doc('The images, one per minor version.', list(image).check(onePerMinor)),
-  latest: opt(
-    'The minor version told as the newest. Default: the newest image’s.',
-    matching(/^\d{1,9}\.\d{1,9}$/, 'a minor version like "1.31"'),
-  ),
-  tools: opt(
-    'Versions of the other tools in the images, by name.',
-    record(name, list(text('a version')), { error: wants('a map') }),
-  ),
-});
-
-const latestIsListed = check<Infer<typeof spec>>((payload) => {
-  const { latest, images, tools } = payload.value;
-  if (tools && Object.hasOwn(tools, 'kubectl'))
-    payload.issues.push({
-      code: 'custom',
-      message: 'is made from the images and cannot be given',
-      path: ['tools', 'kubectl'],
-      input: undefined,
-    });
-  if (
-    latest === undefined ||
-    images.some(({ kubectl }) => isMinorOfVersion(kubectl) && minorOf(kubectl) === minorOf(latest))
-  )
-    return;
-  payload.issues.push({ code: 'custom', message: 'has no image', path: ['latest'], input: latest });
-});
-
-export const toolsImages = fields({
-  apiVersion: doc('Version of this schema.', literal('nodekiln.dev/v1alpha1')),
-  kind: doc('Kind of document.', literal('ToolsImages')),
-  spec: doc('The images.', spec.check(latestIsListed)),
-});
-
-export type ToolsImages = Infer<typeof toolsImages>;
+import type { ToolsImages } from './schema-images.ts';
+import { compareMinors, minorOf, newestMinor } from '../model/minor.ts';
 
 export interface Publication {
   readonly revision: string;
