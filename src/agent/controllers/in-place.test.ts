@@ -13,6 +13,7 @@ import { exampleAuthority } from '../../../test/support/authority.ts';
 import { clusterAddress } from '../../../test/support/kube-cluster.ts';
 import { healthz, nodeDocument, textFile } from '../../../test/support/memory-node.ts';
 import { certificateFor, deny, requestsIn, sign } from '../../../test/support/signer.ts';
+import { visibleLine } from '../../model/printable.ts';
 import type { NodeCondition } from '../cluster.ts';
 
 const nodeKey = 'nodes/node-1';
@@ -283,6 +284,31 @@ describe('the operating system', () => {
     );
     assert.equal(condition(), 'True UpdateFailed');
   });
+
+  for (const [by, end] of [
+    ['operator', ''],
+    ['operator', 'x'],
+    ['gardener', ''],
+  ] as const)
+    it(`whose program writes what is no text is told the ${by} with that made visible${end}`, async () => {
+      const wild = '\u001b]0;x\u0007 \r \u009b2J \u202eabc \u200b \u2028 \u0000';
+      // Cut off in the middle of a character, at one of the ends.
+      const stderr = `${'😀'.repeat(200)}${wild}${end}`;
+      await drained({ status: 3, stderr }, by);
+      await agent.pass(minute);
+      const { annotations = {} } = node().metadata;
+      const { conditions = [] } = (node()['status'] ?? {}) as { conditions?: NodeCondition[] };
+      const told = [
+        annotations[by === 'gardener' ? 'node.machine.sapcloud.io/update-failed-reason' : reasonKey] ?? '',
+        conditions.find(({ type }) => type === 'NodekilnUpdate')?.message ?? '',
+      ];
+      for (const text of told) {
+        assert.match(text, /^NK_UPDATE_FAILED: /);
+        assert.equal(text, visibleLine(text));
+        assert.ok(text.isWellFormed(), text);
+      }
+      assert.equal(await writesWithin(10 * minute), 0);
+    });
 
   it('whose network does not answer is told Gardener, with the version that is kept (D6)', async () => {
     await drained({ status: 1, stderr: 'network problems: no route' }, 'gardener');

@@ -12,6 +12,7 @@ import { withDeadline } from '../../host/deadline.ts';
 import type { RotatedCredentials } from '../../desired/in-place.ts';
 import { isPassing } from '../../kube/error.ts';
 import { probeReadiness } from '../../kinds/unit/readiness.ts';
+import { visibleLine } from '../../model/printable.ts';
 import type { InPlaceState } from '../applied.ts';
 import { nodes, type NodeCluster, type NodeObject } from '../cluster.ts';
 import type { AgentContext, ControllerBody, ReconcileContext, Reconciled } from '../controller.ts';
@@ -240,10 +241,12 @@ async function stop(run: Run, reason: string): Promise<Reconciled> {
   return failed;
 }
 
-async function fail(run: Run, reason: string): Promise<Reconciled> {
+/** It may quote what a program wrote: who looks at Nodes has it on a terminal. */
+async function fail(run: Run, quoted: string): Promise<Reconciled> {
+  const reason = visibleLine(quoted);
   run.cluster.event({ type: 'Warning', reason: 'UpdateFailed', message: reason });
   await tell(run, { status: 'True', reason: 'UpdateFailed', message: reason });
-  await say(run, { type: 'failed', reason: reason.slice(0, 1000) });
+  await say(run, { type: 'failed', reason: visibleLine(reason.slice(0, 1000)) });
   return { outcome: 'done' };
 }
 
