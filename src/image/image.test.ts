@@ -42,7 +42,7 @@ const lock: ImageLock = {
     {
       id: 'binary:kubelet-1.34.3 debian/13 amd64',
       asked: 'kubelet 1.34.3 deb url https://h/kubelet.deb',
-      location: 'https://h/kubelet.deb?…',
+      location: 'https://h/kubelet.deb?…#…',
       digest,
       size: 3,
     },

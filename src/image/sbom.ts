@@ -81,7 +81,7 @@ function relationship(from: string, type: 'DESCRIBES' | 'CONTAINS', to: string):
 function binaryPackage({ id, tool, version, path, digest }: ImageBinary, lock: ImageLock): SpdxPackage {
   const artifact = lock.artifacts.find((candidate) => candidate.id.startsWith(`${id} `));
   // The index leaves out what may be a secret, and says so.
-  const location = (artifact?.location ?? '').replace(/\?…$/, '');
+  const location = (artifact?.location ?? '').replace(/[?#]….*$/u, '');
   return {
     SPDXID: idOf('Binary', path),
     name: tool,
