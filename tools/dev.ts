@@ -1,9 +1,10 @@
 /** `./dev VERB`: what developers call. Each verb installs what it needs and ends with a plain verdict. */
 import { spawn } from 'node:child_process';
-import { glob } from 'node:fs/promises';
+import { glob, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { samples } from '../test/support/sample.ts';
 import { buildBundle, nodeBinary, nodeFlag } from './build.ts';
+import { buildHostProgram } from './native.ts';
 import { writeProgramArchive, writeProgramArtifact } from './program-artifact.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -62,6 +63,17 @@ export const verbs: Readonly<Record<string, Verb>> = {
       const artifact = await writeProgramArtifact(join(root, 'build'), parts);
       const archive = await writeProgramArchive(join(root, 'build'), parts);
       console.log([nodekiln, artifact.folder, artifact.digest, archive.file, archive.digest].join('\n'));
+      return 0;
+    },
+  },
+  native: {
+    about: 'build the native host program for both architectures; ./dev native test: whether it holds what it must',
+    run: async ([what, ...args]) => {
+      if (what === 'test') return test(['test/native/**/*.test.ts'], { args, processes: 2, timeoutMs: 600_000 });
+      for (const architecture of ['amd64', 'arm64'] as const) {
+        const file = await buildHostProgram(architecture);
+        console.log(`${file} ${((await stat(file)).size / 1e6).toFixed(1)} MB`);
+      }
       return 0;
     },
   },

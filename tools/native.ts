@@ -16,6 +16,7 @@ import { plainSchemas } from './schemas/plugin.ts';
 
 const root = join(import.meta.dirname, '..');
 const native = join(root, 'src/host/native');
+const folder = join(root, 'native');
 
 /** Modules of ours and of others that have another form in the host program. */
 const replaced: Readonly<Record<string, string>> = {
@@ -128,15 +129,22 @@ export async function bundle(entry: string, outfile: string): Promise<Metafile> 
   return metafile;
 }
 
-const output = join(root, 'dist', 'nodekiln-native');
+/** Go's names, which are ours. */
+type Architecture = 'amd64' | 'arm64';
 
-/** The program of hosts for this machine's architecture, `dist/nodekiln-native`. Rebuilt only when a source changed; its path. */
-export async function buildHostProgram(): Promise<string> {
+/**
+ * The program of hosts, `dist/nodekiln-native-ARCHITECTURE`, this machine's when none is said. Rebuilt only when a source changed;
+ * its path.
+ */
+export async function buildHostProgram(
+  architecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64',
+): Promise<string> {
+  const output = join(root, 'dist', `nodekiln-native-${architecture}`);
   const digest = await sourceDigest();
   const stamp = `${output}.stamp`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return output;
   mkdirSync(join(root, 'dist'), { recursive: true });
-  await buildNative('src/cli/main.ts', `${output}.${process.pid}`, process.arch === 'arm64' ? 'arm64' : 'amd64');
+  await buildNative('src/cli/main.ts', `${output}.${process.pid}`, architecture);
   renameSync(`${output}.${process.pid}`, output);
   writeFileSync(stamp, digest);
   return output;
@@ -158,10 +166,17 @@ async function sourceDigest(): Promise<string> {
   return hash.digest('hex');
 }
 
+/** The machine's own Go, which the lab asks for, too. */
+function go(args: readonly string[], env: NodeJS.ProcessEnv = {}): void {
+  try {
+    execFileSync('go', args, { cwd: folder, stdio: 'inherit', env: { ...process.env, CGO_ENABLED: '0', ...env } });
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+    throw new Error('the host program is built by Go, which is not on the PATH: install Go 1.26', { cause: thrown });
+  }
+}
+
 async function buildNative(entry: string, out: string, arch: string): Promise<void> {
-  const folder = join(root, 'native');
-  const go = (args: readonly string[], env: NodeJS.ProcessEnv = {}): void =>
-    void execFileSync('go', args, { cwd: folder, stdio: 'inherit', env: { ...process.env, CGO_ENABLED: '0', ...env } });
   // What is embedded lies elsewhere, so that two builds do not meet.
   const made = mkdtempSync(join(tmpdir(), 'nodekiln-native-'));
   try {

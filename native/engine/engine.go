@@ -168,7 +168,7 @@ func (e *Engine) Compile(name, source string, keep Debug) ([]byte, error) {
 		return nil, e.exception()
 	}
 	defer lib.Xjs_free(e.tls, e.context, written)
-	return bytesAt(written, *(*uint64)(unsafe.Pointer(size))), nil
+	return bytesAt(written, *memory[uint64](size)), nil
 }
 
 // Load runs bytecode that Compile made. Not for bytecode of others: the engine believes all of it.
@@ -261,7 +261,7 @@ func (e *Engine) Memory() int64 {
 	use := libc.Xcalloc(e.tls, 1, lib.Tsize_t(unsafe.Sizeof(lib.TJSMemoryUsage{})))
 	defer libc.Xfree(e.tls, use)
 	lib.XJS_ComputeMemoryUsage(e.tls, e.runtime, use)
-	return (*lib.TJSMemoryUsage)(unsafe.Pointer(use)).Fmalloc_size
+	return memory[lib.TJSMemoryUsage](use).Fmalloc_size
 }
 
 // Collect frees cycles.
@@ -456,7 +456,7 @@ const valueSize = unsafe.Sizeof(lib.TJSValue{})
 var undefined = lib.TJSValue{Ftag: lib.EJS_TAG_UNDEFINED}
 
 func at(argv uintptr, index int) *lib.TJSValue {
-	return (*lib.TJSValue)(unsafe.Pointer(argv + uintptr(index)*valueSize))
+	return memory[lib.TJSValue](argv + uintptr(index)*valueSize)
 }
 
 func tag(v lib.TJSValue) int32         { return int32(v.Ftag) }
@@ -503,7 +503,7 @@ func (e *Engine) text(v lib.TJSValue) string {
 		return ""
 	}
 	defer lib.XJS_FreeCString(e.tls, e.context, text)
-	return strings.Clone(unsafe.String((*byte)(unsafe.Pointer(text)), *(*uint64)(unsafe.Pointer(size))))
+	return strings.Clone(unsafe.String(memory[byte](text), *memory[uint64](size)))
 }
 
 // bytes of a typed array.
@@ -517,7 +517,7 @@ func (e *Engine) bytes(v lib.TJSValue) ([]byte, bool) {
 	}
 	defer e.free(buffer)
 	start := lib.XJS_GetArrayBuffer(e.tls, e.context, about+24, buffer)
-	offset, length := *(*uint64)(unsafe.Pointer(about)), *(*uint64)(unsafe.Pointer(about + 8))
+	offset, length := *memory[uint64](about), *memory[uint64](about + 8)
 	return bytesAt(start+uintptr(offset), length), true
 }
 
@@ -564,17 +564,22 @@ func (e *Engine) cString(text string) uintptr {
 	if c == 0 {
 		panic("out of memory")
 	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(c)), len(text)), text)
-	*(*byte)(unsafe.Pointer(c + uintptr(len(text)))) = 0
+	copy(unsafe.Slice(memory[byte](c), len(text)), text)
+	*memory[byte](c + uintptr(len(text))) = 0
 	return c
 }
 
 func bytesAt(start uintptr, length uint64) []byte {
 	copied := make([]byte, length)
 	if length > 0 {
-		copy(copied, unsafe.Slice((*byte)(unsafe.Pointer(start)), length))
+		copy(copied, unsafe.Slice(memory[byte](start), length))
 	}
 	return copied
+}
+
+// memory is what lies at an address of the engine's own memory, which Go neither moves nor frees.
+func memory[T any](address uintptr) *T {
+	return *(**T)(unsafe.Pointer(&address))
 }
 
 // pointerTo is how transpiled C calls a Go function: by the address of its closure, as ccgo's own __ccgo_fp does.

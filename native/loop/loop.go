@@ -2,8 +2,8 @@
 // JavaScript on the loop's own goroutine, one turn for each piece, followed by the jobs of promises.
 //
 // JavaScript gets `hostNow(op, ...values)`, `hostBegin(id, op, ...values)`, `hostCancel(id)`, `hostTimer(id, ms)`,
-// `hostRef(id, yes)` and `hostExit(status)`; it has `hostSettle(id, what, ...values)`. Ids are JavaScript's own and are
-// given once. What was begun, timers included, is settled once; cancelled timers are not.
+// `hostRef(id, yes)` and `hostExit(status)`; it has `hostSettle(id, what, ...values)` and `hostIdle()`. Ids are JavaScript's
+// own and are given once. What was begun, timers included, is settled once; cancelled timers are not.
 package loop
 
 import (
@@ -80,14 +80,18 @@ func New(e *engine.Engine, nows map[string]Now, waits map[string]Wait) *Loop {
 // ErrIdle says that JavaScript waits for something that nothing can bring any more.
 var ErrIdle = errors.New("nothing is left to wait for")
 
-// Run runs the program and takes turns until it exits: the status. Errors: ErrIdle, the context's, and *engine.Error for what
+// Run runs the program and takes turns until it exits: the status. When nothing is left to wait for, hostIdle is called, once:
+// JavaScript may have a last word. Errors: ErrIdle, the context's, and *engine.Error for what
 // is thrown and nobody handles.
 func (l *Loop) Run(ctx context.Context, program func() error) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err := l.take(program)
-	for err == nil && l.exit == nil {
-		err = l.next(ctx)
+	for idle := false; err == nil && l.exit == nil; {
+		if err = l.next(ctx); errors.Is(err, ErrIdle) && !idle {
+			idle = true
+			err = l.take(func() error { return l.Engine.Do("hostIdle") })
+		}
 	}
 	for _, one := range l.begun {
 		one.cancel()

@@ -23,6 +23,7 @@ globalThis.begin = (op, values = [], piece) => { const id = ++last;
   const done = new Promise((resolve, reject) => waiting.set(id, { resolve, reject, piece })); hostBegin(id, op, ...values); return { id, done }; };
 globalThis.after = (ms, call) => { const id = ++last; waiting.set(id, { resolve: call }); hostTimer(id, ms); return id; };
 globalThis.exitIf = (good, what) => hostExit(good ? 0 : 1);
+globalThis.hostIdle = () => globalThis.idle?.();
 `
 
 func run(t *testing.T, source string) (int, error) {
@@ -82,6 +83,7 @@ func TestHolds(t *testing.T) {
 		"an operation that is not there":      `try { hostNow('no') } catch (e) { exitIf(/no operation/.test(e.message)) }`,
 		"an id that is no number":             `try { hostBegin('x', 'never') } catch (e) { exitIf(e.code === 'ERR_INVALID_ARG_TYPE') }`,
 		"what is cancelled is waited for":     `const one = begin('never'); hostRef(one.id, false); hostCancel(one.id); one.done.catch(() => hostExit(0))`,
+		"a last word when nothing is left":    `globalThis.idle = () => after(1, () => hostExit(0))`,
 		"nobody stays for what is not wanted": `const one = begin('never'); hostRef(one.id, false); after(5, () => hostExit(0))`,
 	} {
 		if status, err := run(t, source); status != 0 || err != nil {
@@ -110,6 +112,7 @@ func TestIdle(t *testing.T) {
 	for name, source := range map[string]string{
 		"a promise that nothing settles":     `new Promise(() => 0)`,
 		"nothing but what is not stayed for": `hostRef(begin('never').id, false)`,
+		"one last word alone":                `globalThis.idle = () => after(1, () => 0)`,
 	} {
 		if _, err := run(t, source); !errors.Is(err, loop.ErrIdle) {
 			t.Error(name, err)

@@ -36,6 +36,15 @@ function settle(id: number, what: number, ...values: unknown[]): void {
 
 Object.defineProperty(globalThis, 'hostSettle', { value: settle });
 
+let idle: () => void = () => undefined;
+
+Object.defineProperty(globalThis, 'hostIdle', { value: () => idle() });
+
+/** Nothing is left to wait for; unless the listener begins something, the program ends with an error of its own. */
+export function onIdle(listener: () => void): void {
+  idle = listener;
+}
+
 function errorOf([message, code, path]: readonly [string, string, string]): Error {
   return Object.assign(new Error(message), code !== '' && { code }, path !== '' && { path });
 }

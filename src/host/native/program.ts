@@ -2,7 +2,7 @@
 import { readInput } from '../read-input.ts';
 import type { EndSignal, Output, Program } from '../port.ts';
 import { about } from './about.ts';
-import { begin, exit, later, now } from './crossing.ts';
+import { begin, exit, later, now, onIdle } from './crossing.ts';
 import { fstatSync } from './node/fs.ts';
 
 /** In the place of Node's in the host program. */
@@ -27,8 +27,7 @@ export const program: Program = {
     listening.done.catch(() => undefined);
     return () => listening.cancel();
   },
-  // The host program ends by itself then, with an error of its own.
-  onIdle: () => undefined,
+  onIdle,
   saveMemory: (yes) => now('saveMemory', yes),
   exit: (status) => exit(status),
   endBy: (signal) => {
