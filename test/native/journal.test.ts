@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { buildNative, wanted } from './native.ts';
+import { buildNative } from './native.ts';
 
 interface Line {
   readonly found?: number;
@@ -17,20 +17,16 @@ interface Line {
   readonly begun?: number;
 }
 
-const folder = wanted ? mkdtempSync('/var/tmp/nodekiln-alternating-') : '';
+const folder = mkdtempSync('/var/tmp/nodekiln-alternating-');
 const native = join(folder, 'journal');
 const forms = [
   [native],
   [process.execPath, '--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'journal.ts')],
 ];
-before(() => {
-  if (wanted) buildNative('journal.ts', native);
-});
-after(() => {
-  if (wanted) rmSync(folder, { recursive: true });
-});
+before(() => buildNative('journal.ts', native));
+after(() => rmSync(folder, { recursive: true }));
 
-test('killed at each effect', { skip: !wanted }, () => {
+test('killed at each effect', () => {
   const root = join(folder, 'root');
   mkdirSync(join(root, 'etc'), { recursive: true });
   let stood = 0;
