@@ -3,17 +3,14 @@
  * without a cursor, without colours; and where there is none.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { programBytes, removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
+import { startProgram } from '../../test/support/program.ts';
 import { screen } from '../../test/support/screen.ts';
+import { openWeb, type Web } from '../../test/support/web.ts';
 
 const tools = ['kubectl', 'crictl', 'kubelet'];
 const body = programBytes(2_000_000, 9);
@@ -22,14 +19,11 @@ const pieceMs = 100;
 const escape = String.fromCharCode(27);
 
 let folder = '';
-let bundle = '';
-let server: Server;
-let address = '';
+let web: Web;
 
 before(async () => {
   folder = temporaryFolder();
-  bundle = await buildBundle();
-  server = createServer((_request, response) => {
+  web = await openWeb((_request, response) => {
     response.writeHead(200, { 'content-length': body.length });
     void (async () => {
       const size = body.length / pieces;
@@ -40,43 +34,35 @@ before(async () => {
       response.end();
     })();
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
 after(() => {
-  server.closeAllConnections();
-  server.close();
+  web.close();
   removeFolder(folder);
 });
 
-/** A bake of three programs, slowly; `wrap`: in a shell on a terminal, with what is said there before. */
+/** A bake of three programs, slowly; with columns on a terminal. */
 async function bake(setting: { columns?: number; rows?: number; also?: string; env?: Record<string, string> }) {
   const at = mkdtempSync(join(folder, 'case-'));
   mkdirSync(join(at, 'root/etc'), { recursive: true });
   writeFileSync(join(at, 'root/etc/os-release'), 'ID=debian\nVERSION_ID="13"\n');
   const components = tools.map((name) => {
-    const source = `{ type: file, url: "${address}/${name}" }`;
+    const source = `{ type: file, url: "${web.url}/${name}" }`;
     return `    - { name: ${name}, action: cache, builds: [{ version: 1.34.3, source: ${source} }] }\n`;
   });
   writeFileSync(
     join(at, 'image.yaml'),
     `apiVersion: nodekiln.dev/v1alpha1\nkind: ImageManifest\nspec:\n  nodekiln: { boot: false, path: false }\n  components:\n${components.join('')}`,
   );
-  const words = [nodeBinary, nodeFlag, bundle, 'bake', 'image.yaml', '--root', 'root'];
-  const { columns, rows = 24, also = '', env = {} } = setting;
-  const shell = `stty cols ${columns} rows ${rows}; ${also} exec ${words.join(' ')}`;
-  const [command = '', ...args] = columns === undefined ? words : ['script', '-qefc', shell, '/dev/null'];
-  const child = spawn(command, args, {
-    cwd: at,
-    env: { PATH: process.env['PATH'] ?? '', HOME: at, SHELL: '/bin/sh', TERM: 'xterm-256color', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const { columns, rows = 24, also, env } = setting;
   const frames: string[] = [];
-  let text = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (more: string) => frames.push((text += more)));
-  const [status] = (await once(child, 'close')) as [number];
-  assert.equal(status, 0, text);
+  const { ended } = await startProgram(['bake', 'image.yaml', '--root', 'root'], {
+    cwd: at,
+    env: { HOME: at, SHELL: '/bin/sh', TERM: 'xterm-256color', ...env },
+    ...(columns !== undefined && { terminal: { columns, rows, ...(also !== undefined && { also }) } }),
+    onText: (written) => frames.push(written),
+  });
+  const { end, text } = await ended;
+  assert.equal(end, 0, text);
   return { text, frames };
 }
 

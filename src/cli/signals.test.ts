@@ -3,33 +3,27 @@
  * bakes and transfers is in their own tests, of agents and boots on real hosts in theirs.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildBundle, nodeBinary, nodeFlag } from '../../tools/build.ts';
 import { snapshotTree, type TreeEntry } from '../../test/lab/tree.ts';
 import { buildDeb, programBytes, removeFolder, temporaryFolder } from '../../test/support/artifacts.ts';
 import { bootResult } from '../../test/support/boot-results.ts';
 import { createChance } from '../../test/support/chance.ts';
+import { startProgram } from '../../test/support/program.ts';
 import { smallRoot } from '../../test/support/small-root.ts';
+import { openWeb, type Web } from '../../test/support/web.ts';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const rounds = 3;
 
 let folder = '';
 let template = '';
-let bundle = '';
-let server: Server;
-let registry = '';
+let web: Web;
 
 before(async () => {
   folder = temporaryFolder();
-  bundle = await buildBundle();
   template = join(folder, 'template');
   mkdirSync(template);
   const deb = buildDeb(folder, {
@@ -62,13 +56,10 @@ before(async () => {
     writeFileSync(join(template, 'facts.json'), JSON.stringify((JSON.parse(text) as { data: unknown }).data)),
   );
   // Says that something comes, and sends no more.
-  server = createServer((_request, response) => void response.writeHead(200, { 'content-length': 9999 }).write('{'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  registry = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  web = await openWeb((_request, response) => void response.writeHead(200, { 'content-length': 9999 }).write('{'));
 });
 after(() => {
-  server.closeAllConnections();
-  server.close();
+  web.close();
   removeFolder(folder);
 });
 
@@ -84,17 +75,12 @@ async function run(
   stop?: { signal: NodeJS.Signals; afterMs: number },
 ): Promise<Ended> {
   const begun = performance.now();
-  const child = spawn(nodeBinary, [nodeFlag, bundle, ...args], {
+  const { kill, ended } = await startProgram(args, {
     cwd: at,
-    env: { PATH: process.env['PATH'], HOME: join(at, 'home'), TMPDIR: join(at, 'tmp') },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { HOME: join(at, 'home'), TMPDIR: join(at, 'tmp') },
   });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
-  if (stop) void sleep(stop.afterMs).then(() => child.kill(stop.signal));
-  const [status, by] = await closed;
-  return { end: by ?? status, text, tookMs: performance.now() - begun };
+  if (stop) void sleep(stop.afterMs).then(() => kill(stop.signal));
+  return { ...(await ended), tookMs: performance.now() - begun };
 }
 
 function place(): string {
@@ -142,8 +128,8 @@ describe('stopped by a signal', () => {
     ['timeline', '--file', 'result.json', '--svg', 'out.svg', '--trace', 'out.json'],
   ])
     it(`${args.slice(0, 2).join(' ')} leaves nothing of its own`, { timeout: 120_000 }, async (context) => {
-      const argv = args.map((word) => word.replace('REGISTRY', registry));
-      const waits = argv.some((word) => word.includes(registry));
+      const argv = args.map((word) => word.replace('REGISTRY', web.address));
+      const waits = argv.some((word) => word.includes(web.address));
       const undisturbed = place();
       const was = await tree(undisturbed);
       const { tookMs } = waits ? { tookMs: 1000 } : await run(undisturbed, argv);
