@@ -23,13 +23,12 @@ export interface AgentLine {
 }
 
 const [folder = '', source = '', maxDelay = '0s', ...names] = process.argv.slice(2);
-const real = createLinuxHost();
 const say = (line: AgentLine): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
 /** What is asked of the API server goes there, everything else stays on the machine. */
-function netOf(own: Net): Net {
+function netOf(own: Net, real: Net): Net {
   const wayOf = ({ url, socketPath }: HttpExchange): Net =>
-    socketPath === undefined && url.startsWith('https:') ? real.net : own;
+    socketPath === undefined && url.startsWith('https:') ? real : own;
   return {
     ...own,
     request: (request) => wayOf(request).request(request),
@@ -56,9 +55,11 @@ async function run(agent: string, signal: AbortSignal): Promise<void> {
     textFile('/etc/nodekiln/agent.conf', await readFile(join(folder, `${agent}.conf`), 'utf8')),
   ]);
   const own = machine.open();
-  const host: Host = { ...own, net: netOf(own.net), clock: real.clock };
+  // One of its own, as on a machine: a host keeps the connections of a few trusts, and every agent has another.
+  const real = createLinuxHost();
+  const host: Host = { ...own, net: netOf(own.net, real.net), clock: real.clock };
   let isReady = false;
-  await runAgentOn(host, {
+  const running = runAgentOn(host, {
     signal,
     onEvent: (event) => {
       const atMs = Date.now();
@@ -76,9 +77,9 @@ async function run(agent: string, signal: AbortSignal): Promise<void> {
       isReady ||= outcome === 'converged';
     },
   });
+  await running.finally(() => real.close());
 }
 
 const ended = new AbortController();
 process.stdin.resume().on('end', () => ended.abort(new NodekilnError('NK_INTERRUPTED', 'the measurement is over')));
 await Promise.all(names.map((name) => run(name, ended.signal).catch(() => undefined)));
-await real.close();
