@@ -261,7 +261,7 @@ interface BadCase extends Case {
 const bad: readonly BadCase[] = [
   { name: 'an unknown verb', args: ['bot'], code: 'NK_USAGE', says: /Did you mean boot\?/ },
   { name: 'an unknown verb to help', args: ['help', 'bot'], code: 'NK_USAGE', says: /Did you mean boot\?/ },
-  { name: 'an unknown verb of two', args: ['config', 'chek'], code: 'NK_USAGE', says: /Did you mean check\?/ },
+  { name: 'an unknown verb of two', args: ['config', 'chek'], code: 'NK_USAGE', says: /Did you mean config check\?/ },
   { name: 'half a verb', args: ['config'], code: 'NK_USAGE', says: /--help/ },
   { name: 'an unknown option', args: ['status', '--rot', 'x'], code: 'NK_USAGE', says: /Did you mean --root\?/ },
   { name: 'an unknown option of boot', args: ['boot', '--utnil'], code: 'NK_USAGE', says: /Did you mean --until\?/ },
@@ -634,6 +634,33 @@ describe('a reader that goes away', () => {
   it('is no failure', async () => {
     const result = await runCli({}, ['schema', 'NodeConfig'], { wrapper: ['sh', '-c', '"$@" | head -c 1 >&2', 'sh'] });
     assert.equal(result.stderr, '{');
+  });
+});
+
+describe('a result that cannot be written', () => {
+  const wrapper = ['sh', '-c', '"$@" >/dev/full', 'sh'];
+  for (const args of [
+    [],
+    ['help', 'bake'],
+    ['--version'],
+    ['version', '--json'],
+    ['facts'],
+    ['schema', 'NodeConfig'],
+    ['status', '--root', '.'],
+    ['config', 'dump', 'node.yaml', '--json'],
+    ['artifact', 'compare', '1', '2'],
+  ])
+    it(`is no success: ${args.join(' ') || 'the overview'}`, async () => {
+      const { status, stderr } = await runCli({ 'node.yaml': nodeConfig }, args, { wrapper });
+      assert.match(stderr, /^error NK_FILE_WRITE: the result cannot be written to standard output: no space left$/m);
+      assert.match(stderr, /^hint: ./m);
+      assert.equal(status, exitStatus.apply);
+    });
+
+  it('leaves an error what it is, and tells it where it can be read', async () => {
+    const { status, stderr } = await runCli({}, ['status', '--jsno', '--json'], { wrapper });
+    assert.match(stderr, /^error NK_USAGE: unknown option --jsno of status$/m);
+    assert.equal(status, exitStatus.usage);
   });
 });
 

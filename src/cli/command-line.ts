@@ -72,10 +72,12 @@ async function wordsOfVerb(argv: readonly string[]): Promise<WordsOfVerb> {
   if (second !== undefined && isVerb(`${first} ${second}`))
     return { words: [first, second], args: [...args, ...queue.slice(1)] };
   if (isVerb(first) || second === undefined) return { words: [first], args: [...args, ...queue] };
-  throw unknownVerb(
-    second,
-    Object.keys(verbs).flatMap((each) => (each.startsWith(`${first} `) ? (each.split(' ')[1] ?? []) : [])),
-  );
+  throw unknownVerb(second, below(first), first);
+}
+
+/** The second words of verbs that begin with this one. */
+function below(first: string): string[] {
+  return Object.keys(verbs).flatMap((each) => (each.startsWith(`${first} `) ? (each.split(' ')[1] ?? []) : []));
 }
 
 const firstWords = (): string[] => Object.keys(verbs).map((name) => name.split(' ')[0] ?? '');
@@ -191,9 +193,13 @@ function checkWords(spec: VerbSpec, words: readonly string[]): void {
   const named = spec.arguments[Math.min(empty, spec.arguments.length - 1)];
   if (empty >= 0 && named) throw emptyWord(`argument ${named.name}`, usageOf(spec), spec.name);
   if (spec.arguments.some(({ many }) => many === true) || words.length <= spec.arguments.length) return;
+  const others = below(spec.name);
+  const [first] = words;
+  if (first !== undefined && spec.arguments.length === 0 && others.length > 0)
+    throw unknownVerb(first, others, spec.name);
   throw new NodekilnError(
     'NK_USAGE',
-    `too many arguments for ${spec.name}: ${words.slice(spec.arguments.length).join(' ')}`,
+    `too many arguments for ${spec.name}: ${words.slice(spec.arguments.length).map(visible).join(' ')}`,
     { hint: meant(undefined, spec.name) },
   );
 }
@@ -204,15 +210,28 @@ function begunBy(word: string, known: readonly string[]): string | undefined {
   return others.length === 0 ? only : undefined;
 }
 
-function unknownVerb(word: string, known: readonly string[]): NodekilnError {
-  return new NodekilnError('NK_USAGE', `unknown verb ${word}`, {
-    hint: meant(nearest(word, known) ?? begunBy(word, known), undefined),
+const visible = (word: string): string => word || '""';
+
+/** `group`: what stands before it, and has verbs below. */
+function unknownVerb(word: string, known: readonly string[], group?: string): NodekilnError {
+  const name = word === '' ? undefined : (nearest(word, known) ?? begunBy(word, known));
+  const whose = group === undefined ? '' : ` of ${group}`;
+  return new NodekilnError('NK_USAGE', `unknown verb ${visible(word)}${whose}`, {
+    hint: meant(name && [group, name].filter(Boolean).join(' '), group),
   });
+}
+
+/** `json` of `-j`, where one alone begins so; what other programs call `-v` and `-H`. */
+function shortFor(word: string, { known, verb }: KnownOptions): string | undefined {
+  if (!/^-[A-Za-z]$/.test(word)) return undefined;
+  const letter = word.slice(1).toLowerCase();
+  const names = [...known.keys()].map((flag) => flag.replace(/^-+/, ''));
+  return begunBy(letter, verb === undefined ? ['version', 'help'] : names) ?? begunBy(letter, names);
 }
 
 function unknownOption(word: string, { known, verb }: KnownOptions): NodekilnError {
   const names = [...known.keys()].map((flag) => flag.replace(/^-+/, ''));
-  const name = nearest(word.replace(/^-+/, ''), names);
+  const name = shortFor(word, { known, verb }) ?? nearest(word.replace(/^-+/, ''), names);
   const whose = verb === undefined ? '' : ` of ${verb}`;
   return new NodekilnError('NK_USAGE', `unknown option ${word}${whose}`, { hint: meant(name && `--${name}`, verb) });
 }

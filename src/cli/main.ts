@@ -4,7 +4,7 @@
  * Exit status: 0, or that of the error's class (docs/reference/exit-codes.md). Who was told to stop by a signal ends by it, and
  * after Ctrl-C also who had done everything by then: a shell's loop stops.
  */
-import { asNodekilnError, NodekilnError } from '../errors.ts';
+import { asNodekilnError, NodekilnError, whyRefused } from '../errors.ts';
 import type { EndSignal, Exec, Output } from '../host/port.ts';
 import { program } from '../host/program.ts';
 import { parseCommandLine } from './command-line.ts';
@@ -25,7 +25,7 @@ async function main(argv: readonly string[]): Promise<number | EndSignal> {
   const json = argv.includes('--json');
   try {
     const parsed = await parseCommandLine(argv, Math.min(columnsOf(stdout), widestHelp));
-    if ('text' in parsed) return await print(`${parsed.text}\n`, 0);
+    if ('text' in parsed) return await print(`${parsed.text}\n`);
     kind = parsed.verb.spec.kind;
     return await call(parsed);
   } catch (thrown) {
@@ -55,7 +55,8 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
     emit(kind, answer) {
       progress.stop();
       const text = textOf(answer, { kind, json });
-      if (!journal) return void print(text, 0);
+      // A log goes on, whoever reads it.
+      if (!journal) return void stdout.write(printed(text));
       const { error, isWarning = error !== undefined, fields } = answer;
       journal.say({ text: printed(text), isWarning, ...(fields && { fields }) });
     },
@@ -67,8 +68,8 @@ async function call(parsed: Extract<Parsed, { verb: Verb }>): Promise<number | E
     run = verb.run(context);
     const answer = await (verb.spec.endsItself === true ? run : Promise.race([run, rejectedBy(abort.signal)]));
     progress.stop();
-    if (answer.streamed !== true) await print(textOf(answer, { kind: verb.spec.kind, json }), 0);
-    if (!answer.error) return answer.streamed !== true && abort.by() === 'SIGINT' ? 'SIGINT' : 0;
+    const status = answer.streamed === true ? 0 : await print(textOf(answer, { kind: verb.spec.kind, json }));
+    if (!answer.error) return answer.streamed !== true && abort.by() === 'SIGINT' ? 'SIGINT' : status;
     if (!json) await complain(answer.error);
     return abort.by() ?? answer.error.exitStatus;
   } catch (thrown) {
@@ -127,8 +128,7 @@ interface Failure {
 
 async function fail(error: NodekilnError, { kind, json, thrown }: Failure): Promise<number> {
   const shown = error.code === 'NK_INTERNAL' ? explainDefect(error) : error;
-  if (json) await print(`${envelopeLine(kind, undefined, shown)}\n`, 0);
-  else await complain(shown);
+  if (!json || (await print(`${envelopeLine(kind, undefined, shown)}\n`)) !== 0) await complain(shown);
   if (isDebugging()) await stderr.write(printed(`${stackOf(thrown)}\n`));
   return shown.exitStatus;
 }
@@ -206,9 +206,14 @@ function isDebugging(): boolean {
   return program.environment['NODEKILN_DEBUG'] === '1';
 }
 
-async function print(text: string, status: number): Promise<number> {
-  if (text !== '') await stdout.write(printed(text));
-  return status;
+/** The exit status: what is asked for and cannot be written is no success, and is told where people look. */
+async function print(text: string): Promise<number> {
+  const cause = text === '' ? undefined : await stdout.write(printed(text));
+  if (!cause) return 0;
+  const message = `the result cannot be written to standard output: ${whyRefused(cause)}`;
+  const error = new NodekilnError('NK_FILE_WRITE', message, { cause });
+  await complain(error);
+  return error.exitStatus;
 }
 
 // A promise that nobody keeps any more is no success.

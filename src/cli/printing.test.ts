@@ -98,7 +98,7 @@ describe('words from outside', () => {
         return Promise.resolve({ status: 0, stdout: '', stderr: '', durationMs: 0 });
       },
     };
-    const output = { write: () => Promise.resolve() };
+    const output = { write: () => Promise.resolve(undefined) };
     const journal = createJournal({ output, exec: () => Promise.resolve(exec as never), pid: 1 });
     journal.say({ text: printed(`${oneLine(hostile)}\n`), isWarning: true, fields: { NODEKILN_CODE: hostile } });
     await journal.said();

@@ -34,7 +34,7 @@ export const sealVerb: Verb = {
     endsItself: true,
   },
   async run({ options, terminal }) {
-    const root = hostRoot(options);
+    const root = hostRoot(options, 'its identity would be lost');
     const { sealImage } = await import('../bake/seal.ts');
     const report = await sealImage({ root, dryRun: flagOption(options, 'dry-run'), keep: listOption(options, 'keep') });
     return { data: report, text: sealText(report, terminal) };

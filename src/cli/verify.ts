@@ -29,7 +29,7 @@ export const verifyVerb: Verb = {
     endsItself: true,
   },
   async run({ options, terminal }) {
-    const root = hostRoot(options);
+    const root = hostRoot(options, 'an image is what is verified mostly');
     const [{ verify }, { junitXml }] = await Promise.all([
       import('../inspect/verify/verify.ts'),
       import('../inspect/verify/junit.ts'),

@@ -2,6 +2,7 @@
 import { fstatSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { asArch } from '../model/arch.ts';
+import { outputFailure } from './output-failure.ts';
 import type { EndSignal, LiveLines, Output, Program } from './port.ts';
 
 /** Opened by who writes first. */
@@ -62,7 +63,7 @@ function isEnd(signal: string): signal is EndSignal {
 }
 
 function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
-  // A reader that went away.
+  // Who writes is told.
   stream.on('error', () => undefined);
   return {
     get terminal() {
@@ -79,7 +80,7 @@ function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
     get journal() {
       return isJournal(descriptor);
     },
-    write: (text) => new Promise((resolve) => void stream.write(text, () => resolve())),
+    write: (text) => new Promise((resolve) => void stream.write(text, (error) => resolve(outputFailure(error)))),
   };
 }
 

@@ -5,7 +5,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { nodeDisk } from '../../disk/node-disk.ts';
 import { createPathResolver } from '../../disk/resolve.ts';
-import { NodekilnError, whyRefused } from '../../errors.ts';
+import { errnoOf, NodekilnError, whyRefused } from '../../errors.ts';
 import type { Containers, Exec, Host } from '../port.ts';
 import { program } from '../program.ts';
 import { createOfflineUnits } from '../unit-files/offline-units.ts';
@@ -94,6 +94,7 @@ function realRoot(root: string): string {
     if (!statSync(real).isDirectory()) throw refuse('it is no folder');
     return real;
   } catch (thrown) {
-    throw thrown instanceof NodekilnError ? thrown : refuse(whyRefused(thrown), thrown);
+    if (thrown instanceof NodekilnError) throw thrown;
+    throw refuse(errnoOf(thrown) === 'ENOENT' ? 'there is no such folder' : whyRefused(thrown), thrown);
   }
 }

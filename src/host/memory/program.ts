@@ -8,7 +8,7 @@ export interface MemoryProgramOptions {
 }
 
 export function createMemoryProgram({ pid, startedMs, environment }: MemoryProgramOptions): Program {
-  const unread = { colours: false, journal: false, write: () => Promise.resolve() };
+  const unread = { colours: false, journal: false, write: () => Promise.resolve(undefined) };
   return {
     pid,
     owner: { uid: 0, gid: 0 },

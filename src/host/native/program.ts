@@ -1,4 +1,5 @@
 /** Our own process, by the host program. */
+import { outputFailure } from '../output-failure.ts';
 import { readInput } from '../read-input.ts';
 import type { EndSignal, Output, Program } from '../port.ts';
 import { about } from './about.ts';
@@ -42,7 +43,7 @@ const endSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const satisfies readonly E
 function outputOn(fd: number): Output {
   const size = (): readonly number[] | undefined => now<string | undefined>('terminal', fd)?.split(' ').map(Number);
   /** One after the other. */
-  let before = Promise.resolve();
+  let before: Promise<Error | undefined> = Promise.resolve(undefined);
   return {
     get terminal() {
       const [columns = 0, rows = 0] = size() ?? [];
@@ -60,7 +61,7 @@ function outputOn(fd: number): Output {
       return wanted === `${dev}:${ino}`;
     },
     write: (text) =>
-      (before = before.then(() => writeAll(fd, now('utf8', text.toWellFormed()))).catch(() => undefined)),
+      (before = before.then(() => writeAll(fd, now('utf8', text.toWellFormed()))).then(() => undefined, outputFailure)),
   };
 }
 

@@ -8,8 +8,8 @@ export interface Output {
   readonly colours: boolean;
   /** It goes to systemd's journal, which takes a priority before each line, `<6>` (sd-daemon(3)). */
   readonly journal: boolean;
-  /** Resolves when the text has left us; a reader that went away is no failure. */
-  write(text: string): Promise<void>;
+  /** Resolves when the text has left us, or with why it could not; a reader that went away is no failure. */
+  write(text: string): Promise<Error | undefined>;
 }
 
 export interface Terminal {
