@@ -26,7 +26,7 @@ function words(text: string): FileResource {
 async function main(root = ''): Promise<void> {
   const host = withFaults(createLinuxHost({ root }));
   const journal = await openJournal(host);
-  const say = (line: unknown): Promise<void> => program.stdout.write(`${JSON.stringify(line)}\n`);
+  const say = (line: unknown): Promise<unknown> => program.stdout.write(`${JSON.stringify(line)}\n`);
   const found = journal.currentGeneration()?.number ?? 0;
   const [resource] = journal.claims().boot ?? [];
   const touched = journal.touched().get(`file:${path}`);
