@@ -10,6 +10,7 @@ require (
 	golang.org/x/sys v0.49.0
 	modernc.org/libc v1.80.1
 	modernc.org/libquickjs v0.14.0
+	modernc.org/memory v1.12.1
 	zombiezen.com/go/sqlite v1.4.2
 )
 
@@ -21,6 +22,5 @@ require (
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	golang.org/x/text v0.41.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
-	modernc.org/memory v1.12.1 // indirect
 	modernc.org/sqlite v1.37.1 // indirect
 )

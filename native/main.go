@@ -12,7 +12,9 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+	"unsafe"
 
+	"golang.org/x/sys/unix"
 	"nodekiln.dev/native/engine"
 	"nodekiln.dev/native/loop"
 	"nodekiln.dev/native/sourcemap"
@@ -50,7 +52,20 @@ func run() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return loop.New(e, surface.Nows(), surface.Waits()).Run(context.Background(), func() error { return e.Load(bytecode) })
+	return loop.New(e, surface.Nows(), surface.Waits()).Run(context.Background(), func() error {
+		err := e.Load(bytecode)
+		forget(bytecode)
+		return err
+	})
+}
+
+// forget lets go of the pages of what lies in the executable: they can be read again.
+func forget(embedded []byte) {
+	page := os.Getpagesize()
+	start := -int(uintptr(unsafe.Pointer(unsafe.SliceData(embedded)))) & (page - 1)
+	if whole := (len(embedded) - start) &^ (page - 1); whole > 0 {
+		_ = unix.Madvise(embedded[start:start+whole], unix.MADV_DONTNEED)
+	}
 }
 
 // message is what is known of an error, a stack of TypeScript in its own lines.

@@ -52,6 +52,8 @@ type Loop struct {
 	// Longest is the longest turn so far, of Turns.
 	Longest time.Duration
 	Turns   int
+	// Tidied is the turn after which memory was last given back.
+	Tidied int
 
 	turns  chan turn
 	waits  map[string]Wait
@@ -60,6 +62,13 @@ type Loop struct {
 	timers timers
 	exit   *int
 }
+
+// After so many turns what they took is given back as soon as nothing happens for a while: a process that waits for most
+// of its life holds what it needs for that.
+const (
+	manyTurns = 100
+	quiet     = time.Second
+)
 
 // New connects an engine.
 func New(e *engine.Engine, nows map[string]Now, waits map[string]Wait) *Loop {
@@ -123,9 +132,18 @@ func (l *Loop) next(ctx context.Context) error {
 	if !l.waiting() {
 		return ErrIdle
 	}
+	var untidy <-chan time.Time
+	if l.Turns-l.Tidied >= manyTurns {
+		clock := time.NewTimer(quiet)
+		defer clock.Stop()
+		untidy = clock.C
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-untidy:
+		l.Tidied = l.Turns
+		return l.Engine.Tidy()
 	case came := <-l.turns:
 		return l.tell(came)
 	case <-due:

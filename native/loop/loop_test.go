@@ -119,3 +119,25 @@ func TestIdle(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatManyTurnsTookIsGivenBackInQuiet(t *testing.T) {
+	e, err := engine.New(engine.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	l := loop.New(e, nil, nil)
+	_, err = l.Run(context.Background(), func() error {
+		_, err := e.Eval("turns.js", `
+			let turns = 0;
+			globalThis.hostSettle = (id) => (turns += 1) === 150 ? hostTimer(1000, 1500) : turns > 150 ? hostExit(0) : hostTimer(turns, 0);
+			hostTimer(500, 0);`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Tidied < 150 || l.Tidied == l.Turns {
+		t.Errorf("tidied after %d of %d turns", l.Tidied, l.Turns)
+	}
+}
