@@ -16,6 +16,7 @@ import { buildBundle, nodeBinary } from '../../../tools/build.ts';
 import { writeProgramArchive } from '../../../tools/program-artifact.ts';
 import { agentUnit, nodekiln, putSecret, startApprover } from '../../demo/agents.ts';
 import { nodekiln as onThisMachine } from '../../demo/baked.ts';
+import { isNative } from '../../demo/host-program.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
 import { networkAddress, openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { installPrerequisites } from '../../lab/prerequisites.ts';
@@ -23,6 +24,9 @@ import { rootFolder, type Suite } from '../../lab/root.ts';
 import { issueCertificate, makeAuthority } from '../../servers/certificates.ts';
 import { artifact, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { serveInLab } from './registry.ts';
+
+/** What brings a program brings a bundle and its Node.js. */
+const options = { skip: isNative, timeout: 240_000 };
 
 const node = 'unbaked';
 /** The other one, with systemd 252. */
@@ -51,6 +55,7 @@ const until = async (what: string, holds: () => Promise<boolean>, on = host): Pr
 };
 
 before(async () => {
+  if (isNative) return;
   await installPrerequisites(console.error);
   const bundle = await buildBundle();
   registry = await startRegistry();
@@ -121,7 +126,7 @@ async function writeAgentConfig(on: LabHost): Promise<void> {
   await on.writeFile('/root/agent.yaml', document, { mode: 0o600 });
 }
 
-test('becomes one that its agent tends, once', { timeout: 240_000 }, async () => {
+test('becomes one that its agent tends, once', options, async () => {
   const rights = [
     ['cluster', 'rbac'],
     ['cluster', 'rbac', node, older, '--secrets', 'kube-system/pool'],
@@ -163,7 +168,7 @@ test('becomes one that its agent tends, once', { timeout: 240_000 }, async () =>
   assert.equal(await invocation(), first, 'the agent runs on');
 });
 
-test('the same from a web server, through another nodekiln and back to nothing', { timeout: 240_000 }, async () => {
+test('the same from a web server, through another nodekiln and back to nothing', options, async () => {
   const on = olderHost;
   const run = (where: readonly string[]) => {
     const files = ['--config', '/root/agent.yaml', '--ca-file', '/root/registry-ca.pem'];

@@ -14,12 +14,15 @@ import { inlineFile, oscOf } from '../../support/osc.ts';
 import { buildBundle, nodeFlag } from '../../../tools/build.ts';
 import { agentUnit, nodekiln, putSecret, startAgent, startApprover } from '../../demo/agents.ts';
 import { nodekiln as onThisMachine } from '../../demo/baked.ts';
-import { placeProgram } from '../../demo/host-program.ts';
+import { isNative, placeProgram } from '../../demo/host-program.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
 import type { KubeObject } from '../../lab/control-plane/api.ts';
 import { openLab, type Lab, type LabHost } from '../../lab/lab.ts';
 import { installPrerequisites } from '../../lab/prerequisites.ts';
 import { rootFolder } from '../../lab/root.ts';
+
+/** What brings a program brings a bundle and its Node.js. */
+const options = { skip: isNative, timeout: 120_000 };
 
 const name = 'changing';
 const nodePath = `/api/v1/nodes/${name}`;
@@ -85,6 +88,7 @@ const invocation = async (): Promise<string> =>
   (await host.check(['systemctl', 'show', '-P', 'InvocationID', agentUnit])).trim();
 
 before(async () => {
+  if (isNative) return;
   await installPrerequisites(console.error);
   lab = await openLab();
   cluster = await openCluster(lab, { progress: console.error });
@@ -121,7 +125,7 @@ before(async () => {
 });
 after(() => lab?.close());
 
-test('becomes the nodekiln that a Secret brings, after all else', { timeout: 120_000 }, async () => {
+test('becomes the nodekiln that a Secret brings, after all else', options, async () => {
   const first = await invocation();
   await give('two', await newerProgram());
   await untilNode('it is the newer one', (node) => toldOf(node).nodekiln === newer && appliedOf(node) !== undefined);
@@ -135,23 +139,19 @@ test('becomes the nodekiln that a Secret brings, after all else', { timeout: 120
   assert.deepEqual(idle.data, { outcome: 'none' });
 });
 
-test(
-  'is taken back when it does not start, which is said, until the documents change',
-  { timeout: 120_000 },
-  async () => {
-    await give('three', '#!/bin/sh\nexit 3\n');
-    await untilNode('it is said', (node) =>
-      (toldOf(node).failed ?? []).includes(`unit:${agentUnit}: NK_AGENT_UPDATE_FAILED`),
-    );
-    await untilNode('it is not in force', (node) => appliedOf(node) === undefined && toldOf(node).nodekiln === newer);
-    const back = await invocation();
-    const seen = await host.exec([nodekiln, 'status', '--json']);
-    assert.match(seen.stdout, /NK_AGENT_UPDATE_FAILED.*exit status 3/);
-    assert.equal(await host.readFile('/etc/words'), 'three');
-    await sleep(10_000);
-    assert.equal(await invocation(), back, 'it is not tried again');
-    await give('four', await newerProgram());
-    await untilNode('the next documents are in force', (node) => appliedOf(node) !== undefined);
-    assert.equal(await host.readFile('/etc/words'), 'four');
-  },
-);
+test('is taken back when it does not start, which is said, until the documents change', options, async () => {
+  await give('three', '#!/bin/sh\nexit 3\n');
+  await untilNode('it is said', (node) =>
+    (toldOf(node).failed ?? []).includes(`unit:${agentUnit}: NK_AGENT_UPDATE_FAILED`),
+  );
+  await untilNode('it is not in force', (node) => appliedOf(node) === undefined && toldOf(node).nodekiln === newer);
+  const back = await invocation();
+  const seen = await host.exec([nodekiln, 'status', '--json']);
+  assert.match(seen.stdout, /NK_AGENT_UPDATE_FAILED.*exit status 3/);
+  assert.equal(await host.readFile('/etc/words'), 'three');
+  await sleep(10_000);
+  assert.equal(await invocation(), back, 'it is not tried again');
+  await give('four', await newerProgram());
+  await untilNode('the next documents are in force', (node) => appliedOf(node) !== undefined);
+  assert.equal(await host.readFile('/etc/words'), 'four');
+});
