@@ -5,14 +5,14 @@ import (
 	"sync"
 	_ "unsafe" // go:linkname
 
-	"modernc.org/memory"
+	alloc "modernc.org/memory"
 )
 
 // libc's allocator, which the engine's and SQLite's memory comes from, keeps up to 4 MiB of each size for later, and libc
 // has no call to give it back.
 //
 //go:linkname allocator modernc.org/libc.allocator
-var allocator memory.Allocator
+var allocator alloc.Allocator
 
 //go:linkname allocatorMu modernc.org/libc.allocatorMu
 var allocatorMu sync.Mutex
