@@ -26,7 +26,8 @@ const dpkgGuard = [
   "dpkg-query --show --showformat='${db:Status-Status}\\n' | grep -qE '^(half-|unpacked|triggers-)' && exit 1",
   'for want in "$@"; do',
   'name=${want%%=*}',
-  'have=$(dpkg-query --show --showformat=\'${db:Status-Status} ${Version}\' "$name" 2>/dev/null) || exit 1',
+  // Of several architectures all are one version.
+  'have=$(dpkg-query --show --showformat=\'${db:Status-Status} ${Version}\\n\' "$name" 2>/dev/null | sort -u)',
   'case $want in *=*) [ "$have" = "installed ${want#*=}" ] ;; *) [ "${have%% *}" = installed ] ;; esac || exit 1',
   'done',
 ].join('\n');
