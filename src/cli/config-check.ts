@@ -11,9 +11,13 @@ export const configCheckVerb: Verb = {
     summary: 'check documents: every problem with file, line, column and path',
     description:
       'NodeConfig documents are also checked together, as they merge in the order given and as a typical host would get them. Each OperatingSystemConfig is checked by itself; what it says that nobody knows is a warning.',
-    arguments: [{ name: 'FILE', about: 'documents (YAML or JSON)', required: true, many: true }],
+    arguments: [{ name: 'FILE', about: 'documents (YAML or JSON); - is standard input', required: true, many: true }],
     options: [],
-    examples: ['nodekiln config check node.yaml', 'nodekiln config check image.yaml conf.d/*.yaml'],
+    examples: [
+      'nodekiln config check node.yaml',
+      'nodekiln config check image.yaml conf.d/*.yaml',
+      'helm template node | nodekiln config check -',
+    ],
     kind: 'ConfigCheck',
     root: 'never',
   },

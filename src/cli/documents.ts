@@ -1,4 +1,4 @@
-/** Reading the documents a person names. NK_DOCUMENT_MISSING with the reason when one cannot be read. */
+/** Reading the documents a person names; `-` is standard input. NK_DOCUMENT_MISSING with the reason when one cannot be read. */
 import type { DocumentText } from '../config/load.ts';
 import { program } from '../host/program.ts';
 import { textOf } from '../model/bytes.ts';
@@ -10,7 +10,7 @@ export async function readDocuments(paths: readonly string[]): Promise<DocumentT
 
 async function readText(file: string): Promise<string> {
   try {
-    return textOf(await program.readInput(file));
+    return textOf(await program.readInput(file === '-' ? '/dev/stdin' : file));
   } catch (cause) {
     throw new NodekilnError('NK_DOCUMENT_MISSING', `${file} ${reason(cause)}`, { cause, place: { file } });
   }

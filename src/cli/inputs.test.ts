@@ -43,6 +43,9 @@ describe('a path on a command line', { skip: process.getuid?.() === 0 ? false : 
     'a pipe that brings a part now and then':
       '(head -c 20 node.json; sleep 3; tail -c +21 node.json) | "$@" /dev/stdin',
     'a file': '"$@" node.json',
+    'a dash, for a pipe': 'cat node.json | "$@" -',
+    'a dash, for a file': '"$@" - <node.json',
+    'a file that is named so': 'cp node.json ./-; "$@" ./-; rm ./-',
   };
   for (const [what, script] of Object.entries(pipes))
     it(`is read to its end where it is ${what}`, async () => {
