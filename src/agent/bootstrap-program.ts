@@ -11,6 +11,7 @@ import { fetchProgram, nameOf, programFiles, type FetchOptions, type ProgramOrig
 import { agentUnit } from '../model/agent-identity.ts';
 import { offerProgram } from './self-update/offer.ts';
 import { readTrial } from './self-update/trial.ts';
+import { inTemporaryFolder } from '../host/temporary-folder.ts';
 
 export interface ProgramOptions extends FetchOptions {
   readonly origin: ProgramOrigin;
@@ -75,18 +76,15 @@ async function withFetched<T>(
   use: (fetched: Fetched) => Promise<T>,
 ): Promise<T> {
   const { files } = host;
-  const temporary = await files.temporaryFolder(besideFolder);
-  try {
+  return inTemporaryFolder(files, besideFolder, async (temporary) => {
     await fetchProgram(host, origin, { ...options, folder: temporary });
     const folder = `${temporary}/ready`;
     for (const file of programFiles) await files.place(`${temporary}/${file}`, `${folder}/${file}`, attributes);
     const version = await versionIn(host, folder);
     if (version === undefined)
       throw new NodekilnError('NK_AGENT_UPDATE_FAILED', `the program of ${nameOf(origin)} does not run here`);
-    return await use({ folder, version });
-  } finally {
-    await files.removeTree(temporary);
-  }
+    return use({ folder, version });
+  });
 }
 
 async function switchTo({ files }: Host, folder: string): Promise<void> {

@@ -7,6 +7,7 @@ import { defaultLimits } from './formats/limits.ts';
 import { digestOfFile, requireDigest, withLocalFile } from './sources/local-file.ts';
 import { fetchArtifact } from './sources/table.ts';
 import type { FetchContext, Fetched, SourceSpec } from './sources/source.ts';
+import { inTemporaryFolder } from '../host/temporary-folder.ts';
 
 type Context = Omit<FetchContext, 'folder'>;
 
@@ -18,15 +19,12 @@ export async function fetchTo(spec: SourceSpec, to: string, context: Context): P
   const { local } = context;
   const there = await isThere(spec, to, context);
   if (there) return there;
-  const temporary = await local.temporaryFolder(dirname(to));
-  try {
+  return inTemporaryFolder(local, dirname(to), async (temporary) => {
     const { temporary: ours, ...fetched } = await fetchArtifact(spec, { ...context, folder: temporary });
     if (ours) await local.move(fetched.path, to);
     else await copy(context, fetched, to);
     return { ...fetched, path: to, outcome: 'fetched' };
-  } finally {
-    await local.removeTree(temporary);
-  }
+  });
 }
 
 /** What has the digest that is asked for is the artifact, wherever it came from. */

@@ -85,9 +85,11 @@ export interface Disk {
 }
 
 /**
- * When a process started, field 22 of its /proc/PID/stat: it tells apart two processes that were given one id. The second
- * field is the program's name in parentheses and may hold anything, so count from the last parenthesis.
+ * When a process started, field 22 of its /proc/PID/stat: it tells apart two processes that were given one id. Undefined of one
+ * that has ended and that nobody has waited for yet. The second field is the program's name in parentheses and may hold
+ * anything, so count from the last parenthesis.
  */
 export function startTimeIn(stat: string): string | undefined {
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return /^[ZX]/.test(fields[0] ?? '') ? undefined : fields[19];
 }

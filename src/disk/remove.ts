@@ -45,9 +45,21 @@ export async function removeWhole(disk: Disk, real: string): Promise<boolean> {
     if (errno !== 'EISDIR' && errno !== 'EPERM') throw thrown;
   }
   return unlessGone(async () => {
+    // One that is empty goes where no descriptor is left to look into it.
+    if (await isRemoved(disk, real)) return;
     await empty(disk, real);
     await disk.rmdir(real);
   });
+}
+
+async function isRemoved(disk: Disk, folder: string): Promise<boolean> {
+  try {
+    await disk.rmdir(folder);
+    return true;
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENOTEMPTY' || errnoOf(thrown) === 'EEXIST') return false;
+    throw thrown;
+  }
 }
 
 async function empty(disk: Disk, real: string): Promise<void> {

@@ -178,6 +178,30 @@ describe('Linux files in a root folder', () => {
     assert.equal(lstatSync(join(folder, 'active')).mode & 0o777, 0o600);
   });
 
+  test('what a process left goes when it has ended, whether or not somebody has waited for it', async () => {
+    const folder = root('ended');
+    // Its child is a zombie, and it itself goes on.
+    const parent = spawn('perl', ['-e', 'my $child = fork; exit unless $child; syswrite STDOUT, $child; sleep 60'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const [said] = (await once(parent.stdout, 'data')) as [Buffer];
+      const names = [];
+      for (const pid of [Number(said), parent.pid ?? 0]) {
+        for (let state = ''; pid !== parent.pid && state !== 'Z';)
+          state = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.[0] ?? '';
+        const start = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[19];
+        names.push(`.nodekiln-tmp-${pid}-${start}-1`);
+        mkdirSync(join(folder, names.at(-1) ?? ''));
+      }
+      await createLinuxFiles(folder).sweep(['/']);
+      assert.deepEqual(readdirSync(folder), names.slice(1));
+    } finally {
+      parent.kill('SIGKILL');
+      await once(parent, 'exit');
+    }
+  });
+
   test('a batch that fails leaves every target and no temporary file', async () => {
     const folder = root('failure');
     const files = createLinuxFiles(folder);

@@ -17,6 +17,7 @@ import type { Host } from '../../host/port.ts';
 import { imagesFolder } from './records.ts';
 import { join } from '../../model/path.ts';
 import { textOf } from '../../model/bytes.ts';
+import { inTemporaryFolder } from '../../host/temporary-folder.ts';
 
 /** An extension on the host, and what is expected of it. */
 export interface InspectRequest {
@@ -57,8 +58,7 @@ export async function inspectExtension(host: Host, request: InspectRequest): Pro
   const { file } = request;
   const form = (await files.stat(file))?.type === 'directory' ? 'folder' : await readForm(host, file);
   await files.write([{ type: 'directory', path: imagesFolder, mode: 0o755, uid: 0, gid: 0 }]);
-  const out = await files.temporaryFolder(imagesFolder);
-  try {
+  return inTemporaryFolder(files, imagesFolder, async (out) => {
     const argv = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', form, file, out];
     const result = await host.exec.run(argv, { timeoutMs, ...(request.signal && { signal: request.signal }) });
     if (result.status !== 0) {
@@ -69,9 +69,7 @@ export async function inspectExtension(host: Host, request: InspectRequest): Pro
     }
     await judge(host, request, out);
     return { masks: await masksOf(host, join(out, 'copy')) };
-  } finally {
-    await files.removeTree(out);
-  }
+  });
 }
 
 async function readForm({ files }: Host, file: string): Promise<string> {

@@ -15,6 +15,7 @@ import { imagesFolder } from './records.ts';
 import { bytesOf } from '../../model/bytes.ts';
 import { rootFile } from '../../model/files.ts';
 import { join } from '../../model/path.ts';
+import { inTemporaryFolder } from '../../host/temporary-folder.ts';
 
 const owner = { uid: 0, gid: 0 };
 
@@ -31,10 +32,9 @@ export async function extensionFromTarball(
   const label = `${name}-v${version.replace(/^v/, '')}-tarball-${systemdArch(architecture)}`;
   const target = join(imagesFolder, label);
   const { files } = context.host;
-  const making = await files.temporaryFolder(imagesFolder);
   // Its programs are checked against nothing but this host, where they were fetched for it.
   const about = `ID=_any\nARCHITECTURE=${systemdArch(architecture)}\n`;
-  try {
+  await inTemporaryFolder(files, imagesFolder, async (making) => {
     await files.write([
       { type: 'directory', path: making, mode: 0o755, ...owner },
       rootFile(join(making, `usr/lib/extension-release.d/extension-release.${name}`), bytesOf(about), 0o644),
@@ -53,9 +53,7 @@ export async function extensionFromTarball(
     }
     await files.removeTree(target);
     await files.move(making, target);
-  } finally {
-    await files.removeTree(making);
-  }
+  });
   context.detail(`made of ${fetched.location}`);
   return target;
 }

@@ -18,6 +18,7 @@ import { parseManifest, type Descriptor, type RawManifest } from './model.ts';
 import { openReference } from './open.ts';
 import type { Repository } from './repository.ts';
 import { resolveManifest } from './resolve.ts';
+import { inTemporaryFolder } from '../../../host/temporary-folder.ts';
 
 export const containerImageSource: ArtifactSource<'container-image'> = { type: 'container-image', fetch: fetchImage };
 
@@ -94,33 +95,44 @@ interface Making {
   readonly reference: string;
 }
 
-async function writeArchive({ top, documents, blobs }: ImageContent, making: Making): Promise<string> {
-  const { repository, context, reference } = making;
-  const { local, folder } = context;
+async function writeArchive(image: ImageContent, making: Making): Promise<string> {
+  const { local, folder } = making.context;
   const archive = await local.stage(folder);
-  // Of this image alone: another that comes meanwhile may have the same layers.
-  const own = await local.temporaryFolder(folder);
   try {
-    await append(archive, 'oci-layout', bytesOf(JSON.stringify({ imageLayoutVersion: '1.0.0' })));
-    await append(archive, 'index.json', bytesOf(JSON.stringify(layoutIndex(top, reference))));
-    for (const [digest, { content }] of documents) await append(archive, blobPath(digest), content);
-    let writing = Promise.resolve();
-    await inParallel([...blobs.values()], lanes, async (blob) => {
-      const { path, temporary } = await repository.blob(blob, { ...context, folder: own });
-      // One after the other into the archive, whichever comes first.
-      const turn = writing.then(() => appendFile(archive, { name: blobPath(blob.digest), path, context }));
-      writing = turn.catch(() => undefined);
-      await turn;
-      if (temporary) await local.remove([path]);
-    });
-    await archive.append(new Uint8Array(2 * blockBytes));
-    const name = `${createDigest().update(`${top.digest} ${reference}`).hex().slice(0, 16)}.tar`;
+    // Of this image alone: another that comes meanwhile may have the same layers.
+    await inTemporaryFolder(local, folder, (own) => fill({ archive, own }, image, making));
+    const name = `${createDigest().update(`${image.top.digest} ${making.reference}`).hex().slice(0, 16)}.tar`;
     await archive.publish(name, { mode: 0o600 });
     return join(folder, name);
   } finally {
     await archive.discard();
-    await local.removeTree(own);
   }
+}
+
+interface Filling {
+  readonly archive: StagedFile;
+  /** For what is fetched on the way. */
+  readonly own: string;
+}
+
+async function fill(
+  { archive, own }: Filling,
+  { top, documents, blobs }: ImageContent,
+  { repository, context, reference }: Making,
+): Promise<void> {
+  await append(archive, 'oci-layout', bytesOf(JSON.stringify({ imageLayoutVersion: '1.0.0' })));
+  await append(archive, 'index.json', bytesOf(JSON.stringify(layoutIndex(top, reference))));
+  for (const [digest, { content }] of documents) await append(archive, blobPath(digest), content);
+  let writing = Promise.resolve();
+  await inParallel([...blobs.values()], lanes, async (blob) => {
+    const { path, temporary } = await repository.blob(blob, { ...context, folder: own });
+    // One after the other into the archive, whichever comes first.
+    const turn = writing.then(() => appendFile(archive, { name: blobPath(blob.digest), path, context }));
+    writing = turn.catch(() => undefined);
+    await turn;
+    if (temporary) await context.local.remove([path]);
+  });
+  await archive.append(new Uint8Array(2 * blockBytes));
 }
 
 /** containerd takes the name from its own annotation. */

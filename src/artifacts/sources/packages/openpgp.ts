@@ -10,6 +10,7 @@ import type { Host, StagedFile } from '../../../host/port.ts';
 import { missingProgram } from '../../../host/program-packages.ts';
 import { bytesOf, fromBase64, concatBytes, latin1Of } from '../../../model/bytes.ts';
 import { join } from '../../../model/path.ts';
+import { inTemporaryFolder } from '../../../host/temporary-folder.ts';
 
 const timeoutMs = 60_000;
 
@@ -69,22 +70,22 @@ async function inFolder<Result>(
   { host: { local }, folder: parent }: SignedText,
   work: (scratch: Scratch) => Promise<Result>,
 ): Promise<Result> {
-  const folder = await local.temporaryFolder(parent);
-  const held: StagedFile[] = [];
-  const hold = async (content: Uint8Array): Promise<string> => {
-    const file = await local.stage(folder);
-    held.push(file);
-    await file.append(content);
-    // All of it is written then.
-    await file.digest();
-    return file.path;
-  };
-  try {
-    return await work({ folder, hold });
-  } finally {
-    for (const file of held) await file.discard();
-    await local.removeTree(folder);
-  }
+  return inTemporaryFolder(local, parent, async (folder) => {
+    const held: StagedFile[] = [];
+    const hold = async (content: Uint8Array): Promise<string> => {
+      const file = await local.stage(folder);
+      held.push(file);
+      await file.append(content);
+      // All of it is written then.
+      await file.digest();
+      return file.path;
+    };
+    try {
+      return await work({ folder, hold });
+    } finally {
+      for (const file of held) await file.discard();
+    }
+  });
 }
 
 // ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
