@@ -119,6 +119,14 @@ export const rules = {
   'api-followed':
     'What an API server holds is followed through cuts, silence and refusals: nothing is lost, and it is not pressed.',
 
+  // ── the native host program ──
+  'native-boundary':
+    'What crosses into the native host program is what was meant: another type, a refusal and what is broken off are thrown with their code, and nothing stays open.',
+  'native-limits':
+    'No turn of the native host program lasts for ever; what cannot go on ends with its status and its place in TypeScript.',
+  'native-same':
+    'What the native host program says of documents and signatures is what Node says, and its Go decides nothing.',
+
   // ── people ──
   'plan-foretells': 'A plan says what can happen alone: what no source serves comes first, with what follows.',
   'start-up':
