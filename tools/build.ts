@@ -6,10 +6,14 @@ import { createHash } from 'node:crypto';
 import { chmod, glob, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
+import { packParts } from './parts.ts';
 import { plainSchemas } from './schemas/plugin.ts';
 
 const root = join(import.meta.dirname, '..');
 const output = join(root, 'dist', 'nodekiln');
+const entry = 'src/cli/main.ts';
+/** What every machine runs at every start: compiled with the program. */
+const atEveryBoot = ['src/cli/boot.ts', 'src/boot/boot.ts'];
 
 /** The pinned Node that runs the bundle here and is installed beside it on hosts. */
 export const nodeBinary = join(
@@ -35,13 +39,15 @@ export async function buildBundle(): Promise<string> {
   await mkdir(join(root, 'dist'), { recursive: true });
   const temporary = `${output}.${process.pid}`;
   const result = await build({
-    entryPoints: [join(root, 'src/cli/main.ts')],
-    outfile: temporary,
+    entryPoints: [entry],
+    outdir: join(root, 'dist'),
+    write: false,
     // What it says of its inputs is the same wherever it was started.
     absWorkingDir: root,
     bundle: true,
     platform: 'node',
-    format: 'cjs',
+    format: 'esm',
+    splitting: true,
     target: 'node24',
     minifySyntax: true,
     minifyWhitespace: true,
@@ -55,8 +61,11 @@ export async function buildBundle(): Promise<string> {
     alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     logLevel: 'warning',
     plugins: [withoutIntrospection, plainSchemas],
-    banner: { js: `#!/opt/nodekiln/bin/node ${nodeFlag}` },
   });
+  await writeFile(
+    temporary,
+    `#!/opt/nodekiln/bin/node ${nodeFlag}\n${await packParts(result, { entry, atOnce: atEveryBoot })}`,
+  );
   // The bundle has no file extension; without this the package around it would make Node read it as an ES module.
   await writeFile(join(root, 'dist', 'package.json'), '{ "type": "commonjs" }\n');
   await chmod(temporary, 0o755);
@@ -79,7 +88,7 @@ async function sourceDigest(): Promise<string> {
   const hash = createHash('sha256');
   const files: string[] = [];
   for await (const file of glob(
-    ['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts', 'tools/schemas/*.ts'],
+    ['src/**/*.ts', 'src/**/*.json', 'package-lock.json', 'tools/build.ts', 'tools/parts.ts', 'tools/schemas/*.ts'],
     {
       cwd: root,
     },
