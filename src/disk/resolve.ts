@@ -223,7 +223,8 @@ function walks(about: About, walking: Walking = {}): Walk {
   const { pass: _, ...onTheWay } = walking;
   return async (path) => {
     const plain = walking.pass ? undefined : plainFolder(about, path);
-    if (plain) return plain;
+    if (plain === 'missing' && walking.hold && !walking.make) throw noEntry(about.root + path);
+    if (plain && plain !== 'missing') return plain;
     const top: Reached = { real: '/', name: '/', found: about.disk.look('/') };
     // Where a root folder lies is walked as well: others may be able to exchange it.
     const base = about.root === '/' ? top : await walk(about, onTheWay, { base: top, path: about.root });
@@ -231,8 +232,8 @@ function walks(about: About, walking: Walking = {}): Walk {
   };
 }
 
-/** What most paths lead through: folders that nobody else can exchange. */
-function plainFolder({ disk, root }: About, path: string): Reached | undefined {
+/** What most paths lead through: folders that nobody else can exchange. Where one is missing, nobody else can make it. */
+function plainFolder({ disk, root }: About, path: string): Reached | 'missing' | undefined {
   if (root.length + path.length > longestPath) return undefined;
   let name = '/';
   let found = disk.look(name);
@@ -240,6 +241,7 @@ function plainFolder({ disk, root }: About, path: string): Reached | undefined {
     if (part === '') continue;
     name = name === '/' ? `/${part}` : `${name}/${part}`;
     const next = disk.look(name);
+    if (found && !next && !isOthers(found, disk.self)) return 'missing';
     if (!found || next?.type !== 'directory' || !isFixed(found, next, disk.self)) return undefined;
     found = next;
   }
@@ -250,6 +252,7 @@ function plainFolder({ disk, root }: About, path: string): Reached | undefined {
 async function openPlain(about: About, path: string): Promise<Descriptor | undefined> {
   const clean = normalise(path);
   const folder = plainFolder(about, dirname(clean));
+  if (folder === 'missing') throw noEntry(about.root + clean);
   if (!folder) return undefined;
   try {
     return await about.disk.open(join(folder.real, basename(clean)), 'read-entry');

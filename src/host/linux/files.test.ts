@@ -21,7 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { NodekilnError } from '../../errors.ts';
-import type { FileWrite } from '../port.ts';
+import type { Files, FileWrite } from '../port.ts';
 import type { Disk } from '../../disk/disk.ts';
 import { nodeDisk } from '../../disk/node-disk.ts';
 import { snapshotTree } from '../../../test/lab/tree.ts';
@@ -46,6 +46,30 @@ describe('Linux files in a root folder', () => {
     mkdirSync(path, { recursive: true });
     return path;
   }
+
+  for (const [work, run] of Object.entries<(files: Files, path: string) => Promise<unknown>>({
+    stat: (files, path) => files.stat(path),
+    read: (files, path) => files.read(path),
+    open: (files, path) => files.open(path),
+    list: (files, path) => files.list(path),
+    sweep: (files, path) => files.sweep([path]),
+    remove: (files, path) => files.remove([path]),
+    'remove a tree': (files, path) => files.removeTree(path),
+    'set attributes': (files, path) => files.setAttributes(path, { mode: 0o600, ...owner }),
+  }))
+    test(`nothing is asked of the disk in a folder that is not there: ${work}`, async () => {
+      const folder = root('missing');
+      mkdirSync(join(folder, 'etc'), { recursive: true });
+      const asked: string[] = [];
+      const disk = new Proxy(nodeDisk, {
+        get: (of, name: keyof Disk) => {
+          if (name !== 'look' && name !== 'self') asked.push(name);
+          return of[name];
+        },
+      });
+      await run(createLinuxFiles(folder, disk), '/etc/missing.d/entry');
+      assert.deepEqual(asked, []);
+    });
 
   test('symlinks are read as the host would read them and never lead out of the root', async () => {
     const folder = root('symlinks');

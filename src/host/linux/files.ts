@@ -147,9 +147,9 @@ function writing(
     setAttributes: (path, wanted) =>
       holding(resolver, async (places) => {
         try {
-          const real = await places.entry(path);
-          const found = await statOf(disk, real);
-          if (found) await changeAttributes(disk, real, { found, wanted });
+          const real = await unlessMissing(() => places.entry(path));
+          const found = real === undefined ? undefined : await statOf(disk, real);
+          if (real !== undefined && found) await changeAttributes(disk, real, { found, wanted });
         } catch (thrown) {
           throw writeError('put mode and owner right of', path, thrown);
         }
