@@ -56,6 +56,18 @@ var process = map[string]loop.Now{
 		}
 		return nil, nil
 	},
+	// hear(JSON of names of signals) is an id for `signals`; none of them ends us from here on.
+	"hear": func(v loop.Values) (engine.Value, error) {
+		var names []string
+		if err := json.Unmarshal(v.Content(0), &names); err != nil {
+			return nil, err
+		}
+		came := make(chan os.Signal, 8)
+		for _, name := range names {
+			signal.Notify(came, unix.SignalNum(name))
+		}
+		return ears.add(came), nil
+	},
 	// Ends us by a signal that nobody listens to any more.
 	"endBy": func(v loop.Values) (engine.Value, error) {
 		number := unix.SignalNum(v.Text(0))
@@ -64,16 +76,14 @@ var process = map[string]loop.Now{
 	},
 }
 
+var ears table[chan os.Signal]
+
 var signalWaits = map[string]loop.Wait{
-	// signals(JSON of names) tells each that comes, until it is cancelled.
+	// signals(id) tells each that comes, until it is cancelled.
 	"signals": func(ctx context.Context, v loop.Values, tell loop.Tell) (engine.Value, error) {
-		var names []string
-		if err := json.Unmarshal(v.Content(0), &names); err != nil {
+		came, err := ears.take(v.Number(0))
+		if err != nil {
 			return nil, err
-		}
-		came := make(chan os.Signal, 8)
-		for _, name := range names {
-			signal.Notify(came, unix.SignalNum(name))
 		}
 		defer signal.Stop(came)
 		for {

@@ -23,7 +23,9 @@ export const program: Program = {
   stdout: outputOn(1),
   stderr: outputOn(2),
   onSignal: (listener) => {
-    const listening = begin('signals', [JSON.stringify(endSignals)], (signal: EndSignal) => listener(signal));
+    const listening = begin('signals', [now<number>('hear', JSON.stringify(endSignals))], (signal: EndSignal) =>
+      listener(signal),
+    );
     listening.ref(false);
     listening.done.catch(() => undefined);
     return () => listening.cancel();
