@@ -52,7 +52,7 @@ test('dnf: name and version are one word, and rpm says whether they are there', 
   assert.ok(action.argv[2]?.includes(`dnf | dnf5) options='${options}' ;;`));
   assert.ok(action.guard.type === 'command');
   assert.deepEqual(action.guard.argv.slice(3), ['sh', 'runc', 'containerd-1.7.24']);
-  assert.match(action.guard.argv[2] ?? '', / && exec rpm --query "\$@"$/);
+  assert.match(action.guard.argv[2] ?? '', /; exec rpm --query "\$@"$/);
   assert.deepEqual(action.env, { LC_ALL: 'C.UTF-8' });
   assert.equal(action.title, 'dnf install of runc, containerd-1.7.24');
   assert.deepEqual([action.id, action.kind, action.timeoutMs], ['action:install-runtime', 'action', 900_000]);

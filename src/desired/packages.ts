@@ -99,8 +99,9 @@ const dnfProgram = (transfer: string): string =>
     `yum) yum --quiet clean expire-cache; options='--assumeyes ${transfer}' ;;`,
     'esac',
     'set -f',
-    `mkdir -p ${unfinished}/rpm && cd ${unfinished} && exec 9<. || exit`,
+    `mkdir -p ${stateFolder} && exec 9<${stateFolder} || exit`,
     '! command -v flock >/dev/null || flock 9',
+    `mkdir -p ${unfinished}/rpm && cd ${unfinished} || exit`,
     "echo '%__transaction_unshare %{nil}' >rpm/macros",
     'export XDG_CONFIG_HOME="$PWD"',
     "rpms() { rpm --query --all --queryformat '%{NAME} %{VERSION}-%{RELEASE} %{INSTALLTID}\\n' | grep -v '^gpg-pubkey ' | sort; }",
@@ -126,8 +127,12 @@ const dnfProgram = (transfer: string): string =>
     `echo 'there is none of ${dnfPrograms.join(', ')}' >&2; exit 127`,
   ].join('\n');
 
-/** Exits 0 when every package is installed, and no installation is unfinished. */
-const rpmGuard = `[ ! -e ${unfinished} ] && exec rpm --query "$@"`;
+/** Exits 0 when every package is installed, and no installation is unfinished but one that is at work. */
+const rpmGuard = [
+  'free() { ! command -v flock >/dev/null || flock -n 9; }',
+  `[ -e ${unfinished} ] && exec 9<${stateFolder} && free && [ -e ${unfinished} ] && exit 1`,
+  'exec 9<&-; exec rpm --query "$@"',
+].join('\n');
 
 export function installActions(name: string, manager: PackageManager, packages: readonly Package[]): ActionResource[] {
   const common = {

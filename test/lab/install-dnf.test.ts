@@ -217,6 +217,13 @@ for (const [program, suite, packages] of [
       await forget('newer');
     });
 
+    test('installs several at once, one after the other', async () => {
+      await Promise.all(['plain', 'later', 'dated'].map((name) => install(name)));
+      await run(['chroot', made.root, 'rpm', '--query', 'plain', 'later', 'dated']);
+      assert.equal(existsSync(join(made.root, 'var/lib/nodekiln/rpms')), false);
+      await forget('plain', 'later', 'dated');
+    });
+
     test('takes up what was killed while a script ran', async () => {
       const wanted = action([{ name: 'hangs' }], { timeoutMs: 15_000 });
       assert.equal((await refused(made.install(wanted))).code, 'NK_TIMEOUT');
