@@ -84,7 +84,7 @@ describe('HTTP over a Unix socket', () => {
       await assert.rejects(net.request({ ...at(path), timeoutMs: 100 }), { code: 'NK_TIMEOUT' });
   });
 
-  test('what breaks off or is too large is no response', async () => {
+  test('what breaks off or is too large is no response', { timeout: 20_000 }, async () => {
     await assert.rejects(net.request(at('/breaks')), { code: 'NK_SOURCE_UNAVAILABLE' });
     const unanswered = { code: 'NK_SOURCE_UNAVAILABLE', why: 'the connection ended without an answer' };
     await assert.rejects(net.request(at('/switches')), unanswered);
