@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { diffTrees, snapshotTree } from '../../test/lab/tree.ts';
+import { emptyImageLock } from '../../test/support/image-lock.ts';
 import { createLinuxHost } from '../host/linux/host.ts';
-import { formatImageLock, imageLockPath, type ImageLock } from '../image/image-lock.ts';
+import { formatImageLock, imageLockPath } from '../image/image-lock.ts';
 import { measureSpace } from '../image/space.ts';
 import { traces } from '../image/trace-table.ts';
 import { verifyHost } from '../inspect/verify/verify.ts';
@@ -21,23 +22,11 @@ function put(root: string, path: string, text = 'of one machine'): void {
   writeFileSync(join(root, path), text);
 }
 
-const emptyLock: ImageLock = {
-  apiVersion: 'nodekiln.dev/v1alpha1',
-  kind: 'ImageLock',
-  image: { name: 'x', os: 'debian', release: '12', architecture: 'amd64' },
-  artifacts: [],
-  binaries: [],
-  packages: { manager: 'none', before: [], installed: [] },
-  images: [],
-  units: [],
-  files: [],
-};
-
 function rootWith(paths: readonly string[]): string {
   const root = mkdtempSync(join(folder, 'root-'));
   put(root, '/etc/os-release', 'ID=debian\n');
   put(root, '/etc/machine-id', '');
-  put(root, imageLockPath, formatImageLock(emptyLock));
+  put(root, imageLockPath, formatImageLock(emptyImageLock));
   for (const path of paths) put(root, path);
   put(root, '/etc/passwd', accounts);
   return root;
@@ -309,7 +298,7 @@ describe('traces of a machine', () => {
     for (const path of stays) assert.equal(readFileSync(join(root, path), 'utf8'), 'of one machine', path);
     assert.deepEqual(await checked(root), []);
     assert.equal((await sealImage({ root })).changed, false);
-    const { totalBytes } = await measureSpace(createLinuxHost({ root }), emptyLock);
+    const { totalBytes } = await measureSpace(createLinuxHost({ root }), emptyImageLock);
     assert.ok(totalBytes > 0);
   });
 

@@ -4,6 +4,7 @@ import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, write
 import { dirname, join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
+import { emptyImageLock } from '../../../test/support/image-lock.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import { findExtensions } from '../../image/extensions.ts';
 import type { ImageLock, OwnChecks } from '../../image/image-lock.ts';
@@ -28,17 +29,6 @@ function link(path: string, target: string): void {
   symlinkSync(target, at(path));
 }
 
-const bare: ImageLock = {
-  apiVersion: 'nodekiln.dev/v1alpha1',
-  kind: 'ImageLock',
-  image: { name: 'x', os: 'debian', release: '12', architecture: 'amd64' },
-  artifacts: [],
-  binaries: [],
-  packages: { manager: 'none', before: [], installed: [] },
-  images: [],
-  units: [],
-  files: [],
-};
 const failed = (checks: readonly Check[]): string[] =>
   checks.filter(({ status }) => status === 'failed').map(({ subject, property }) => `${subject} ${property}`);
 
@@ -119,7 +109,7 @@ describe('links, folders and extensions of an image', () => {
     it(`are checked: ${what}`, async () => {
       const { files } = createLinuxHost({ root });
       const lock: ImageLock = {
-        ...bare,
+        ...emptyImageLock,
         links: [{ path: '/etc/app.link', target: 'app' }],
         folders: [{ path: '/etc/app.d', mode: '0750', uid: 0, gid: 0 }],
         extensions: await findExtensions(files),
@@ -133,11 +123,11 @@ describe('links, folders and extensions of an image', () => {
 
   it('are left alone where the node’s own documents decided since, and where an earlier lock says nothing', async () => {
     const { files } = createLinuxHost({ root });
-    const lock = { ...bare, links: [{ path: '/etc/app.link', target: 'other' }], extensions: [] };
+    const lock = { ...emptyImageLock, links: [{ path: '/etc/app.link', target: 'other' }], extensions: [] };
     const others = new Set(['/etc/app.link', ...(await findExtensions(files)).map(({ path }) => path)]);
     assert.deepEqual(failed(await checkEntries(files, lock, others)), []);
     assert.deepEqual(failed(await checkExtensions(files, lock, others)), []);
-    assert.deepEqual(await checkExtensions(files, bare, new Set()), []);
+    assert.deepEqual(await checkExtensions(files, emptyImageLock, new Set()), []);
   });
 });
 
@@ -254,6 +244,6 @@ describe('what a manifest wants of an image', () => {
     it(`is checked: ${what}`, async () => {
       change();
       const host = createLinuxHost({ root });
-      assert.deepEqual(failed(await checkOwn(host, { ...bare, checks: { ...none, ...wanted } })), fails);
+      assert.deepEqual(failed(await checkOwn(host, { ...emptyImageLock, checks: { ...none, ...wanted } })), fails);
     });
 });

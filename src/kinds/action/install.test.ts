@@ -1,11 +1,12 @@
 /** Packages installed by the real apt-get, from a repository that misbehaves at first, or always. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { aptRepository, makeKey, signRelease, type SigningKey } from '../../../test/servers/packages.ts';
 import { buildDeb, programBytes, removeFolder, temporaryFolder } from '../../../test/support/artifacts.ts';
+import { openWeb, type Web } from '../../../test/support/web.ts';
 import { installActions } from '../../desired/packages.ts';
 import { createLinuxHost } from '../../host/linux/host.ts';
 import type { ActionResource } from '../../model/resources.ts';
@@ -17,7 +18,7 @@ const host = createLinuxHost();
 let key: SigningKey;
 let other: SigningKey;
 let [expired, early]: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
-let server: Server;
+let web: Web | undefined;
 let url = '';
 let progress: string[] = [];
 
@@ -41,7 +42,7 @@ before(async () => {
     return readFileSync(join(signed, 'InRelease'));
   };
   [expired, early] = [await dated('Valid-Until', -60_000), await dated('Date', 86_400_000)];
-  server = createServer((request, response) => {
+  web = await openWeb((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname);
     const what = trouble(path);
     const file = join(folder, 'www', path);
@@ -50,13 +51,11 @@ before(async () => {
     const bytes = what ? what(readFileSync(file), response) : readFileSync(file);
     return bytes && response.end(bytes);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  ({ url } = web);
 });
 after(async () => {
   await host.close();
-  server?.close();
+  web?.close();
   removeFolder(folder);
 });
 

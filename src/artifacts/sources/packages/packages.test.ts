@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -20,6 +19,7 @@ import {
 import { createLinuxClock } from '../../../host/linux/clock.ts';
 import { createLinuxHost } from '../../../host/linux/host.ts';
 import { buildDeb, buildRpm, programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
+import { openWeb, type Web } from '../../../../test/support/web.ts';
 import { createHttpClient } from '../http-client.ts';
 import { fetchArtifact } from '../table.ts';
 import type { Fetched, SourceSpec } from '../source.ts';
@@ -39,7 +39,7 @@ describe('package repositories', () => {
   const client = createHttpClient(host);
   let key: SigningKey;
   let other: SigningKey;
-  let server: Server;
+  let web: Web | undefined;
   let url = '';
   let count = 0;
 
@@ -47,7 +47,7 @@ describe('package repositories', () => {
     mkdirSync(www);
     key = await makeKey(join(folder, 'key'), 'publisher');
     other = await makeKey(join(folder, 'other'), 'somebody');
-    server = createServer((request, response) => {
+    web = await openWeb((request, response) => {
       const path = join(www, decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname));
       try {
         response.end(readFileSync(path));
@@ -55,13 +55,11 @@ describe('package repositories', () => {
         response.writeHead(404).end('<html>not here</html>');
       }
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+    ({ url } = web);
   });
   after(async () => {
     await host.close();
-    server?.close();
+    web?.close();
     removeFolder(folder);
   });
 

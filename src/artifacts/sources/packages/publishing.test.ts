@@ -1,7 +1,6 @@
 /** Packages from repositories that are being published while they are read, and from some that never settle. */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
@@ -12,6 +11,7 @@ import {
   type SigningKey,
 } from '../../../../test/servers/packages.ts';
 import { buildDeb, buildRpm, programBytes, removeFolder, temporaryFolder } from '../../../../test/support/artifacts.ts';
+import { openWeb, type Web } from '../../../../test/support/web.ts';
 import { createLinuxClock } from '../../../host/linux/clock.ts';
 import { createLinuxHost } from '../../../host/linux/host.ts';
 import { createHttpClient } from '../http-client.ts';
@@ -23,7 +23,7 @@ const [older, newer] = [join(folder, 'older'), join(folder, 'newer')];
 const host = createLinuxHost();
 const client = createHttpClient(host);
 let key: SigningKey;
-let server: Server;
+let web: Web | undefined;
 let url = '';
 
 /** What of the repository is of which moment, as the server has it now: a path is of the older while it matches. */
@@ -64,7 +64,7 @@ before(async () => {
     buildRpm(join(at, 'dnf'), { name: 'kubelet', version, release: '1', files });
     await dnfRepository(join(at, 'dnf'), { key, args: ['--simple-md-filenames'] });
   }
-  server = createServer((request, response) => {
+  web = await openWeb((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname);
     asked.push(path);
     try {
@@ -73,13 +73,11 @@ before(async () => {
       response.writeHead(404).end();
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  ({ url } = web);
 });
 after(async () => {
   await host.close();
-  server?.close();
+  web?.close();
   removeFolder(folder);
 });
 
