@@ -156,7 +156,6 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
   };
   let following: Promise<void> | undefined;
 
-  const conditions = new Map<string, NodeCondition>();
   return {
     api,
     nodeName,
@@ -177,25 +176,35 @@ export async function openNodeCluster(options: NodeClusterOptions): Promise<Node
     event,
     doubt,
     onPutBack: tellPutBack,
-    setCondition: async (condition, until) => {
-      const now = `${new Date(host.clock.now()).toISOString().slice(0, 19)}Z`;
-      const before =
-        conditions.get(condition.type) ?? node()?.status?.conditions?.find(({ type }) => type === condition.type);
-      const since = before?.status === condition.status ? before.lastTransitionTime : undefined;
-      conditions.set(condition.type, { ...condition, lastHeartbeatTime: now, lastTransitionTime: since ?? now });
-      const object = {
-        apiVersion: 'v1',
-        kind: 'Node',
-        metadata: { name: nodeName },
-        status: { conditions: [...conditions.values()] },
-      };
-      await api.apply(nodes, object, {
-        fieldManager: conditionManager,
-        force: true,
-        subresource: 'status',
-        signal: until,
-      });
-    },
+    setCondition: conditionsOf(options, api, node),
+  };
+}
+
+/** Writes conditions of the Node, each with all that were written before. */
+function conditionsOf(
+  { host: { clock }, nodeName }: NodeClusterOptions,
+  api: KubeApi,
+  node: NodeCluster['node'],
+): NodeCluster['setCondition'] {
+  const conditions = new Map<string, NodeCondition>();
+  return async (condition, until) => {
+    const now = `${new Date(clock.now()).toISOString().slice(0, 19)}Z`;
+    const before =
+      conditions.get(condition.type) ?? node()?.status?.conditions?.find(({ type }) => type === condition.type);
+    const since = before?.status === condition.status ? before.lastTransitionTime : undefined;
+    conditions.set(condition.type, { ...condition, lastHeartbeatTime: now, lastTransitionTime: since ?? now });
+    const object = {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: nodeName },
+      status: { conditions: [...conditions.values()] },
+    };
+    await api.apply(nodes, object, {
+      fieldManager: conditionManager,
+      force: true,
+      subresource: 'status',
+      signal: until,
+    });
   };
 }
 

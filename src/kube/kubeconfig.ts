@@ -14,7 +14,7 @@ import { dirname, isAbsolute, join } from '../model/path.ts';
 import { proxyAddress } from '../model/proxy-address.ts';
 import { bytesOf, fromBase64, textOf, toBase64 } from '../model/bytes.ts';
 import { execPluginOf, type ExecPlugin } from './exec-credential.ts';
-import { kubeconfig, type KubeconfigUser } from './schema.ts';
+import { kubeconfig, type Kubeconfig, type KubeconfigCluster, type KubeconfigUser } from './schema.ts';
 
 /** Where an API server is, whom to trust, and who we are to it. */
 export interface ApiServer {
@@ -66,46 +66,13 @@ export async function readKubeconfigWithPlugin(
   if (text === undefined)
     throw new NodekilnError('NK_DOCUMENT_MISSING', `the kubeconfig ${file} does not exist`, { place: { file } });
   const document = await parseAs({ file, text }, kubeconfig, 'kubeconfig');
-  const invalid = (message: string, path: string, hint = 'Correct the kubeconfig.'): NodekilnError =>
+  const invalid: Invalid = (message, path, hint = 'Correct the kubeconfig.') =>
     new NodekilnError('NK_DOCUMENT_INVALID', `the kubeconfig ${file} ${message}`, { place: { file, path }, hint });
 
-  const current = options.context ?? document['current-context'];
-  if (!current) throw invalid('has no current context', 'current-context');
-  const chosen = document.contexts?.find(({ name }) => name === current)?.context;
-  if (!chosen)
-    throw options.context === undefined
-      ? invalid('does not have the context it names as the current one', 'contexts')
-      : invalid(
-          `does not have the context ${JSON.stringify(current)}`,
-          'contexts',
-          `It has ${(document.contexts ?? []).map(({ name }) => JSON.stringify(name)).join(', ') || 'none'}.`,
-        );
-  const target = document.clusters?.find(({ name }) => name === chosen.cluster)?.cluster;
-  if (!target) throw invalid('does not have the cluster of its current context', 'clusters');
-  const who: KubeconfigUser = document.users?.find(({ name }) => name === chosen.user)?.user ?? {};
-  if (chosen.user && !document.users?.some(({ name }) => name === chosen.user))
-    throw invalid('does not have the user of its current context', 'users');
-
+  const { target, who } = chosenBy(document, options, invalid);
+  requireTaken(target, who, invalid);
   const server = target.server ?? '';
-  if (!URL.canParse(server) || new URL(server).protocol !== 'https:')
-    throw invalid('has a server that is no https address', 'clusters.cluster.server');
-  if (target['insecure-skip-tls-verify'] === true)
-    throw invalid(
-      'asks to trust any server, which is refused: credentials would go to it',
-      'clusters.cluster.insecure-skip-tls-verify',
-      'Give certificate-authority-data instead.',
-    );
   const proxy = target['proxy-url'] || undefined;
-  if (proxy !== undefined && !isProxy(proxy))
-    throw invalid('has a proxy-url that is no http or https address', 'clusters.cluster.proxy-url', proxyHint);
-  if (who['auth-provider'] !== undefined && who['auth-provider'] !== null)
-    throw invalid(
-      'gets its credentials with auth-provider, which Kubernetes no longer has',
-      'users.user.auth-provider',
-      'Use a kubeconfig with a token, a client certificate or exec.',
-    );
-  if (who.username)
-    throw invalid('has a user name and password, which Kubernetes no longer accepts', 'users.user.username');
 
   const material = async (
     data: string | null | undefined,
@@ -158,6 +125,57 @@ export async function readKubeconfigWithPlugin(
     ...(cert !== undefined && key !== undefined && { clientCertificate: { cert, key } }),
     ...(token !== '' && { token }),
   };
+}
+
+type Invalid = (message: string, path: string, hint?: string) => NodekilnError;
+
+interface Chosen {
+  readonly target: KubeconfigCluster;
+  readonly who: KubeconfigUser;
+}
+
+/** What the context names. */
+function chosenBy(document: Kubeconfig, options: KubeconfigOptions, invalid: Invalid): Chosen {
+  const current = options.context ?? document['current-context'];
+  if (!current) throw invalid('has no current context', 'current-context');
+  const chosen = document.contexts?.find(({ name }) => name === current)?.context;
+  if (!chosen)
+    throw options.context === undefined
+      ? invalid('does not have the context it names as the current one', 'contexts')
+      : invalid(
+          `does not have the context ${JSON.stringify(current)}`,
+          'contexts',
+          `It has ${(document.contexts ?? []).map(({ name }) => JSON.stringify(name)).join(', ') || 'none'}.`,
+        );
+  const target = document.clusters?.find(({ name }) => name === chosen.cluster)?.cluster;
+  if (!target) throw invalid('does not have the cluster of its current context', 'clusters');
+  const who: KubeconfigUser = document.users?.find(({ name }) => name === chosen.user)?.user ?? {};
+  if (chosen.user && !document.users?.some(({ name }) => name === chosen.user))
+    throw invalid('does not have the user of its current context', 'users');
+  return { target, who };
+}
+
+/** What is known not to work, or not to be safe, is refused before anything is read. */
+function requireTaken(target: KubeconfigCluster, who: KubeconfigUser, invalid: Invalid): void {
+  const server = target.server ?? '';
+  if (!URL.canParse(server) || new URL(server).protocol !== 'https:')
+    throw invalid('has a server that is no https address', 'clusters.cluster.server');
+  if (target['insecure-skip-tls-verify'] === true)
+    throw invalid(
+      'asks to trust any server, which is refused: credentials would go to it',
+      'clusters.cluster.insecure-skip-tls-verify',
+      'Give certificate-authority-data instead.',
+    );
+  if (target['proxy-url'] && !isProxy(target['proxy-url']))
+    throw invalid('has a proxy-url that is no http or https address', 'clusters.cluster.proxy-url', proxyHint);
+  if (who['auth-provider'] !== undefined && who['auth-provider'] !== null)
+    throw invalid(
+      'gets its credentials with auth-provider, which Kubernetes no longer has',
+      'users.user.auth-provider',
+      'Use a kubeconfig with a token, a client certificate or exec.',
+    );
+  if (who.username)
+    throw invalid('has a user name and password, which Kubernetes no longer accepts', 'users.user.username');
 }
 
 const proxyHint = 'Write it like http://proxy.example.org:3128; other kinds, as socks5, are not spoken.';

@@ -45,6 +45,8 @@ export const kubeconfig = looseObject(
   map,
 );
 
+export type Kubeconfig = Infer<typeof kubeconfig>;
+export type KubeconfigCluster = Infer<typeof cluster>;
 export type KubeconfigUser = Infer<typeof user>;
 
 /** ExecCredential of client.authentication.k8s.io. */
