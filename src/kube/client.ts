@@ -92,31 +92,15 @@ export function createKubeClient(
   };
 
   const exchange = async (wanted: KubeExchange): Promise<Shown> => {
-    const { method, path, query, body, contentType, signal, fresh = false } = wanted;
     const shown = await credentials(refused);
-    const { ca, serverName, clientCertificate, token } = shown;
-    const proxy = shown.proxy ?? proxyOfEnvironment(current().base, program.environment);
-    const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
-    const about: HttpExchange = {
-      url: `${current().base}${path}${search}`,
-      headers: {
-        accept: 'application/json',
-        'user-agent': 'nodekiln',
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
-      },
-      tls: {
-        ...(ca !== undefined && { ca }),
-        ...(serverName !== undefined && { serverName }),
-        ...(clientCertificate && { clientCertificate }),
-      },
-      ...(proxy !== undefined && { proxy }),
-      ...(method !== undefined && { method }),
-      ...(body !== undefined && { body }),
-      ...(options.keepAlive === true && !fresh && { keepAlive: true }),
-      ...(signal && { signal }),
+    const { base } = current();
+    const proxy = shown.proxy ?? proxyOfEnvironment(base, program.environment);
+    const about = exchangeOf(base, wanted, shown);
+    const keepAlive = options.keepAlive === true && wanted.fresh !== true;
+    return {
+      about: { ...about, ...(proxy !== undefined && { proxy }), ...(keepAlive && { keepAlive }) },
+      shown,
     };
-    return { about, shown };
   };
 
   /** Asks; when nobody answers, the next address has its turn, at once where asking twice does no harm. */
@@ -169,6 +153,32 @@ export function createKubeClient(
       );
       return { ...answer, body: pieces(answer.body, current().where) };
     },
+  };
+}
+
+/** What goes over the wire, and by which credentials. */
+function exchangeOf(
+  base: string,
+  { method, path, query, body, contentType, signal }: KubeExchange,
+  { ca, serverName, clientCertificate, token }: ApiServer,
+): HttpExchange {
+  const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
+  return {
+    url: `${base}${path}${search}`,
+    headers: {
+      accept: 'application/json',
+      'user-agent': 'nodekiln',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
+    },
+    tls: {
+      ...(ca !== undefined && { ca }),
+      ...(serverName !== undefined && { serverName }),
+      ...(clientCertificate && { clientCertificate }),
+    },
+    ...(method !== undefined && { method }),
+    ...(body !== undefined && { body }),
+    ...(signal && { signal }),
   };
 }
 
