@@ -5,14 +5,13 @@
 import { NodekilnError } from '../errors.ts';
 import type { Place, Problem } from '../errors.ts';
 import { lineStarts, positionAt } from './positions.ts';
-import { deepest, tooDeep, type PositionNode } from './positions.ts';
+import { tooDeep, type PositionNode } from './positions.ts';
+import { yamlPositions } from './yaml-positions.ts';
 
 export interface ParsedYaml {
   readonly value: unknown;
   readonly root: PositionNode;
 }
-
-const secondKey = 'this key stands a second time in its map';
 
 /** Times an alias may be resolved in one document. */
 const maxAliasCount = 100;
@@ -51,10 +50,12 @@ export async function parseYaml(file: string, text: string, ofSeveral?: OfSevera
   if (beyondEnd >= 0) problems.splice(beyondEnd + 1);
   if (problems.length > 0) throw syntaxError(file, problems);
 
+  const positions = yamlPositions(yaml, document, { at, refusal: (problem) => syntaxError(file, [problem]) });
   try {
     // First: it counts how often aliases are resolved.
     const value: unknown = document.toJS({ maxAliasCount });
-    const root = positionNode(document.contents, undefined, new Set());
+    const root = positions.root();
+    problems.push(...positions.problems);
     if (second) {
       const beginning = at(second.range[0], 'a second document begins here; one file holds one document');
       const values = 'empty' in documents ? [] : documents.map(valueOf);
@@ -68,69 +69,8 @@ export async function parseYaml(file: string, text: string, ofSeveral?: OfSevera
     if (thrown instanceof RangeError) throw syntaxError(file, [at(0, tooDeep)]);
     const message = thrown instanceof Error ? (thrown.message.split(': ')[0] ?? '') : 'cannot be resolved';
     if (message.startsWith('Merge sources'))
-      throw syntaxError(file, [at(badMerge(), '`<<` takes a map, or a list of maps')]);
+      throw syntaxError(file, [at(positions.badMerge(), '`<<` takes a map, or a list of maps')]);
     throw syntaxError(file, [at(0, message)]);
-  }
-
-  function positionNode(node: unknown, keyStart: number | undefined, open: Set<unknown>): PositionNode {
-    const target = yaml.isAlias(node) && document ? node.resolve(document) : node;
-    const start = yaml.isNode(node) ? (node.range?.[0] ?? 0) : (keyStart ?? 0);
-    const children = new Map<string | number, PositionNode>();
-    if (open.has(target)) problems.push(at(start, 'this alias refers to what it stands in itself'));
-    else if (open.size > deepest) throw syntaxError(file, [at(start, tooDeep)]);
-    else {
-      open.add(target);
-      if (yaml.isMap(target)) {
-        const merges = target.items.filter(({ key }) => isMergeKey(key));
-        if (merges[1]) problems.push(at(startOf(merges[1].key), secondKey));
-        for (const { key, value } of target.items) {
-          if (isMergeKey(key)) continue;
-          const name = yaml.isScalar(key) ? String(key.value) : String(key);
-          if (children.has(name)) problems.push(at(startOf(key), secondKey));
-          children.set(name, positionNode(value, yaml.isNode(key) ? key.range?.[0] : undefined, open));
-        }
-        for (const { value } of merges) addMerged(children, value, open);
-      } else if (yaml.isSeq(target)) {
-        for (const [index, item] of target.items.entries()) children.set(index, positionNode(item, undefined, open));
-      }
-      open.delete(target);
-    }
-    return { start, children, ...(keyStart !== undefined && { keyStart }) };
-  }
-
-  /** `<<`, written plainly: the library gives it a symbol for its value. */
-  function isMergeKey(key: unknown): boolean {
-    return yaml.isScalar(key) && typeof key.value === 'symbol';
-  }
-
-  function startOf(node: unknown): number {
-    return yaml.isNode(node) ? (node.range?.[0] ?? 0) : 0;
-  }
-
-  /** Where the first is that the library refused. */
-  function badMerge(): number {
-    let found = 0;
-    const isMap = (node: unknown): boolean =>
-      yaml.isMap(yaml.isAlias(node) && document ? node.resolve(document) : node);
-    yaml.visit(document ?? null, {
-      Pair(_position, { key, value }) {
-        if (!isMergeKey(key)) return undefined;
-        const source = yaml.isAlias(value) && document ? value.resolve(document) : value;
-        if ((yaml.isSeq(source) ? source.items : [source]).every(isMap)) return undefined;
-        found = startOf(key);
-        return yaml.visit.BREAK;
-      },
-    });
-    return found;
-  }
-
-  /** What is merged stands where it was written; the map's own keys and earlier maps come first. */
-  function addMerged(children: Map<string | number, PositionNode>, merged: unknown, open: Set<unknown>): void {
-    const source = yaml.isAlias(merged) && document ? merged.resolve(document) : merged;
-    const nodes = yaml.isSeq(source) ? source.items : [merged];
-    for (const node of nodes)
-      for (const [key, child] of positionNode(node, undefined, open).children)
-        if (!children.has(key)) children.set(key, child);
   }
 }
 
