@@ -1,5 +1,5 @@
 /** Where the parts of a YAML document stand, with what aliases and merge keys bring, and which keys stand twice. */
-import type { Document } from 'yaml';
+import type * as Yaml from 'yaml';
 import type { NodekilnError, Problem } from '../errors.ts';
 import { deepest, tooDeep, type PositionNode } from './positions.ts';
 
@@ -14,11 +14,16 @@ export interface YamlPositions {
   badMerge(): number;
 }
 
+interface Telling {
+  readonly at: (offset: number, message: string) => Problem;
+  readonly refusal: (problem: Problem) => NodekilnError;
+}
+
 /** `yaml`: the library, which is loaded only when it is needed. */
 export function yamlPositions(
-  yaml: typeof import('yaml'),
-  document: Document.Parsed,
-  { at, refusal }: { at(offset: number, message: string): Problem; refusal(problem: Problem): NodekilnError },
+  yaml: typeof Yaml,
+  document: Yaml.Document.Parsed,
+  { at, refusal }: Telling,
 ): YamlPositions {
   const problems: Problem[] = [];
   return { root: () => positionNode(document.contents, undefined, new Set()), problems, badMerge };

@@ -15,7 +15,7 @@ interface Start {
 }
 
 interface Started {
-  kill(signal: NodeJS.Signals): void;
+  readonly kill: (signal: NodeJS.Signals) => void;
   /** Its exit status or signal, and what it wrote on both outputs. */
   readonly ended: Promise<{ readonly end: number | NodeJS.Signals | null; readonly text: string }>;
 }
