@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -71,13 +72,17 @@ func forget(embedded []byte) {
 // message is what is known of an error, a stack of TypeScript in its own lines.
 func message(err error) string {
 	var thrown *engine.Error
-	if !errors.As(err, &thrown) || thrown.Stack == "" {
+	if !errors.As(err, &thrown) {
 		return err.Error()
 	}
-	if m, err := sources(); err == nil {
-		return thrown.Error() + "\n" + m.Stack(thrown.Stack)
+	text := thrown.Error()
+	if thrown.Interrupted() {
+		text += fmt.Sprintf(": one turn lasted longer than %v; what it was given is too much for this host program", limits.Turn)
 	}
-	return thrown.Error() + "\n" + thrown.Stack
+	if m, err := sources(); err == nil {
+		return strings.TrimSpace(text + "\n" + m.Stack(thrown.Stack))
+	}
+	return strings.TrimSpace(text + "\n" + thrown.Stack)
 }
 
 func sources() (*sourcemap.Map, error) {

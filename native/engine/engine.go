@@ -61,6 +61,12 @@ func (e *Error) Error() string {
 	return e.Name + ": " + e.Message
 }
 
+// interruption is what the engine itself calls it.
+const interruption = "interrupted"
+
+// Interrupted is whether it was stopped because its turn was over.
+func (e *Error) Interrupted() bool { return e.Name == "InternalError" && e.Message == interruption }
+
 // Engine is one JavaScript.
 type Engine struct {
 	tls       *libc.TLS
@@ -251,7 +257,7 @@ func (e *Engine) Jobs() error {
 			return nil
 		}
 		if e.over() {
-			return &Error{Name: "InternalError", Message: "interrupted"}
+			return &Error{Name: "InternalError", Message: interruption}
 		}
 	}
 }

@@ -105,6 +105,9 @@ func TestDefects(t *testing.T) {
 		if !errors.As(err, &thrown) || !strings.Contains(thrown.Message+thrown.Stack, "defect") || !strings.Contains(thrown.Stack, "test.js:") {
 			t.Errorf("%s: %v", name, err)
 		}
+		if thrown.Interrupted() != (name == "a turn without an end") {
+			t.Errorf("%s: %v", name, thrown)
+		}
 	}
 }
 
