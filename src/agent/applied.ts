@@ -38,6 +38,15 @@ export interface ResourcesState {
   readonly drifted: readonly string[];
 }
 
+/** How a run ended. */
+export interface RunEnd {
+  readonly outcome: 'converged' | 'degraded' | 'failed';
+  /** Of the documents: `secret:kube-system/pool`. */
+  readonly source: string;
+  /** What failed first; absent where nothing did. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
 export interface AppliedBoard {
   /** Undefined until something was applied, and while what is asked for is not. */
   current(): Applied | undefined;
@@ -49,6 +58,9 @@ export interface AppliedBoard {
   /** Undefined before the first run that came so far. */
   resources(): ResourcesState | undefined;
   setResources(state: ResourcesState): void;
+  /** How the last run about the documents ended; undefined before the first. */
+  ended(): RunEnd | undefined;
+  setEnded(end: RunEnd): void;
   /** Units that are asked for by any source, as the last run found; empty before the first. */
   units(): readonly UnitResource[];
   setUnits(units: readonly UnitResource[]): void;
@@ -71,6 +83,7 @@ export function createAppliedBoard(): AppliedBoard {
   let units: readonly UnitResource[] = [];
   let resources: ResourcesState | undefined;
   let inPlace: InPlaceState | undefined;
+  let ended: RunEnd | undefined;
   let isToldOnce = false;
   let told: Applied | undefined;
   let ready = false;
@@ -83,6 +96,12 @@ export function createAppliedBoard(): AppliedBoard {
     setResources: (state) => {
       const isSame = JSON.stringify(state) === JSON.stringify(resources);
       resources = state;
+      if (!isSame) notices.tell();
+    },
+    ended: () => ended,
+    setEnded: (end) => {
+      const isSame = JSON.stringify(end) === JSON.stringify(ended);
+      ended = end;
       if (!isSame) notices.tell();
     },
     inPlace: () => inPlace,

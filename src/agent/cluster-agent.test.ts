@@ -224,7 +224,10 @@ describe('the Node of an agent', () => {
   const labelsOf = (): Readonly<Record<string, string>> => agent.cluster.get('nodes/node-1')?.metadata.labels ?? {};
   const annotationsOf = (): Readonly<Record<string, string>> =>
     agent.cluster.get('nodes/node-1')?.metadata.annotations ?? {};
-  const kubelet = { labels: { pool: 'a' }, annotations: { 'example.org/note': 'n' } };
+  const taints = [{ key: 'a', value: 'b', effect: 'NoSchedule' }];
+  const kubelet = { labels: { pool: 'a' }, annotations: { 'example.org/note': 'n' }, taints };
+  const foreign = { key: 'theirs', effect: 'NoExecute' };
+  const taintsOf = (): unknown => agent.cluster.get('nodes/node-1')?.['spec'] ?? {};
 
   it('holds what documents say of it, also after somebody changed it, until they no longer say so', async () => {
     await play({ spec: { restarts: { maxDelay: '0s' } } });
@@ -234,12 +237,18 @@ describe('the Node of an agent', () => {
     assert.equal(labelsOf()['pool'], 'a');
     assert.equal(annotationsOf()['example.org/note'], 'n');
     const { metadata } = agent.cluster.get('nodes/node-1') ?? assert.fail();
-    agent.cluster.put('nodes/node-1', { metadata: { ...metadata, labels: { pool: 'b', theirs: 'x' } } });
+    assert.deepEqual(taintsOf(), { taints });
+    agent.cluster.put('nodes/node-1', {
+      metadata: { ...metadata, labels: { pool: 'b', theirs: 'x' } },
+      spec: { taints: [foreign] },
+    });
     await agent.pass(100);
     assert.deepEqual(labelsOf(), { pool: 'a', theirs: 'x' });
+    assert.deepEqual(taintsOf(), { taints: [foreign, ...taints] });
     agent.cluster.put(poolKey, documentOf('three'));
     await agent.pass(5000);
     assert.deepEqual(labelsOf(), { theirs: 'x' });
+    assert.deepEqual(taintsOf(), { taints: [foreign] });
     assert.equal(annotationsOf()['example.org/note'], undefined);
   });
 
@@ -269,6 +278,51 @@ describe('the Node of an agent', () => {
     assert.deepEqual(new Set(writes), new Set(['apply nodes/status/node-1']));
     assert.ok(writes.length >= 11 && writes.length <= 13, String(writes.length));
     assert.ok(asked.length <= 400, `${asked.length} requests in an hour`);
+  });
+
+  type Condition = { readonly status: string; readonly reason: string; readonly message: string };
+  const condition = (): Condition | undefined =>
+    (
+      agent.cluster.get('nodes/node-1')?.['status'] as
+        | { conditions?: readonly (Condition & { readonly type: string })[] }
+        | undefined
+    )?.conditions?.find(({ type }) => type === 'DesiredStateApplied');
+  const failing = { name: 'a.service', content: '[Service]\nExecStart=/bin/a\n', state: 'started' };
+
+  for (const [what, bad, code] of [
+    ['is emptied', secretOf({}), 'NK_DOCUMENT_MISSING'],
+    ['makes no sense', secretOf({ '10-node.json': '{' }), 'NK_DOCUMENT_SYNTAX'],
+    ['is refused', secretOf({ '10-node.json': nodeDocument({ fils: [] }) }), 'NK_DOCUMENT_INVALID'],
+    ['names a unit that fails', documentOf('two', { units: [failing] }), 'NK_UNIT_FAILED'],
+    ['is deleted', undefined, 'NK_DOCUMENT_MISSING'],
+  ] as const)
+    it(`has the code of it in a condition when its Secret ${what}, until all is well`, async () => {
+      await play();
+      assert.deepEqual([condition()?.status, condition()?.reason], ['True', 'Converged']);
+      agent.machine.units.behave('a.service', { start: 'fail' });
+      if (bad) agent.cluster.put(poolKey, bad);
+      else agent.cluster.delete(poolKey);
+      await agent.pass(5000);
+      assert.deepEqual([condition()?.status, condition()?.reason], ['False', code]);
+      assert.match(condition()?.message ?? '', /^secret:kube-system\/pool-a: /);
+      agent.cluster.put(poolKey, documentOf('three'));
+      await agent.pass(5000);
+      assert.deepEqual([condition()?.status, condition()?.reason], ['True', 'Converged']);
+    });
+
+  it('has the condition also when it was made anew, and no unit is asked for', async () => {
+    const osc = {
+      apiVersion: 'extensions.gardener.cloud/v1alpha1',
+      kind: 'OperatingSystemConfig',
+      spec: { files: [] },
+    };
+    await play({ prepare: (cluster) => cluster.put(poolKey, secretOf({ 'osc.yaml': JSON.stringify(osc) })) });
+    assert.equal(condition()?.reason, 'Converged');
+    agent.cluster.delete('nodes/node-1');
+    await agent.pass(1000);
+    agent.cluster.put('nodes/node-1', { metadata: {} });
+    await agent.pass(1000);
+    assert.equal(condition()?.reason, 'Converged');
   });
 
   it('tells what is applied only once it is, and with a checksum what others wait for (B7)', async () => {

@@ -1,6 +1,6 @@
 /** What a boot comes to whose kubelet runs and does not reach its cluster, on a machine in memory: never to success without a word. */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { exampleAuthority } from '../../test/support/authority.ts';
 import { createMemoryNode, nodeDocument } from '../../test/support/memory-node.ts';
 import { NetError } from '../host/port.ts';
@@ -27,6 +27,11 @@ const servers: Readonly<Record<string, readonly [(() => EndpointResponse) | unde
   'it never answers': [() => ({ status: 200, body: '{}', durationMs: 3_600_000 }), 'NK_CLUSTER_UNREACHABLE'],
 };
 
+let asked = 0;
+beforeEach(() => {
+  asked = 0;
+});
+
 async function bootWith(
   answer: (() => EndpointResponse) | undefined,
   boot: Readonly<Record<string, unknown>>,
@@ -34,11 +39,19 @@ async function bootWith(
   const machine = await createMemoryNode({
     '10-node.json': nodeDocument({ cluster, kubelet: { nodeName: 'node-1' }, boot }),
   });
-  if (answer) machine.serve(server, answer);
+  if (answer)
+    machine.serve(server, () => {
+      assert.ok(machine.effects.includes('start kubelet.service'), 'nothing is asked before kubelet starts');
+      asked += 1;
+      return answer();
+    });
   const result = await bootHost(machine.open());
   const published = JSON.parse(textOf((await machine.files.read(bootResultPath)) ?? new Uint8Array())) as BootResult;
   assert.deepEqual(published, JSON.parse(JSON.stringify(result)), 'what is published is what came of it');
-  assert.equal((await machine.units.get('kubelet.service')).activeState, 'active', 'kubelet runs all the same');
+  const { activeState, activeEnterUsec } = await machine.units.get('kubelet.service');
+  assert.equal(activeState, 'active', 'kubelet runs all the same');
+  assert.equal(asked > 0, answer !== undefined, 'nothing but what follows the start of kubelet asks');
+  assert.ok(machine.clock.monotonic() - activeEnterUsec / 1000 <= 10_000, 'it is said within ten seconds of that');
   return published;
 }
 

@@ -24,6 +24,7 @@ import { takeOver } from '../desired-state/take-over.ts';
 import { awaitTurn, enterLine, judgeDrift, leaveFormerLine, leaveLine } from '../desired-state/turns.ts';
 import { createSelfUpdate, type OwnRun, type SelfUpdate } from '../self-update/self-update.ts';
 import { createSkewCheck, type RefuseNewerKubelet } from '../kubelet-skew.ts';
+import type { RunEnd } from '../applied.ts';
 import type { SayEvent } from '../events.ts';
 import { createSerial } from '../serial.ts';
 import { forgetPods, noteStaticPods, type AwaitedPod } from '../static-pods/awaited.ts';
@@ -110,6 +111,7 @@ export function desiredState(context: AgentContext): ControllerBody {
     context.onReport?.(report);
     tellApplied(run, report);
     tellCluster(run, report);
+    context.applied.setEnded(runEnd(source.address, report));
     if (run.ownIs === 'placed') await giveWay(run, tools.selfUpdate);
     if (run.ownIs === 'waits') return { outcome: 'postponed', waitMs: errandMs };
     return error ? { outcome: 'failed', error } : { outcome: 'done' };
@@ -146,6 +148,11 @@ function tellDrift({ cluster, config, onNotice }: Run, drift: string): void {
       : ({ type: 'Warning', reason: 'Drifted', message: `not as documents ask, and left so: ${drift}` } as const);
   cluster?.event(event);
   onNotice?.(event);
+}
+
+function runEnd(source: string, { outcome, error }: AgentReport): RunEnd {
+  if (!(error instanceof NodekilnError)) return { outcome, source };
+  return { outcome, source, error: { code: error.code, message: error.message } };
 }
 
 /** For people who look at the Node. What a document asks to be kept secret is in no error. */

@@ -2,6 +2,7 @@
 import type { AgentContext, Controller, ControllerBody } from '../controller.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { desiredState } from './desired-state.ts';
+import { documentCondition } from './document-condition.ts';
 import { heartbeat } from './heartbeat.ts';
 import { hostName } from './host-name.ts';
 import { inPlace } from './in-place.ts';
@@ -16,6 +17,7 @@ import { unitConditions } from './unit-conditions.ts';
 export type ControllerName =
   | 'client-certificate'
   | 'desired-state'
+  | 'document-condition'
   | 'heartbeat'
   | 'host-name'
   | 'in-place'
@@ -42,6 +44,7 @@ const controllers = {
   routes,
   'runtime-health': runtimeHealth,
   'unit-conditions': unitConditions,
+  'document-condition': documentCondition,
   'host-name': hostName,
 } as const satisfies Record<ControllerName, MakeController>;
 

@@ -4,7 +4,7 @@
  * nothing, which every watcher of Nodes would be told.
  */
 import type { UnitStatus } from '../../host/port.ts';
-import type { NodeCluster } from '../cluster.ts';
+import { anotherNode } from '../another-node.ts';
 import type { AgentContext, ControllerBody } from '../controller.ts';
 import { judgeUnit, unitsCondition, type UnitVerdict } from '../health/units.ts';
 
@@ -77,17 +77,6 @@ export function unitConditions(context: AgentContext): ControllerBody | undefine
         );
       }),
     );
-  }
-}
-
-/** Yields when the Node is one that was made anew. */
-async function* anotherNode(cluster: NodeCluster, signal: AbortSignal): AsyncGenerator<void> {
-  let known: string | undefined;
-  for await (const _change of cluster.watchNode(signal)) {
-    const uid = cluster.node()?.metadata.uid;
-    if (uid === known) continue;
-    known = uid;
-    if (uid !== undefined) yield;
   }
 }
 

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { agentUnit, grantAgents, nodekiln, putSecret, startAgent, startApprover } from '../../demo/agents.ts';
+import type { NodeCondition } from '../../../src/agent/cluster.ts';
 import { bakedRoot } from '../../demo/baked.ts';
 import { bakedNode, untilBooted, untilBootEnded } from '../../demo/nodes.ts';
 import { openCluster, type Cluster } from '../../lab/cluster.ts';
@@ -40,7 +41,7 @@ interface Lease extends KubeObject {
   readonly spec?: { readonly holderIdentity?: string | null };
 }
 interface Node extends KubeObject {
-  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+  readonly status?: { readonly conditions?: readonly Pick<NodeCondition, 'type' | 'status' | 'reason'>[] };
 }
 
 describe('an agent of a real cluster', { concurrency: 1 }, () => {
@@ -101,6 +102,17 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
   const messages = (reason: string): Promise<string> =>
     cluster.kubectl(['get', 'events', '-o', 'jsonpath={.items[*].message}', '--field-selector', `reason=${reason}`]);
   const status = async (of = host): Promise<string> => (await of.exec([nodekiln, 'status'])).stdout;
+  const untilCondition = (wanted: string, code: string): Promise<Node> =>
+    cluster.admin.until<Node>(
+      nodePath,
+      (node) =>
+        node.status?.conditions?.some(
+          ({ type, status: now, reason = '' }) =>
+            type === 'DesiredStateApplied' && now === wanted && reason.startsWith(code),
+        ) === true,
+      `the condition says ${code}`,
+      30_000,
+    );
   const applied = (node: KubeObject): string | undefined => node.metadata.annotations?.['nodekiln.dev/applied'];
   const serialOfAgent = async (): Promise<string> =>
     (await host.check(['openssl', 'x509', '-noout', '-serial', '-in', agentPem])).trim();
@@ -158,9 +170,11 @@ describe('an agent of a real cluster', { concurrency: 1 }, () => {
         await cluster.admin.request('PATCH', secretPath, { data: null }, 'application/merge-patch+json');
       await until(async () => (await messages('DesiredStateFailed')).includes(code), `an Event with ${code}`);
       assert.ok((await status()).includes(code), `nodekiln status names ${code}`);
+      await untilCondition('False', code);
       assert.deepEqual([await words(), await invocations()], [good, before]);
       await give(`after-${what.length}`);
       await untilWords(`after-${what.length}`);
+      await untilCondition('True', 'Converged');
       assert.deepEqual((await invocations()).slice(1), before.slice(1));
     });
 
