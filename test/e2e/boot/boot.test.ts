@@ -136,6 +136,9 @@ describe('a baked machine', { concurrency: 1 }, () => {
       ['su', '-', 'nobody', '-s', '/bin/sh', '-c', named],
     ])
       assert.match(await host.check(['env', '-i', 'PATH=/usr/bin:/bin:/usr/sbin', ...argv]), version, argv.join(' '));
+    // On a terminal of its own: what somebody gets who asks for no command.
+    const typed = `(sleep 2; echo '${named}'; sleep 2; echo exit) | script -qec 'machinectl shell -q .host' /dev/null`;
+    assert.match(await host.check(['sh', '-c', typed]), version, 'machinectl shell');
     const order = await host.check(['bash', '-lc', 'echo "$PATH"']);
     assert.match(order, /:\/opt\/bin$/m, 'what the system has is found first');
     assert.equal((await host.check(['visudo', '-c', '-f', '/etc/sudoers'])).includes('parsed OK'), true);
@@ -166,7 +169,7 @@ async function bake(copy: BakedCopy, said: string): Promise<void> {
   const text = await readFile(join(demoFolder, 'image.yaml'), 'utf8');
   const changed = text
     .replaceAll('artifacts/', `${dir}/`)
-    .replace('containernetworking-plugins]', 'containernetworking-plugins, sudo]')
+    .replace('containernetworking-plugins]', 'containernetworking-plugins, sudo, systemd-container]')
     .replace('    agent: false', `    agent: false${said}`);
   const path = join(dirname(copy.root), 'image.yaml');
   await writeFile(path, changed);
