@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeCondition } from '../../../src/agent/cluster.ts';
 import type { BootResult } from '../../../src/telemetry/result.ts';
 import { untilBooted, untilBootEnded } from '../../demo/nodes.ts';
 import type { KubeObject } from '../../lab/control-plane/api.ts';
@@ -14,7 +15,11 @@ import { faults, openJoinLab, severalAtATime, type JoinLab } from './joining.ts'
 
 const program = '/opt/nodekiln/bin/nodekiln';
 const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
-const lookedAtAgain = new Set(['token-unknown', 'nobody-approves']);
+const lookedAtAgain = new Set(['token-unknown', 'nobody-approves', 'no-pod-network']);
+
+interface Node extends KubeObject {
+  readonly status: { readonly conditions: readonly Pick<NodeCondition, 'type' | 'status'>[] };
+}
 
 describe('a boot into a cluster', { concurrency: 1 }, () => {
   let joining: JoinLab;
@@ -98,6 +103,18 @@ describe('a boot into a cluster', { concurrency: 1 }, () => {
     assert.ok(request, 'the hint names it');
     await cluster.kubectl(['certificate', 'approve', request.metadata.name]);
     await cluster.admin.until('/api/v1/nodes/nobody-approves', () => true, 'registered', 60_000);
+  });
+
+  test('is ready with the pod network that somebody else brings', { timeout: 120_000 }, async () => {
+    const ipam = { type: 'host-local', ranges: [[{ subnet: '10.88.201.0/24' }]] };
+    const theirs = { cniVersion: '1.0.0', name: 'theirs', plugins: [{ type: 'bridge', bridge: 'theirs0', ipam }] };
+    await hostOf('no-pod-network').writeFile('/etc/cni/net.d/10-theirs.conflist', JSON.stringify(theirs));
+    await joining.cluster.admin.until<Node>(
+      '/api/v1/nodes/no-pod-network',
+      ({ status }) => status.conditions.some((one) => one.type === 'Ready' && one.status === 'True'),
+      'Ready',
+      60_000,
+    );
   });
 
   test('with `unjoined: failed` fails, with the class of the cluster', { timeout: 120_000 }, async () => {
