@@ -35,7 +35,7 @@ test('of a NodeConfig', async () => {
   const { config } = resolveNodeConfig([
     await parseDocument({ file: 'a.json', text: nodeDocument(secretSpec) }, 'NodeConfig'),
   ]);
-  assertByType(renderNode(config, exampleFacts), 33);
+  assertByType(renderNode(config, exampleFacts), 34);
 });
 
 test('of an OperatingSystemConfig', async () => assertByType(await renderOsc(secretOsc), 8));
