@@ -149,6 +149,21 @@ describe('a bake meets', () => {
       assert.match(stdout, /^then it succeeded\none\nthree$/m, about);
     });
 
+  for (const name of ['lock.pid', 'lock.db', 'state.db', 'generations/1.json', '../../../opt/nodekiln/image.lock.json'])
+    it(`a file of elsewhere that is mounted over ${name} of ours, and leaves it as it is`, async () => {
+      const script = `
+        root=$PWD/root state=$PWD/root/var/lib/nodekiln; mkdir -p -m 700 $state/generations $root/opt/nodekiln
+        (cd $root && ${system})
+        printf '%s' "$0" >precious; : >$state/${name}; mount --bind precious $state/${name}
+        "$@" --root "$root" >&2
+        cat precious`;
+      // Whole for who would take it for a database, and for who would take it for nothing of ours.
+      const wrapper = ['unshare', '--mount', 'sh', '-uc', script, name === 'lock.db' ? '' : 'precious'];
+      const { stdout, stderr } = await runCli({ 'm.json': image }, ['bake', 'm.json'], { wrapper });
+      assert.equal(stdout, name === 'lock.db' ? '' : 'precious', stderr);
+      assert.doesNotMatch(stderr, /NK_INTERNAL/);
+    });
+
   const long = 'n'.repeat(300);
   const text = (path: string): string => image.replace('/etc/three', path);
   for (const [what, document, said] of [

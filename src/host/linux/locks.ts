@@ -5,7 +5,7 @@
  * not synced.
  */
 import { constants } from 'node:fs';
-import { open, truncate } from 'node:fs/promises';
+import { open, truncate, unlink } from 'node:fs/promises';
 import { errnoOf, NodekilnError } from '../../errors.ts';
 import { textOf } from '../../model/bytes.ts';
 import { join } from '../../model/path.ts';
@@ -80,10 +80,13 @@ function isDamage(thrown: unknown): boolean {
   return errnoOf(thrown) === 'SQLITE_NOTADB' || errnoOf(thrown) === 'SQLITE_CORRUPT';
 }
 
-/** Never waits for a FIFO's reader, never follows a link. */
+/** A file of its own: what has the name may be a FIFO, a link, or somebody else's that is mounted there. */
 async function note(path: string, text: string): Promise<void> {
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  await unlink(path).catch((thrown: unknown) => {
+    if (errnoOf(thrown) !== 'ENOENT') throw thrown;
+  });
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600);
   try {
     await file.writeFile(text);
   } finally {
