@@ -5,19 +5,16 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { installActions, type Package } from '../../src/desired/packages.ts';
-import type { NodekilnError } from '../../src/errors.ts';
+import type { Package } from '../../src/desired/packages.ts';
 import type { ActionResource } from '../../src/model/resources.ts';
 import { buildDeb, type PackageSpec } from '../support/artifacts.ts';
-import { aptRepository, makeKey } from '../servers/packages.ts';
-import { installingRoot, type InstallingRoot } from './installing.ts';
-import { installPrerequisites } from './prerequisites.ts';
+import { aptRepository } from '../servers/packages.ts';
+import { installAction, installingRoot, publishedFolder, refused, type InstallingRoot } from './installing.ts';
 import { rootFolder } from './root.ts';
 import { run, tryRun } from './run.ts';
 
@@ -59,21 +56,15 @@ const second: Readonly<Record<string, Partial<PackageSpec>>> = {
   configured: { files: { 'etc/configured.conf': 'two\n' }, scripts: { conffiles: '/etc/configured.conf\n' } },
 };
 
-const www = await mkdtemp(join(tmpdir(), 'nodekiln-www-'));
-after(() => rm(www, { recursive: true, force: true }));
-
-before(async () => {
-  await installPrerequisites(console.error);
-  const key = await makeKey(join(www, 'key'), 'publisher');
+const www = await publishedFolder(async (at, key) => {
+  const deb = (name: string, version: string, spec: Partial<PackageSpec>): string => {
+    const files = { [`usr/bin/${name}`]: '#!/bin/sh\n' };
+    return buildDeb(at, { name, version, scripts: {}, ...spec, files: { ...files, ...spec.files } });
+  };
   const debs = Object.entries(specs).map(([name, spec]) => deb(name, '1', spec));
-  await aptRepository(join(www, 'one'), { debs, key });
-  await aptRepository(join(www, 'two'), { debs: Object.entries(second).map((two) => deb(two[0], '2', two[1])), key });
+  await aptRepository(join(at, 'one'), { debs, key });
+  await aptRepository(join(at, 'two'), { debs: Object.entries(second).map((two) => deb(two[0], '2', two[1])), key });
 });
-
-function deb(name: string, version: string, spec: Partial<PackageSpec>): string {
-  const files = { [`usr/bin/${name}`]: '#!/bin/sh\n' };
-  return buildDeb(www, { name, version, scripts: {}, ...spec, files: { ...files, ...spec.files } });
-}
 
 /** A lock as dpkg and apt take it (fcntl), held by somebody of this machine until the process ends. */
 async function locked(path: string): Promise<ChildProcess> {
@@ -100,25 +91,14 @@ for (const suite of ['bookworm', 'trixie'] as const)
         join(made.root, 'etc/apt/sources.list'),
         repositories.map((name) => `deb [signed-by=/etc/apt/publisher.gpg] ${made.url}/${name} stable main\n`).join(''),
       );
-    const action = (wanted: readonly Package[], about: Partial<ActionResource> = {}): ActionResource => {
-      const [install] = installActions('tools', 'apt', wanted);
-      assert.ok(install);
-      return { ...install, ...about };
-    };
+    const action = (wanted: readonly Package[], about: Partial<ActionResource> = {}): ActionResource =>
+      installAction('apt', wanted, about);
     const install = (...names: readonly string[]): Promise<void> =>
       made.install(action(names.map((name) => ({ name }))));
     const inside = (...argv: readonly string[]): Promise<string> =>
       run(['chroot', made.root, ...argv]).then(({ stdout }) => stdout);
     const state = async (name: string): Promise<string> =>
       (await tryRun(['chroot', made.root, 'dpkg-query', '-W', '-f', '${Status}', name])).stdout;
-    const refused = async (work: Promise<void>): Promise<NodekilnError> => {
-      const thrown: unknown = await work.then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      assert.ok(thrown instanceof Error && 'code' in thrown, 'it succeeded');
-      return thrown as NodekilnError;
-    };
     /** Ends an installation by SIGKILL once a script is at work. */
     const killed = async (name: string): Promise<void> => {
       await rm(join(made.root, 'let-go'), { force: true });

@@ -4,17 +4,22 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { dnfPrograms, installActions, type Package } from '../../src/desired/packages.ts';
-import type { NodekilnError } from '../../src/errors.ts';
+import { dnfPrograms, type Package } from '../../src/desired/packages.ts';
 import type { ActionResource } from '../../src/model/resources.ts';
 import { buildRpm, type PackageSpec } from '../support/artifacts.ts';
-import { dnfRepository, makeKey, signRpm, type SigningKey } from '../servers/packages.ts';
-import { cutOff, installingRoot, type InstallingRoot, type Trouble } from './installing.ts';
-import { installPrerequisites } from './prerequisites.ts';
+import { dnfRepository, signRpm } from '../servers/packages.ts';
+import {
+  cutOff,
+  installAction,
+  installingRoot,
+  publishedFolder,
+  refused,
+  type InstallingRoot,
+  type Trouble,
+} from './installing.ts';
 import { derivedRoot } from './root.ts';
 import { run, tryRun } from './run.ts';
 
@@ -64,26 +69,20 @@ const failing: readonly [name: string, says: RegExp][] = [
   ['fails-before-all', /%pretrans.*the licence is not accepted/],
 ];
 
-const www = await mkdtemp(join(tmpdir(), 'nodekiln-www-'));
-after(() => rm(www, { recursive: true, force: true }));
-let key: SigningKey;
-
-before(async () => {
-  await installPrerequisites(console.error);
-  key = await makeKey(join(www, 'key'), 'publisher');
-  await mkdir(join(www, 'repository'));
+const www = await publishedFolder(async (at, key) => {
+  await mkdir(join(at, 'repository'));
   const all = [
     ...Object.entries(specs),
     ...Object.entries(second).map(([name, spec]) => [name, { version: '2', ...spec }] as const),
   ];
   for (const [name, spec] of all) {
     const files = { [`usr/bin/${name}`]: '#!/bin/sh\n' };
-    const path = buildRpm(join(www, 'repository'), { name, version: '1', files, scripts: {}, ...spec });
+    const path = buildRpm(join(at, 'repository'), { name, version: '1', files, scripts: {}, ...spec });
     await signRpm(path, key);
   }
-  buildRpm(join(www, 'repository'), { name: 'unsigned', version: '1', files: { 'usr/bin/unsigned': '' }, scripts: {} });
-  await dnfRepository(join(www, 'repository'));
-  await writeFile(join(www, 'key.asc'), key.armoured);
+  buildRpm(join(at, 'repository'), { name: 'unsigned', version: '1', files: { 'usr/bin/unsigned': '' }, scripts: {} });
+  await dnfRepository(join(at, 'repository'));
+  await writeFile(join(at, 'key.asc'), key.armoured);
 });
 
 const spoiled: Trouble = () => (bytes) =>
@@ -118,11 +117,8 @@ for (const [program, suite, packages] of [
     });
     after(() => made?.close());
 
-    const action = (wanted: readonly Package[], about: Partial<ActionResource> = {}): ActionResource => {
-      const [install] = installActions('tools', 'dnf', wanted);
-      assert.ok(install);
-      return { ...install, ...about };
-    };
+    const action = (wanted: readonly Package[], about: Partial<ActionResource> = {}): ActionResource =>
+      installAction('dnf', wanted, about);
     const install = (...names: readonly string[]): Promise<void> =>
       made.install(action(names.map((name) => ({ name }))));
     const forget = async (...names: readonly string[]): Promise<void> => {
@@ -132,14 +128,6 @@ for (const [program, suite, packages] of [
       for (const path of ['let-go', 'ran', 'bin/nothing', 'var/lib/nodekiln/rpms'])
         await rm(join(made.root, path), { recursive: true, force: true });
       await rm(join(made.root, 'var/cache/dnf'), { recursive: true, force: true });
-    };
-    const refused = async (work: Promise<void>): Promise<NodekilnError> => {
-      const thrown: unknown = await work.then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      assert.ok(thrown instanceof Error && 'code' in thrown, 'it succeeded');
-      return thrown as NodekilnError;
     };
 
     test('installs by name and by version, with an epoch or without', async () => {

@@ -1,14 +1,32 @@
 /** Roots of their own, in which the product installs packages with the root's package manager from a server of this machine. */
+import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { installActions, type Package } from '../../src/desired/packages.ts';
+import type { NodekilnError } from '../../src/errors.ts';
 import { createLinuxHost } from '../../src/host/linux/host.ts';
 import { observeAction, performAction } from '../../src/kinds/action/apply.ts';
 import type { PerformContext } from '../../src/kinds/performer.ts';
 import type { ActionResource } from '../../src/model/resources.ts';
+import { makeKey, type SigningKey } from '../servers/packages.ts';
+import { installPrerequisites } from './prerequisites.ts';
 import { run } from './run.ts';
+
+/** The folder that packages are published from for the tests of a file; `fill` puts them there, signed by a key. */
+export async function publishedFolder(fill: (www: string, key: SigningKey) => Promise<unknown>): Promise<string> {
+  const www = await mkdtemp(join(tmpdir(), 'nodekiln-www-'));
+  after(() => rm(www, { recursive: true, force: true }));
+  before(async () => {
+    await installPrerequisites(console.error);
+    await fill(www, await makeKey(join(www, 'key'), 'publisher'));
+  });
+  return www;
+}
 
 /** What becomes of a request: a status, other content, an answer of its own, or (undefined) what is asked for. */
 export type Trouble = (
@@ -76,6 +94,27 @@ export async function installingRoot(base: string, www: string): Promise<Install
     },
   };
   return made;
+}
+
+/** What a package manager is asked for. */
+export function installAction(
+  manager: 'apt' | 'dnf',
+  wanted: readonly Package[],
+  about: Partial<ActionResource> = {},
+): ActionResource {
+  const [install] = installActions('tools', manager, wanted);
+  assert.ok(install);
+  return { ...install, ...about };
+}
+
+/** Why an installation failed. */
+export async function refused(work: Promise<void>): Promise<NodekilnError> {
+  const thrown: unknown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.ok(thrown instanceof Error && 'code' in thrown, 'it succeeded');
+  return thrown as NodekilnError;
 }
 
 /** A connection that ends in the middle of an answer. */
