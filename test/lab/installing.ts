@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -14,6 +13,7 @@ import { observeAction, performAction } from '../../src/kinds/action/apply.ts';
 import type { PerformContext } from '../../src/kinds/performer.ts';
 import type { ActionResource } from '../../src/model/resources.ts';
 import { makeKey, type SigningKey } from '../servers/packages.ts';
+import { openWeb } from '../support/web.ts';
 import { installPrerequisites } from './prerequisites.ts';
 import { run } from './run.ts';
 
@@ -55,7 +55,7 @@ export async function installingRoot(base: string, www: string): Promise<Install
   const root = join(folder, 'root');
   await run(['cp', '--archive', base, root]);
   const host = createLinuxHost({ root });
-  const server = createServer((request, response) => {
+  const web = await openWeb((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname);
     const what = made.trouble(path);
     const file = join(www, path);
@@ -64,11 +64,10 @@ export async function installingRoot(base: string, www: string): Promise<Install
     const bytes = what ? what(readFileSync(file), response) : readFileSync(file);
     return bytes && response.end(bytes);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   let progress: string[] = [];
   const made: InstallingRoot = {
     root,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: web.url,
     trouble: () => undefined,
     onPause: () => undefined,
     get progress() {
@@ -87,8 +86,7 @@ export async function installingRoot(base: string, www: string): Promise<Install
     },
     isDone: async (action) => (await observeAction(host, action)).done,
     close: async () => {
-      server.closeAllConnections();
-      server.close();
+      web.close();
       await host.close();
       await rm(folder, { recursive: true, force: true });
     },
