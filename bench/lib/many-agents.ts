@@ -59,7 +59,7 @@ async function run(agent: string, signal: AbortSignal): Promise<void> {
   const real = createLinuxHost();
   const host: Host = { ...own, net: netOf(own.net, real.net), clock: real.clock };
   let isReady = false;
-  const running = runAgentOn(host, {
+  await runAgentOn(host, {
     signal,
     onEvent: (event) => {
       const atMs = Date.now();
@@ -77,7 +77,7 @@ async function run(agent: string, signal: AbortSignal): Promise<void> {
       isReady ||= outcome === 'converged';
     },
   });
-  await running.finally(() => real.close());
+  await real.close();
 }
 
 const ended = new AbortController();
