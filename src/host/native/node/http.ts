@@ -175,8 +175,9 @@ export class ClientRequest extends EventEmitter {
         } else this.emit('response', this.#response);
       },
       (thrown: unknown) => {
-        end();
+        // As in Node: `close` comes last.
         this.emit('error', this.#error ?? thrown);
+        end();
       },
     );
     return this;
