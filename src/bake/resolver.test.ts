@@ -24,7 +24,10 @@ const seen = 'cat /etc/resolv.conf >>/seen || exit 100';
 const installs = `${seen}; case $1 in install) : >/installed;; esac`;
 
 function rootWith(manager: string, target: string | undefined): string {
-  const root = smallRoot(folder, ['/bin/cat', '/bin/sleep', '/bin/ln']);
+  const root = smallRoot(
+    folder,
+    ['cat', 'sleep', 'ln', 'ls', 'sed', 'sort', 'grep'].map((name) => `/usr/bin/${name}`),
+  );
   withLibraries(root, nodeBinary);
   script(root, 'apt-get', manager);
   script(root, 'dpkg-query', '[ -e /installed ] && echo "installed 1"');

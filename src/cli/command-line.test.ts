@@ -195,7 +195,7 @@ describe('options before the verb', () => {
     for (const load of Object.values(verbs)) {
       const verb = await load();
       for (const example of verb.spec.examples) {
-        const [, ...argv] = (example.split(/ [|>] /)[0] ?? '').split(' ');
+        const [, ...argv] = (example.split(/ [|>] /).find((one) => one.startsWith('nodekiln ')) ?? '').split(' ');
         const parsed = await parseCommandLine(argv, 80);
         assert.ok('verb' in parsed && parsed.verb === verb, example);
       }
