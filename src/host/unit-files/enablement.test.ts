@@ -151,6 +151,27 @@ describe('enablement compared with systemctl --root', () => {
         examples: [
           [
             [
+              { verb: 'enable', name: 'specifier@7.service' },
+              { verb: 'mask', name: 'specifier@.service' },
+              { verb: 'disable', name: 'specifier@7.service' },
+            ],
+          ],
+          [
+            [
+              { verb: 'enable', name: 'plain.service' },
+              { verb: 'mask', name: 'plain.service' },
+              { verb: 'disable', name: 'plain.service' },
+            ],
+          ],
+          [
+            [
+              { verb: 'enable', name: 'plain.service' },
+              { verb: 'mask', name: 'plain.service' },
+              { verb: 'disable', name: 'vendor-alias.service' },
+            ],
+          ],
+          [
+            [
               { verb: 'mask', name: 'specifier@7.service' },
               { verb: 'disable', name: 'specifier@.service' },
             ],

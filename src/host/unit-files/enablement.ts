@@ -75,16 +75,17 @@ async function enable(files: Files, names: readonly string[]): Promise<UnitFileC
 
 async function disable(files: Files, names: readonly string[]): Promise<UnitFileChange[]> {
   const installs = await withAlso(files, names, 'disable');
-  const gone = new Set(installs.map(({ name }) => name));
-  const unmasked = new Set(installs.filter(({ found }) => !found.masked).map(({ name }) => name));
+  // What is masked is left as it is, also by the name that an alias stands for, and an instance of a masked template.
+  const gone = new Set<string>();
+  for (const { name } of installs) if ((await findUnit(files, name))?.masked !== true) gone.add(name);
   const doomed: string[] = [];
   // An alias that goes away may itself be what other links lead to.
   for (let before = -1; before !== gone.size;) {
     before = gone.size;
     for (const link of await linksIn(files, configFolder)) {
       if (doomed.includes(link.path)) continue;
-      // A mask stays, but that of an instance goes with its template, unless that is masked itself.
-      if (link.target === '/dev/null' && !hasTemplateIn(basename(link.path), unmasked)) continue;
+      // A mask stays, but that of an instance goes with its template.
+      if (link.target === '/dev/null' && !hasTemplateIn(basename(link.path), gone)) continue;
       if (!belongsTo(link, gone)) continue;
       doomed.push(link.path);
       if (link.folder === configFolder) gone.add(basename(link.path));
