@@ -332,6 +332,13 @@ describe('agents of a real cluster', { concurrency: 1 }, () => {
   test('ask as themselves alone, with two watches each and few requests', async () => {
     const events = await cluster.audit();
     const asked = events.filter(({ userAgent }) => userAgent === 'nodekiln');
+    const identities = new Set(asked.map(({ user }) => user.username));
+    const known = [
+      ...cases.flatMap(({ name }) => [`nodekiln:node-agent:${name}`, `system:node:${name}`]),
+      'system:serviceaccount:kube-system:nodekiln-approver',
+    ];
+    const others = [...identities].filter((name) => !known.includes(name) && !name.startsWith('system:bootstrap:'));
+    assert.deepEqual(others, [], 'boots, agents and the approver are nobody else');
     for (const { name } of cases) {
       const own = asked.filter(({ user }) => user.username === `nodekiln:node-agent:${name}`);
       assert.ok(own.length > 0);
